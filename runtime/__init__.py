@@ -1,0 +1,50 @@
+"""textgate: classify text on a CPU with small, quantized, verified recurrent networks.
+
+`import textgate` is cheap: the classes below are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from textgate.errors import (
+    BundleError,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    ExportError,
+    TextgateError,
+    VerificationError,
+)
+
+if TYPE_CHECKING:
+    from textgate.classifier import Classifier
+    from textgate.prediction import Prediction
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BundleError",
+    "CheckpointError",
+    "Classifier",
+    "ConfigError",
+    "DataError",
+    "ExportError",
+    "Prediction",
+    "TextgateError",
+    "VerificationError",
+    "__version__",
+]
+
+_LAZY = {"Classifier": "textgate.classifier", "Prediction": "textgate.prediction"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'textgate' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Training: rows in, a run folder out. Needs the extra `train`."""
