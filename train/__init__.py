@@ -1,1 +1,7 @@
-"""Training: rows in, a run folder out. Needs the extra `train`."""
+"""Training: labelled rows in, a run folder out. Needs the extra ``train``."""
+
+from textgate.train.config import TrainingConfig
+from textgate.train.fitting import Columns, FittedRun, fit
+from textgate.train.presets import PRESETS
+
+__all__ = ["PRESETS", "Columns", "FittedRun", "TrainingConfig", "fit"]

@@ -1,0 +1,273 @@
+"""Recurrent layers as ONNX operators, in float32 and in integers.
+
+An int8 LSTM is ONNX Runtime's DynamicQuantizeLSTM. That operator chooses one scale for the whole
+input tensor of a call, and one for all hidden states of a step, so a text's result would depend on
+its neighbours in the batch, on padding and on chunking. **Range anchors** keep both ranges fixed:
+two input columns that are always +M and -M (M bounds every embedded value) and two hidden units
+that are always +1 and -1 (which bounds every LSTM state), all with zero weights towards the rest.
+The units hold because their input gate is shut, their forget and output gates are open, and their
+cells begin at +30 and -30, where tanh is exactly 1 in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textgate.export.nodes import MICROSOFT, GraphBuilder
+from textgate.export.quantization import COMPUTED_LIMIT, Quantized, quantize
+from textgate.export.weights import CellWeights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ANCHORS = 2
+_SATURATED = 30.0
+_OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
+_LSTM_GATES = 4  # in ONNX's order: input, output, forget, cell
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Where the columns of a value that mean something stand; anchors take the other places.
+
+    Attributes:
+        width: columns of the value.
+        columns: places of the meaningful ones, int64.
+    """
+
+    width: int
+    columns: NDArray[np.int64]
+
+    @classmethod
+    def plain(cls, width: int) -> Wiring:
+        """Return the wiring of a value without anchors."""
+        return cls(width, np.arange(width))
+
+    @classmethod
+    def anchored(cls, size: int, groups: int = 1) -> Wiring:
+        """Return the wiring of `groups` times `size` columns, each group followed by anchors."""
+        starts = np.arange(groups)[:, None] * (size + ANCHORS)
+        return cls(groups * (size + ANCHORS), (starts + np.arange(size)).reshape(-1))
+
+    def spread(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return weights [outputs, meaningful columns] as [outputs, width], zero at anchors."""
+        result = np.zeros((weights.shape[0], self.width), dtype=np.float32)
+        result[:, self.columns] = weights
+        return result
+
+
+@dataclass(frozen=True)
+class LayerValues:
+    """Names of what a recurrent layer computes.
+
+    Attributes:
+        states: float32 [tokens, batch, width].
+        last: float32 [batch, width].
+        wiring: where the meaningful columns of both are.
+        next_states: the operator's own last states, float32 [directions, batch, hidden]: h, and c
+            for an LSTM.
+    """
+
+    states: str
+    last: str
+    wiring: Wiring
+    next_states: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """How a recurrent layer is to be stored and computed.
+
+    Attributes:
+        integers: whether its weights are stored as int8 (and computed so, for an LSTM).
+        per_channel: whether every row of weights has a scale of its own.
+        carried: whether the layer's initial states can be given from outside.
+    """
+
+    integers: bool
+    per_channel: bool
+    carried: bool
+
+
+def recurrent_layer(
+    builder: GraphBuilder,
+    name: str,
+    cell: str,
+    cells: tuple[CellWeights, ...],
+    *,
+    source: str,
+    wiring: Wiring,
+    plan: CellPlan,
+) -> LayerValues:
+    """Add one recurrent layer.
+
+    Needs the values ``lengths_int32`` [batch] and ``batch_shape`` [1, batch, 1] in the graph.
+
+    Args:
+        builder: the graph.
+        name: the layer's name, for instance ``lstm_1``.
+        cell: ``rnn``, ``lstm`` or ``gru``.
+        cells: the weights, forwards and, for two directions, backwards.
+        source: the value the layer reads, float32 [tokens, batch, wiring.width].
+        wiring: where the meaningful columns of `source` are.
+        plan: how to store and compute it.
+    """
+    directions = len(cells)
+    hidden = cells[0].hidden_size
+    anchored = cell == "lstm" and plan.integers
+    spread = [_rewired(item, wiring) for item in cells]
+    if anchored:
+        spread = [_with_anchor_units(item) for item in spread]
+    outputs = [f"{name}.Y", f"{name}.Y_h", *([f"{name}.Y_c"] if cell == "lstm" else [])]
+    initial = _initial_states(
+        builder, name, cell, directions, hidden, anchored=anchored, carried=plan.carried
+    )
+    attributes = {
+        "hidden_size": hidden + (ANCHORS if anchored else 0),
+        "direction": "bidirectional" if directions == 2 else "forward",
+    }
+    bias = builder.constant(
+        f"{name}.B",
+        np.stack([np.concatenate([item.input_bias, item.recurrent_bias]) for item in spread]),
+    )
+    if anchored:
+        inputs, scales = _integer_weights(builder, name, spread, per_channel=plan.per_channel)
+        operands = [source, *inputs, bias, "lengths_int32", *initial, "", *scales]
+        builder.node("DynamicQuantizeLSTM", operands, outputs, domain=MICROSOFT, **attributes)
+    else:
+        weights = _weights(builder, name, spread, plan)
+        if cell == "gru":
+            attributes["linear_before_reset"] = 1
+        operands = [source, *weights, bias, "lengths_int32", *initial]
+        builder.node(_OPERATORS[cell], operands, outputs, **attributes)
+    result = Wiring.anchored(hidden, directions) if anchored else Wiring.plain(directions * hidden)
+    states, last = _joined_directions(builder, name, directions)
+    return LayerValues(states, last, result, tuple(outputs[1:]))
+
+
+def _rewired(cell: CellWeights, wiring: Wiring) -> CellWeights:
+    return CellWeights(
+        wiring.spread(cell.inputs), cell.recurrent, cell.input_bias, cell.recurrent_bias
+    )
+
+
+def _with_anchor_units(cell: CellWeights) -> CellWeights:
+    """Return an LSTM cell with two more units that hold their state for ever."""
+    hidden = cell.hidden_size
+    size = hidden + ANCHORS
+    inputs = np.zeros((_LSTM_GATES, size, cell.inputs.shape[1]), dtype=np.float32)
+    inputs[:, :hidden] = cell.inputs.reshape(_LSTM_GATES, hidden, -1)
+    recurrent = np.zeros((_LSTM_GATES, size, size), dtype=np.float32)
+    recurrent[:, :hidden, :hidden] = cell.recurrent.reshape(_LSTM_GATES, hidden, hidden)
+    input_bias = np.zeros((_LSTM_GATES, size), dtype=np.float32)
+    input_bias[:, :hidden] = cell.input_bias.reshape(_LSTM_GATES, hidden)
+    input_bias[:, hidden:] = np.array([[-_SATURATED], [_SATURATED], [_SATURATED], [0.0]])
+    recurrent_bias = np.zeros((_LSTM_GATES, size), dtype=np.float32)
+    recurrent_bias[:, :hidden] = cell.recurrent_bias.reshape(_LSTM_GATES, hidden)
+    rows = _LSTM_GATES * size
+    return CellWeights(
+        inputs.reshape(rows, -1),
+        recurrent.reshape(rows, size),
+        input_bias.reshape(rows),
+        recurrent_bias.reshape(rows),
+    )
+
+
+def _initial_states(
+    builder: GraphBuilder,
+    name: str,
+    cell: str,
+    directions: int,
+    hidden: int,
+    *,
+    anchored: bool,
+    carried: bool,
+) -> list[str]:
+    """Return the names of the initial states, expanded to the batch."""
+    if not anchored and not carried:
+        return ["", ""] if cell == "lstm" else [""]
+    values = []
+    for state in ("h", "c")[: 2 if cell == "lstm" else 1]:
+        value = np.zeros((directions, 1, hidden + (ANCHORS if anchored else 0)), dtype=np.float32)
+        if anchored:
+            held = 1.0 if state == "h" else _SATURATED
+            value[:, :, -ANCHORS:] = (held, -held)
+        constant = builder.constant(f"state.{name}.{state}", value)
+        if carried:
+            builder.input(constant, value.shape)
+        values.append(builder.node("Expand", [constant, "batch_shape"], f"{name}.initial_{state}"))
+    return values
+
+
+def _weights(
+    builder: GraphBuilder, name: str, cells: list[CellWeights], plan: CellPlan
+) -> list[str]:
+    """Return the names of W and R as float32 values, stored as the plan says."""
+    names = []
+    for key, matrices in (
+        ("W", np.stack([cell.inputs for cell in cells])),
+        ("R", np.stack([cell.recurrent for cell in cells])),
+    ):
+        if plan.integers:
+            axes = (2,) if plan.per_channel else (1, 2)
+            names.append(stored(builder, f"{name}.{key}", quantize(matrices, axes=axes)))
+        else:
+            names.append(builder.constant(f"{name}.{key}", matrices))
+    return names
+
+
+def _integer_weights(
+    builder: GraphBuilder, name: str, cells: list[CellWeights], *, per_channel: bool
+) -> tuple[list[str], list[str]]:
+    """Return the names of W and R as DynamicQuantizeLSTM wants them, and of their scales.
+
+    It takes them transposed against LSTM, [directions, columns, gates * hidden], and a scale a
+    direction, or [directions, gates * hidden].
+    """
+    weights, scales = [], []
+    for key, matrices in (
+        ("W", np.stack([cell.inputs for cell in cells])),
+        ("R", np.stack([cell.recurrent for cell in cells])),
+    ):
+        axes = (2,) if per_channel else (1, 2)
+        quantized = quantize(matrices, axes=axes, limit=COMPUTED_LIMIT)
+        weights.append(builder.constant(f"{name}.{key}", quantized.values.transpose(0, 2, 1)))
+        scale = quantized.scale[:, :, 0] if per_channel else quantized.scale[:, 0, 0]
+        zero = np.zeros(scale.shape, dtype=np.int8)
+        scales.append(builder.constant(f"{name}.{key}.scale", scale))
+        scales.append(builder.constant(f"{name}.{key}.zero_point", zero))
+    return weights, scales
+
+
+def stored(builder: GraphBuilder, name: str, quantized: Quantized) -> str:
+    """Add a tensor stored as int8 and return its name as a float32 value.
+
+    ONNX Runtime folds Cast and Mul of constants when it loads a graph; DequantizeLinear it keeps,
+    and would run at every call.
+    """
+    values = builder.constant(f"{name}.int8", quantized.values)
+    scale = builder.constant(f"{name}.scale", quantized.scale)
+    wide = builder.node("Cast", [values], f"{name}.wide", to=1)
+    return builder.node("Mul", [wide, scale], name)
+
+
+def _joined_directions(builder: GraphBuilder, name: str, directions: int) -> tuple[str, str]:
+    """Return all states [tokens, batch, width] and the last ones [batch, width]."""
+    if directions == 1:
+        states = builder.node(
+            "Squeeze", [f"{name}.Y", builder.integers("axis_1", 1)], f"{name}.states"
+        )
+        last = builder.node(
+            "Squeeze", [f"{name}.Y_h", builder.integers("axis_0", 0)], f"{name}.last"
+        )
+        return states, last
+    states = builder.node("Transpose", [f"{name}.Y"], f"{name}.by_row", perm=[0, 2, 1, 3])
+    states = builder.node(
+        "Reshape", [states, builder.integers("join_3d", 0, 0, -1)], f"{name}.states"
+    )
+    last = builder.node("Transpose", [f"{name}.Y_h"], f"{name}.last_by_row", perm=[1, 0, 2])
+    last = builder.node("Reshape", [last, builder.integers("join_2d", 0, -1)], f"{name}.last")
+    return states, last

@@ -1,0 +1,132 @@
+"""Pooling over time as ONNX operators, in running forms that continue from an earlier chunk.
+
+A maximum goes on from the maximum so far, a mean from the sum and the count so far, attention from
+its largest score, its normalizer and its weighted sum (Milakov and Gimelshein 2018, "Online
+normalizer calculation for softmax").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textgate.manifest import StateTensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from textgate.export.cells import LayerValues
+    from textgate.export.nodes import GraphBuilder
+
+# Below every state and score, and far enough from the limits of float32 to subtract from.
+_LOWEST = -1e30
+
+
+@dataclass
+class Pool:
+    """Adds poolings to a graph and notes the states they carry.
+
+    Attributes:
+        builder: the graph; it must hold ``inside``, a mask [tokens, batch, 1], and
+            ``lengths_float``, float32 [batch, 1].
+        layer: the recurrent layer to pool.
+        carried: whether earlier results can be given from outside.
+        states: what a stream carries.
+    """
+
+    builder: GraphBuilder
+    layer: LayerValues
+    carried: bool
+    states: list[StateTensor]
+
+    def add(self, name: str, attention: NDArray[np.float32] | None) -> str:
+        """Add one pooling and return its value, float32 [batch, width].
+
+        Args:
+            name: ``last``, ``max``, ``mean`` or ``attention``.
+            attention: float32 [meaningful columns], what scores the states.
+        """
+        if name == "last":
+            return self.layer.last
+        if name == "max":
+            return self._max()
+        if name == "mean":
+            return self._mean()
+        if attention is None:
+            raise ValueError("attention pooling needs its weights")
+        return self._attention(attention)
+
+    def _max(self) -> str:
+        lowest = self.builder.constant("lowest", np.float32(_LOWEST))
+        visible = self._node("Where", ["inside", self.layer.states, lowest], "pool.max.visible")
+        largest = self._reduce("ReduceMax", visible, "pool.max.chunk")
+        before = self._before("max", self.layer.wiring.width, _LOWEST)
+        return self._after("max", self._node("Max", [largest, before], "pool.max"))
+
+    def _mean(self) -> str:
+        zero = self.builder.constant("zero", np.float32(0.0))
+        visible = self._node("Where", ["inside", self.layer.states, zero], "pool.mean.visible")
+        chunk = self._reduce("ReduceSum", visible, "pool.mean.chunk")
+        total = self._node(
+            "Add", [chunk, self._before("sum", self.layer.wiring.width, 0.0)], "pool.mean.sum"
+        )
+        count = self._node(
+            "Add", ["lengths_float", self._before("count", 1, 0.0)], "pool.mean.count"
+        )
+        self._after("sum", total)
+        self._after("count", count)
+        return self._node("Div", [total, count], "pool.mean")
+
+    def _attention(self, attention: NDArray[np.float32]) -> str:
+        wiring = self.layer.wiring
+        weights = self.builder.constant("attention.weight", wiring.spread(attention[None]).T)
+        lowest = self.builder.constant("lowest", np.float32(_LOWEST))
+        raw = self._node("MatMul", [self.layer.states, weights], "pool.attention.raw")
+        scores = self._node("Where", ["inside", raw, lowest], "pool.attention.scores")
+        chunk = self._reduce("ReduceMax", scores, "pool.attention.chunk_top")
+        before = self._before("top", 1, _LOWEST)
+        top = self._node("Max", [chunk, before], "pool.attention.top")
+        shifted = self._node("Sub", [scores, top], "pool.attention.shifted")
+        powers = self._node("Exp", [shifted], "pool.attention.powers")
+        fading = self._node("Sub", [before, top], "pool.attention.fading")
+        fade = self._node("Exp", [fading], "pool.attention.fade")
+        weighted = self._node("Mul", [powers, self.layer.states], "pool.attention.weighted")
+        normalizer = self._continued("normalizer", powers, fade, 1)
+        total = self._continued("total", weighted, fade, wiring.width)
+        self._after("top", top)
+        self._after("normalizer", normalizer)
+        self._after("total", total)
+        return self._node("Div", [total, normalizer], "pool.attention")
+
+    def _continued(self, name: str, values: str, fade: str, width: int) -> str:
+        """Return the sum over time plus the faded sum so far."""
+        chunk = self._reduce("ReduceSum", values, f"pool.attention.{name}.chunk")
+        before = self._before(name, width, 0.0)
+        faded = self._node("Mul", [before, fade], f"pool.attention.{name}.faded")
+        return self._node("Add", [chunk, faded], f"pool.attention.{name}")
+
+    def _node(self, operator: str, inputs: list[str], output: str) -> str:
+        return self.builder.node(operator, inputs, output)
+
+    def _reduce(self, operator: str, value: str, output: str) -> str:
+        axis = self.builder.integers("axis_0", 0)
+        return self.builder.node(operator, [value, axis], output, keepdims=0)
+
+    def _before(self, name: str, width: int, start: float) -> str:
+        """Add the result so far, float32 [1, width], which callers may override."""
+        value = np.full((1, width), start, dtype=np.float32)
+        constant = self.builder.constant(f"state.pool.{name}", value)
+        if self.carried:
+            self.builder.input(constant, value.shape)
+            self.states.append(StateTensor(constant, f"next.pool.{name}", (-1, width)))
+        return constant
+
+    def _after(self, name: str, value: str) -> str:
+        """Make a value the result so far of the next call; return the value."""
+        if self.carried:
+            output = self.builder.node("Identity", [value], f"next.pool.{name}")
+            width = next(state.shape[1] for state in self.states if state.output == output)
+            self.builder.output(output, ["batch", width])
+        return value

@@ -1,0 +1,154 @@
+"""A trained network's tensors as numpy arrays, checked and in ONNX's order of gates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textgate.errors import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+    from numpy.typing import NDArray
+
+    from textgate.architecture import Architecture
+
+# Where ONNX's gates stand in torch's order: LSTM i,f,g,o -> i,o,f,c; GRU r,z,n -> z,r,h.
+_GATES = {"rnn": (0,), "lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}
+
+
+@dataclass(frozen=True)
+class CellWeights:
+    """One recurrent layer in one direction, gates in ONNX's order.
+
+    Attributes:
+        inputs: float32 [gates * hidden, inputs].
+        recurrent: float32 [gates * hidden, hidden].
+        input_bias: float32 [gates * hidden].
+        recurrent_bias: float32 [gates * hidden].
+    """
+
+    inputs: NDArray[np.float32]
+    recurrent: NDArray[np.float32]
+    input_bias: NDArray[np.float32]
+    recurrent_bias: NDArray[np.float32]
+
+    @property
+    def hidden_size(self) -> int:
+        """Units of the layer."""
+        return int(self.recurrent.shape[1])
+
+
+@dataclass(frozen=True)
+class DenseWeights:
+    """A dense layer: weight float32 [outputs, inputs], bias float32 [outputs]."""
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class NetworkWeights:
+    """Everything a graph is built from.
+
+    Attributes:
+        embedding: float32 [vocabulary, embedding].
+        layers: the cells of each recurrent layer, forwards and, if there is one, backwards.
+        attention: float32 [width], what scores the states, or None.
+        dense: the layers of the head, the last one giving the logits of all labels.
+    """
+
+    embedding: NDArray[np.float32]
+    layers: tuple[tuple[CellWeights, ...], ...]
+    attention: NDArray[np.float32] | None
+    dense: tuple[DenseWeights, ...]
+
+
+def network_weights(
+    architecture: Architecture, tensors: Mapping[str, torch.Tensor]
+) -> NetworkWeights:
+    """Return the weights of a trained network.
+
+    A head with one sigmoid unit z gets a second row of zeros, so that its logits are [0, z].
+
+    Args:
+        architecture: what the network should be.
+        tensors: the state of a `textgate.train.model.TextClassifier`.
+
+    Raises:
+        ExportError: a tensor is missing, has another shape, or holds NaN or infinite values.
+    """
+    net = architecture
+    reader = _Reader(tensors)
+    gates = len(_GATES[net.cell])
+    layers = []
+    for index, (inputs, hidden) in enumerate(zip(net.input_sizes, net.hidden_sizes, strict=True)):
+        cells = []
+        for direction in ("ahead", "back")[: net.directions]:
+            prefix = f"layers.{index}.{direction}."
+            order = np.concatenate(
+                [np.arange(gate * hidden, (gate + 1) * hidden) for gate in _GATES[net.cell]]
+            )
+            rows = gates * hidden
+            cells.append(
+                CellWeights(
+                    inputs=reader.take(prefix + "weight_ih_l0", rows, inputs)[order],
+                    recurrent=reader.take(prefix + "weight_hh_l0", rows, hidden)[order],
+                    input_bias=reader.take(prefix + "bias_ih_l0", rows)[order],
+                    recurrent_bias=reader.take(prefix + "bias_hh_l0", rows)[order],
+                )
+            )
+        layers.append(tuple(cells))
+    attention = None
+    if "attention" in net.pooling:
+        attention = reader.take("pooling.scores.weight", 1, net.state_size)[0]
+    dense = []
+    width = net.pooled_size
+    for index, units in enumerate((*net.dense_sizes, net.output_units)):
+        weight = reader.take(f"head.{index}.weight", units, width)
+        dense.append(DenseWeights(weight, reader.take(f"head.{index}.bias", units)))
+        width = units
+    if net.output == "sigmoid":
+        last = dense[-1]
+        dense[-1] = DenseWeights(
+            np.concatenate([np.zeros_like(last.weight), last.weight]),
+            np.concatenate([np.zeros_like(last.bias), last.bias]),
+        )
+    embedding = reader.take("embedding.weight", net.vocabulary_size, net.embedding_size)
+    reader.finish()
+    return NetworkWeights(embedding, tuple(layers), attention, tuple(dense))
+
+
+class _Reader:
+    """Takes tensors by name, checking each one, and complains about those left over."""
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self._tensors = dict(tensors)
+
+    def take(self, name: str, *shape: int) -> NDArray[np.float32]:
+        tensor = self._tensors.pop(name, None)
+        if tensor is None:
+            raise ExportError(f"the run has no tensor {name!r}, which its architecture needs")
+        if tuple(tensor.shape) != shape:
+            raise ExportError(
+                f"tensor {name!r} has the shape {list(tensor.shape)}, its architecture needs "
+                f"{list(shape)}"
+            )
+        array: NDArray[np.float32] = tensor.detach().cpu().numpy().astype(np.float32)
+        bad = int(np.count_nonzero(~np.isfinite(array)))
+        if bad:
+            raise ExportError(
+                f"tensor {name!r} holds {bad} NaN or infinite values; training diverged: train "
+                "again with a lower --learning-rate"
+            )
+        return array
+
+    def finish(self) -> None:
+        if self._tensors:
+            raise ExportError(
+                f"the run has a tensor {min(self._tensors)!r} that its architecture does not know"
+            )

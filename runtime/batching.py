@@ -1,0 +1,46 @@
+"""Grouping texts of similar length into batches, and padding them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textgate.tokenizer import PADDING_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import TypeVar
+
+    from numpy.typing import NDArray
+
+    from textgate.tokenizer import Encoded
+
+    _T = TypeVar("_T")
+
+
+def windows(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Yield lists of `size` items in order; the last one may be shorter."""
+    iterator = iter(items)
+    while window := list(itertools.islice(iterator, size)):
+        yield window
+
+
+def batches_by_length(encoded: Sequence[Encoded], batch_size: int) -> Iterator[list[int]]:
+    """Yield the places of texts of similar length, `batch_size` at a time, the shortest first."""
+    order = sorted(range(len(encoded)), key=lambda place: len(encoded[place].ids))
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def padded(batch: Sequence[Encoded]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return ids int64 [batch, longest], padded on the right, and lengths int64 [batch]."""
+    if len(batch) == 1:
+        ids = batch[0].ids
+        return np.array([ids], dtype=np.int64), np.array([len(ids)], dtype=np.int64)
+    lengths = np.array([len(item.ids) for item in batch], dtype=np.int64)
+    ids_array = np.full((len(batch), int(lengths.max())), PADDING_ID, dtype=np.int64)
+    for row, item in enumerate(batch):
+        ids_array[row, : len(item.ids)] = item.ids
+    return ids_array, lengths

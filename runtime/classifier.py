@@ -1,0 +1,210 @@
+"""The classifier: a bundle, loaded, answering."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from textgate.batching import batches_by_length, padded, windows
+from textgate.bundle import read_bundle
+from textgate.errors import ConfigError
+from textgate.prediction import Decision
+from textgate.session import Session, thread_count
+from textgate.tokenizer import TextTokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from textgate.manifest import Manifest
+    from textgate.prediction import Prediction
+    from textgate.tokenizer import Encoded
+
+# Texts are sorted by length within windows of this many batches, so that little is padded and an
+# endless input still gives its answers in time.
+_WINDOW = 16
+
+
+class Classifier:
+    """Classifies texts with a bundle. Make one with `Classifier.load`.
+
+    Several threads may share one; it survives a fork, and pickles as its path and options.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int | Literal["auto"],
+        batch_size: int,
+        max_tokens: int | None,
+        thresholds: Mapping[str, float] | None,
+    ) -> None:
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1, not {batch_size!r}")
+        self._options = {
+            "threads": threads,
+            "batch_size": batch_size,
+            "max_tokens": max_tokens,
+            "thresholds": dict(thresholds) if thresholds is not None else None,
+        }
+        bundle = read_bundle(path)
+        self._path = bundle.path
+        self._manifest = bundle.manifest
+        self._batch_size = batch_size
+        self._tokenizer = TextTokenizer(
+            bundle.tokenizer, max_tokens=_token_limit(max_tokens, bundle.manifest)
+        )
+        self._session: Session | None = Session(bundle.graph, threads=thread_count(threads))
+        self._decision = Decision(
+            labels=bundle.manifest.labels,
+            thresholds=_thresholds(thresholds, bundle.manifest),
+            multi_label=bundle.manifest.architecture.task == "multi-label",
+        )
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        threads: int | Literal["auto"] = 1,
+        batch_size: int = 32,
+        max_tokens: int | None = None,
+        thresholds: Mapping[str, float] | None = None,
+    ) -> Classifier:
+        """Return a classifier for the bundle in a folder.
+
+        Args:
+            path: the bundle.
+            threads: threads inside one call; ``"auto"`` takes what the process may use. For many
+                texts, several Python threads with one each do more.
+            batch_size: most texts that run together in `predict_many` and `predict_proba`.
+            max_tokens: read fewer tokens of a text than the bundle would.
+            thresholds: least probability by label, in place of the bundle's own. Below it a
+                single-label classifier abstains; a label of a multi-label one does not apply.
+
+        Raises:
+            BundleError: the bundle is missing, damaged, unsafe, or of another version.
+            ConfigError: an option is out of range or names a label that the bundle does not have.
+        """
+        return cls(
+            Path(path),
+            threads=threads,
+            batch_size=batch_size,
+            max_tokens=max_tokens,
+            thresholds=thresholds,
+        )
+
+    @property
+    def path(self) -> Path:
+        """The bundle's folder."""
+        return self._path
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in the order of the columns of `predict_proba`."""
+        return self._manifest.labels
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says about itself."""
+        return self._manifest
+
+    def predict(self, text: str) -> Prediction:
+        """Return the prediction for one text."""
+        encoded = self._tokenizer.encode(text)
+        return self._predictions([encoded])[0]
+
+    def predict_many(self, texts: Iterable[str]) -> Iterator[Prediction]:
+        """Yield the predictions for texts, in order, reading only a little ahead."""
+        for window in windows(texts, _WINDOW * self._batch_size):
+            yield from self._predictions(self._tokenizer.encode_batch(window))
+
+    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return probabilities, float32 [texts, labels]."""
+        if isinstance(texts, str):
+            raise ConfigError("predict_proba takes a list of texts, not one text")
+        return self._probabilities(self._tokenizer.encode_batch(list(texts)))
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is worth knowing about the loaded model, as JSON-ready values."""
+        manifest = self._manifest
+        return {
+            "path": str(self._path),
+            "labels": list(manifest.labels),
+            "task": manifest.architecture.task,
+            "cell": manifest.architecture.cell,
+            "precision": manifest.precision,
+            "max_tokens": self._tokenizer.max_tokens,
+            "thresholds": dict(zip(manifest.labels, self._decision.thresholds, strict=True)),
+            "temperature": manifest.temperature,
+            "streaming": bool(manifest.state),
+            "bytes": {name: entry.size for name, entry in manifest.files.items()},
+        }
+
+    def close(self) -> None:
+        """Let go of the session; the classifier cannot be used afterwards."""
+        self._session = None
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reload, (str(self._path), self._options)
+
+    def __repr__(self) -> str:
+        return f"Classifier({str(self._path)!r}, labels={list(self.labels)!r})"
+
+    def _predictions(self, encoded: Sequence[Encoded]) -> list[Prediction]:
+        rows: list[list[float]] = self._probabilities(encoded).tolist()
+        return [
+            self._decision.predict(row, tokens=len(item.ids), truncated=item.truncated)
+            for row, item in zip(rows, encoded, strict=True)
+        ]
+
+    def _probabilities(self, encoded: Sequence[Encoded]) -> NDArray[np.float32]:
+        session = self._session
+        if session is None:
+            raise ConfigError("the classifier was closed")
+        if len(encoded) == 1:
+            return session.run(*padded(encoded))
+        result = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
+        for places in batches_by_length(encoded, self._batch_size):
+            result[places] = session.run(*padded([encoded[place] for place in places]))
+        return result
+
+
+def _reload(path: str, options: dict[str, Any]) -> Classifier:
+    return Classifier(Path(path), **options)
+
+
+def _token_limit(max_tokens: int | None, manifest: Manifest) -> int:
+    if max_tokens is None:
+        return manifest.max_tokens
+    if not 1 <= max_tokens <= manifest.max_tokens:
+        raise ConfigError(
+            f"max_tokens must be from 1 to the bundle's {manifest.max_tokens}, not {max_tokens!r}"
+        )
+    return max_tokens
+
+
+def _thresholds(
+    thresholds: Mapping[str, float] | None, manifest: Manifest
+) -> tuple[float | None, ...]:
+    if thresholds is None:
+        return manifest.thresholds
+    for label, value in thresholds.items():
+        if label not in manifest.labels:
+            raise ConfigError(
+                f"a threshold for {label!r}, which is not a label; the labels are "
+                f"{', '.join(manifest.labels)}"
+            )
+        if not 0 <= value <= 1:
+            raise ConfigError(f"the threshold of {label!r} must be from 0 to 1, not {value!r}")
+    return tuple(thresholds.get(label) for label in manifest.labels)

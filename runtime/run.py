@@ -1,0 +1,130 @@
+"""What a training run's folder says about itself; read without torch, so that `inspect` can."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textgate.architecture import Architecture
+from textgate.errors import CheckpointError
+from textgate.fields import FieldReader
+
+FORMAT = "textgate-run"
+FORMAT_VERSION = 1
+
+RUN = "run.json"
+TOKENIZER = "tokenizer.json"
+DEV_ROWS = "dev.jsonl.gz"
+CHECKPOINT = "checkpoint.safetensors"
+MODEL = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """The rows a run was given.
+
+    Attributes:
+        file: the file's name, without its folder.
+        rows: how many rows there were.
+        sha256: fingerprint of their texts and labels, in order.
+    """
+
+    file: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RunManifest:
+    """Everything that is settled before the first training step.
+
+    Attributes:
+        architecture: the network.
+        labels: label names in the order of the network's outputs.
+        max_tokens: tokens of a text that are read.
+        preset: the preset the settings started from.
+        settings: every training setting, by name.
+        train: the training rows.
+        dev: the rows that decide when to stop; they are kept in the folder.
+        versions: tool name -> version.
+    """
+
+    architecture: Architecture
+    labels: tuple[str, ...]
+    max_tokens: int
+    preset: str
+    settings: dict[str, Any]
+    train: DataSummary
+    dev: DataSummary
+    versions: dict[str, str]
+
+    def to_json(self) -> str:
+        """Return the text of ``run.json``."""
+        value = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "architecture": self.architecture.to_json(),
+            "labels": list(self.labels),
+            "max_tokens": self.max_tokens,
+            "preset": self.preset,
+            "settings": self.settings,
+            "train": vars(self.train),
+            "dev": vars(self.dev),
+            "versions": self.versions,
+        }
+        return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether the folder looks like a training run."""
+    return (folder / RUN).is_file()
+
+
+def read_run(folder: Path) -> RunManifest:
+    """Return what ``run.json`` in the folder says.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or of another version.
+    """
+    path = folder / RUN
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} is not a training run: it has no {RUN}") from None
+    except OSError as problem:
+        raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
+    except (ValueError, RecursionError) as problem:
+        raise CheckpointError(f"{path}: not valid JSON: {problem}") from None
+    fields = FieldReader(value, where=str(path), error=CheckpointError)
+    fields.text("format", choices=(FORMAT,))
+    version = fields.integer("format_version")
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: the run is of format version {version}, this release reads {FORMAT_VERSION}; "
+            "train again, or use the textgate release that wrote it"
+        )
+    manifest = RunManifest(
+        architecture=Architecture.from_json(fields.object("architecture"), error=CheckpointError),
+        labels=fields.texts("labels"),
+        max_tokens=fields.integer("max_tokens", low=1, high=1_000_000),
+        preset=fields.text("preset"),
+        settings=dict(fields.raw("settings")),
+        train=_read_data(fields.object("train")),
+        dev=_read_data(fields.object("dev")),
+        versions=dict(fields.raw("versions")),
+    )
+    fields.finish()
+    if len(manifest.labels) != manifest.architecture.label_count:
+        raise CheckpointError(
+            f"{path}: {len(manifest.labels)} labels for a network with "
+            f"{manifest.architecture.label_count} outputs"
+        )
+    return manifest
+
+
+def _read_data(fields: FieldReader) -> DataSummary:
+    summary = DataSummary(fields.text("file"), fields.integer("rows"), fields.sha256("sha256"))
+    fields.finish()
+    return summary

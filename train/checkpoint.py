@@ -1,0 +1,177 @@
+"""Weights on disk: safetensors files whose header carries the rest as JSON, replaced atomically."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import safetensors
+import safetensors.torch
+
+from textgate.atomic import write_bytes
+from textgate.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training rows came to.
+
+    Attributes:
+        number: 1 for the first pass.
+        train_loss: mean loss over its batches, dropout on.
+        dev_loss: mean log loss on dev.
+        dev_score: accuracy on dev, or macro-F1 for a multi-label task.
+        seconds: the time it took, dev included.
+    """
+
+    number: int
+    train_loss: float
+    dev_loss: float
+    dev_score: float
+    seconds: float
+
+
+@dataclass
+class TrainingState:
+    """Where training stands after an epoch: all that is needed to go on.
+
+    Attributes:
+        weights: the network's tensors by name.
+        best_weights: those of the best epoch so far.
+        optimizer: Adam's tensors, by ``<parameter>/<moment>``.
+        history: the epochs so far.
+        best_epoch: number of the best one, 0 before the first.
+    """
+
+    weights: dict[str, torch.Tensor]
+    best_weights: dict[str, torch.Tensor]
+    optimizer: dict[str, torch.Tensor]
+    history: list[Epoch] = field(default_factory=list)
+    best_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """The outcome of a run.
+
+    Attributes:
+        weights: the best epoch's tensors by name.
+        temperature: fitted on dev.
+        metrics: quality on dev, by name.
+        history: every epoch.
+        best_epoch: number of the epoch the weights are from.
+    """
+
+    weights: dict[str, torch.Tensor]
+    temperature: float
+    metrics: dict[str, float]
+    history: list[Epoch]
+    best_epoch: int
+
+
+def save_state(path: Path, state: TrainingState) -> None:
+    """Write a checkpoint; the one before is intact until the new one is whole.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    tensors = {f"weights/{name}": value for name, value in state.weights.items()}
+    tensors |= {f"best/{name}": value for name, value in state.best_weights.items()}
+    tensors |= {f"optimizer/{name}": value for name, value in state.optimizer.items()}
+    _write(path, tensors, {"history": _to_json(state.history), "best_epoch": state.best_epoch})
+
+
+def load_state(path: Path) -> TrainingState:
+    """Return the checkpoint that `save_state` wrote.
+
+    Raises:
+        CheckpointError: it is damaged or of another version.
+    """
+    tensors, values = _read(path)
+    groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        group, _, rest = name.partition("/")
+        groups.setdefault(group, {})[rest] = tensor
+    return TrainingState(
+        weights=groups["weights"],
+        best_weights=groups["best"],
+        optimizer=groups["optimizer"],
+        history=_from_json(values["history"]),
+        best_epoch=values["best_epoch"],
+    )
+
+
+def save_model(path: Path, model: TrainedModel) -> None:
+    """Write the outcome of a run.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    values = {
+        "temperature": model.temperature,
+        "metrics": model.metrics,
+        "history": _to_json(model.history),
+        "best_epoch": model.best_epoch,
+    }
+    _write(path, model.weights, values)
+
+
+def load_model(path: Path) -> TrainedModel:
+    """Return what `save_model` wrote.
+
+    Raises:
+        CheckpointError: it is missing, damaged or of another version.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path.parent}: training has not finished; go on with textgate train --resume"
+        )
+    tensors, values = _read(path)
+    return TrainedModel(
+        weights=tensors,
+        temperature=values["temperature"],
+        metrics=values["metrics"],
+        history=_from_json(values["history"]),
+        best_epoch=values["best_epoch"],
+    )
+
+
+def _write(path: Path, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
+    header = {"format_version": str(FORMAT_VERSION), "values": json.dumps(values)}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        write_bytes(path, safetensors.torch.save(contiguous, header))
+    except OSError as problem:
+        raise CheckpointError(f"{path}: cannot be written: {problem.strerror}") from None
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        version = header.get("format_version")
+        if version != str(FORMAT_VERSION):
+            raise CheckpointError(
+                f"{path}: format version {version}, this release reads {FORMAT_VERSION}; train "
+                "again, or use the textgate release that wrote it"
+            )
+        return tensors, json.loads(header["values"])
+    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as problem:
+        raise CheckpointError(f"{path}: damaged or unreadable: {problem}") from None
+
+
+def _to_json(history: list[Epoch]) -> list[dict[str, Any]]:
+    return [vars(epoch) for epoch in history]
+
+
+def _from_json(history: list[dict[str, Any]]) -> list[Epoch]:
+    return [Epoch(**epoch) for epoch in history]

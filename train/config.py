@@ -1,0 +1,150 @@
+"""The settings of a training run, validated where they are made."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from textgate.architecture import Architecture
+from textgate.errors import ConfigError
+
+TASKS = ("auto", "single-label", "multi-label")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that decides what is trained and how, besides the rows.
+
+    Attributes:
+        cell: ``rnn``, ``lstm`` or ``gru``.
+        embedding_size: columns of the embedding.
+        hidden_sizes: units of each recurrent layer, per direction.
+        bidirectional: whether the layers also read backwards; such a network cannot stream.
+        pooling: how states become one vector, see `textgate.architecture.Architecture`.
+        dense_sizes: units of the hidden dense layers.
+        embedding_dropout: share of the embedded inputs dropped.
+        layer_dropout: share dropped between recurrent layers.
+        head_dropout: share of the pooled vector dropped.
+        one_unit: whether two labels are told apart by one sigmoid unit instead of a softmax.
+        vocabulary_size: most rows the embedding may have, padding and unknown word included.
+        whole_vocabulary: whether the embedding has `vocabulary_size` rows even if the training
+            texts have fewer words, as the reference networks do.
+        max_tokens: tokens of a text that are read.
+        task: ``single-label``, ``multi-label``, or ``auto``: whatever the rows show.
+        epochs: most passes over the training rows.
+        patience: epochs without progress on dev after which training stops.
+        batch_size: rows a step.
+        learning_rate: Adam's.
+        gradient_norm: the gradient is scaled down to this norm when it is longer.
+        dev_fraction: share of the training rows held out for dev when no dev file is given.
+        seed: of the held-out rows, the initial weights, the order and the dropout.
+
+    Raises:
+        ConfigError: a setting out of range.
+    """
+
+    cell: str
+    embedding_size: int
+    hidden_sizes: tuple[int, ...]
+    bidirectional: bool
+    pooling: tuple[str, ...]
+    dense_sizes: tuple[int, ...]
+    embedding_dropout: float
+    layer_dropout: float
+    head_dropout: float
+    one_unit: bool
+    vocabulary_size: int
+    whole_vocabulary: bool = False
+    max_tokens: int = 100
+    task: str = "auto"
+    epochs: int = 20
+    patience: int = 3
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    gradient_norm: float = 5.0
+    dev_fraction: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if not math.isfinite(value) or not low <= value <= high:
+                raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {value!r}")
+        if self.learning_rate <= 0:
+            raise ConfigError(f"learning_rate must be above 0, not {self.learning_rate!r}")
+        if self.task not in TASKS:
+            raise ConfigError(f"task must be one of {', '.join(TASKS)}, not {self.task!r}")
+        # The sizes are checked by the architecture; made here, so that a mistake shows at once.
+        self.architecture(vocabulary_size=self.vocabulary_size, label_count=2, task="single-label")
+
+    def architecture(self, *, vocabulary_size: int, label_count: int, task: str) -> Architecture:
+        """Return the network for a vocabulary and a set of labels."""
+        if task == "multi-label":
+            output = "multi-label"
+        else:
+            output = "sigmoid" if self.one_unit and label_count == 2 else "softmax"
+        return Architecture(
+            vocabulary_size=vocabulary_size,
+            embedding_size=self.embedding_size,
+            cell=self.cell,
+            hidden_sizes=self.hidden_sizes,
+            bidirectional=self.bidirectional,
+            pooling=self.pooling,
+            dense_sizes=self.dense_sizes,
+            output=output,
+            label_count=label_count,
+            embedding_dropout=self.embedding_dropout,
+            layer_dropout=self.layer_dropout,
+            head_dropout=self.head_dropout,
+        )
+
+    def replace(self, **changes: Any) -> TrainingConfig:
+        """Return the settings with some changed.
+
+        Raises:
+            ConfigError: a name that is not a setting, or a value out of range.
+        """
+        known = {field.name for field in dataclasses.fields(self)}
+        unknown = sorted(set(changes) - known)
+        if unknown:
+            raise ConfigError(f"{unknown[0]!r} is not a setting; there are {', '.join(known)}")
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON-ready values."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in dataclasses.asdict(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> TrainingConfig:
+        """Return the settings that `to_json` wrote.
+
+        Raises:
+            ConfigError: a setting is missing, unknown, mistyped or out of range.
+        """
+        try:
+            return cls(
+                **{
+                    key: tuple(item) if isinstance(item, list) else item
+                    for key, item in value.items()
+                }
+            )
+        except TypeError as problem:
+            raise ConfigError(f"settings: {problem}") from None
+
+
+_RANGES = (
+    ("vocabulary_size", 3, 2**24),
+    ("max_tokens", 1, 1_000_000),
+    ("epochs", 1, 100_000),
+    ("patience", 1, 100_000),
+    ("batch_size", 1, 1_000_000),
+    ("learning_rate", 0, 100),
+    ("gradient_norm", 1e-6, 1e9),
+    ("dev_fraction", 0.01, 0.5),
+    ("seed", 0, 2**31 - 1),
+)

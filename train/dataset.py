@@ -1,0 +1,182 @@
+"""Rows as tensors: labels to numbers, texts to ids, ids to batches of similar length."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from textgate.errors import DataError
+from textgate.tokenizer import PADDING_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from textgate.rows import Row
+    from textgate.tokenizer import TextTokenizer
+
+# Batches are filled from windows of this many, sorted by length: little padding, enough shuffling.
+_WINDOW = 50
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several texts at once, padded on the right.
+
+    Attributes:
+        ids: token ids, int64 [batch, tokens].
+        lengths: tokens of each text, int64 [batch], at least 1.
+        targets: what should come out, float32 [batch, labels]: 1 where a label applies.
+    """
+
+    ids: torch.Tensor
+    lengths: torch.Tensor
+    targets: torch.Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on another device."""
+        return Batch(self.ids.to(device), self.lengths.to(device), self.targets.to(device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Encoded rows.
+
+    Attributes:
+        sequences: the token ids of each row, int64 [tokens].
+        targets: float32 [rows, labels], 1 where a label applies.
+    """
+
+    sequences: tuple[NDArray[np.int64], ...]
+    targets: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def batch(self, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
+        """Return the rows at these places as one batch."""
+        ids, lengths = pad([self.sequences[index] for index in indices])
+        targets = torch.from_numpy(self.targets[np.asarray(indices)])
+        return Batch(torch.from_numpy(ids), torch.from_numpy(lengths), targets)
+
+    def shuffled_batches(self, batch_size: int, *, seed: int, epoch: int) -> Iterator[Batch]:
+        """Yield every row once, in batches of similar length and in an order of the epoch's own."""
+        generator = np.random.default_rng([seed, epoch])
+        order = generator.permutation(len(self))
+        lengths = np.array([len(sequence) for sequence in self.sequences])
+        window = batch_size * _WINDOW
+        batches: list[NDArray[np.int64]] = []
+        for start in range(0, len(order), window):
+            part = order[start : start + window]
+            part = part[np.argsort(lengths[part], kind="stable")]
+            batches.extend(part[at : at + batch_size] for at in range(0, len(part), batch_size))
+        for place in generator.permutation(len(batches)):
+            yield self.batch(batches[place])
+
+    def batches_by_length(self, batch_size: int) -> Iterator[tuple[NDArray[np.int64], Batch]]:
+        """Yield batches of similar length with the places of their rows, the shortest first."""
+        lengths = np.array([len(sequence) for sequence in self.sequences])
+        order = np.argsort(lengths, kind="stable")
+        for start in range(0, len(order), batch_size):
+            places = order[start : start + batch_size]
+            yield places, self.batch(places)
+
+
+def pad(sequences: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return ids [batch, longest] padded on the right, and lengths [batch]."""
+    lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
+    ids = np.full((len(sequences), int(lengths.max())), PADDING_ID, dtype=np.int64)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = sequence
+    return ids, lengths
+
+
+def encode_rows(
+    rows: Sequence[Row], tokenizer: TextTokenizer, labels: Sequence[str], *, file: str
+) -> Dataset:
+    """Return the rows as ids and targets.
+
+    Raises:
+        DataError: a row carries a label that is not one of `labels`.
+    """
+    column = {label: index for index, label in enumerate(labels)}
+    targets = np.zeros((len(rows), len(labels)), dtype=np.float32)
+    for index, row in enumerate(rows):
+        for label in row.labels:
+            if label not in column:
+                raise DataError(
+                    f"{file}, line {row.line}: the label {label!r} does not occur in the training "
+                    f"rows, which have {_shortened(labels)}"
+                )
+            targets[index, column[label]] = 1.0
+    sequences: list[NDArray[np.int64]] = []
+    for start in range(0, len(rows), 1000):
+        encoded = tokenizer.encode_batch([row.text for row in rows[start : start + 1000]])
+        sequences.extend(np.array(item.ids, dtype=np.int64) for item in encoded)
+    return Dataset(tuple(sequences), targets)
+
+
+def find_labels(rows: Sequence[Row], *, task: str, file: str) -> tuple[tuple[str, ...], str]:
+    """Return the labels in the order of their names, and the task.
+
+    Args:
+        rows: the training rows.
+        task: ``single-label``, ``multi-label``, or ``auto``, which takes a row with several labels
+            or none for a sign of a multi-label task.
+        file: how messages name the rows.
+
+    Raises:
+        DataError: no labels, one label only, or several in a row of a single-label task.
+    """
+    odd = next((row for row in rows if len(row.labels) != 1), None)
+    if task == "auto":
+        task = "single-label" if odd is None else "multi-label"
+    elif task == "single-label" and odd is not None:
+        raise DataError(
+            f"{file}, line {odd.line}: {len(odd.labels)} labels in a row of a single-label task; "
+            "use --task multi-label"
+        )
+    labels = sorted({label for row in rows for label in row.labels})
+    if not labels:
+        raise DataError(f"{file}: no row has a label")
+    if len(labels) == 1 and task == "single-label":
+        raise DataError(
+            f"{file}: every row has the label {labels[0]!r}; a classifier needs two labels or more"
+        )
+    return tuple(labels), task
+
+
+def hold_out(rows: Sequence[Row], fraction: float, *, seed: int) -> tuple[list[Row], list[Row]]:
+    """Return (train, dev): a share of the rows of every label is held out for dev.
+
+    Rows with the same text stay on the same side, so that dev says something about new texts. A
+    label with a single text keeps it in train.
+    """
+    by_label: dict[tuple[str, ...], dict[str, None]] = {}
+    first_labels: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        labels = first_labels.setdefault(row.text, row.labels)
+        by_label.setdefault(labels, {})[row.text] = None
+    generator = np.random.default_rng([seed, 0])
+    held_out: set[str] = set()
+    for labels in sorted(by_label):
+        texts = list(by_label[labels])
+        count = min(len(texts) - 1, max(1, round(len(texts) * fraction)))
+        held_out.update(texts[place] for place in generator.permutation(len(texts))[:count])
+    train = [row for row in rows if row.text not in held_out]
+    return train, [row for row in rows if row.text in held_out]
+
+
+def label_counts(rows: Sequence[Row]) -> Counter[str]:
+    """Return how many rows carry each label."""
+    return Counter(label for row in rows for label in row.labels)
+
+
+def _shortened(labels: Sequence[str]) -> str:
+    shown = ", ".join(repr(label) for label in labels[:10])
+    return shown if len(labels) <= 10 else f"{shown} and {len(labels) - 10} more"

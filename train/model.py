@@ -1,0 +1,173 @@
+"""The network in PyTorch.
+
+Batches are padded on the right and never packed: a forward cell never sees its padding, and a
+backward cell runs forwards over each sequence reversed by its own length. That is exact, and lets
+torch take its fast CPU path for LSTMs, which packed sequences do not reach.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textgate.architecture import Architecture
+
+_CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+class TextClassifier(nn.Module):
+    """Embedding, recurrent layers, pooling over time, dense head.
+
+    Args:
+        architecture: the network to build.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        net = architecture
+        self.architecture = net
+        self.embedding = nn.Embedding(net.vocabulary_size, net.embedding_size)
+        self.embedding_dropout = nn.Dropout(net.embedding_dropout)
+        self.layers = nn.ModuleList(
+            RecurrentLayer(net.cell, inputs, hidden, bidirectional=net.bidirectional)
+            for inputs, hidden in zip(net.input_sizes, net.hidden_sizes, strict=True)
+        )
+        self.layer_dropout = nn.Dropout(net.layer_dropout)
+        self.pooling = Pooling(net.pooling, net.state_size)
+        self.head_dropout = nn.Dropout(net.head_dropout)
+        widths = (net.pooled_size, *net.dense_sizes, net.output_units)
+        self.head = nn.ModuleList(
+            nn.Linear(inputs, outputs) for inputs, outputs in itertools.pairwise(widths)
+        )
+        initialize(self)
+
+    def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Return one logit a label, float32 [batch, labels].
+
+        Args:
+            ids: token ids, int64 [batch, tokens], padded on the right.
+            lengths: tokens of each text, int64 [batch], at least 1.
+        """
+        states = self.embedding_dropout(self.embedding(ids))
+        last = states  # replaced below: there is at least one layer
+        for index, layer in enumerate(self.layers):
+            if index:
+                states = self.layer_dropout(states)
+            states, last = layer(states, lengths)
+        pooled = self.head_dropout(self.pooling(states, last, lengths))
+        for dense in self.head[:-1]:
+            pooled = torch.relu(dense(pooled))
+        logits: torch.Tensor = self.head[-1](pooled)
+        if self.architecture.output == "sigmoid":
+            # One unit z for two labels is the softmax over [0, z].
+            logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+        return logits
+
+    def probabilities(self, logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+        """Return float32 [batch, labels]: a softmax, or a sigmoid a label if several may apply."""
+        if self.architecture.output == "multi-label":
+            return torch.sigmoid(logits / temperature)
+        return torch.softmax(logits / temperature, dim=1)
+
+
+class RecurrentLayer(nn.Module):
+    """One recurrent layer, in one direction or both."""
+
+    def __init__(self, cell: str, inputs: int, hidden: int, *, bidirectional: bool) -> None:
+        super().__init__()
+        self.ahead = _CELLS[cell](inputs, hidden, batch_first=True)
+        self.back = _CELLS[cell](inputs, hidden, batch_first=True) if bidirectional else None
+
+    def forward(
+        self, inputs: torch.Tensor, lengths: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return all states [batch, tokens, width] and the last ones [batch, width].
+
+        A backward cell's last state is the one after the text's first token.
+        """
+        states, _ = self.ahead(inputs)
+        last = _at(states, lengths - 1)
+        if self.back is None:
+            return states, last
+        order = _reversal(lengths, inputs.shape[1])
+        back, _ = self.back(_reordered(inputs, order))
+        last = torch.cat([last, _at(back, lengths - 1)], dim=1)
+        return torch.cat([states, _reordered(back, order)], dim=2), last
+
+
+class Pooling(nn.Module):
+    """Turns states over time into one vector, by one or several rules side by side."""
+
+    def __init__(self, names: Sequence[str], width: int) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.scores = nn.Linear(width, 1, bias=False) if "attention" in names else None
+
+    def forward(
+        self, states: torch.Tensor, last: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Return [batch, width * rules] from states [batch, tokens, width]; padding is ignored."""
+        steps = torch.arange(states.shape[1], device=states.device)
+        inside = (steps < lengths[:, None])[:, :, None]
+        parts = []
+        for name in self.names:
+            if name == "last":
+                parts.append(last)
+            elif name == "max":
+                parts.append(states.masked_fill(~inside, -torch.inf).amax(dim=1))
+            elif name == "mean":
+                total = (states * inside).sum(dim=1)
+                parts.append(total / lengths[:, None].to(states.dtype))
+            elif self.scores is not None:
+                scores = self.scores(states).masked_fill(~inside, -torch.inf)
+                parts.append((torch.softmax(scores, dim=1) * states * inside).sum(dim=1))
+        return torch.cat(parts, dim=1)
+
+
+def initialize(model: TextClassifier) -> None:
+    """Set the initial weights as the reference networks do (Keras's defaults).
+
+    Embedding uniform in +-0.05; input and dense weights Glorot uniform; recurrent weights
+    orthogonal a gate; biases 0, but 1 on an LSTM's forget gate (Jozefowicz et al. 2015). torch has
+    two biases a gate where one says all; for RNN and LSTM the second stays 0 for ever.
+    """
+    nn.init.uniform_(model.embedding.weight, -0.05, 0.05)
+    for name, weight in model.named_parameters():
+        if "weight_ih" in name or "head." in name or "scores" in name:
+            if weight.dim() == 2:
+                nn.init.xavier_uniform_(weight)
+            else:
+                nn.init.zeros_(weight)
+        elif "weight_hh" in name:
+            hidden = weight.shape[1]
+            for gate in weight.detach().split(hidden):
+                nn.init.orthogonal_(gate)
+        elif "bias" in name:
+            nn.init.zeros_(weight)
+            if model.architecture.cell == "lstm" and "bias_ih" in name:
+                hidden = weight.shape[0] // 4
+                weight.detach()[hidden : 2 * hidden] = 1.0  # torch's order of gates: i, f, g, o
+            if model.architecture.cell != "gru" and "bias_hh" in name:
+                weight.requires_grad_(requires_grad=False)
+
+
+def _at(states: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """Return the state of each row at its own step, [batch, width]."""
+    return states[torch.arange(states.shape[0], device=states.device), steps]
+
+
+def _reversal(lengths: torch.Tensor, tokens: int) -> torch.Tensor:
+    """Return the places [batch, tokens] that reverse each row within its own length."""
+    steps = torch.arange(tokens, device=lengths.device)
+    reverse = lengths[:, None] - 1 - steps
+    return torch.where(reverse >= 0, reverse, steps)
+
+
+def _reordered(states: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    return states.gather(1, order[:, :, None].expand(-1, -1, states.shape[2]))

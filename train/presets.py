@@ -1,0 +1,62 @@
+"""Named settings to start from.
+
+The ``seed-`` presets are the reference networks of the course chapter this project grew out of:
+Embedding(1000, 64) over at most 100 tokens, a cell of 128 units over the whole sequence, dropout
+0.2, a cell of 64 units of which the last state is used, Dense 32 with ReLU, Dense 1 with a sigmoid;
+Adam, binary cross-entropy. They differ in the cell alone.
+"""
+
+from __future__ import annotations
+
+from textgate.errors import ConfigError
+from textgate.train.config import TrainingConfig
+
+
+def _seed(cell: str) -> TrainingConfig:
+    return TrainingConfig(
+        cell=cell,
+        embedding_size=64,
+        hidden_sizes=(128, 64),
+        bidirectional=False,
+        pooling=("last",),
+        dense_sizes=(32,),
+        embedding_dropout=0.0,
+        layer_dropout=0.2,
+        head_dropout=0.0,
+        one_unit=True,
+        vocabulary_size=1000,
+        whole_vocabulary=True,
+        max_tokens=100,
+    )
+
+
+PRESETS = {
+    "default": TrainingConfig(
+        cell="lstm",
+        embedding_size=96,
+        hidden_sizes=(128,),
+        bidirectional=False,
+        pooling=("max", "mean"),
+        dense_sizes=(),
+        embedding_dropout=0.3,
+        layer_dropout=0.2,
+        head_dropout=0.3,
+        one_unit=False,
+        vocabulary_size=10_000,
+        max_tokens=256,
+    ),
+    "seed-rnn": _seed("rnn"),
+    "seed-lstm": _seed("lstm"),
+    "seed-gru": _seed("gru"),
+}
+
+
+def preset(name: str) -> TrainingConfig:
+    """Return the settings of this name.
+
+    Raises:
+        ConfigError: there is no such preset; the message lists those there are.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]

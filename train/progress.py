@@ -1,0 +1,79 @@
+"""What training says while it runs: a bar on a terminal, and one line an epoch, on stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from textgate.train.checkpoint import Epoch
+
+
+class Progress:
+    """Says nothing; the base of what says something."""
+
+    def note(self, message: str) -> None:
+        """Say something once."""
+
+    def begin_epoch(self, number: int, rows: int) -> None:
+        """Begin a pass over so many rows."""
+
+    def step(self, rows: int) -> None:
+        """Note that so many more rows are done."""
+
+    def end_epoch(self, epoch: Epoch, *, rows: int, remaining: int, best: bool) -> None:
+        """Note what the pass came to and how many passes may still come."""
+
+
+class TerminalProgress(Progress):
+    """Rows a second and time left within an epoch (on a terminal), and a line after each.
+
+    Args:
+        score: what the score on dev is called.
+    """
+
+    def __init__(self, score: str = "accuracy") -> None:
+        self._score = score
+        self._bar: tqdm[None] | None = None
+        self._seconds: list[float] = []
+
+    def note(self, message: str) -> None:
+        """Print a line."""
+        print(message, file=sys.stderr)  # noqa: T201
+
+    def begin_epoch(self, number: int, rows: int) -> None:
+        """Open a bar; none is drawn where stderr is not a terminal."""
+        self._bar = tqdm(
+            total=rows,
+            desc=f"epoch {number}",
+            unit="row",
+            leave=False,
+            disable=None,
+            file=sys.stderr,
+        )
+
+    def step(self, rows: int) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.update(rows)
+
+    def end_epoch(self, epoch: Epoch, *, rows: int, remaining: int, best: bool) -> None:
+        """Close the bar and print the epoch's line."""
+        if self._bar is not None:
+            self._bar.close()
+        self._seconds.append(epoch.seconds)
+        left = remaining * sum(self._seconds) / len(self._seconds)
+        self.note(
+            f"epoch {epoch.number:>3}  train loss {epoch.train_loss:.4f}  "
+            f"dev loss {epoch.dev_loss:.4f}  dev {self._score} {epoch.dev_score:.4f}"
+            f"{' *' if best else '  '}  {rows / epoch.seconds:,.0f} rows/s  "
+            f"at most {_duration(left)} left"
+        )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,201 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from textgate.errors import CheckpointError
+from textgate.metrics import evaluate_multi_label, evaluate_single_label
+from textgate.train.calibration import log_loss
+from textgate.train.checkpoint import Epoch, TrainingState
+from textgate.train.model import TextClassifier
+from textgate.train.objective import loss
+from textgate.train.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from textgate.architecture import Architecture
+    from textgate.metrics import Evaluation
+    from textgate.train.config import TrainingConfig
+    from textgate.train.dataset import Dataset
+
+_EVALUATION_BATCH = 256
+
+
+def train_network(
+    architecture: Architecture,
+    config: TrainingConfig,
+    train: Dataset,
+    dev: Dataset,
+    *,
+    device: torch.device,
+    save: Callable[[TrainingState], None],
+    resume_from: TrainingState | None = None,
+    progress: Progress | None = None,
+) -> TrainingState:
+    """Train until dev shows no progress for `config.patience` epochs, or `config.epochs` are done.
+
+    Every epoch draws its order and its dropout from the seed and its own number, so that going on
+    from a saved state gives the same weights as never having stopped, on the same machine with the
+    same number of threads.
+
+    Args:
+        architecture: the network to train.
+        config: how to train it.
+        train: the rows to learn from.
+        dev: the rows that choose the epoch.
+        device: where to compute.
+        save: is called with the state after every epoch.
+        resume_from: the last saved state, to go on from it.
+        progress: hears of every step and epoch.
+
+    Returns:
+        The state after the last epoch.
+    """
+    progress = progress or Progress()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = TextClassifier(architecture).to(device)
+        optimizer = torch.optim.Adam(
+            (weight for weight in model.parameters() if weight.requires_grad),
+            lr=config.learning_rate,
+        )
+        state = resume_from or TrainingState(weights={}, best_weights={}, optimizer={})
+        if resume_from is not None:
+            _restore(model, optimizer, resume_from)
+        while not _finished(state, config):
+            number = len(state.history) + 1
+            torch.manual_seed(config.seed * 100_003 + number)
+            started = time.perf_counter()
+            progress.begin_epoch(number, len(train))
+            train_loss = _train_epoch(
+                model, optimizer, config, train, number=number, progress=progress
+            )
+            dev_loss, dev_score = _score(model, dev)
+            seconds = time.perf_counter() - started
+            state.history.append(Epoch(number, train_loss, dev_loss, dev_score, seconds))
+            state.weights = _copied(model.state_dict())
+            state.optimizer = _optimizer_tensors(model, optimizer)
+            best = state.best_epoch == 0 or _rank(state.history[-1]) > _rank(
+                state.history[state.best_epoch - 1]
+            )
+            if best:
+                state.best_epoch, state.best_weights = number, state.weights
+            save(state)
+            progress.end_epoch(
+                state.history[-1], rows=len(train), remaining=config.epochs - number, best=best
+            )
+    return state
+
+
+def predict_logits(model: TextClassifier, dataset: Dataset) -> NDArray[np.float32]:
+    """Return the logits of every row, float32 [rows, labels], dropout off."""
+    device = model.embedding.weight.device
+    logits = np.empty((len(dataset), model.architecture.label_count), dtype=np.float32)
+    model.eval()
+    with torch.inference_mode():
+        for places, batch in dataset.batches_by_length(_EVALUATION_BATCH):
+            moved = batch.to(device)
+            logits[places] = model(moved.ids, moved.lengths).cpu().numpy()
+    return logits
+
+
+def evaluate_logits(
+    model: TextClassifier,
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    labels: Sequence[str],
+    *,
+    temperature: float = 1.0,
+) -> Evaluation:
+    """Return the quality of logits [rows, labels] against targets [rows, labels]."""
+    probabilities = model.probabilities(torch.from_numpy(logits), temperature).numpy()
+    if model.architecture.output == "multi-label":
+        return evaluate_multi_label(probabilities, targets > 0.5, labels)
+    return evaluate_single_label(probabilities, targets.argmax(axis=1), labels)
+
+
+def _train_epoch(
+    model: TextClassifier,
+    optimizer: torch.optim.Optimizer,
+    config: TrainingConfig,
+    train: Dataset,
+    *,
+    number: int,
+    progress: Progress,
+) -> float:
+    """Make one pass over the rows and return the mean loss."""
+    device = model.embedding.weight.device
+    model.train()
+    total = 0.0
+    for batch in train.shuffled_batches(config.batch_size, seed=config.seed, epoch=number):
+        moved = batch.to(device)
+        logits = model(moved.ids, moved.lengths)
+        value = loss(logits, moved.targets, output=model.architecture.output)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_norm)
+        optimizer.step()
+        rows = len(batch.lengths)
+        total += float(value.detach()) * rows
+        progress.step(rows)
+    return total / len(train)
+
+
+def _score(model: TextClassifier, dev: Dataset) -> tuple[float, float]:
+    """Return the log loss on dev, and the accuracy (macro-F1 for a multi-label task)."""
+    multi_label = model.architecture.output == "multi-label"
+    logits = predict_logits(model, dev)
+    names = [str(column) for column in range(model.architecture.label_count)]
+    quality = evaluate_logits(model, logits, dev.targets, names)
+    score = quality.macro_f1 if multi_label else quality.accuracy
+    return log_loss(logits, dev.targets, multi_label=multi_label), score
+
+
+def _rank(epoch: Epoch) -> tuple[float, float]:
+    """Order epochs by their score on dev, then by their loss on it."""
+    return epoch.dev_score, -epoch.dev_loss
+
+
+def _finished(state: TrainingState, config: TrainingConfig) -> bool:
+    done = len(state.history)
+    return done >= config.epochs or (done > 0 and done - state.best_epoch >= config.patience)
+
+
+def _copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+
+
+def _optimizer_tensors(
+    model: TextClassifier, optimizer: torch.optim.Optimizer
+) -> dict[str, torch.Tensor]:
+    """Return Adam's moments and step counts by ``<parameter>/<moment>``."""
+    return {
+        f"{name}/{moment}": value.detach().cpu().clone()
+        for name, weight in model.named_parameters()
+        for moment, value in optimizer.state.get(weight, {}).items()
+    }
+
+
+def _restore(model: TextClassifier, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
+    try:
+        model.load_state_dict(state.weights)
+    except RuntimeError as problem:
+        first_line = str(problem).splitlines()[0]
+        raise CheckpointError(f"the checkpoint does not fit the network: {first_line}") from None
+    device = model.embedding.weight.device
+    for name, weight in model.named_parameters():
+        moments = {
+            key.rpartition("/")[2]: value.to(device if value.dim() else "cpu")
+            for key, value in state.optimizer.items()
+            if key.rpartition("/")[0] == name
+        }
+        if moments:
+            optimizer.state[weight] = moments
