@@ -1,1 +1,5 @@
-"""Export: a run folder in, a verified bundle out. Needs the extra `train`."""
+"""Export: a finished run in, a verified bundle out. Needs the extra ``train``."""
+
+from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS, Exported, export
+
+__all__ = ["MAX_ACCURACY_DROP", "PRECISIONS", "Exported", "export"]

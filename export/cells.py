@@ -12,7 +12,7 @@ cells begin at +30 and -30, where tanh is exactly 1 in float32.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -125,7 +125,7 @@ def recurrent_layer(
     initial = _initial_states(
         builder, name, cell, directions, hidden, anchored=anchored, carried=plan.carried
     )
-    attributes = {
+    attributes: dict[str, Any] = {
         "hidden_size": hidden + (ANCHORS if anchored else 0),
         "direction": "bidirectional" if directions == 2 else "forward",
     }

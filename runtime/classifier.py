@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -145,6 +146,10 @@ class Classifier:
             "bytes": {name: entry.size for name, entry in manifest.files.items()},
         }
 
+    def stages(self) -> Stages:
+        """Return the two stages of a prediction apart, for measuring them."""
+        return Stages(self._tokenizer, self._require_session())
+
     def close(self) -> None:
         """Let go of the session; the classifier cannot be used afterwards."""
         self._session = None
@@ -169,15 +174,38 @@ class Classifier:
         ]
 
     def _probabilities(self, encoded: Sequence[Encoded]) -> NDArray[np.float32]:
-        session = self._session
-        if session is None:
-            raise ConfigError("the classifier was closed")
+        session = self._require_session()
         if len(encoded) == 1:
             return session.run(*padded(encoded))
         result = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
         for places in batches_by_length(encoded, self._batch_size):
             result[places] = session.run(*padded([encoded[place] for place in places]))
         return result
+
+    def _require_session(self) -> Session:
+        if self._session is None:
+            raise ConfigError("the classifier was closed")
+        return self._session
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Tokenizing and running, one without the other."""
+
+    _tokenizer: TextTokenizer
+    _session: Session
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Return the token ids of texts."""
+        return self._tokenizer.encode_batch(texts)
+
+    def run(self, encoded: Sequence[Encoded]) -> NDArray[np.float32]:
+        """Return the probabilities of one batch, float32 [texts, labels]."""
+        return self._session.run(*padded(encoded))
+
+    def words(self, count: int) -> list[str]:
+        """Return the first words of the vocabulary, each of them one token."""
+        return [word for word in self._tokenizer.words() if word.isalpha()][:count]
 
 
 def _reload(path: str, options: dict[str, Any]) -> Classifier:

@@ -84,7 +84,8 @@ def save_state(path: Path, state: TrainingState) -> None:
         CheckpointError: it cannot be written.
     """
     tensors = {f"weights/{name}": value for name, value in state.weights.items()}
-    tensors |= {f"best/{name}": value for name, value in state.best_weights.items()}
+    if state.best_epoch != len(state.history):  # else they are the same tensors
+        tensors |= {f"best/{name}": value for name, value in state.best_weights.items()}
     tensors |= {f"optimizer/{name}": value for name, value in state.optimizer.items()}
     _write(path, tensors, {"history": _to_json(state.history), "best_epoch": state.best_epoch})
 
@@ -102,7 +103,7 @@ def load_state(path: Path) -> TrainingState:
         groups.setdefault(group, {})[rest] = tensor
     return TrainingState(
         weights=groups["weights"],
-        best_weights=groups["best"],
+        best_weights=groups["best"] or groups["weights"],
         optimizer=groups["optimizer"],
         history=_from_json(values["history"]),
         best_epoch=values["best_epoch"],

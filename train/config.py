@@ -126,13 +126,11 @@ class TrainingConfig:
         Raises:
             ConfigError: a setting is missing, unknown, mistyped or out of range.
         """
+        settings: dict[str, Any] = {
+            key: tuple(item) if isinstance(item, list) else item for key, item in value.items()
+        }
         try:
-            return cls(
-                **{
-                    key: tuple(item) if isinstance(item, list) else item
-                    for key, item in value.items()
-                }
-            )
+            return cls(**settings)
         except TypeError as problem:
             raise ConfigError(f"settings: {problem}") from None
 

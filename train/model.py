@@ -14,11 +14,11 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from textgate.architecture import Architecture
 
-_CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+_CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class TextClassifier(nn.Module):
@@ -146,7 +146,7 @@ def initialize(model: TextClassifier) -> None:
                 nn.init.zeros_(weight)
         elif "weight_hh" in name:
             hidden = weight.shape[1]
-            for gate in weight.detach().split(hidden):
+            for gate in torch.split(weight.detach(), hidden):
                 nn.init.orthogonal_(gate)
         elif "bias" in name:
             nn.init.zeros_(weight)
@@ -154,7 +154,7 @@ def initialize(model: TextClassifier) -> None:
                 hidden = weight.shape[0] // 4
                 weight.detach()[hidden : 2 * hidden] = 1.0  # torch's order of gates: i, f, g, o
             if model.architecture.cell != "gru" and "bias_hh" in name:
-                weight.requires_grad_(requires_grad=False)
+                weight.requires_grad_(False)
 
 
 def _at(states: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:

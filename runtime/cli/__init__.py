@@ -1,1 +1,107 @@
-"""The command line."""
+"""The command line: a group whose commands are imported when they are run.
+
+`textgate --help` therefore needs click alone, and the commands that need torch are found by name
+without the core knowing them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from textgate import __version__
+from textgate.errors import ConfigError, TextgateError
+
+# name -> (module, attribute, extra it needs or "", first line of its help)
+_COMMANDS = {
+    "train": ("textgate.train.cli", "train", "train", "Train a classifier on labelled rows."),
+    "export": ("textgate.export.cli", "export", "train", "Turn a run into a verified bundle."),
+    "classify": ("textgate.cli.classify", "classify", "", "Classify texts with a bundle."),
+    "evaluate": ("textgate.cli.evaluate", "evaluate", "", "Score a bundle on labelled rows."),
+    "bench": ("textgate.cli.bench", "bench", "", "Measure a bundle's latency on this machine."),
+    "inspect": ("textgate.cli.inspect", "inspect", "", "Show the layers of a run or a bundle."),
+    "compare": (
+        "textgate.export.comparison",
+        "compare",
+        "train",
+        "Train several presets on the same rows and compare them.",
+    ),
+}
+
+
+class LazyGroup(click.Group):
+    """A group of commands that are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the commands in the order of use."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command and return it."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute, extra, _ = _COMMANDS[cmd_name]
+        try:
+            command = getattr(import_module(module), attribute)
+        except ModuleNotFoundError as problem:
+            if not extra or (problem.name or "").partition(".")[0] == "textgate":
+                raise
+            raise TextgateError(
+                f"textgate {cmd_name} needs {problem.name}, which the extra brings: "
+                f"pip install 'textgate[{extra}]'"
+            ) from None
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}.{attribute} is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry[3]) for name, entry in _COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 done, 1 the work failed, 2 wrong usage.",
+)
+@click.version_option(__version__, prog_name="textgate")
+def commands() -> None:
+    """Small recurrent text classifiers: train once, export, classify on any CPU."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(_status())
+
+
+def _status() -> int:
+    """Run the command line and return its exit status."""
+    try:
+        result = commands.main(standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as problem:
+        message, status = problem.format_message(), 2
+    except click.ClickException as problem:
+        problem.show()
+        return problem.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        message, status = "textgate: interrupted", 130
+    except TextgateError as problem:
+        message, status = f"textgate: {problem}", 2 if isinstance(problem, ConfigError) else 1
+    except BrokenPipeError:
+        # Whoever read the results has stopped; keep Python from complaining when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as problem:
+        message, status = f"textgate: {_told(problem)}", 1
+    click.echo(message, err=True)
+    return status
+
+
+def _told(problem: OSError) -> str:
+    reason = problem.strerror or str(problem)
+    return f"{problem.filename}: {reason}" if problem.filename else f"writing failed: {reason}"

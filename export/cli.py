@@ -1,0 +1,73 @@
+"""`textgate export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from textgate.cli import options
+from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS
+from textgate.export.exporter import export as export_run
+from textgate.export.report import format_report
+from textgate.tables import format_bytes
+from textgate.train.fitting import Columns
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to make."
+)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="int8", show_default=True)
+@click.option(
+    "--verify", metavar="FILE", help="Labelled rows to verify on; else the run's dev rows."
+)
+@click.option(
+    "--max-accuracy-drop",
+    type=float,
+    default=100 * MAX_ACCURACY_DROP,
+    show_default=True,
+    help="Accuracy that quantization may lose on them, in points; three rows always may be lost.",
+)
+@click.option("--force", is_flag=True, help="Replace the bundle in OUTPUT, if there is one.")
+@options.columns
+def export(
+    run: Path,
+    output: Path,
+    precision: str,
+    verify: str | None,
+    max_accuracy_drop: float,
+    force: bool,
+    text_field: str,
+    label_field: str,
+    input_format: str | None,
+) -> None:
+    """Turn a finished run into a verified bundle.
+
+    The float32 graph is compared with torch, the quantized graph with the float32 one on real rows,
+    and with itself in other batches and chunks. If a check fails, nothing is published.
+    """
+    done = export_run(
+        run,
+        output,
+        precision=precision,
+        verify=verify,
+        columns=Columns(text_field, label_field, input_format),
+        max_accuracy_drop=max_accuracy_drop / 100,
+        force=force,
+    )
+    comparison = done.comparison
+    click.echo(format_report(done.manifest.operators), err=True)
+    click.echo(
+        f"float32 graph against torch: {done.torch_difference:.1e} at most\n"
+        f"{precision} against float32 on {comparison.rows:,} rows: probabilities differ by "
+        f"{comparison.largest:.4f} at most, {comparison.mean:.5f} on average; same decision in "
+        f"{comparison.agreement:.2%}; accuracy {comparison.before.accuracy:.4f} to "
+        f"{comparison.after.accuracy:.4f}, macro-F1 {comparison.before.macro_f1:.4f} to "
+        f"{comparison.after.macro_f1:.4f}\n"
+        f"alone, in a batch and in chunks: {done.independence:.1e} at most",
+        err=True,
+    )
+    size = sum(entry.size for entry in done.manifest.files.values())
+    click.echo(f"{output}: {precision}, {format_bytes(size)}")

@@ -1,0 +1,105 @@
+"""What became of each operator's weights: how they are stored, how computed, and their bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx
+
+from textgate.manifest import OperatorReport
+from textgate.tables import format_count, format_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textgate.architecture import Architecture
+    from textgate.export.graph import Plan
+
+_KINDS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
+
+
+def operator_reports(
+    architecture: Architecture, plan: Plan, *, float32_model: bytes, model: bytes
+) -> tuple[OperatorReport, ...]:
+    """Return a line for every operator with weights, in the order of the network.
+
+    Args:
+        architecture: the logical network.
+        plan: what `model` was built with.
+        float32_model: the graph without quantization, as ONNX bytes.
+        model: the graph to report on, as ONNX bytes.
+    """
+    before, after = _bytes_by_operator(float32_model), _bytes_by_operator(model)
+    return tuple(
+        OperatorReport(name, kind, stored, computed, before[name], after[name])
+        for name, kind, stored, computed in _operators(architecture, plan)
+    )
+
+
+def format_report(reports: Sequence[OperatorReport]) -> str:
+    """Return the table, its totals, and in words what one would expect to be int8 and is not."""
+    rows = [
+        [
+            report.name,
+            report.kind,
+            report.stored,
+            report.computed,
+            format_count(report.bytes_before),
+            format_count(report.bytes_after),
+        ]
+        for report in reports
+    ]
+    before = sum(report.bytes_before for report in reports)
+    after = sum(report.bytes_after for report in reports)
+    rows.append(["total", "", "", "", format_count(before), format_count(after)])
+    header = ["operator", "kind", "stored", "computed", "bytes before", "bytes after"]
+    return "\n".join([format_table(header, rows, align="<<<<>>"), *remarks(reports)])
+
+
+def remarks(reports: Sequence[OperatorReport]) -> list[str]:
+    """Return, in words, which operators are not computed in int8 though they are stored so."""
+    return [
+        f"{report.name}: stored int8, computed in float32 by the native {report.kind} operator; "
+        "ONNX Runtime has no integer kernel for it"
+        for report in reports
+        if report.kind in ("GRU", "RNN") and report.stored != "float32"
+    ]
+
+
+def _operators(architecture: Architecture, plan: Plan) -> list[tuple[str, str, str, str]]:
+    """Return name, kind, how stored and how computed."""
+    net = architecture
+    rows = [
+        (
+            "embedding",
+            "Embedding",
+            "int8 per row" if plan.integer_embedding else "float32",
+            "float32",
+        )
+    ]
+    grain = "per channel" if plan.per_channel else "per tensor"
+    for index in range(len(net.hidden_sizes)):
+        stored, computed = "float32", "float32"
+        if plan.integer_cells and net.cell == "lstm":
+            stored, computed = f"7-bit in int8 {grain}", "int8"
+        elif plan.integer_cells:
+            stored = f"int8 {grain}"
+        rows.append((f"{net.cell}_{index + 1}", _KINDS[net.cell], stored, computed))
+    if "attention" in net.pooling:
+        rows.append(("attention", "Attention", "float32", "float32"))
+    rows.extend(
+        (f"dense_{index + 1}", "Dense", "float32", "float32")
+        for index in range(len(net.dense_sizes))
+    )
+    rows.append(("output", "Dense", "float32", "float32"))
+    return rows
+
+
+def _bytes_by_operator(model: bytes) -> dict[str, int]:
+    """Return the bytes of each operator's constants, by the first part of their names."""
+    result: dict[str, int] = {}
+    for tensor in onnx.load_model_from_string(model).graph.initializer:
+        name = tensor.name.removeprefix("state.").partition(".")[0]
+        size = len(tensor.raw_data)
+        result[name] = result.get(name, 0) + size
+    return result

@@ -1,0 +1,100 @@
+"""`textgate inspect`: the layers of a run or a bundle, and what else is worth knowing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textgate.architecture import layers, parameter_count
+from textgate.run import is_run, read_run
+from textgate.tables import format_bytes, format_count, format_table
+
+if TYPE_CHECKING:
+    from textgate.architecture import Architecture
+    from textgate.manifest import Manifest
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def inspect(path: Path, as_json: bool) -> None:
+    """Show the layers of a run or a bundle.
+
+    The table is of the logical network, with one bias a gate (a GRU has a second one inside its
+    reset gate), whatever the exported graph adds.
+    """
+    if is_run(path):
+        run = read_run(path)
+        architecture, labels, facts = run.architecture, run.labels, _run_facts(path)
+    else:
+        from textgate.bundle import read_bundle
+
+        manifest = read_bundle(path).manifest
+        architecture, labels = manifest.architecture, manifest.labels
+        facts = _bundle_facts(manifest)
+    facts = {"labels": ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else ""), **facts}
+    if as_json:
+        click.echo(json.dumps(_as_json(path, architecture, labels)))
+    else:
+        click.echo(layer_table(architecture))
+        click.echo()
+        width = max(map(len, facts)) + 2
+        for name, value in facts.items():
+            click.echo(f"{name:<{width}}{value}")
+
+
+def layer_table(architecture: Architecture) -> str:
+    """Return the layers, their shapes and parameters as a table for a terminal."""
+    rows = [
+        [layer.name, layer.kind, _shape(layer.shape), format_count(layer.parameters)]
+        for layer in layers(architecture)
+    ]
+    rows.append(["total", "", "", format_count(parameter_count(architecture))])
+    return format_table(["layer", "type", "output shape", "parameters"], rows, align="<<<>")
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join('None' if size is None else str(size) for size in shape)})"
+
+
+def _as_json(path: Path, architecture: Architecture, labels: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "labels": list(labels),
+        "task": architecture.task,
+        "architecture": architecture.to_json(),
+        "layers": [dataclasses.asdict(layer) for layer in layers(architecture)],
+        "parameters": parameter_count(architecture),
+    }
+
+
+def _run_facts(path: Path) -> dict[str, str]:
+    run = read_run(path)
+    return {
+        "kind": "training run",
+        "preset": run.preset,
+        "trained on": f"{run.train.file}, {format_count(run.train.rows)} rows",
+        "max tokens": format_count(run.max_tokens),
+    }
+
+
+def _bundle_facts(manifest: Manifest) -> dict[str, str]:
+    facts = {
+        "kind": f"bundle, {manifest.precision}",
+        "task": manifest.task,
+        "max tokens": format_count(manifest.max_tokens),
+        "streaming": "yes" if manifest.state else "no: the network reads in both directions",
+        "files": ", ".join(
+            f"{name} {format_bytes(entry.size)}" for name, entry in manifest.files.items()
+        ),
+    }
+    for name, quality in manifest.quality.items():
+        facts[f"quality, {name}"] = (
+            f"accuracy {quality.accuracy:.4f}, macro-F1 {quality.macro_f1:.4f}, calibration error "
+            f"{quality.ece:.4f} on {format_count(quality.rows)} rows"
+        )
+    return facts

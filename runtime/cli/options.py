@@ -1,0 +1,84 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+_F = TypeVar("_F")
+
+FORMATS = ("text", "jsonl", "csv", "tsv", "fasttext", "parquet")
+
+
+def columns(function: _F) -> _F:
+    """Add where a file keeps its texts and labels."""
+    options: list[Any] = [
+        click.option(
+            "--text-field", default="text", show_default=True, help="Column of the texts."
+        ),
+        click.option(
+            "--label-field", default="label", show_default=True, help="Column of the labels."
+        ),
+        click.option(
+            "--input-format",
+            type=click.Choice(FORMATS),
+            help="Format of the rows; by default the file's name tells.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def bundle(function: _F) -> _F:
+    """Add the bundle to use."""
+    option: Any = click.option(
+        "-m", "--model", type=click.Path(path_type=Path), required=True, help="Bundle to use."
+    )
+    result: _F = option(function)
+    return result
+
+
+def threads(function: _F) -> _F:
+    """Add the number of threads inside a call."""
+    option: Any = click.option(
+        "--threads",
+        metavar="N|auto",
+        callback=thread_count,
+        default="1",
+        show_default=True,
+        help="Threads inside one call, or auto: what this process may use.",
+    )
+    result: _F = option(function)
+    return result
+
+
+def thread_count(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    value: str,
+) -> int | str:
+    """Read a number from 1 on, or ``auto``."""
+    if value == "auto":
+        return value
+    if not value.isdecimal() or int(value) < 1:
+        raise click.BadParameter(f"{value!r} is neither a number from 1 on nor auto")
+    return int(value)
+
+
+def whole_numbers(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    value: str | None,
+) -> tuple[int, ...] | None:
+    """Read whole numbers from 1 on, separated by commas, or ``none`` for none of them."""
+    if value is None:
+        return None
+    if value == "none":
+        return ()
+    parts = value.split(",")
+    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
+        raise click.BadParameter(f"{value!r} is not a list of numbers from 1 on, such as 128,64")
+    return tuple(int(part) for part in parts)
