@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
+import torch
 
 from textgate.architecture import parameter_count
 from textgate.atomic import write_bytes
@@ -98,6 +99,7 @@ def compare(
 
     Latencies are measured in alternation, one text a call, on one thread, tokenizing included.
     """
+    torch.set_num_threads(1)  # for steps this small, more threads mostly wait for each other
     columns = Columns(text_field, label_field, input_format)
     rows = load_labelled(
         test,

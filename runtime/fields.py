@@ -42,6 +42,10 @@ class FieldReader:
         found = _kind(self._value.get(name))
         return self._error(f"{self._where}: field {name!r} should be {expected}, found {found}")
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all fields, for an object whose names are data."""
+        return tuple(self._value)
+
     def raw(self, name: str) -> Any:
         """Return the field as it was parsed."""
         self._seen.add(name)
@@ -52,6 +56,16 @@ class FieldReader:
     def object(self, name: str) -> FieldReader:
         """Return a reader for the object in this field."""
         return FieldReader(self.raw(name), where=f"{self._where}: {name}", error=self._error)
+
+    def objects(self, name: str) -> list[FieldReader]:
+        """Return a reader for each of the objects in this list."""
+        value = self.raw(name)
+        if not isinstance(value, list):
+            raise self.fail(name, "a list of objects")
+        return [
+            FieldReader(item, where=f"{self._where}: {name}[{index}]", error=self._error)
+            for index, item in enumerate(value)
+        ]
 
     def text(self, name: str, *, choices: tuple[str, ...] | None = None) -> str:
         """Return a string, one of `choices` if they are given."""
@@ -114,7 +128,12 @@ class FieldReader:
 
 
 def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond what a float can hold
+        return False
 
 
 def _kind(value: object) -> str:

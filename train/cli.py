@@ -71,7 +71,13 @@ def poolings(
 @click.option("--dev-fraction", type=float, help="Share of DATA held out when there is no --dev.")
 @click.option("--seed", type=int)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads torch may use.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads torch may use. Steps are small: on a busy machine several wait for each other.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in OUTPUT, if there is one.")
 @click.option("--force", is_flag=True, help="Replace the run in OUTPUT, if there is one.")
 @options.columns
@@ -81,7 +87,7 @@ def train(
     dev: str | None,
     preset: str | None,
     device: str,
-    threads: int | None,
+    threads: int,
     resume: bool,
     force: bool,
     text_field: str,
@@ -96,8 +102,7 @@ def train(
     """
     if resume and force:
         raise click.UsageError("--resume goes on with a run and --force replaces it: give one")
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)
     given = {name: value for name, value in settings.items() if value is not None}
     fitted = fit(
         data,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -69,7 +70,11 @@ def classify(
             labelled=False,
         )
         result_format = result_format or _same_format(source, input_format)
-    writer = open_writer(sys.stdout, _result_format(result_format), classifier.labels)
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # whatever the locale says: UTF-8, lines as written
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
+    writer = open_writer(sys.stdout, result_format or "text", classifier.labels)
     _write(writer, classifier, rows, window=1 if source == "-" else _WINDOW)
 
 
@@ -113,7 +118,3 @@ def _same_format(source: str, input_format: str | None) -> str | None:
     """Return the results' format for rows of this format."""
     name = input_format or source.removesuffix(".gz").rpartition(".")[2]
     return {"ndjson": "jsonl"}.get(name, name if name in RESULT_FORMATS else None)
-
-
-def _result_format(name: str | None) -> Any:
-    return name or "text"

@@ -1,0 +1,220 @@
+"""A bundle on disk: read with every check done, written whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textgate.atomic import new_folder
+from textgate.errors import BundleError, ExportError
+from textgate.graph import check_graph, read_graph
+from textgate.manifest import (
+    CARD,
+    FILE_LIMITS,
+    GRAPH,
+    MANIFEST,
+    MANIFEST_LIMIT,
+    TOKENIZER,
+    FileEntry,
+    Manifest,
+)
+from textgate.run import is_run
+
+__all__ = ["CARD", "GRAPH", "MANIFEST", "TOKENIZER", "Bundle", "read_bundle", "write_bundle"]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files have passed every check.
+
+    Attributes:
+        path: its folder.
+        manifest: what it says about itself.
+        graph: the content of ``model.onnx``.
+        tokenizer: the text of ``tokenizer.json``.
+    """
+
+    path: Path
+    manifest: Manifest
+    graph: bytes
+    tokenizer: str
+
+
+def read_bundle(path: Path | str) -> Bundle:
+    """Return the bundle in a folder; safe to call on a stranger's.
+
+    Sizes and checksums are checked before anything parses the files. The card (``README.md``) is
+    documentation: it may have been edited or be missing.
+
+    Raises:
+        BundleError: the folder is no bundle, or the bundle is damaged, unsafe, or of a version
+            this release does not read.
+    """
+    folder = Path(path)
+    _check_folder(folder)
+    manifest = Manifest.parse(
+        _read(folder, MANIFEST, limit=MANIFEST_LIMIT), where=str(folder / MANIFEST)
+    )
+    graph = _read_listed(folder, GRAPH, manifest)
+    tokenizer = _read_listed(folder, TOKENIZER, manifest)
+    try:
+        check_graph(read_graph(graph), manifest)
+    except BundleError as problem:
+        raise BundleError(f"{folder / GRAPH}: {problem}") from None
+    text = _check_tokenizer(tokenizer, manifest, where=str(folder / TOKENIZER))
+    return Bundle(path=folder, manifest=manifest, graph=graph, tokenizer=text)
+
+
+def write_bundle(
+    path: Path | str,
+    *,
+    manifest_without_files: Manifest,
+    files: Mapping[str, bytes],
+    force: bool = False,
+) -> Manifest:
+    """Write a bundle and return its manifest, with the files' sizes and checksums filled in.
+
+    What was written is read again with `read_bundle` before it gets its name, so that nothing
+    unreadable is ever published.
+
+    Args:
+        path: the folder to make.
+        manifest_without_files: everything but ``files``, which is replaced.
+        files: the content of ``model.onnx``, ``tokenizer.json`` and ``README.md``, by name.
+        force: whether to replace a bundle that is already there.
+
+    Raises:
+        ExportError: the folder exists or cannot be written, or what it would hold is no bundle.
+    """
+    target = Path(path)
+    if set(files) != set(FILE_LIMITS):
+        raise ExportError(
+            f"{target}: a bundle holds {', '.join(FILE_LIMITS)}, not {', '.join(sorted(files))}"
+        )
+    entries = {
+        name: FileEntry(hashlib.sha256(files[name]).hexdigest(), len(files[name]))
+        for name in FILE_LIMITS
+    }
+    manifest = dataclasses.replace(manifest_without_files, files=entries)
+    with new_folder(target, force=force, error=ExportError, complete_marker=MANIFEST) as folder:
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        try:
+            (folder / MANIFEST).write_bytes(manifest.to_json().encode("utf-8"))
+            written = read_bundle(folder).manifest
+        except BundleError as problem:
+            told = str(problem).replace(str(folder), str(target))
+            raise ExportError(f"{told}; nothing was published") from problem
+        except ValueError as problem:
+            raise ExportError(f"{target / MANIFEST}: cannot be written: {problem}") from problem
+        if written != manifest:
+            raise ExportError(f"{target / MANIFEST}: changes when read back; nothing was published")
+    return manifest
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse what is no bundle, saying what it is instead."""
+    try:
+        if folder.is_file():
+            raise BundleError(f"{folder}: a file, but a bundle is a folder; name the folder")
+        if not folder.is_dir():
+            raise BundleError(f"{folder}: no such folder; a bundle was expected there")
+        if (folder / MANIFEST).exists():
+            return
+        if is_run(folder):
+            raise BundleError(
+                f"{folder}: this is a training run; export it first: textgate export {folder} "
+                "-o BUNDLE"
+            )
+    except OSError as problem:
+        raise BundleError(f"{folder}: cannot be read: {problem}") from None
+    raise BundleError(f"{folder}: not a textgate bundle: it holds no {MANIFEST}")
+
+
+def _read_listed(folder: Path, name: str, manifest: Manifest) -> bytes:
+    """Return a file of the size and checksum that the manifest gives it."""
+    entry = manifest.files[name]
+    content = _read(folder, name, limit=FILE_LIMITS[name], size=entry.size)
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise BundleError(
+            f"{folder / name}: damaged or edited: its checksum is not the one in {MANIFEST};"
+            " get or export the bundle again"
+        )
+    return content
+
+
+def _read(folder: Path, name: str, *, limit: int, size: int | None = None) -> bytes:
+    """Return a regular file of the folder, its size checked before it is read."""
+    path = folder / name
+    try:
+        real = path.resolve(strict=True)
+        if not real.is_relative_to(folder.resolve(strict=True)):
+            raise BundleError(
+                f"{path}: a link that leaves the bundle's folder; copy the bundle with its links"
+                " followed"
+            )
+        status = real.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BundleError(f"{path}: not a regular file")
+        if status.st_size > limit:
+            raise BundleError(f"{path}: {status.st_size:,} bytes; at most {limit:,} are read")
+        if size is not None and status.st_size != size:
+            raise BundleError(
+                f"{path}: {status.st_size:,} bytes, but {MANIFEST} says {size:,};"
+                " get or export the bundle again"
+            )
+        with real.open("rb") as file:
+            # One byte more than there should be, in case the file has grown since.
+            content = file.read(status.st_size + 1)
+    except FileNotFoundError:
+        raise BundleError(f"{path}: missing; get or export the bundle again") from None
+    except (OSError, RuntimeError) as problem:  # RuntimeError: links in a circle
+        raise BundleError(f"{path}: cannot be read: {problem}") from None
+    if len(content) != status.st_size:
+        raise BundleError(f"{path}: changed while it was read; try again")
+    return content
+
+
+def _check_tokenizer(content: bytes, manifest: Manifest, *, where: str) -> str:
+    """Return the tokenizer's text if each id it can give has a row in the embedding."""
+    try:
+        text = content.decode("utf-8")
+        document = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise BundleError(f"{where}: not valid JSON in UTF-8: {problem}") from None
+    if not isinstance(document, dict):
+        raise BundleError(f"{where}: expected a JSON object")
+    rows = manifest.architecture.vocabulary_size
+    ids = _token_ids(document, where)
+    if ids and not 0 <= min(ids) <= max(ids) < rows:
+        outside = min(ids) if min(ids) < 0 else max(ids)
+        raise BundleError(
+            f"{where}: token id {outside}, but the network's embedding has rows 0 to {rows - 1}"
+        )
+    return text
+
+
+def _token_ids(document: dict[str, Any], where: str) -> list[int]:
+    model = document.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    added = document.get("added_tokens", [])
+    if isinstance(vocabulary, dict):
+        ids = list(vocabulary.values())
+    elif isinstance(vocabulary, list):  # Unigram: a token's id is its place
+        ids = [*range(len(vocabulary))]
+    else:
+        raise BundleError(f"{where}: field 'model.vocab' should be an object or a list of tokens")
+    if document.get("post_processor") is not None:  # it could add ids of its own
+        raise BundleError(f"{where}: field 'post_processor' should be null, as textgate writes it")
+    if not isinstance(added, list) or not all(isinstance(token, dict) for token in added):
+        raise BundleError(f"{where}: field 'added_tokens' should be a list of objects")
+    ids += [token.get("id") for token in added]
+    if not set(map(type, ids)) <= {int}:
+        raise BundleError(f"{where}: a token's id is not a whole number")
+    return ids

@@ -1,0 +1,137 @@
+"""What a graph may hold: the operators textgate exports, and what the manifest promises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from textgate.errors import BundleError
+from textgate.manifest import Manifest, StateTensor
+
+if TYPE_CHECKING:
+    from textgate.graph import Graph, ValueInfo
+
+EMBEDDING_TABLE = "embedding.table"
+
+_ONNX_OPERATORS = """
+Abs Add And BitShift BitwiseAnd Cast Clip Concat Constant ConstantOfShape CumSum DequantizeLinear
+Div DynamicQuantizeLinear Equal Exp Expand GRU Gather Gemm Greater Identity LSTM Less Log MatMul
+MatMulInteger Max Min Mod Mul Neg Not Or Pow QuantizeLinear RNN Range ReduceMax ReduceMean ReduceSum
+Relu Reshape ReverseSequence Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Tanh Transpose
+Unsqueeze Where
+"""
+OPERATORS = {
+    "": frozenset(_ONNX_OPERATORS.split()),
+    "com.microsoft": frozenset({"DynamicQuantizeLSTM"}),
+}
+
+_FLOAT, _INT64 = 1, 7
+_TYPE_NAMES = {_FLOAT: "float32", _INT64: "int64"}
+
+
+def check_graph(graph: Graph, manifest: Manifest) -> None:
+    """Refuse a graph whose interface is not the one its manifest promises.
+
+    Raises:
+        BundleError: versions, inputs, outputs, states or the embedding's rows disagree.
+    """
+    labels = manifest.architecture.label_count
+    inputs = [_Expected("input_ids", _INT64, (-1, -1)), _Expected("lengths", _INT64, (-1,))]
+    outputs = [_Expected(name, _FLOAT, (-1, labels)) for name in ("logits", "probabilities")]
+    for state in manifest.state:
+        # A stream is one text: a graph may say so, and take and give a batch of 1.
+        inputs.append(_Expected(state.input, _FLOAT, state.shape, fixed_batch=True))
+        outputs.append(_Expected(state.output, _FLOAT, state.shape, fixed_batch=True))
+    _check_versions(graph, manifest)
+    _check_values("input", graph.inputs, inputs)
+    _check_values("output", graph.outputs, outputs)
+    _check_defaults(graph, manifest.state)
+    _check_embedding(graph, manifest.architecture.vocabulary_size)
+
+
+class _Expected(NamedTuple):
+    name: str
+    elem_type: int
+    shape: tuple[int, ...]  # -1 for a free dimension
+    fixed_batch: bool = False  # whether a free dimension may be 1
+
+
+def shown(value: object) -> str:
+    """Return how a message shows what a stranger's graph holds: on one line, and not too long."""
+    text = repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def _check_versions(graph: Graph, manifest: Manifest) -> None:
+    if graph.ir_version != manifest.ir_version:
+        raise BundleError(
+            f"IR version {graph.ir_version}, but the manifest says {manifest.ir_version}"
+        )
+    if graph.opsets.get("") != manifest.opset:
+        raise BundleError(
+            f"operator set {graph.opsets.get('')}, but the manifest says {manifest.opset}"
+        )
+    unknown = sorted(set(graph.opsets) - set(OPERATORS))
+    missing = sorted({node.domain for node in graph.nodes} - set(graph.opsets))
+    if unknown:
+        raise BundleError(f"operator set {shown(unknown[0])} is not one that textgate exports")
+    if missing:
+        raise BundleError(f"operator set {shown(missing[0])} is used but not listed")
+
+
+def _check_values(kind: str, found: tuple[ValueInfo, ...], expected: Sequence[_Expected]) -> None:
+    names = [value.name for value in found]
+    wanted = [value.name for value in expected]
+    if names != wanted:
+        raise BundleError(f"{kind}s {shown(names)}, expected {shown(wanted)}")
+    for value, promise in zip(found, expected, strict=True):
+        if value.elem_type != promise.elem_type or not _fits(value.dims, promise):
+            type_found = _TYPE_NAMES.get(value.elem_type, f"type {value.elem_type}")
+            shape = [None if size == -1 else size for size in promise.shape]
+            raise BundleError(
+                f"{kind} {value.name!r} is {type_found} {shown(list(value.dims))}, expected"
+                f" {_TYPE_NAMES[promise.elem_type]} {shape}"
+            )
+
+
+def _fits(dims: tuple[int | str | None, ...], promise: _Expected) -> bool:
+    return len(dims) == len(promise.shape) and all(
+        not isinstance(size, int) or (promise.fixed_batch and size == 1)
+        if wanted == -1
+        else size == wanted
+        for size, wanted in zip(dims, promise.shape, strict=True)
+    )
+
+
+def _check_defaults(graph: Graph, states: tuple[StateTensor, ...]) -> None:
+    """Check that exactly the states have a value where a caller gives none."""
+    tensors = {tensor.name: tensor for tensor in graph.initializers}
+    for value in graph.inputs[:2]:
+        if value.name in tensors:
+            raise BundleError(f"input {value.name!r} is also a constant")
+    for state in states:
+        tensor = tensors.get(state.input)
+        shape = tuple(1 if size == -1 else size for size in state.shape)
+        if tensor is None or tensor.data_type != _FLOAT or tensor.dims != shape:
+            raise BundleError(
+                f"state {state.input!r} needs a constant float32 {list(shape)} to start from"
+            )
+
+
+def _check_embedding(graph: Graph, rows: int) -> None:
+    """Check that what token ids are looked up in has a row for each of them."""
+    gathers = [node.inputs for node in graph.nodes if node.op_type == "Gather"]
+    ids = {inputs[1] for inputs in gathers if inputs[:1] == (EMBEDDING_TABLE,) and inputs[1:]}
+    if not ids:
+        raise BundleError(f"no Gather from {EMBEDDING_TABLE!r}, the embedding's table")
+    tensors = {tensor.name: tensor for tensor in graph.initializers}
+    for inputs in gathers:
+        if ids.isdisjoint(inputs[1:]):
+            continue
+        tensor = tensors.get(inputs[0])
+        if tensor is None or tensor.dims[:1] != (rows,):
+            found = "none" if tensor is None else f"shape {list(tensor.dims)}"
+            raise BundleError(
+                f"{inputs[0]!r}, looked up by token ids, should be a constant of {rows} rows"
+                f" (the vocabulary's size), found {found}"
+            )

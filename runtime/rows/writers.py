@@ -1,0 +1,234 @@
+"""Writing results: one line a text, in the format that the next program reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from textgate.errors import ConfigError, DataError
+
+RESULT_FORMATS = ("text", "jsonl", "csv", "tsv")
+
+_DIGITS = 6  # of every score; float32 holds no more
+_LABEL_SEPARATOR = "|"  # between the labels of one text, where there is no list
+_LINE_BREAKING = re.compile(r"\r\n|[\t\n\r]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """The arguments of `ResultWriter.write`."""
+
+    text: str
+    extras: Mapping[str, object]
+    label: str | Sequence[str]
+    score: float
+    scores: Mapping[str, float]
+    truncated: bool
+
+    @property
+    def joined_label(self) -> str:
+        """The label, or the labels in one string."""
+        return self.label if isinstance(self.label, str) else _LABEL_SEPARATOR.join(self.label)
+
+
+class ResultWriter(ABC):
+    """Writes the results of classifying texts, one call a text; `open_writer` makes one.
+
+    Lone surrogates, which UTF-8 cannot hold, become U+FFFD.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(  # noqa: PLR0917 - the columns of a result, in their order
+        self,
+        text: str,
+        extras: Mapping[str, object],
+        label: str | Sequence[str],
+        score: float,
+        scores: Mapping[str, float],
+        truncated: bool,
+    ) -> None:
+        """Write one result.
+
+        Args:
+            text: the text as it was read.
+            extras: the other columns of its row. One that is named like a column of the result
+                is written as ``input.NAME``.
+            label: the label, or the list of labels of a multi-label result.
+            score: the probability of the label (of a list: whatever the caller ranks by).
+            scores: the probability of every label.
+            truncated: whether only the text's beginning was classified.
+
+        Raises:
+            DataError: the extras cannot be written in this format.
+            OSError: the stream cannot take the line.
+        """
+        line = self._line(_Result(text, extras, label, score, scores, truncated))
+        self._stream.write(_LONE_SURROGATE.sub("\ufffd", line))
+
+    @abstractmethod
+    def _line(self, result: _Result) -> str:
+        """Return what is written for one result, with its line end."""
+
+
+def open_writer(
+    stream: TextIO,
+    format: str,  # noqa: A002 - the option's own name
+    labels: Sequence[str],
+) -> ResultWriter:
+    """Return a writer of results onto an open text stream, which stays the caller's to close.
+
+    Args:
+        stream: takes the lines; its encoding should be UTF-8, its line ends untranslated.
+        format: ``text`` (label, score and text, for reading), ``jsonl``, ``csv`` or ``tsv``.
+        labels: every label, in the order of their columns in CSV and TSV.
+
+    Raises:
+        ConfigError: the format is not one of `RESULT_FORMATS`.
+    """
+    if format == "text":
+        return _TextWriter(stream)
+    if format == "jsonl":
+        return _JsonLinesWriter(stream)
+    if format in ("csv", "tsv"):
+        return _TableWriter(stream, labels, quoted=format == "csv")
+    raise ConfigError(f"format {format!r} is not one of {', '.join(RESULT_FORMATS)}")
+
+
+class _TextWriter(ResultWriter):
+    """Label, score and text, parted by tabs."""
+
+    def _line(self, result: _Result) -> str:
+        label, text = _on_one_line(result.joined_label), _on_one_line(result.text)
+        return f"{label}\t{result.score:.4f}\t{text}\n"
+
+
+class _JsonLinesWriter(ResultWriter):
+    """One object a line: the extras, then the result."""
+
+    def _line(self, result: _Result) -> str:
+        label = result.label
+        columns = {
+            "text": result.text,
+            "label": label if isinstance(label, str) else list(label),
+            "score": _rounded(result.score),
+            "scores": {name: _rounded(score) for name, score in result.scores.items()},
+            "truncated": result.truncated,
+        }
+        return _json(_renamed(result.extras, columns) | columns) + "\n"
+
+
+class _TableWriter(ResultWriter):
+    """A header, made of the first row's columns, and a row a result."""
+
+    def __init__(self, stream: TextIO, labels: Sequence[str], *, quoted: bool) -> None:
+        super().__init__(stream)
+        self._labels = tuple(labels)
+        self._row = _csv_row if quoted else _tsv_row
+        self._extras: list[str] | None = None
+        self._count = 0
+
+    def _line(self, result: _Result) -> str:
+        columns = {
+            "text": result.text,
+            "label": result.joined_label,
+            "score": _cell(_rounded(result.score)),
+            **{f"score:{name}": _cell(_rounded(result.scores[name])) for name in self._labels},
+            "truncated": _cell(result.truncated),
+        }
+        others = _renamed(result.extras, columns)
+        header = ""
+        self._count += 1
+        if self._extras is None:
+            self._extras = list(others)
+            header = self._row([*others, *columns])
+        elif others.keys() != set(self._extras):
+            raise DataError(
+                f"result {self._count}: its row has the columns {_listed(others)}, the first row "
+                f"had {_listed(self._extras)}; a table needs the same ones, so write jsonl instead"
+            )
+        cells = [_cell(others[name]) for name in self._extras]
+        return header + self._row([*cells, *columns.values()])
+
+
+def _renamed(extras: Mapping[str, object], taken: Collection[str]) -> dict[str, object]:
+    """Return the extras under names that the result's columns do not have."""
+    renamed: dict[str, object] = {}
+    for name, value in extras.items():
+        free = name
+        while free in taken or (free != name and free in extras):
+            free = f"input.{free}"
+        renamed[free] = value
+    return renamed
+
+
+def _rounded(score: float) -> float:
+    return round(float(score), _DIGITS)
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(repr(name) for name in names) or "text alone"
+
+
+def _on_one_line(text: str) -> str:
+    return _LINE_BREAKING.sub(" ", text)
+
+
+def _tsv_row(cells: Sequence[str]) -> str:
+    return "\t".join(_on_one_line(cell) for cell in cells) + "\n"
+
+
+def _csv_row(cells: Sequence[str]) -> str:
+    # Some releases of the csv module quote a carriage return only if it is in the line terminator.
+    end = "\r\n"
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator=end).writerow(cells)
+    return line.getvalue().removesuffix(end) + "\n"
+
+
+def _cell(value: object) -> str:
+    if value is None or value != value:  # noqa: PLR0124 - NaN alone differs from itself
+        return ""
+    if isinstance(value, str):
+        return value
+    return _json(value) if isinstance(value, bool | int | float | list | dict) else _as_text(value)
+
+
+def _json(value: object) -> str:
+    """Return compact JSON; what JSON has no type for is written as a string, NaN as null."""
+    try:
+        try:
+            return _dumps(value)
+        except ValueError:
+            return _dumps(_finite(value))
+    except RecursionError:
+        raise DataError(
+            "a column of the input is nested too deeply to be written again; write the text format"
+        ) from None
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(
+        value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_text
+    )
+
+
+def _as_text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
