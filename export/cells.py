@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textgate.export.nodes import MICROSOFT, GraphBuilder
+from textgate.export.plan import Storage
 from textgate.export.quantization import COMPUTED_LIMIT, Quantized, quantize
 from textgate.export.weights import CellWeights
 
@@ -36,10 +37,12 @@ class Wiring:
     Attributes:
         width: columns of the value.
         columns: places of the meaningful ones, int64.
+        holds_anchors: whether two columns always hold the value's bounds.
     """
 
     width: int
     columns: NDArray[np.int64]
+    holds_anchors: bool = False
 
     @classmethod
     def plain(cls, width: int) -> Wiring:
@@ -50,7 +53,8 @@ class Wiring:
     def anchored(cls, size: int, groups: int = 1) -> Wiring:
         """Return the wiring of `groups` times `size` columns, each group followed by anchors."""
         starts = np.arange(groups)[:, None] * (size + ANCHORS)
-        return cls(groups * (size + ANCHORS), (starts + np.arange(size)).reshape(-1))
+        columns = (starts + np.arange(size)).reshape(-1)
+        return cls(groups * (size + ANCHORS), columns, holds_anchors=True)
 
     def spread(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return weights [outputs, meaningful columns] as [outputs, width], zero at anchors."""
@@ -78,18 +82,18 @@ class LayerValues:
 
 
 @dataclass(frozen=True)
-class CellPlan:
-    """How a recurrent layer is to be stored and computed.
+class Source:
+    """What a recurrent layer reads.
 
     Attributes:
-        integers: whether its weights are stored as int8 (and computed so, for an LSTM).
-        per_channel: whether every row of weights has a scale of its own.
-        carried: whether the layer's initial states can be given from outside.
+        value: its name; float32 [tokens, batch, wiring.width].
+        wiring: where its meaningful columns are.
+        bound: the largest absolute value it can have.
     """
 
-    integers: bool
-    per_channel: bool
-    carried: bool
+    value: str
+    wiring: Wiring
+    bound: float
 
 
 def recurrent_layer(
@@ -98,32 +102,37 @@ def recurrent_layer(
     cell: str,
     cells: tuple[CellWeights, ...],
     *,
-    source: str,
-    wiring: Wiring,
-    plan: CellPlan,
+    source: Source,
+    storage: Storage,
+    per_channel: bool,
+    carried: bool,
 ) -> LayerValues:
     """Add one recurrent layer.
 
-    Needs the values ``lengths_int32`` [batch] and ``batch_shape`` [1, batch, 1] in the graph.
+    Needs the values ``lengths_int32`` [batch], ``batch_shape`` [1, batch, 1] and ``step_shape``
+    [tokens, batch] in the graph.
 
     Args:
         builder: the graph.
         name: the layer's name, for instance ``lstm_1``.
         cell: ``rnn``, ``lstm`` or ``gru``.
         cells: the weights, forwards and, for two directions, backwards.
-        source: the value the layer reads, float32 [tokens, batch, wiring.width].
-        wiring: where the meaningful columns of `source` are.
-        plan: how to store and compute it.
+        source: what the layer reads.
+        storage: how its weights are kept; COMPUTED is for LSTMs.
+        per_channel: a scale for every row of the weights, instead of one for a matrix.
+        carried: whether the layer's initial states can be given from outside.
     """
     directions = len(cells)
     hidden = cells[0].hidden_size
-    anchored = cell == "lstm" and plan.integers
-    spread = [_rewired(item, wiring) for item in cells]
+    anchored = storage is Storage.COMPUTED
+    if anchored and not source.wiring.holds_anchors:
+        source = _with_anchor_columns(builder, name, source)
+    spread = [_rewired(item, source.wiring) for item in cells]
     if anchored:
         spread = [_with_anchor_units(item) for item in spread]
     outputs = [f"{name}.Y", f"{name}.Y_h", *([f"{name}.Y_c"] if cell == "lstm" else [])]
     initial = _initial_states(
-        builder, name, cell, directions, hidden, anchored=anchored, carried=plan.carried
+        builder, name, cell, directions, hidden, anchored=anchored, carried=carried
     )
     attributes: dict[str, Any] = {
         "hidden_size": hidden + (ANCHORS if anchored else 0),
@@ -134,18 +143,37 @@ def recurrent_layer(
         np.stack([np.concatenate([item.input_bias, item.recurrent_bias]) for item in spread]),
     )
     if anchored:
-        inputs, scales = _integer_weights(builder, name, spread, per_channel=plan.per_channel)
-        operands = [source, *inputs, bias, "lengths_int32", *initial, "", *scales]
+        inputs, scales = _integer_weights(builder, name, spread, per_channel=per_channel)
+        operands = [source.value, *inputs, bias, "lengths_int32", *initial, "", *scales]
         builder.node("DynamicQuantizeLSTM", operands, outputs, domain=MICROSOFT, **attributes)
     else:
-        weights = _weights(builder, name, spread, plan)
+        weights = _weights(
+            builder, name, spread, stored=storage is Storage.STORED, per_channel=per_channel
+        )
         if cell == "gru":
             attributes["linear_before_reset"] = 1
-        operands = [source, *weights, bias, "lengths_int32", *initial]
+        operands = [source.value, *weights, bias, "lengths_int32", *initial]
         builder.node(_OPERATORS[cell], operands, outputs, **attributes)
     result = Wiring.anchored(hidden, directions) if anchored else Wiring.plain(directions * hidden)
     states, last = _joined_directions(builder, name, directions)
     return LayerValues(states, last, result, tuple(outputs[1:]))
+
+
+def _with_anchor_columns(builder: GraphBuilder, name: str, source: Source) -> Source:
+    """Return the source with two more columns that always hold its bounds."""
+    bounds = np.array([[[source.bound, -source.bound]]], dtype=np.float32)
+    shape = builder.node(
+        "Concat",
+        ["step_shape", builder.integers("anchors", ANCHORS)],
+        f"{name}.bounds_shape",
+        axis=0,
+    )
+    columns = builder.node(
+        "Expand", [builder.constant(f"{name}.bounds", bounds), shape], f"{name}.bounds_columns"
+    )
+    value = builder.node("Concat", [source.value, columns], f"{name}.source", axis=2)
+    wiring = Wiring(source.wiring.width + ANCHORS, source.wiring.columns, holds_anchors=True)
+    return Source(value, wiring, source.bound)
 
 
 def _rewired(cell: CellWeights, wiring: Wiring) -> CellWeights:
@@ -203,20 +231,25 @@ def _initial_states(
 
 
 def _weights(
-    builder: GraphBuilder, name: str, cells: list[CellWeights], plan: CellPlan
+    builder: GraphBuilder, name: str, cells: list[CellWeights], *, stored: bool, per_channel: bool
 ) -> list[str]:
-    """Return the names of W and R as float32 values, stored as the plan says."""
+    """Return the names of W and R as float32 values."""
     names = []
-    for key, matrices in (
-        ("W", np.stack([cell.inputs for cell in cells])),
-        ("R", np.stack([cell.recurrent for cell in cells])),
-    ):
-        if plan.integers:
-            axes = (2,) if plan.per_channel else (1, 2)
-            names.append(stored(builder, f"{name}.{key}", quantize(matrices, axes=axes)))
+    for key, matrices in _matrices(cells):
+        if stored:
+            quantized = quantize(matrices, axes=(2,) if per_channel else (1, 2))
+            names.append(stored_value(builder, f"{name}.{key}", quantized))
         else:
             names.append(builder.constant(f"{name}.{key}", matrices))
     return names
+
+
+def _matrices(cells: list[CellWeights]) -> list[tuple[str, NDArray[np.float32]]]:
+    """Return W and R, float32 [directions, gates * hidden, columns]."""
+    return [
+        ("W", np.stack([cell.inputs for cell in cells])),
+        ("R", np.stack([cell.recurrent for cell in cells])),
+    ]
 
 
 def _integer_weights(
@@ -228,10 +261,7 @@ def _integer_weights(
     direction, or [directions, gates * hidden].
     """
     weights, scales = [], []
-    for key, matrices in (
-        ("W", np.stack([cell.inputs for cell in cells])),
-        ("R", np.stack([cell.recurrent for cell in cells])),
-    ):
+    for key, matrices in _matrices(cells):
         axes = (2,) if per_channel else (1, 2)
         quantized = quantize(matrices, axes=axes, limit=COMPUTED_LIMIT)
         weights.append(builder.constant(f"{name}.{key}", quantized.values.transpose(0, 2, 1)))
@@ -242,7 +272,7 @@ def _integer_weights(
     return weights, scales
 
 
-def stored(builder: GraphBuilder, name: str, quantized: Quantized) -> str:
+def stored_value(builder: GraphBuilder, name: str, quantized: Quantized) -> str:
     """Add a tensor stored as int8 and return its name as a float32 value.
 
     ONNX Runtime folds Cast and Mul of constants when it loads a graph; DequantizeLinear it keeps,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from textgate.bundle import MANIFEST
 from textgate.cli import options
 from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS
 from textgate.export.exporter import export as export_run
@@ -21,6 +22,13 @@ from textgate.train.fitting import Columns
 )
 @click.option("--precision", type=click.Choice(PRECISIONS), default="int8", show_default=True)
 @click.option(
+    "--embedding-bits",
+    type=click.Choice(["8", "4"]),
+    default="8",
+    show_default=True,
+    help="Bits of a value of the embedding, with int8.",
+)
+@click.option(
     "--verify", metavar="FILE", help="Labelled rows to verify on; else the run's dev rows."
 )
 @click.option(
@@ -30,14 +38,29 @@ from textgate.train.fitting import Columns
     show_default=True,
     help="Accuracy that quantization may lose on them, in points; three rows always may be lost.",
 )
+@click.option(
+    "--fallback",
+    is_flag=True,
+    help="Raise precision piece by piece, cheapest first, until the loss is allowed.",
+)
+@click.option(
+    "--max-size",
+    "max_bytes",
+    metavar="SIZE",
+    callback=options.byte_count,
+    help="Most bytes of the bundle, as in 500KB: drops rare words and embedding bits to fit.",
+)
 @click.option("--force", is_flag=True, help="Replace the bundle in OUTPUT, if there is one.")
 @options.columns
 def export(
     run: Path,
     output: Path,
     precision: str,
+    embedding_bits: str,
     verify: str | None,
     max_accuracy_drop: float,
+    fallback: bool,
+    max_bytes: int | None,
     force: bool,
     text_field: str,
     label_field: str,
@@ -52,9 +75,12 @@ def export(
         run,
         output,
         precision=precision,
+        embedding_bits=int(embedding_bits),
         verify=verify,
         columns=Columns(text_field, label_field, input_format),
         max_accuracy_drop=max_accuracy_drop / 100,
+        fallback=fallback,
+        max_bytes=max_bytes,
         force=force,
     )
     comparison = done.comparison
@@ -69,5 +95,8 @@ def export(
         f"alone, in a batch and in chunks: {done.independence:.1e} at most",
         err=True,
     )
+    for note in done.notes:
+        click.echo(note, err=True)
     size = sum(entry.size for entry in done.manifest.files.values())
-    click.echo(f"{output}: {precision}, {format_bytes(size)}")
+    size += (output / MANIFEST).stat().st_size
+    click.echo(f"{output}: {precision}, {format_bytes(size)} in all")

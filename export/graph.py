@@ -14,40 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto
 
-from textgate.export.cells import (
-    ANCHORS,
-    CellPlan,
-    LayerValues,
-    Wiring,
-    recurrent_layer,
-)
+from textgate.export.cells import LayerValues, Source, Wiring, recurrent_layer, stored_value
 from textgate.export.nodes import GraphBuilder
+from textgate.export.plan import FLOAT32, INT8, Plan, Storage
 from textgate.export.pooling import Pool
-from textgate.export.quantization import quantize
+from textgate.export.quantization import pack_nibbles, quantize
 from textgate.manifest import StateTensor
+
+__all__ = ["FLOAT32", "INT8", "Graph", "Plan", "Storage", "build_graph"]
 
 if TYPE_CHECKING:
     from textgate.architecture import Architecture
     from textgate.export.weights import NetworkWeights
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a graph stores and computes its weights.
-
-    Attributes:
-        integer_embedding: int8 rows with a scale each.
-        integer_cells: int8 recurrent layers; an LSTM computes in them, the others store them.
-        per_channel: a scale for every row of a recurrent matrix, instead of one for the matrix.
-    """
-
-    integer_embedding: bool
-    integer_cells: bool
-    per_channel: bool = True
-
-
-FLOAT32 = Plan(integer_embedding=False, integer_cells=False)
-INT8 = Plan(integer_embedding=True, integer_cells=True)
 
 
 @dataclass(frozen=True)
@@ -83,15 +61,21 @@ def build_graph(
     carried = not net.bidirectional
     states: list[StateTensor] = []
     _shared_values(builder)
-    source, wiring = _embedding(builder, weights, plan, anchored=net.cell == "lstm")
+    source = _embedding(builder, weights, plan.embedding_bits)
     layer: LayerValues | None = None
-    cell_plan = CellPlan(integers=plan.integer_cells, per_channel=plan.per_channel, carried=carried)
     for index, cells in enumerate(weights.layers):
         name = f"{net.cell}_{index + 1}"
         layer = recurrent_layer(
-            builder, name, net.cell, cells, source=source, wiring=wiring, plan=cell_plan
+            builder,
+            name,
+            net.cell,
+            cells,
+            source=source,
+            storage=plan.storage(index, net.cell),
+            per_channel=plan.per_channel,
+            carried=carried,
         )
-        source, wiring = layer.states, layer.wiring
+        source = Source(layer.states, layer.wiring, bound=1.0)  # a cell's output is a tanh's
         if carried:
             states.extend(_carried_states(builder, name, layer))
     if layer is None:
@@ -99,7 +83,8 @@ def build_graph(
     pool = Pool(builder, layer, carried=carried, states=states)
     pooled = [pool.add(name, weights.attention) for name in net.pooling]
     vector = pooled[0] if len(pooled) == 1 else builder.node("Concat", pooled, "pooled", axis=1)
-    _head(builder, net, weights, vector, wiring=layer.wiring, temperature=temperature)
+    _head(builder, net, weights, vector, wiring=layer.wiring, output=plan.output)
+    _probabilities(builder, net, temperature)
     return Graph(builder.model("textgate"), tuple(states))
 
 
@@ -123,37 +108,50 @@ def _shared_values(builder: GraphBuilder) -> None:
     node("Unsqueeze", ["inside_2d", builder.integers("axis_2", 2)], "inside")
 
 
-def _embedding(
-    builder: GraphBuilder, weights: NetworkWeights, plan: Plan, *, anchored: bool
-) -> tuple[str, Wiring]:
-    """Add the embedding and return its value, float32 [tokens, batch, width]."""
-    size = weights.embedding.shape[1]
-    largest = float(np.abs(weights.embedding).max())
-    if plan.integer_embedding:
-        # Gathered first and scaled after: the other way round, the whole table would be scaled at
-        # every call.
-        quantized = quantize(weights.embedding, axes=(1,))
-        table = builder.constant("embedding.table", quantized.values)
-        scale = builder.constant("embedding.scale", quantized.scale)
-        rows = builder.node("Gather", [table, "ids_by_step"], "embedding.rows")
+def _embedding(builder: GraphBuilder, weights: NetworkWeights, bits: int) -> Source:
+    """Add the embedding.
+
+    Integer rows are gathered first and scaled after: the other way round, the whole table would be
+    scaled at every call.
+    """
+    table = weights.embedding
+    size = table.shape[1]
+    if bits == 32:
+        name = builder.constant("embedding.table", table)
+        value = builder.node("Gather", [name, "ids_by_step"], "embedded")
+        return Source(value, Wiring.plain(size), float(np.abs(table).max()))
+    limit = 127 if bits == 8 else 7
+    quantized = quantize(table, axes=(1,), limit=limit)
+    scale = builder.constant("embedding.scale", quantized.scale)
+    scales = builder.node("Gather", [scale, "ids_by_step"], "embedding.scales")
+    if bits == 8:
+        name = builder.constant("embedding.table", quantized.values)
+        rows = builder.node("Gather", [name, "ids_by_step"], "embedding.rows")
         wide = builder.node("Cast", [rows], "embedding.wide", to=TensorProto.FLOAT)
-        scales = builder.node("Gather", [scale, "ids_by_step"], "embedding.scales")
-        value = builder.node("Mul", [wide, scales], "embedded")
-        largest = float(np.abs(quantized.restored()).max())
+        width = size
     else:
-        table = builder.constant("embedding.table", weights.embedding)
-        value = builder.node("Gather", [table, "ids_by_step"], "embedded")
-    if not (anchored and plan.integer_cells):
-        return value, Wiring.plain(size)
-    bounds = np.array([[[largest, -largest]]], dtype=np.float32)
-    columns = builder.node(
-        "Concat", ["step_shape", builder.integers("anchors", ANCHORS)], "anchor_shape", axis=0
-    )
-    anchors = builder.node(
-        "Expand", [builder.constant("embedding.bounds", bounds), columns], "anchor_columns"
-    )
-    value = builder.node("Concat", [value, anchors], "embedded_anchored", axis=2)
-    return value, Wiring.anchored(size)
+        packed = pack_nibbles(quantized.values)
+        wide = _unpacked_rows(builder, builder.constant("embedding.table", packed))
+        width = 2 * packed.shape[1]
+    value = builder.node("Mul", [wide, scales], "embedded")
+    bound = float(np.abs(quantized.restored()).max())
+    return Source(value, Wiring(width, np.arange(size)), bound)
+
+
+def _unpacked_rows(builder: GraphBuilder, table: str) -> str:
+    """Return the gathered rows of a table of nibbles as float32 from -8 to 7.
+
+    The first half of the columns lies in the low nibbles, the second in the high ones.
+    """
+    rows = builder.node("Gather", [table, "ids_by_step"], "embedding.packed")
+    mask = builder.constant("embedding.mask", np.array(15, dtype=np.uint8))
+    shift = builder.constant("embedding.shift", np.array(4, dtype=np.uint8))
+    low = builder.node("BitwiseAnd", [rows, mask], "embedding.low")
+    high = builder.node("BitShift", [rows, shift], "embedding.high", direction="RIGHT")
+    both = builder.node("Concat", [low, high], "embedding.nibbles", axis=2)
+    wide = builder.node("Cast", [both], "embedding.unsigned", to=TensorProto.FLOAT)
+    offset = builder.constant("embedding.offset", np.float32(8.0))
+    return builder.node("Sub", [wide, offset], "embedding.wide")
 
 
 def _carried_states(builder: GraphBuilder, name: str, layer: LayerValues) -> list[StateTensor]:
@@ -172,9 +170,9 @@ def _head(
     vector: str,
     *,
     wiring: Wiring,
-    temperature: float,
+    output: Storage,
 ) -> None:
-    """Add the dense layers, the logits and the probabilities."""
+    """Add the dense layers, the last of which gives the logits."""
     pooled_columns = np.concatenate(
         [wiring.columns + wiring.width * place for place in range(len(architecture.pooling))]
     )
@@ -183,14 +181,18 @@ def _head(
         last = index + 1 == len(weights.dense)
         name = "output" if last else f"dense_{index + 1}"
         kernel = dense.weight if index else inputs.spread(dense.weight)
-        operands = [
-            vector,
-            builder.constant(f"{name}.weight", kernel),
-            builder.constant(f"{name}.bias", dense.bias),
-        ]
+        if last and output is Storage.STORED:
+            weight = stored_value(builder, f"{name}.weight", quantize(kernel, axes=(1,)))
+        else:
+            weight = builder.constant(f"{name}.weight", kernel)
+        operands = [vector, weight, builder.constant(f"{name}.bias", dense.bias)]
         vector = builder.node("Gemm", operands, "logits" if last else f"{name}.linear", transB=1)
         if not last:
             vector = builder.node("Relu", [vector], f"{name}.relu")
+
+
+def _probabilities(builder: GraphBuilder, architecture: Architecture, temperature: float) -> None:
+    """Add the calibrated probabilities."""
     scale = builder.constant("inverse_temperature", np.float32(1.0 / temperature))
     scaled = builder.node("Mul", ["logits", scale], "calibrated")
     if architecture.output == "multi-label":

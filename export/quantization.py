@@ -55,3 +55,17 @@ def quantize(
     scale = np.where(largest > _TINY, largest / limit, 1.0).astype(np.float32)
     values = np.clip(np.rint(weights / scale), -limit, limit).astype(np.int8)
     return Quantized(values, scale)
+
+
+def pack_nibbles(values: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """Return rows of integers from -8 to 7, two to a byte: uint8 [rows, (columns + 1) // 2].
+
+    Each is stored with 8 added. The first half of the columns goes to the low nibbles, the second
+    to the high ones; an odd last place holds a zero.
+    """
+    rows, columns = values.shape
+    half = (columns + 1) // 2
+    nibbles = np.full((rows, 2 * half), 8, dtype=np.uint8)
+    nibbles[:, :columns] = values.astype(np.int16) + 8
+    packed: NDArray[np.uint8] = nibbles[:, :half] | (nibbles[:, half:] << 4)
+    return packed

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from textgate.export.plan import Storage
 from textgate.manifest import OperatorReport
 from textgate.tables import format_count, format_table
 
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textgate.architecture import Architecture
-    from textgate.export.graph import Plan
+    from textgate.export.plan import Plan
 
+_EMBEDDINGS = {32: "float32", 8: "int8 per row", 4: "4-bit per row"}
 _KINDS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 
 
@@ -60,30 +62,31 @@ def remarks(reports: Sequence[OperatorReport]) -> list[str]:
     """Return, in words, which operators are not computed in int8 though they are stored so."""
     return [
         f"{report.name}: stored int8, computed in float32 by the native {report.kind} operator; "
-        "ONNX Runtime has no integer kernel for it"
+        + (
+            "its integer kernel lost too much accuracy"
+            if report.kind == "LSTM"
+            else "ONNX Runtime has no integer kernel for it"
+        )
         for report in reports
-        if report.kind in ("GRU", "RNN") and report.stored != "float32"
+        if report.kind in ("LSTM", "GRU", "RNN")
+        and report.stored != "float32"
+        and report.computed == "float32"
     ]
 
 
 def _operators(architecture: Architecture, plan: Plan) -> list[tuple[str, str, str, str]]:
     """Return name, kind, how stored and how computed."""
     net = architecture
-    rows = [
-        (
-            "embedding",
-            "Embedding",
-            "int8 per row" if plan.integer_embedding else "float32",
-            "float32",
-        )
-    ]
+    rows = [("embedding", "Embedding", _EMBEDDINGS[plan.embedding_bits], "float32")]
     grain = "per channel" if plan.per_channel else "per tensor"
     for index in range(len(net.hidden_sizes)):
-        stored, computed = "float32", "float32"
-        if plan.integer_cells and net.cell == "lstm":
-            stored, computed = f"7-bit in int8 {grain}", "int8"
-        elif plan.integer_cells:
-            stored = f"int8 {grain}"
+        storage = plan.storage(index, net.cell)
+        stored = {
+            Storage.FLOAT32: "float32",
+            Storage.STORED: f"int8 {grain}",
+            Storage.COMPUTED: f"7-bit in int8 {grain}",
+        }[storage]
+        computed = "int8" if storage is Storage.COMPUTED else "float32"
         rows.append((f"{net.cell}_{index + 1}", _KINDS[net.cell], stored, computed))
     if "attention" in net.pooling:
         rows.append(("attention", "Attention", "float32", "float32"))
@@ -91,7 +94,8 @@ def _operators(architecture: Architecture, plan: Plan) -> list[tuple[str, str, s
         (f"dense_{index + 1}", "Dense", "float32", "float32")
         for index in range(len(net.dense_sizes))
     )
-    rows.append(("output", "Dense", "float32", "float32"))
+    output = "int8 per channel" if plan.output is Storage.STORED else "float32"
+    rows.append(("output", "Dense", output, "float32"))
     return rows
 
 

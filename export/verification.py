@@ -42,6 +42,7 @@ class Comparison:
         agreement: share of rows with the same decision.
         before: quality of the float32 graph.
         after: quality of the quantized graph.
+        never_predicted: columns that are not the decision for any row.
     """
 
     rows: int
@@ -50,11 +51,17 @@ class Comparison:
     agreement: float
     before: Quality
     after: Quality
+    never_predicted: tuple[int, ...]
 
     @property
     def rows_lost(self) -> int:
         """Rows that were right and are wrong now, less those the other way round."""
         return round((self.before.accuracy - self.after.accuracy) * self.rows)
+
+    def allows(self, max_accuracy_drop: float) -> bool:
+        """Return whether no more accuracy is lost than allowed, or no more than chance."""
+        drop = self.before.accuracy - self.after.accuracy
+        return drop <= max_accuracy_drop or self.rows_lost <= SMALLEST_DROP
 
     def require(self, max_accuracy_drop: float) -> None:
         """Refuse a loss of accuracy that is above the limit and more than chance.
@@ -62,14 +69,13 @@ class Comparison:
         Raises:
             VerificationError: with the figures.
         """
-        drop = self.before.accuracy - self.after.accuracy
-        if drop > max_accuracy_drop and self.rows_lost > SMALLEST_DROP:
+        if not self.allows(max_accuracy_drop):
             raise VerificationError(
-                f"quantization loses {drop:.2%} accuracy on {self.rows} rows "
-                f"({self.before.accuracy:.4f} to {self.after.accuracy:.4f}, {self.rows_lost} rows; "
-                f"largest probability difference {self.largest:.3f}), and at most "
-                f"{max_accuracy_drop:.2%} is allowed; use --precision float32 or raise "
-                "--max-accuracy-drop"
+                f"quantization loses {self.before.accuracy - self.after.accuracy:.2%} accuracy on "
+                f"{self.rows} rows ({self.before.accuracy:.4f} to {self.after.accuracy:.4f}, "
+                f"{self.rows_lost} rows; largest probability difference {self.largest:.3f}), and "
+                f"at most {max_accuracy_drop:.2%} is allowed; use --fallback, --precision float32, "
+                "or raise --max-accuracy-drop"
             )
 
 
@@ -128,26 +134,40 @@ def check_against_torch(
 def compare(
     reference: onnxruntime.InferenceSession,
     quantized: onnxruntime.InferenceSession,
-    dataset: Dataset,
+    rows: Dataset,
+    quantized_rows: Dataset | None = None,
     *,
     multi_label: bool,
 ) -> Comparison:
-    """Return how a quantized graph differs from the float32 one on rows with known labels."""
-    encoded = [Encoded(sequence.tolist(), False) for sequence in dataset.sequences]
-    before, after = probabilities(reference, encoded), probabilities(quantized, encoded)
+    """Return how a quantized graph differs from the float32 one on rows with known labels.
+
+    Args:
+        reference: the float32 graph.
+        quantized: the other graph.
+        rows: the rows.
+        quantized_rows: the same rows in the ids of the other graph, if it has its own.
+        multi_label: whether every label is a decision of its own.
+    """
+    before = probabilities(reference, _encoded(rows.sequences))
+    after = probabilities(quantized, _encoded((quantized_rows or rows).sequences))
     difference = np.abs(after - before)
-    if multi_label:
-        same = ((before >= 0.5) == (after >= 0.5)).all(axis=1)
-    else:
-        same = before.argmax(axis=1) == after.argmax(axis=1)
+    decisions = [
+        values >= 0.5 if multi_label else np.eye(values.shape[1], dtype=bool)[values.argmax(axis=1)]
+        for values in (before, after)
+    ]
     return Comparison(
-        rows=len(dataset),
+        rows=len(rows),
         largest=float(difference.max()),
         mean=float(difference.mean()),
-        agreement=float(same.mean()),
-        before=quality(before, dataset.targets, multi_label=multi_label),
-        after=quality(after, dataset.targets, multi_label=multi_label),
+        agreement=float((decisions[0] == decisions[1]).all(axis=1).mean()),
+        before=quality(before, rows.targets, multi_label=multi_label),
+        after=quality(after, rows.targets, multi_label=multi_label),
+        never_predicted=tuple(np.flatnonzero(~decisions[1].any(axis=0)).tolist()),
     )
+
+
+def _encoded(sequences: Sequence[NDArray[np.int64]]) -> list[Encoded]:
+    return [Encoded(sequence.tolist(), False) for sequence in sequences]
 
 
 def quality(
@@ -175,7 +195,7 @@ def check_independence(
     Raises:
         VerificationError: two results differ by more than 1e-6.
     """
-    encoded = [Encoded(sequence.tolist(), False) for sequence in sequences]
+    encoded = _encoded(sequences)
     together = np.concatenate(
         [run(session, *padded(encoded[start : start + 7])) for start in range(0, len(encoded), 7)]
     )
@@ -209,7 +229,7 @@ def check_same(
     Raises:
         VerificationError: they differ by more than 1e-5.
     """
-    encoded = [Encoded(sequence.tolist(), False) for sequence in sequences]
+    encoded = _encoded(sequences)
     difference = np.abs(probabilities(first, encoded) - probabilities(second, encoded))
     if not float(difference.max()) <= FLOAT_TOLERANCE:
         raise VerificationError(

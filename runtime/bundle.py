@@ -26,7 +26,16 @@ from textgate.manifest import (
 )
 from textgate.run import is_run
 
-__all__ = ["CARD", "GRAPH", "MANIFEST", "TOKENIZER", "Bundle", "read_bundle", "write_bundle"]
+__all__ = [
+    "CARD",
+    "GRAPH",
+    "MANIFEST",
+    "TOKENIZER",
+    "Bundle",
+    "file_entries",
+    "read_bundle",
+    "write_bundle",
+]
 
 
 @dataclass(frozen=True)
@@ -97,11 +106,7 @@ def write_bundle(
         raise ExportError(
             f"{target}: a bundle holds {', '.join(FILE_LIMITS)}, not {', '.join(sorted(files))}"
         )
-    entries = {
-        name: FileEntry(hashlib.sha256(files[name]).hexdigest(), len(files[name]))
-        for name in FILE_LIMITS
-    }
-    manifest = dataclasses.replace(manifest_without_files, files=entries)
+    manifest = dataclasses.replace(manifest_without_files, files=file_entries(files))
     with new_folder(target, force=force, error=ExportError, complete_marker=MANIFEST) as folder:
         for name, content in files.items():
             (folder / name).write_bytes(content)
@@ -116,6 +121,14 @@ def write_bundle(
         if written != manifest:
             raise ExportError(f"{target / MANIFEST}: changes when read back; nothing was published")
     return manifest
+
+
+def file_entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
+    """Return the checksum and size of each of a bundle's files, by name."""
+    return {
+        name: FileEntry(hashlib.sha256(files[name]).hexdigest(), len(files[name]))
+        for name in FILE_LIMITS
+    }
 
 
 def _check_folder(folder: Path) -> None:

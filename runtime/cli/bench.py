@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +14,7 @@ import click
 
 from textgate.cli import options
 from textgate.errors import ConfigError
+from textgate.machine import this_machine
 from textgate.tables import format_bytes, format_ms, format_table
 
 if TYPE_CHECKING:
@@ -102,12 +101,7 @@ def measure(
         "precision": manifest.precision,
         "cell": manifest.architecture.cell,
         "threads": threads,
-        "machine": {
-            "processor": _processor(),
-            "cpus": os.cpu_count(),
-            "system": platform.platform(),
-            "python": platform.python_version(),
-        },
+        "machine": dataclasses.asdict(this_machine()),
         "load_ms": statistics.median(load_times),
         "bytes": {name: entry.size for name, entry in manifest.files.items()},
         "rows": rows,
@@ -171,17 +165,6 @@ def _in_turn(function: Callable[[Any], object], arguments: list[Any]) -> Callabl
     return call
 
 
-def _processor() -> str:
-    """Return the processor's name, as far as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
 def _report(result: dict[str, Any]) -> str:
     machine = result["machine"]
     header = [
@@ -207,7 +190,11 @@ def _report(result: dict[str, Any]) -> str:
                 f"{result['bundle']}: {result['cell']}, {result['precision']}, "
                 f"{result['threads']} thread(s)"
             ),
-            f"{machine['processor']}, {machine['cpus']} CPUs, Python {machine['python']}",
+            (
+                f"{machine['processor']} ({' '.join(machine['features'])}), "
+                f"{machine['cpus']} CPUs, load {machine['load']}, "
+                f"onnxruntime {machine['versions']['onnxruntime']}"
+            ),
             f"load and first prediction {format_ms(result['load_ms'])}; {sizes}",
             "",
             format_table(header, rows, align=">" * len(header)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,3 +83,18 @@ def whole_numbers(
     if not all(part.isdecimal() and int(part) >= 1 for part in parts):
         raise click.BadParameter(f"{value!r} is not a list of numbers from 1 on, such as 128,64")
     return tuple(int(part) for part in parts)
+
+
+def byte_count(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    value: str | None,
+) -> int | None:
+    """Read a size such as ``500KB`` or ``2MB``; 1 KB is 1000 bytes."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB)?", value.strip(), re.IGNORECASE)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is not a size such as 500KB or 2MB")
+    unit = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}[(match[2] or "B").upper()]
+    return int(float(match[1]) * unit)

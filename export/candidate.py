@@ -1,0 +1,119 @@
+"""One way to export a run: a plan and a vocabulary, built and compared with the original."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textgate.export.graph import build_graph
+from textgate.export.plan import FLOAT32, Plan
+from textgate.export.pruning import prune_embedding, prune_sequences, prune_tokenizer
+from textgate.export.verification import SMALLEST_DROP, Comparison, compare
+from textgate.session import make_session
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+    from textgate.architecture import Architecture
+    from textgate.export.graph import Graph
+    from textgate.export.weights import NetworkWeights
+    from textgate.train.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Original:
+    """What is exported, in full precision.
+
+    Attributes:
+        architecture: the network.
+        weights: its weights.
+        temperature: what its logits are divided by.
+        tokenizer_json: its tokenizer.
+        rows: the rows to verify on.
+        graph: its float32 graph.
+        session: that graph, loaded.
+    """
+
+    architecture: Architecture
+    weights: NetworkWeights
+    temperature: float
+    tokenizer_json: str
+    rows: Dataset
+    graph: Graph
+    session: onnxruntime.InferenceSession
+
+    @classmethod
+    def build(
+        cls,
+        architecture: Architecture,
+        weights: NetworkWeights,
+        *,
+        temperature: float,
+        tokenizer_json: str,
+        rows: Dataset,
+    ) -> Original:
+        """Return the original with its float32 graph built and loaded."""
+        graph = build_graph(architecture, weights, FLOAT32, temperature=temperature)
+        session = make_session(graph.model)
+        return cls(architecture, weights, temperature, tokenizer_json, rows, graph, session)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A graph that might be published.
+
+    Attributes:
+        architecture: the network, with as many embedding rows as are kept.
+        plan: how its weights are stored and computed.
+        tokenizer_json: its tokenizer.
+        rows: the rows to verify on, as this tokenizer encodes them.
+        graph: the graph.
+        session: the graph, loaded.
+        comparison: how it differs from the original on the rows.
+    """
+
+    architecture: Architecture
+    plan: Plan
+    tokenizer_json: str
+    rows: Dataset
+    graph: Graph
+    session: onnxruntime.InferenceSession
+    comparison: Comparison
+
+    @property
+    def loss(self) -> tuple[int, float]:
+        """What is lost, for ordering: rows beyond chance, then the mean probability difference."""
+        return max(0, self.comparison.rows_lost - SMALLEST_DROP), self.comparison.mean
+
+
+def build_candidate(
+    original: Original, plan: Plan, vocabulary_size: int | None = None
+) -> Candidate:
+    """Build a graph by a plan and compare it with the original.
+
+    Args:
+        original: what is exported.
+        plan: how to store and compute the weights.
+        vocabulary_size: embedding rows to keep; None keeps all.
+    """
+    architecture, weights = original.architecture, original.weights
+    tokenizer_json, rows = original.tokenizer_json, original.rows
+    if vocabulary_size is not None and vocabulary_size < architecture.vocabulary_size:
+        architecture = dataclasses.replace(architecture, vocabulary_size=vocabulary_size)
+        weights = prune_embedding(weights, vocabulary_size)
+        tokenizer_json = prune_tokenizer(tokenizer_json, vocabulary_size)
+        rows = dataclasses.replace(rows, sequences=prune_sequences(rows.sequences, vocabulary_size))
+    if plan == FLOAT32 and rows is original.rows:
+        graph, session = original.graph, original.session
+    else:
+        graph = build_graph(architecture, weights, plan, temperature=original.temperature)
+        session = make_session(graph.model)
+    comparison = compare(
+        original.session,
+        session,
+        original.rows,
+        rows,
+        multi_label=architecture.task == "multi-label",
+    )
+    return Candidate(architecture, plan, tokenizer_json, rows, graph, session, comparison)

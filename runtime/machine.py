@@ -1,0 +1,71 @@
+"""What machine this is, for figures that mean nothing without it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+# The instructions that decide which integer kernels run, by their names in /proc/cpuinfo.
+_FEATURES = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm")
+_PACKAGES = ("textgate", "numpy", "onnxruntime", "tokenizers", "onnx", "torch")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine and the versions a figure was measured with.
+
+    Attributes:
+        processor: the processor's name, as far as the system tells it.
+        architecture: ``x86_64``, ``aarch64``, ...
+        features: instructions it has, out of those that matter to integer kernels.
+        cpus: how many CPUs the system shows.
+        system: the operating system.
+        versions: Python's and the packages'.
+        load: the mean number of busy processes over the last minute; None where it is not known.
+    """
+
+    processor: str
+    architecture: str
+    features: tuple[str, ...]
+    cpus: int
+    system: str
+    versions: dict[str, str]
+    load: float | None
+
+
+def this_machine() -> Machine:
+    """Return what is known about this machine now."""
+    information = _processor_information()
+    flags = (information.get("flags") or information.get("Features") or "").split()
+    return Machine(
+        processor=information.get("model name") or platform.processor() or platform.machine(),
+        architecture=platform.machine(),
+        features=tuple(feature for feature in _FEATURES if feature in flags),
+        cpus=os.cpu_count() or 1,
+        system=platform.platform(),
+        versions={"python": platform.python_version(), **_versions()},
+        load=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    )
+
+
+def _processor_information() -> dict[str, str]:
+    """Return the first processor's lines of /proc/cpuinfo, {} where there is none."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
