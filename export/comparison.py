@@ -17,6 +17,7 @@ from textgate.cli.bench import measure_together
 from textgate.cli.evaluate import evaluate_rows
 from textgate.errors import DataError
 from textgate.export.exporter import PRECISIONS, export
+from textgate.machine import this_machine
 from textgate.rows import load_labelled
 from textgate.tables import format_bytes, format_count, format_ms, format_table
 from textgate.train.fitting import Columns, fit
@@ -145,7 +146,8 @@ def compare(
                 tokens=tokens,
             )
         )
-    text = json.dumps([asdict(line) for line in lines], indent=2) + "\n"
+    result = {"machine": asdict(this_machine()), "rows": [asdict(line) for line in lines]}
+    text = json.dumps(result, indent=2) + "\n"
     try:
         write_bytes(output / RESULT, text.encode("utf-8"))
     except OSError as problem:
