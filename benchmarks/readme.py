@@ -3,7 +3,7 @@
     python benchmarks/readme.py            # rewrite README.md
     python benchmarks/readme.py --check    # exit 1 if it would change
 
-Each table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`. Where the results come from:
+Each table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`. The results come from:
 
     textgate compare ... -o quickstart     # the README's first command, then
     cp quickstart/comparison.json benchmarks/results/quickstart.json

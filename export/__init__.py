@@ -1,5 +1,5 @@
 """Export: a finished run in, a verified bundle out. Needs the extra ``train``."""
 
-from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS, Exported, export
+from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS, Answers, Exported, export
 
-__all__ = ["MAX_ACCURACY_DROP", "PRECISIONS", "Exported", "export"]
+__all__ = ["MAX_ACCURACY_DROP", "PRECISIONS", "Answers", "Exported", "export"]

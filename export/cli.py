@@ -8,7 +8,7 @@ import click
 
 from textgate.bundle import MANIFEST
 from textgate.cli import options
-from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS
+from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS, Answers
 from textgate.export.exporter import export as export_run
 from textgate.export.report import format_report
 from textgate.tables import format_bytes
@@ -50,6 +50,18 @@ from textgate.train.fitting import Columns
     callback=options.byte_count,
     help="Most bytes of the bundle, as in 500KB: drops rare words and embedding bits to fit.",
 )
+@click.option(
+    "--min-precision",
+    type=float,
+    metavar="SHARE",
+    help="Thresholds so that so many of each label's answers are right on the rows, as in 0.95.",
+)
+@click.option(
+    "--coverage",
+    type=float,
+    metavar="SHARE",
+    help="Thresholds so that so many of each label's answers are kept, as in 0.9.",
+)
 @click.option("--force", is_flag=True, help="Replace the bundle in OUTPUT, if there is one.")
 @options.columns
 def export(
@@ -61,6 +73,8 @@ def export(
     max_accuracy_drop: float,
     fallback: bool,
     max_bytes: int | None,
+    min_precision: float | None,
+    coverage: float | None,
     force: bool,
     text_field: str,
     label_field: str,
@@ -71,6 +85,13 @@ def export(
     The float32 graph is compared with torch, the quantized graph with the float32 one on real rows,
     and with itself in other batches and chunks. If a check fails, nothing is published.
     """
+    if min_precision is not None and coverage is not None:
+        raise click.UsageError("give --min-precision or --coverage, not both")
+    answers = None
+    if min_precision is not None:
+        answers = Answers("precision", min_precision)
+    elif coverage is not None:
+        answers = Answers("coverage", coverage)
     done = export_run(
         run,
         output,
@@ -81,6 +102,7 @@ def export(
         max_accuracy_drop=max_accuracy_drop / 100,
         fallback=fallback,
         max_bytes=max_bytes,
+        answers=answers,
         force=force,
     )
     comparison = done.comparison

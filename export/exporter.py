@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-import textgate
 from textgate import run as run_folder
-from textgate.bundle import CARD, GRAPH, TOKENIZER, file_entries, write_bundle
+from textgate.bundle import write_bundle
 from textgate.errors import BundleError, ConfigError, ExportError
+from textgate.export.assembly import Assembly, latencies
 from textgate.export.candidate import Original
-from textgate.export.card import model_card
 from textgate.export.choice import Wishes, choose
-from textgate.export.nodes import IR_VERSION, OPSET
 from textgate.export.plan import EMBEDDING_BITS
-from textgate.export.report import operator_reports
-from textgate.export.verification import check_against_torch, check_independence, check_same
-from textgate.export.verification import run as run_graph
+from textgate.export.thresholds import thresholds_for_coverage, thresholds_for_precision
+from textgate.export.verification import (
+    check_against_torch,
+    check_independence,
+    check_same,
+    encoded,
+    probabilities,
+)
 from textgate.export.weights import network_weights
-from textgate.latency import measure_alternating, percentiles
 from textgate.manifest import Manifest
 from textgate.rows import load_labelled
 from textgate.run import read_run
@@ -36,19 +34,38 @@ from textgate.train.fitting import Columns
 from textgate.train.model import TextClassifier
 
 if TYPE_CHECKING:
-    import onnxruntime
+    from collections.abc import Sequence
 
     from textgate.export.candidate import Candidate
     from textgate.export.verification import Comparison
     from textgate.run import RunManifest
-    from textgate.train.checkpoint import TrainedModel
 
 PRECISIONS = ("int8", "float32")
 MAX_ACCURACY_DROP = 0.003
 _PROBED_TEXTS = 64  # enough to see a dependence on batch or chunks, few enough to take no time
-_TIMED_TOKENS = (25, 100)
-_TIMED_SECONDS = 0.2
-_SPARE_BYTES = 256  # what the manifest grows by when the latencies are filled in
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a label's answers should be like, by a threshold below which it is not given.
+
+    Attributes:
+        wish: ``precision``: so large a share of its answers is right; ``coverage``: so large a
+            share of its answers is kept.
+        share: above 0, at most 1.
+
+    Raises:
+        ConfigError: neither wish, or a share out of range.
+    """
+
+    wish: str
+    share: float
+
+    def __post_init__(self) -> None:
+        if self.wish not in ("precision", "coverage"):
+            raise ConfigError(f"answers can have precision or coverage, not {self.wish!r}")
+        if not 0 < self.share <= 1:
+            raise ConfigError(f"{self.wish} must be above 0 and at most 1, not {self.share!r}")
 
 
 @dataclass(frozen=True)
@@ -83,6 +100,7 @@ def export(
     max_accuracy_drop: float = MAX_ACCURACY_DROP,
     fallback: bool = False,
     max_bytes: int | None = None,
+    answers: Answers | None = None,
     force: bool = False,
 ) -> Exported:
     """Write the bundle of a finished run, verified before it is published.
@@ -98,6 +116,7 @@ def export(
             three rows or fewer always passes.
         fallback: raise precision piece by piece, cheapest first, until the loss is allowed.
         max_bytes: most bytes of the bundle; rare words and embedding bits are given up for it.
+        answers: what thresholds should reach on the rows; None sets none.
         force: replace a bundle that is there.
 
     Raises:
@@ -127,43 +146,47 @@ def export(
         original.session, network, temperature=model.temperature, max_tokens=trained.max_tokens
     )
 
-    def describe(candidate: Candidate) -> tuple[Manifest, bytes]:
-        """Return a candidate's manifest, its files apart, and its card."""
-        manifest = _manifest(trained, model, original, candidate, precision)
-        card = model_card(
-            manifest,
-            name=output.name,
-            model_bytes=len(candidate.graph.model),
-            comparison=candidate.comparison,
-        )
-        return manifest, card.encode("utf-8")
-
-    def bundle_bytes(candidate: Candidate) -> int:
-        manifest, card = describe(candidate)
-        files = _files(candidate, card)
-        manifest = dataclasses.replace(manifest, files=file_entries(files))
-        return (
-            sum(map(len, files.values())) + len(manifest.to_json().encode("utf-8")) + _SPARE_BYTES
-        )
-
-    choice = choose(original, wishes, bundle_bytes)
+    bundle = Assembly(trained, model, original, name=output.name, precision=precision)
+    choice = choose(original, wishes, bundle.size)
     candidate = choice.candidate
     probes = candidate.rows.sequences[:_PROBED_TEXTS]
     independence = check_independence(candidate.session, candidate.graph.states, probes)
     plain = make_session(candidate.graph.model, optimized=False)
     check_same(candidate.session, plain, probes, what="ONNX Runtime's optimization")
 
-    manifest, card = describe(candidate)
+    manifest = dataclasses.replace(
+        bundle.manifest(candidate),
+        latency_ms=latencies(candidate.session, trained.max_tokens),
+        thresholds=_thresholds(candidate, trained.labels, answers),
+    )
     manifest = write_bundle(
         output,
-        manifest_without_files=dataclasses.replace(
-            manifest, latency_ms=_latencies(candidate.session, manifest.max_tokens)
-        ),
-        files=_files(candidate, card),
+        manifest_without_files=manifest,
+        files=bundle.files(candidate, manifest),
         force=force,
     )
     notes = (*choice.notes, *_warnings(manifest, candidate.comparison))
     return Exported(output, manifest, candidate.comparison, torch_difference, independence, notes)
+
+
+def _thresholds(
+    candidate: Candidate, labels: Sequence[str], answers: Answers | None
+) -> tuple[float | None, ...]:
+    """Return each label's threshold, chosen on the verification rows if there is a wish."""
+    if answers is None:
+        return (None,) * len(labels)
+    values = probabilities(candidate.session, encoded(candidate.rows.sequences))
+    choose_by = {
+        "precision": thresholds_for_precision,
+        "coverage": thresholds_for_coverage,
+    }[answers.wish]
+    return choose_by(
+        values,
+        candidate.rows.targets > 0.5,
+        labels,
+        share=answers.share,
+        multi_label=candidate.architecture.task == "multi-label",
+    )
 
 
 def _wishes(
@@ -187,14 +210,6 @@ def _wishes(
     if max_bytes is not None and max_bytes < 1:
         raise ConfigError(f"the largest size must be at least 1 byte, not {max_bytes!r}")
     return Wishes(precision, embedding_bits, max_accuracy_drop, fallback, max_bytes)
-
-
-def _files(candidate: Candidate, card: bytes) -> dict[str, bytes]:
-    return {
-        GRAPH: candidate.graph.model,
-        TOKENIZER: candidate.tokenizer_json.encode("utf-8"),
-        CARD: card,
-    }
 
 
 def _warnings(manifest: Manifest, comparison: Comparison) -> list[str]:
@@ -250,67 +265,3 @@ def _verification_rows(
             f"{trained.architecture.vocabulary_size} rows"
         )
     return encode_rows(rows, tokenizer, trained.labels, file=str(path))
-
-
-def _manifest(
-    trained: RunManifest,
-    model: TrainedModel,
-    original: Original,
-    candidate: Candidate,
-    precision: str,
-) -> Manifest:
-    """Return the manifest of a candidate, without its files and latencies."""
-    architecture = candidate.architecture
-    return Manifest(
-        architecture=architecture,
-        labels=trained.labels,
-        max_tokens=trained.max_tokens,
-        temperature=model.temperature,
-        thresholds=(None,) * len(trained.labels),
-        precision=precision,
-        opset=OPSET,
-        ir_version=IR_VERSION,
-        state=candidate.graph.states,
-        quality={
-            "float32": candidate.comparison.before,
-            "exported": candidate.comparison.after,
-        },
-        operators=operator_reports(
-            architecture,
-            candidate.plan,
-            float32_model=original.graph.model,
-            model=candidate.graph.model,
-        ),
-        latency_ms={},
-        training={
-            "preset": trained.preset,
-            "seed": trained.settings["seed"],
-            "epochs": len(model.history),
-            "best_epoch": model.best_epoch,
-            "train_file": trained.train.file,
-            "train_rows": trained.train.rows,
-            "train_sha256": trained.train.sha256,
-            "dev_rows": trained.dev.rows,
-            "dev_sha256": trained.dev.sha256,
-        },
-        versions={
-            **trained.versions,
-            "textgate": textgate.__version__,
-            "onnx": version("onnx"),
-            "onnxruntime": version("onnxruntime"),
-        },
-        files={},
-    )
-
-
-def _latencies(session: onnxruntime.InferenceSession, max_tokens: int) -> dict[str, float]:
-    """Return a first measure: the median time of one text, in milliseconds, on one thread."""
-    result = {}
-    for tokens in _TIMED_TOKENS:
-        if tokens <= max_tokens:
-            ids = np.ones((1, tokens), dtype=np.int64)
-            lengths = np.array([tokens], dtype=np.int64)
-            call = partial(run_graph, session, ids, lengths)
-            times = measure_alternating({"run": call}, seconds=_TIMED_SECONDS)
-            result[f"p50_{tokens}_tokens"] = percentiles(times["run"]).p50
-    return result

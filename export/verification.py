@@ -80,13 +80,13 @@ class Comparison:
 
 
 def probabilities(
-    session: onnxruntime.InferenceSession, encoded: Sequence[Encoded], batch_size: int = _BATCH
+    session: onnxruntime.InferenceSession, texts: Sequence[Encoded], batch_size: int = _BATCH
 ) -> NDArray[np.float32]:
     """Return what a graph computes for texts, float32 [texts, labels]."""
     parts: list[NDArray[np.float32]] = []
     places: list[int] = []
-    for batch in batches_by_length(encoded, batch_size):
-        ids, lengths = padded([encoded[place] for place in batch])
+    for batch in batches_by_length(texts, batch_size):
+        ids, lengths = padded([texts[place] for place in batch])
         parts.append(run(session, ids, lengths))
         places.extend(batch)
     return np.concatenate(parts)[np.argsort(places)]
@@ -148,8 +148,8 @@ def compare(
         quantized_rows: the same rows in the ids of the other graph, if it has its own.
         multi_label: whether every label is a decision of its own.
     """
-    before = probabilities(reference, _encoded(rows.sequences))
-    after = probabilities(quantized, _encoded((quantized_rows or rows).sequences))
+    before = probabilities(reference, encoded(rows.sequences))
+    after = probabilities(quantized, encoded((quantized_rows or rows).sequences))
     difference = np.abs(after - before)
     decisions = [
         values >= 0.5 if multi_label else np.eye(values.shape[1], dtype=bool)[values.argmax(axis=1)]
@@ -166,7 +166,8 @@ def compare(
     )
 
 
-def _encoded(sequences: Sequence[NDArray[np.int64]]) -> list[Encoded]:
+def encoded(sequences: Sequence[NDArray[np.int64]]) -> list[Encoded]:
+    """Return token ids [tokens] as the runtime's batching takes them."""
     return [Encoded(sequence.tolist(), False) for sequence in sequences]
 
 
@@ -195,13 +196,13 @@ def check_independence(
     Raises:
         VerificationError: two results differ by more than 1e-6.
     """
-    encoded = _encoded(sequences)
+    texts = encoded(sequences)
     together = np.concatenate(
-        [run(session, *padded(encoded[start : start + 7])) for start in range(0, len(encoded), 7)]
+        [run(session, *padded(texts[start : start + 7])) for start in range(0, len(texts), 7)]
     )
     generator = np.random.default_rng(0)
     worst = 0.0
-    for item, expected in zip(encoded, together, strict=True):
+    for item, expected in zip(texts, together, strict=True):
         alone = run(session, *padded([item]))[0]
         worst = max(worst, float(np.abs(alone - expected).max()))
         if states:
@@ -229,8 +230,8 @@ def check_same(
     Raises:
         VerificationError: they differ by more than 1e-5.
     """
-    encoded = _encoded(sequences)
-    difference = np.abs(probabilities(first, encoded) - probabilities(second, encoded))
+    texts = encoded(sequences)
+    difference = np.abs(probabilities(first, texts) - probabilities(second, texts))
     if not float(difference.max()) <= FLOAT_TOLERANCE:
         raise VerificationError(
             f"{what} changes a probability by {difference.max():.2e}, and at most "

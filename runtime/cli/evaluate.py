@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from textgate.classifier import Classifier
 from textgate.cli import options
+from textgate.coverage import coverage_curve, uncalibrated
 from textgate.errors import DataError
+from textgate.metrics import Evaluation, evaluate_multi_label, evaluate_single_label
 from textgate.rows import Row, load_labelled
 from textgate.tables import format_count, format_table
 
-if TYPE_CHECKING:
-    from textgate.metrics import Evaluation
-
+_ABSTAIN_BELOW = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _LARGEST_CONFUSION = 12  # labels; a larger table is only in the JSON
 
 
@@ -48,8 +51,13 @@ def evaluate(
         label_field=label_field,
         several_labels=False,
     )
-    result = evaluate_rows(classifier, rows, file=data)
-    click.echo(json.dumps(result.to_json()) if as_json else _report(result))
+    truth, probabilities = truth_and_probabilities(classifier, rows, file=data)
+    result = _evaluation(classifier, truth, probabilities)
+    more = _calibration(classifier, truth, probabilities, result)
+    if as_json:
+        click.echo(json.dumps({**result.to_json(), **more}))
+    else:
+        click.echo(_report(result, more))
 
 
 def evaluate_rows(classifier: Classifier, rows: list[Row], *, file: str) -> Evaluation:
@@ -63,10 +71,19 @@ def evaluate_rows(classifier: Classifier, rows: list[Row], *, file: str) -> Eval
     Raises:
         DataError: a label the classifier does not know, or more than one where one is possible.
     """
-    import numpy as np
+    return _evaluation(classifier, *truth_and_probabilities(classifier, rows, file=file))
 
-    from textgate.metrics import evaluate_multi_label, evaluate_single_label
 
+def truth_and_probabilities(
+    classifier: Classifier, rows: list[Row], *, file: str
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Return what applies to each row and how probable the classifier finds it.
+
+    Both are [rows, labels].
+
+    Raises:
+        DataError: a label the classifier does not know, or more than one where one is possible.
+    """
     labels = classifier.labels
     column = {label: index for index, label in enumerate(labels)}
     multi_label = classifier.manifest.task == "multi-label"
@@ -83,20 +100,54 @@ def evaluate_rows(classifier: Classifier, rows: list[Row], *, file: str) -> Eval
                     f"knows {', '.join(labels)}"
                 )
             truth[index, column[label]] = True
-    probabilities = classifier.predict_proba([row.text for row in rows])
-    if multi_label:
-        thresholds = classifier.manifest.thresholds
-        return evaluate_multi_label(probabilities, truth, labels, thresholds=thresholds)
-    return evaluate_single_label(probabilities, truth.argmax(axis=1), labels)
+    return truth, classifier.predict_proba([row.text for row in rows])
 
 
-def _report(result: Evaluation) -> str:
+def _evaluation(
+    classifier: Classifier,
+    truth: NDArray[np.bool_],
+    probabilities: NDArray[np.float32] | NDArray[np.float64],
+) -> Evaluation:
+    manifest = classifier.manifest
+    if manifest.task == "multi-label":
+        return evaluate_multi_label(
+            probabilities, truth, manifest.labels, thresholds=manifest.thresholds
+        )
+    return evaluate_single_label(probabilities, truth.argmax(axis=1), manifest.labels)
+
+
+def _calibration(
+    classifier: Classifier,
+    truth: NDArray[np.bool_],
+    probabilities: NDArray[np.float32],
+    result: Evaluation,
+) -> dict[str, Any]:
+    """Return the calibration error without the temperature, and what abstaining would buy."""
+    manifest = classifier.manifest
+    multi_label = manifest.task == "multi-label"
+    before = uncalibrated(probabilities, manifest.temperature, multi_label=multi_label)
+    more: dict[str, Any] = {
+        "temperature": manifest.temperature,
+        "ece_uncalibrated": _evaluation(classifier, truth, before).ece,
+    }
+    if not multi_label:
+        least = 1 / len(result.labels)
+        wanted = [threshold for threshold in _ABSTAIN_BELOW if threshold >= least]
+        curve = coverage_curve(probabilities, truth.argmax(axis=1), wanted)
+        more["coverage"] = [asdict(point) for point in curve]
+    return more
+
+
+def _report(result: Evaluation, more: dict[str, Any]) -> str:
     low, high = result.accuracy_interval
     lines = [
         f"rows               {format_count(result.rows)}",
         f"accuracy           {result.accuracy:.4f}  (95 % interval {low:.4f} to {high:.4f})",
         f"macro-F1           {result.macro_f1:.4f}",
-        f"calibration error  {result.ece:.4f}",
+        (
+            f"calibration error  {result.ece:.4f}  ({more['ece_uncalibrated']:.4f} without the "
+            f"temperature {more['temperature']:.2f})"
+        ),
         f"log loss           {result.log_loss:.4f}",
         "",
         format_table(
@@ -123,6 +174,20 @@ def _report(result: Evaluation) -> str:
                 for name, counts in zip(names, result.confusion, strict=True)
             ],
             align="<" + ">" * len(names),
+        )
+        lines += ["", table]
+    if "coverage" in more:
+        table = format_table(
+            ["abstain below", "answered", "accuracy of the answers"],
+            [
+                [
+                    f"{point['threshold']:.2f}",
+                    f"{point['coverage']:.2%}",
+                    "-" if point["accuracy"] is None else f"{point['accuracy']:.4f}",
+                ]
+                for point in more["coverage"]
+            ],
+            align=">>>",
         )
         lines += ["", table]
     return "\n".join(lines)

@@ -1,0 +1,132 @@
+"""A candidate's files: manifest, card, graph and tokenizer."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import textgate
+from textgate.bundle import CARD, GRAPH, TOKENIZER, file_entries
+from textgate.export.card import model_card
+from textgate.export.nodes import IR_VERSION, OPSET
+from textgate.export.report import operator_reports
+from textgate.export.verification import run
+from textgate.latency import measure_alternating, percentiles
+from textgate.manifest import Manifest
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+    from textgate.export.candidate import Candidate, Original
+    from textgate.run import RunManifest
+    from textgate.train.checkpoint import TrainedModel
+
+_TIMED_TOKENS = (25, 100)
+_TIMED_SECONDS = 0.2
+# What the manifest grows by when latencies and thresholds are filled in.
+_SPARE_BYTES = 256
+_THRESHOLD_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Makes the files of a bundle.
+
+    Attributes:
+        trained: what was trained on what.
+        model: the outcome of the training.
+        original: the network in full precision.
+        name: what the bundle is called.
+        precision: ``int8`` or ``float32``.
+    """
+
+    trained: RunManifest
+    model: TrainedModel
+    original: Original
+    name: str
+    precision: str
+
+    def files(self, candidate: Candidate, manifest: Manifest) -> dict[str, bytes]:
+        """Return the content of every file but the manifest, by name."""
+        card = model_card(
+            manifest,
+            name=self.name,
+            model_bytes=len(candidate.graph.model),
+            comparison=candidate.comparison,
+        )
+        return {
+            GRAPH: candidate.graph.model,
+            TOKENIZER: candidate.tokenizer_json.encode("utf-8"),
+            CARD: card.encode("utf-8"),
+        }
+
+    def size(self, candidate: Candidate) -> int:
+        """Return the bytes that the whole bundle will have, or a few more."""
+        manifest = self.manifest(candidate)
+        files = self.files(candidate, manifest)
+        manifest = dataclasses.replace(manifest, files=file_entries(files))
+        spare = _SPARE_BYTES + _THRESHOLD_BYTES * len(manifest.labels)
+        return sum(map(len, files.values())) + len(manifest.to_json().encode("utf-8")) + spare
+
+    def manifest(self, candidate: Candidate) -> Manifest:
+        """Return the manifest without files, latencies and thresholds."""
+        trained, model = self.trained, self.model
+        architecture = candidate.architecture
+        return Manifest(
+            architecture=architecture,
+            labels=trained.labels,
+            max_tokens=trained.max_tokens,
+            temperature=model.temperature,
+            thresholds=(None,) * len(trained.labels),
+            precision=self.precision,
+            opset=OPSET,
+            ir_version=IR_VERSION,
+            state=candidate.graph.states,
+            quality={
+                "float32": candidate.comparison.before,
+                "exported": candidate.comparison.after,
+            },
+            operators=operator_reports(
+                architecture,
+                candidate.plan,
+                float32_model=self.original.graph.model,
+                model=candidate.graph.model,
+            ),
+            latency_ms={},
+            training={
+                "preset": trained.preset,
+                "seed": trained.settings["seed"],
+                "epochs": len(model.history),
+                "best_epoch": model.best_epoch,
+                "train_file": trained.train.file,
+                "train_rows": trained.train.rows,
+                "train_sha256": trained.train.sha256,
+                "dev_rows": trained.dev.rows,
+                "dev_sha256": trained.dev.sha256,
+            },
+            versions={
+                **trained.versions,
+                "textgate": textgate.__version__,
+                "onnx": version("onnx"),
+                "onnxruntime": version("onnxruntime"),
+            },
+            files={},
+        )
+
+
+def latencies(session: onnxruntime.InferenceSession, max_tokens: int) -> dict[str, float]:
+    """Return a first measure: the median time of one text, in milliseconds, on one thread."""
+    result = {}
+    for tokens in _TIMED_TOKENS:
+        if tokens <= max_tokens:
+            ids = np.ones((1, tokens), dtype=np.int64)
+            lengths = np.array([tokens], dtype=np.int64)
+            call = partial(run, session, ids, lengths)
+            times = measure_alternating({"run": call}, seconds=_TIMED_SECONDS)
+            result[f"p50_{tokens}_tokens"] = percentiles(times["run"]).p50
+    return result

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from textgate.coverage import CoveragePoint, coverage_curve, uncalibrated
+
+PROBABILITIES = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.45, 0.55]], dtype=np.float32)
+TRUTH = np.array([0, 1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("threshold", "coverage", "accuracy"),
+    [(0.0, 1.0, 0.75), (0.58, 0.75, 2 / 3), (0.7, 0.5, 1.0), (0.85, 0.25, 1.0), (0.95, 0.0, None)],
+)
+def test_coverage_and_accuracy_above_a_threshold(
+    threshold: float, coverage: float, accuracy: float | None
+) -> None:
+    assert coverage_curve(PROBABILITIES, TRUTH, [threshold]) == [
+        CoveragePoint(threshold, coverage, None if accuracy is None else pytest.approx(accuracy))
+    ]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_uncalibrated_undoes_a_softmax_with_temperature(temperature: float) -> None:
+    logits = np.random.default_rng(0).normal(size=(50, 4)) * 2
+
+    def softmax(values: np.ndarray) -> np.ndarray:
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    calibrated = softmax(logits / temperature).astype(np.float32)
+    restored = uncalibrated(calibrated, temperature, multi_label=False)
+    np.testing.assert_allclose(restored, softmax(logits), atol=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_uncalibrated_undoes_a_sigmoid_with_temperature(temperature: float) -> None:
+    logits = np.random.default_rng(0).normal(size=(50, 4)) * 2
+    calibrated = (1 / (1 + np.exp(-logits / temperature))).astype(np.float32)
+    restored = uncalibrated(calibrated, temperature, multi_label=True)
+    np.testing.assert_allclose(restored, 1 / (1 + np.exp(-logits)), atol=1e-4)
+
+
+def test_saturated_probabilities_stay_finite() -> None:
+    saturated = np.array([[0.0, 1.0]], dtype=np.float32)
+    for multi_label in (False, True):
+        assert np.isfinite(uncalibrated(saturated, 3.0, multi_label=multi_label)).all()
