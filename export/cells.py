@@ -3,7 +3,7 @@
 An int8 LSTM is ONNX Runtime's DynamicQuantizeLSTM. That operator chooses one scale for the whole
 input tensor of a call, and one for all hidden states of a step, so a text's result would depend on
 its neighbours in the batch, on padding and on chunking. **Range anchors** keep both ranges fixed:
-two input columns that are always +M and -M (M bounds every embedded value) and two hidden units
+two input columns that are always +M and -M (M bounds the input) and two hidden units
 that are always +1 and -1 (which bounds every LSTM state), all with zero weights towards the rest.
 The units hold because their input gate is shut, their forget and output gates are open, and their
 cells begin at +30 and -30, where tanh is exactly 1 in float32.

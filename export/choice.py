@@ -124,7 +124,8 @@ def _words_that_fit(original: Original, plan: Plan, full_size: int, limit: int) 
         limit: bytes it may have.
     """
     net = original.architecture
-    row_bytes = net.embedding_size * plan.embedding_bits // 8 + 4
+    # A lower estimate of what a word takes, so that the bundle does not come out too large.
+    row_bytes = net.embedding_size * plan.embedding_bits // 8
     full_tokenizer = len(original.tokenizer_json.encode("utf-8"))
 
     def size(words: int) -> int:

@@ -8,6 +8,7 @@ outputs to give for them the next time.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,17 +16,23 @@ import numpy as np
 from onnx import TensorProto
 
 from textgate.export.cells import LayerValues, Source, Wiring, recurrent_layer, stored_value
+from textgate.export.equalization import BOUND, equalized
 from textgate.export.nodes import GraphBuilder
 from textgate.export.plan import FLOAT32, INT8, Plan, Storage
 from textgate.export.pooling import Pool
-from textgate.export.quantization import pack_nibbles, quantize
+from textgate.export.quantization import STORED_LIMIT, pack_nibbles, quantize
 from textgate.manifest import StateTensor
 
 __all__ = ["FLOAT32", "INT8", "Graph", "Plan", "Storage", "build_graph"]
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from textgate.architecture import Architecture
     from textgate.export.weights import NetworkWeights
+
+
+_NIBBLE_LIMIT = 7
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,11 @@ def build_graph(
     carried = not net.bidirectional
     states: list[StateTensor] = []
     _shared_values(builder)
-    source = _embedding(builder, weights, plan.embedding_bits)
+    if plan.storage(0, net.cell) is Storage.COMPUTED:
+        weights = equalized(weights)
+        source = _equalized_embedding(builder, weights, plan.embedding_bits)
+    else:
+        source = _embedding(builder, weights, plan.embedding_bits)
     layer: LayerValues | None = None
     for index, cells in enumerate(weights.layers):
         name = f"{net.cell}_{index + 1}"
@@ -116,26 +127,36 @@ def _embedding(builder: GraphBuilder, weights: NetworkWeights, bits: int) -> Sou
     """
     table = weights.embedding
     size = table.shape[1]
+    bound = float(np.abs(table).max())  # rounding does not exceed it
     if bits == 32:
         name = builder.constant("embedding.table", table)
         value = builder.node("Gather", [name, "ids_by_step"], "embedded")
-        return Source(value, Wiring.plain(size), float(np.abs(table).max()))
-    limit = 127 if bits == 8 else 7
-    quantized = quantize(table, axes=(1,), limit=limit)
+        return Source(value, Wiring.plain(size), bound)
+    quantized = quantize(table, axes=(1,), limit=STORED_LIMIT if bits == 8 else _NIBBLE_LIMIT)
     scale = builder.constant("embedding.scale", quantized.scale)
     scales = builder.node("Gather", [scale, "ids_by_step"], "embedding.scales")
     if bits == 8:
-        name = builder.constant("embedding.table", quantized.values)
-        rows = builder.node("Gather", [name, "ids_by_step"], "embedding.rows")
-        wide = builder.node("Cast", [rows], "embedding.wide", to=TensorProto.FLOAT)
-        width = size
+        rows, wiring = _whole_rows(builder, quantized.values), Wiring.plain(size)
     else:
         packed = pack_nibbles(quantized.values)
-        wide = _unpacked_rows(builder, builder.constant("embedding.table", packed))
-        width = 2 * packed.shape[1]
-    value = builder.node("Mul", [wide, scales], "embedded")
-    bound = float(np.abs(quantized.restored()).max())
-    return Source(value, Wiring(width, np.arange(size)), bound)
+        rows = _unpacked_rows(builder, builder.constant("embedding.table", packed))
+        wiring = Wiring(2 * packed.shape[1], np.arange(size))
+    return Source(builder.node("Mul", [rows, scales], "embedded"), wiring, bound)
+
+
+def _equalized_embedding(builder: GraphBuilder, weights: NetworkWeights, bits: int) -> Source:
+    """Add an embedding whose columns all reach +-127; 8-bit rows then need no scale."""
+    if bits != 8:
+        return dataclasses.replace(_embedding(builder, weights, bits), bound=BOUND)
+    table = np.rint(weights.embedding).astype(np.int8)
+    return Source(_whole_rows(builder, table), Wiring.plain(table.shape[1]), BOUND)
+
+
+def _whole_rows(builder: GraphBuilder, table: NDArray[np.int8]) -> str:
+    """Return the gathered rows of a table of int8 as float32."""
+    name = builder.constant("embedding.table", table)
+    rows = builder.node("Gather", [name, "ids_by_step"], "embedding.rows")
+    return builder.node("Cast", [rows], "embedding.wide", to=TensorProto.FLOAT)
 
 
 def _unpacked_rows(builder: GraphBuilder, table: str) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 COMPUTED_LIMIT = 63
 STORED_LIMIT = 127
 
-_TINY = 1e-30  # below it a scale would be lost in denormal numbers
+TINY = 1e-30  # below it a scale would be lost in denormal numbers
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def quantize(
     """
     largest = np.abs(weights).max(axis=axes, keepdims=True)
     # A slice of zeros gets the scale 1: a scale of 0 would divide by zero, here and in kernels.
-    scale = np.where(largest > _TINY, largest / limit, 1.0).astype(np.float32)
+    scale = np.where(largest > TINY, largest / limit, 1.0).astype(np.float32)
     values = np.clip(np.rint(weights / scale), -limit, limit).astype(np.int8)
     return Quantized(values, scale)
 
