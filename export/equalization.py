@@ -1,12 +1,13 @@
 """Moving the embedding's scales into the first layer, exactly.
 
-An integer LSTM rounds its input to 256 steps between two fixed bounds. A column of the embedding
-that stays far from the bounds would use few of them, so every column is stretched to the full range
-and the layer's input weights are shrunk by the same factor: the product is the same. (Nagel et al.
-2019, "Data-free quantization through weight equalization and bias correction".)
+Every column of the embedding is stretched to +-127 and the layer's input weights for it are
+shrunk by the same factor, which changes no product (Nagel et al. 2019, "Data-free quantization
+through weight equalization and bias correction"). Rounded, the table then needs no scales: a row is
+gathered and widened, and that is all.
 
-The range is that of the integers themselves: with bounds of +-127.5 a step is 1, and an embedding
-of whole numbers from -127 to 127 goes through the operator without being rounded a second time.
+An integer LSTM rounds its input to 256 steps between two fixed bounds. Here every column uses all
+of them, and with bounds of +-127.5 a step is 1: whole numbers from -127 to 127 go through the
+operator without being rounded a second time.
 """
 
 from __future__ import annotations

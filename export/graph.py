@@ -68,7 +68,7 @@ def build_graph(
     carried = not net.bidirectional
     states: list[StateTensor] = []
     _shared_values(builder)
-    if plan.storage(0, net.cell) is Storage.COMPUTED:
+    if plan.embedding_bits != 32 or plan.storage(0, net.cell) is Storage.COMPUTED:
         weights = equalized(weights)
         source = _equalized_embedding(builder, weights, plan.embedding_bits)
     else:

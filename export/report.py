@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textgate.architecture import Architecture
     from textgate.export.plan import Plan
 
-_EMBEDDINGS = {32: "float32", 8: "int8 per row", 4: "4-bit per row"}
+_EMBEDDINGS = {32: "float32", 8: "int8 per column", 4: "4-bit per row"}
 _KINDS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 
 
@@ -77,10 +77,7 @@ def remarks(reports: Sequence[OperatorReport]) -> list[str]:
 def _operators(architecture: Architecture, plan: Plan) -> list[tuple[str, str, str, str]]:
     """Return name, kind, how stored and how computed."""
     net = architecture
-    embedding = _EMBEDDINGS[plan.embedding_bits]
-    if plan.embedding_bits == 8 and plan.storage(0, net.cell) is Storage.COMPUTED:
-        embedding = "int8 per column"
-    rows = [("embedding", "Embedding", embedding, "float32")]
+    rows = [("embedding", "Embedding", _EMBEDDINGS[plan.embedding_bits], "float32")]
     grain = "per channel" if plan.per_channel else "per tensor"
     for index in range(len(net.hidden_sizes)):
         storage = plan.storage(index, net.cell)
