@@ -1,0 +1,202 @@
+"""Choosing what to publish: the grain, a size that fits, more precision step by step."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from textgate.architecture import Architecture
+from textgate.errors import ExportError, VerificationError
+from textgate.export import choice as choice_module
+from textgate.export.candidate import Candidate, Original, build_candidate
+from textgate.export.choice import Wishes, choose
+from textgate.export.plan import FLOAT32, INT8, Plan, Storage, integer_plan, raises
+from textgate.export.pruning import prune_sequences, prune_tokenizer
+from textgate.export.verification import run
+from textgate.export.weights import network_weights
+from textgate.train.dataset import Dataset
+from textgate.train.model import TextClassifier
+from textgate.train.vocabulary import build_tokenizer
+
+WORDS = 400
+WISHES = Wishes("int8", 8, max_accuracy_drop=0.003, fallback=False, max_bytes=None)
+
+
+def make_original(cell: str = "lstm") -> Original:
+    """A network with random weights whose float32 decisions are the truth."""
+    torch.manual_seed(0)
+    architecture = Architecture(WORDS, 16, cell, (12, 10), False, ("last",), (), "softmax", 3)
+    model = TextClassifier(architecture).eval()
+    for weight in model.parameters():
+        if weight.requires_grad:
+            torch.nn.init.uniform_(weight, -0.8, 0.8)
+    generator = np.random.default_rng(0)
+    # Frequent words have low ids, as in a real vocabulary.
+    sequences = tuple(
+        np.minimum(generator.geometric(0.02, length) + 1, WORDS - 1).astype(np.int64)
+        for length in generator.integers(1, 20, 300)
+    )
+    with torch.inference_mode():
+        logits = [model(torch.from_numpy(ids[None]), torch.tensor([len(ids)])) for ids in sequences]
+    model.head[-1].bias.data -= torch.cat(logits).mean(dim=0)  # so that no label always wins
+    tokenizer_json = build_tokenizer(
+        (" ".join(f"w{word:03}" for word in range(WORDS - 2)),),
+        vocabulary_size=WORDS,
+        max_tokens=WORDS,
+    )
+    weights = network_weights(architecture, model.state_dict())
+    empty = Dataset(sequences, np.eye(3, dtype=np.float32)[np.zeros(300, dtype=int)])
+    original = Original.build(
+        architecture, weights, temperature=1.0, tokenizer_json=tokenizer_json, rows=empty
+    )
+    decisions = [
+        run(original.session, sequence[None], np.array([len(sequence)]))[0].argmax()
+        for sequence in sequences
+    ]
+    truth = Dataset(sequences, np.eye(3, dtype=np.float32)[np.array(decisions)])
+    return dataclasses.replace(original, rows=truth)
+
+
+@pytest.fixture(scope="module")
+def original() -> Original:
+    return make_original()
+
+
+def size(candidate: Candidate) -> int:
+    return len(candidate.graph.model) + len(candidate.tokenizer_json.encode())
+
+
+def test_without_wishes_the_grain_with_the_smaller_loss_is_taken(original: Original) -> None:
+    chosen = choose(original, WISHES, size)
+    losses = [
+        build_candidate(original, dataclasses.replace(INT8, per_channel=per_channel)).loss
+        for per_channel in (True, False)
+    ]
+    assert losses[0] != losses[1]
+    assert chosen.candidate.loss == min(losses)
+    assert chosen.notes == []
+
+
+def test_float32_is_the_original_graph(original: Original) -> None:
+    wishes = dataclasses.replace(WISHES, precision="float32")
+    chosen = choose(original, wishes, size).candidate
+    assert chosen.graph.model == original.graph.model
+    assert chosen.comparison.largest == 0.0
+
+
+def bad_rounding(limit: int) -> Callable[..., object]:
+    from textgate.export import quantization
+
+    def quantize(weights: object, *, axes: tuple[int, ...], **_: object) -> object:
+        return quantization.quantize(weights, axes=axes, limit=limit)  # type: ignore[arg-type]
+
+    return quantize
+
+
+def test_a_loss_above_the_limit_is_refused_with_figures(
+    original: Original, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textgate.export.cells.quantize", bad_rounding(1))
+    with pytest.raises(VerificationError, match=r"loses \d+\.\d+% accuracy on 300 rows \(1\.0000 "):
+        choose(original, WISHES, size)
+
+
+def test_fallback_raises_the_cheapest_piece_first_and_says_so(
+    original: Original, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textgate.export.cells.quantize", bad_rounding(1))
+    chosen = choose(original, dataclasses.replace(WISHES, fallback=True), size)
+    assert chosen.candidate.comparison.allows(WISHES.max_accuracy_drop)
+    whats = [note.partition(",")[0] for note in chosen.notes]
+    # Both layers first leave the integer kernel, which costs no bytes; then floats, by size.
+    assert whats[:2] == [
+        "raised lstm_1 to int8 storage computed in float32",
+        "raised lstm_2 to int8 storage computed in float32",
+    ]
+    assert "raised lstm_2 to float32" in whats
+    assert chosen.candidate.plan.storage(1, "lstm") is Storage.FLOAT32
+
+
+@pytest.mark.parametrize("bits", [4, 8, 32])
+def test_every_raise_gains_precision_and_they_end(original: Original, bits: int) -> None:
+    plan = Plan(bits, Storage.COMPUTED, output=Storage.STORED)
+    seen = 0
+    while steps := raises(original.architecture, plan):
+        assert [step.added_bytes for step in steps] == sorted(step.added_bytes for step in steps)
+        plan = steps[0].plan
+        seen += 1
+        assert seen < 20
+    layers = range(len(original.architecture.hidden_sizes))
+    assert {plan.storage(index, "lstm") for index in layers} == {Storage.FLOAT32}
+    assert (plan.embedding_bits, plan.output) == (32, FLOAT32.output)
+
+
+@pytest.mark.parametrize(("labels", "storage"), [(3, "FLOAT32"), (200, "STORED")])
+def test_a_large_output_layer_is_stored_as_integers(
+    original: Original, labels: int, storage: str
+) -> None:
+    architecture = dataclasses.replace(original.architecture, label_count=labels)
+    assert integer_plan(architecture, embedding_bits=8).output.name == storage
+
+
+@pytest.mark.parametrize("cell", ["gru", "rnn"])
+def test_cells_without_an_integer_kernel_are_only_stored(cell: str) -> None:
+    assert INT8.storage(0, cell) is Storage.STORED
+    assert INT8.storage(0, "lstm") is Storage.COMPUTED
+
+
+@pytest.mark.parametrize("share", [0.99, 0.9, 0.8])
+def test_a_largest_size_is_kept_by_giving_up_bits_and_rare_words(
+    original: Original, share: float
+) -> None:
+    full = size(choose(original, WISHES, size).candidate)
+    wishes = dataclasses.replace(WISHES, max_accuracy_drop=1.0, max_bytes=int(share * full))
+    chosen = choose(original, wishes, size)
+    assert size(chosen.candidate) <= share * full
+    assert len(chosen.notes) == 1
+    words = chosen.candidate.architecture.vocabulary_size
+    assert words < WORDS or chosen.candidate.plan.embedding_bits == 4
+    vocabulary = json.loads(chosen.candidate.tokenizer_json)["model"]["vocab"]
+    assert sorted(vocabulary.values()) == list(range(words))
+
+
+def test_a_size_that_cannot_be_reached_names_the_smallest(original: Original) -> None:
+    wishes = dataclasses.replace(WISHES, max_bytes=2000)
+    with pytest.raises(ExportError, match=r"fits into 2 KB: the smallest, .* has .*smaller --hid"):
+        choose(original, wishes, size)
+
+
+def test_the_smallest_size_named_is_one_that_can_be_had(
+    original: Original, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice_module, "_SMALLEST_VOCABULARY", 50)
+    least = build_candidate(original, dataclasses.replace(INT8, embedding_bits=4), 50)
+    wishes = dataclasses.replace(WISHES, max_accuracy_drop=1.0, max_bytes=size(least) + 200)
+    assert size(choose(original, wishes, size).candidate) <= size(least) + 200
+
+
+def test_pruned_ids_are_what_the_pruned_tokenizer_gives(original: Original) -> None:
+    from textgate.tokenizer import TextTokenizer
+
+    text = " ".join(f"w{word:03}" for word in (0, 3, 200, 397, 5))
+    whole = TextTokenizer(original.tokenizer_json, max_tokens=50).encode(text).ids
+    pruned = TextTokenizer(prune_tokenizer(original.tokenizer_json, 100), max_tokens=50)
+    (expected,) = prune_sequences([np.array(whole)], 100)
+    assert pruned.encode(text).ids == expected.tolist()
+    assert 1 in expected.tolist()
+
+
+def test_only_word_level_tokenizers_are_pruned() -> None:
+    with pytest.raises(ExportError, match="cannot be dropped from a BPE tokenizer"):
+        prune_tokenizer(json.dumps({"model": {"type": "BPE", "vocab": {}}}), 10)
+
+
+def test_labels_that_are_never_the_decision_are_found(original: Original) -> None:
+    candidate = build_candidate(original, FLOAT32)
+    predicted = set(original.rows.targets.argmax(axis=1).tolist())
+    assert set(candidate.comparison.never_predicted) == {0, 1, 2} - predicted
