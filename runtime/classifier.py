@@ -13,6 +13,7 @@ from textgate.bundle import read_bundle
 from textgate.errors import ConfigError
 from textgate.prediction import Decision
 from textgate.session import Session, thread_count
+from textgate.streaming import Stream
 from textgate.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class Classifier:
 
     def predict_many(self, texts: Iterable[str]) -> Iterator[Prediction]:
         """Yield the predictions for texts, in order, reading only a little ahead."""
+        if isinstance(texts, str):
+            raise ConfigError("predict_many takes a list of texts, not one text")
         for window in windows(texts, _WINDOW * self._batch_size):
             yield from self._predictions(self._tokenizer.encode_batch(window))
 
@@ -129,6 +132,25 @@ class Classifier:
         if isinstance(texts, str):
             raise ConfigError("predict_proba takes a list of texts, not one text")
         return self._probabilities(self._tokenizer.encode_batch(list(texts)))
+
+    def stream(self) -> Stream:
+        """Return a stream, which classifies one text while it arrives.
+
+        Raises:
+            ConfigError: the bundle cannot stream: its network reads texts in both directions.
+        """
+        session = self._require_session()
+        if not self._manifest.state:
+            raise ConfigError(
+                f"{self._path}: cannot stream: the network needs the end of a text before its "
+                "beginning; train one with --one-directional"
+            )
+        if not self._tokenizer.splits_at_separators:
+            raise ConfigError(
+                f"{self._path}: cannot stream: tokenizer.json is not of the kind that textgate "
+                "train writes, so what is settled in half a text is not known"
+            )
+        return Stream(self._tokenizer, session, self._manifest.state, self._decision)
 
     def describe(self) -> dict[str, Any]:
         """Return what is worth knowing about the loaded model, as JSON-ready values."""

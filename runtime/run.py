@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from textgate import strict_json
 from textgate.architecture import Architecture
 from textgate.errors import CheckpointError
 from textgate.fields import FieldReader
@@ -19,6 +20,8 @@ TOKENIZER = "tokenizer.json"
 DEV_ROWS = "dev.jsonl.gz"
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
+
+_LIMIT = 2**26  # bytes; labels can be many
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,12 @@ def read_run(folder: Path) -> RunManifest:
     """
     path = folder / RUN
     try:
-        value = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         raise CheckpointError(f"{folder} is not a training run: it has no {RUN}") from None
     except OSError as problem:
         raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
-    except (ValueError, RecursionError) as problem:
-        raise CheckpointError(f"{path}: not valid JSON: {problem}") from None
+    value = strict_json.parse(content, where=str(path), error=CheckpointError, limit=_LIMIT)
     fields = FieldReader(value, where=str(path), error=CheckpointError)
     fields.text("format", choices=(FORMAT,))
     version = fields.integer("format_version")
@@ -105,15 +107,16 @@ def read_run(folder: Path) -> RunManifest:
             f"{path}: the run is of format version {version}, this release reads {FORMAT_VERSION}; "
             "train again, or use the textgate release that wrote it"
         )
+    settings, versions = fields.object("settings"), fields.object("versions")
     manifest = RunManifest(
         architecture=Architecture.from_json(fields.object("architecture"), error=CheckpointError),
         labels=fields.texts("labels"),
         max_tokens=fields.integer("max_tokens", low=1, high=1_000_000),
         preset=fields.text("preset"),
-        settings=dict(fields.raw("settings")),
+        settings={name: settings.raw(name) for name in settings.names()},
         train=_read_data(fields.object("train")),
         dev=_read_data(fields.object("dev")),
-        versions=dict(fields.raw("versions")),
+        versions={name: versions.text(name) for name in versions.names()},
     )
     fields.finish()
     if len(manifest.labels) != manifest.architecture.label_count:
@@ -121,6 +124,8 @@ def read_run(folder: Path) -> RunManifest:
             f"{path}: {len(manifest.labels)} labels for a network with "
             f"{manifest.architecture.label_count} outputs"
         )
+    if len(set(manifest.labels)) != len(manifest.labels):
+        raise fields.fail("labels", "a list of different strings")
     return manifest
 
 

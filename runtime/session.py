@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,9 +14,11 @@ import onnxruntime
 from textgate.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+MOST_THREADS = 1024  # far above what one call can use, far below what a machine can start
 
 _ERRORS_ONLY = 3  # ONNX Runtime's log severity; it warns about overridable initial states
 
@@ -33,7 +36,7 @@ class Session:
         self._threads = threads
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
-        self._process = 0
+        _sessions.add(self)
 
     def run(self, input_ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return probabilities, float32 [batch, labels].
@@ -42,21 +45,55 @@ class Session:
             input_ids: token ids, int64 [batch, tokens], padded on the right.
             lengths: tokens of each text, int64 [batch], at least 1.
         """
-        session = self._session
-        if session is None or self._process != os.getpid():
-            session = self._make()
-        outputs: Sequence[NDArray[np.float32]] = session.run(
-            ["probabilities"], {"input_ids": input_ids, "lengths": lengths}
+        return self.run_from({}, input_ids, lengths)[0]
+
+    def run_from(
+        self,
+        state: Mapping[str, NDArray[np.float32]],
+        input_ids: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        *,
+        next_state: Sequence[str] = (),
+    ) -> list[NDArray[np.float32]]:
+        """Return the probabilities of texts read on from a state, and the state after them.
+
+        Args:
+            state: where to go on from, by graph input; {} is the beginning of a text.
+            input_ids: as for `run`.
+            lengths: as for `run`.
+            next_state: the graph outputs to return after the probabilities.
+        """
+        session = self._session or self._make()
+        outputs: list[NDArray[np.float32]] = session.run(
+            ["probabilities", *next_state], {"input_ids": input_ids, "lengths": lengths, **state}
         )
-        return outputs[0]
+        return outputs
+
+    def begin_anew(self) -> None:
+        """Forget what a parent process made; its threads do not survive a fork."""
+        _inherited.append(self._session)
+        self._session = None
+        self._lock = threading.Lock()  # the old one may be held by a thread of the parent
 
     def _make(self) -> onnxruntime.InferenceSession:
-        """Make the session, once a process: the threads of a parent do not survive a fork."""
         with self._lock:
-            if self._session is None or self._process != os.getpid():
+            if self._session is None:
                 self._session = make_session(self._graph, threads=self._threads)
-                self._process = os.getpid()
             return self._session
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+# Taking a session down waits for its threads, in a child for ever: the parent's are kept instead.
+_inherited: list[onnxruntime.InferenceSession | None] = []
+
+
+def _after_fork() -> None:
+    for session in _sessions:
+        session.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def make_session(
@@ -92,13 +129,23 @@ def thread_count(threads: int | Literal["auto"]) -> int:
     """Return a number of threads; ``auto`` is what this process may use, its quota included.
 
     Raises:
-        ConfigError: it is neither a number from 1 on nor ``auto``.
+        ConfigError: it is neither a number from 1 to `MOST_THREADS` nor ``auto``.
     """
     if threads == "auto":
-        return max(1, min(len(os.sched_getaffinity(0)), _quota()))
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-        raise ConfigError(f'threads must be a number from 1 on, or "auto", not {threads!r}')
+        return max(1, min(_allowed_cpus(), _quota()))
+    number = isinstance(threads, int) and not isinstance(threads, bool)
+    if not number or not 1 <= threads <= MOST_THREADS:
+        raise ConfigError(
+            f'threads must be a number from 1 to {MOST_THREADS}, or "auto", not {threads!r}'
+        )
     return threads
+
+
+def _allowed_cpus() -> int:
+    """Return the CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):  # not on every system
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _quota() -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
@@ -18,6 +21,29 @@ UNKNOWN_ID = 1
 # Tokenizers read a whole text before they truncate it. Cutting the characters first bounds the time
 # and memory a text can take; 64 a token is far above any language's average.
 CHARACTERS_PER_TOKEN = 64
+
+# Where a text may be cut, after the character, before the rest of it is known: white space, which
+# belongs to no token, and punctuation that is a token by itself. None of these is ever part of a
+# word, and none has a part in a composition or a reordering of Unicode's form NFC, neither with
+# what stands before it nor with what follows (unlike "=", which becomes one character with U+0338).
+# The apostrophe and the underscore belong to words. Kept to Unicode's own White_Space: Python also
+# takes U+001C to U+001F for spaces.
+_WHITE_SPACE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+_MARKS = (
+    '!"#$%&()*+,-./:;?@[\\]^`{|}~'
+    "\u3001\u3002\u3008\u3009\u300a\u300b\u300c\u300d\u300e\u300f\u3010\u3011"
+    "\uff01\uff08\uff09\uff0c\uff0e\uff1a\uff1b\uff1f"
+)
+SEPARATORS = _WHITE_SPACE + _MARKS
+
+_UP_TO_LAST_SEPARATOR = re.compile(f".*[{re.escape(SEPARATORS)}]", re.DOTALL)
+_LOCAL_NORMALIZERS = {"NFC", "Lowercase"}  # a separator keeps them from seeing across it
+# Words, numbers and separators, every character of which must be a piece by itself.
+_PROBE = "".join("a|b||1|2|".replace("|", separator) for separator in SEPARATORS)
+_WITHOUT_SPACES = [character for character in _PROBE if character not in _WHITE_SPACE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +69,17 @@ class TextTokenizer:
         tokenizer_json: a tokenizer in the Hugging Face format.
         max_tokens: how many tokens of a text are kept; the rest is cut off.
 
+    Attributes:
+        max_tokens: as given.
+        max_characters: how many characters of a text are looked at.
+
     Raises:
         BundleError: the JSON is not a tokenizer.
     """
 
     def __init__(self, tokenizer_json: str, *, max_tokens: int) -> None:
         self.max_tokens = max_tokens
-        self._max_characters = CHARACTERS_PER_TOKEN * max_tokens
+        self.max_characters = CHARACTERS_PER_TOKEN * max_tokens
         try:
             self._tokenizer = Tokenizer.from_str(tokenizer_json)
         except Exception as problem:  # the package raises bare Exceptions
@@ -68,21 +98,45 @@ class TextTokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
         """Return the ids of several texts, in order; other threads can run meanwhile."""
-        limit = self._max_characters
-        cut = [text[:limit] for text in texts]
-        try:
-            encodings = self._tokenizer.encode_batch_fast(cut)
-        except UnicodeEncodeError:
-            encodings = self._tokenizer.encode_batch_fast([_without_surrogates(t) for t in cut])
+        limit = self.max_characters
+        found = self._ids([text[:limit] for text in texts])
         return [
-            self._encoded(encoding.ids, was_cut=len(text) > limit)
-            for encoding, text in zip(encodings, texts, strict=True)
+            self._encoded(ids, was_cut=len(text) > limit)
+            for ids, text in zip(found, texts, strict=True)
         ]
+
+    def token_ids(self, text: str) -> list[int]:
+        """Return the ids of a piece of a text: all of them, and none for a piece without tokens."""
+        return self._ids([text])[0] if text else []
+
+    @cached_property
+    def splits_at_separators(self) -> bool:
+        """Whether every text has the tokens of its pieces, if it is cut after `SEPARATORS`.
+
+        True of what training writes. Another tokenizer may keep a space at the front of a word,
+        join punctuation, or look for tokens that hold spaces; it is not guessed at.
+        """
+        tokenizer = self._tokenizer
+        splitter = tokenizer.pre_tokenizer
+        return (
+            splitter is not None
+            and tokenizer.post_processor is None
+            and not tokenizer.get_added_tokens_decoder()
+            and _normalizer_kinds(tokenizer) <= _LOCAL_NORMALIZERS
+            and [piece for piece, _ in splitter.pre_tokenize_str(_PROBE)] == _WITHOUT_SPACES
+        )
 
     def words(self) -> list[str]:
         """Return the vocabulary in the order of its ids."""
         vocabulary = self._tokenizer.get_vocab()
         return sorted(vocabulary, key=vocabulary.__getitem__)
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        try:
+            encodings = self._tokenizer.encode_batch_fast(texts)
+        except (UnicodeEncodeError, TypeError):  # which of them depends on the release
+            encodings = self._tokenizer.encode_batch_fast([without_surrogates(t) for t in texts])
+        return [encoding.ids for encoding in encodings]
 
     def _encoded(self, ids: list[int], *, was_cut: bool) -> Encoded:
         if not ids:
@@ -92,6 +146,19 @@ class TextTokenizer:
         return Encoded(ids, was_cut)
 
 
-def _without_surrogates(text: str) -> str:
+def settled_length(text: str) -> int:
+    """Return how many characters at the beginning have tokens that no continuation can change."""
+    match = _UP_TO_LAST_SEPARATOR.match(text)
+    return match.end() if match else 0
+
+
+def _normalizer_kinds(tokenizer: Tokenizer) -> set[str]:
+    if tokenizer.normalizer is None:
+        return set()
+    normalizer = json.loads(tokenizer.normalizer.__getstate__())
+    return {part["type"] for part in normalizer.get("normalizers", [normalizer])}
+
+
+def without_surrogates(text: str) -> str:
     """Return the text with lone surrogates, which are not characters, replaced by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import safetensors
 import safetensors.torch
+import torch
+from safetensors import SafetensorError
 
 from textgate.atomic import write_bytes
 from textgate.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    import torch
-
 FORMAT_VERSION = 1
+_ENTRY = "textgate"  # of the file's metadata
 
 
 @dataclass(frozen=True)
@@ -96,18 +100,19 @@ def load_state(path: Path) -> TrainingState:
     Raises:
         CheckpointError: it is damaged or of another version.
     """
-    tensors, values = _read(path)
-    groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
-    for name, tensor in tensors.items():
-        group, _, rest = name.partition("/")
-        groups.setdefault(group, {})[rest] = tensor
-    return TrainingState(
-        weights=groups["weights"],
-        best_weights=groups["best"] or groups["weights"],
-        optimizer=groups["optimizer"],
-        history=_from_json(values["history"]),
-        best_epoch=values["best_epoch"],
-    )
+    with _damage_told(path):
+        tensors, values = _read(path)
+        groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition("/")
+            groups[group][rest] = tensor
+        return TrainingState(
+            weights=groups["weights"],
+            best_weights=groups["best"] or groups["weights"],
+            optimizer=groups["optimizer"],
+            history=_from_json(values["history"]),
+            best_epoch=int(values["best_epoch"]),
+        )
 
 
 def save_model(path: Path, model: TrainedModel) -> None:
@@ -135,39 +140,68 @@ def load_model(path: Path) -> TrainedModel:
         raise CheckpointError(
             f"{path.parent}: training has not finished; go on with textgate train --resume"
         )
-    tensors, values = _read(path)
-    return TrainedModel(
-        weights=tensors,
-        temperature=values["temperature"],
-        metrics=values["metrics"],
-        history=_from_json(values["history"]),
-        best_epoch=values["best_epoch"],
-    )
+    with _damage_told(path):
+        tensors, values = _read(path)
+        return TrainedModel(
+            weights=tensors,
+            temperature=float(values["temperature"]),
+            metrics={name: float(value) for name, value in values["metrics"].items()},
+            history=_from_json(values["history"]),
+            best_epoch=int(values["best_epoch"]),
+        )
 
 
 def _write(path: Path, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
-    header = {"format_version": str(FORMAT_VERSION), "values": json.dumps(values)}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {
+        "format_version": FORMAT_VERSION,
+        "sha256": _sha256(contiguous, values),
+        "values": values,
+    }
+    # One entry: safetensors writes several in an order that changes from run to run.
+    metadata = {_ENTRY: json.dumps(header)}
     try:
-        write_bytes(path, safetensors.torch.save(contiguous, header))
+        write_bytes(path, safetensors.torch.save(contiguous, metadata))
     except OSError as problem:
         raise CheckpointError(f"{path}: cannot be written: {problem.strerror}") from None
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    with safetensors.safe_open(path, framework="pt") as file:
+        header = json.loads((file.metadata() or {})[_ENTRY])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    version = header["format_version"]
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format version {version}, this release reads {FORMAT_VERSION}; train "
+            "again, or use the textgate release that wrote it"
+        )
+    values = header["values"]
+    if header["sha256"] != _sha256(tensors, values):
+        raise ValueError("it does not match its checksum")
+    return tensors, values
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Turn what a damaged file may lead to into one error."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        version = header.get("format_version")
-        if version != str(FORMAT_VERSION):
-            raise CheckpointError(
-                f"{path}: format version {version}, this release reads {FORMAT_VERSION}; train "
-                "again, or use the textgate release that wrote it"
-            )
-        return tensors, json.loads(header["values"])
-    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as problem:
-        raise CheckpointError(f"{path}: damaged or unreadable: {problem}") from None
+        yield
+    except KeyError as problem:
+        raise CheckpointError(f"{path}: damaged: it has no {problem}") from None
+    except (OSError, ValueError, TypeError, AttributeError, SafetensorError) as problem:
+        reason = " ".join(str(problem).split())
+        raise CheckpointError(f"{path}: damaged or unreadable: {reason}") from None
+
+
+def _sha256(tensors: Mapping[str, torch.Tensor], values: dict[str, Any]) -> str:
+    """Return a digest of everything in a file: safetensors has none of its own."""
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode("utf-8"))
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _to_json(history: list[Epoch]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,7 @@ class TrainingConfig:
         seed: of the held-out rows, the initial weights, the order and the dropout.
 
     Raises:
-        ConfigError: a setting out of range.
+        ConfigError: a setting is of the wrong type or out of range.
     """
 
     cell: str
@@ -68,9 +68,14 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            expected, fits = _TYPES[str(field.type)]
+            value = getattr(self, field.name)
+            if not fits(value):
+                raise ConfigError(f"{field.name} must be {expected}, not {value!r}")
         for name, low, high in _RANGES:
             value = getattr(self, name)
-            if not math.isfinite(value) or not low <= value <= high:
+            if not low <= value <= high:
                 raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {value!r}")
         if self.learning_rate <= 0:
             raise ConfigError(f"learning_rate must be above 0, not {self.learning_rate!r}")
@@ -119,22 +124,26 @@ class TrainingConfig:
             for key, value in dataclasses.asdict(self).items()
         }
 
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> TrainingConfig:
-        """Return the settings that `to_json` wrote.
 
-        Raises:
-            ConfigError: a setting is missing, unknown, mistyped or out of range.
-        """
-        settings: dict[str, Any] = {
-            key: tuple(item) if isinstance(item, list) else item for key, item in value.items()
-        }
-        try:
-            return cls(**settings)
-        except TypeError as problem:
-            raise ConfigError(f"settings: {problem}") from None
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
+# By the annotation of the field. Settings come from callers and out of run.json.
+_TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "str": ("a string", lambda value: isinstance(value, str)),
+    "bool": ("true or false", lambda value: isinstance(value, bool)),
+    "int": ("a whole number", _is_whole),
+    "float": ("a number", lambda value: isinstance(value, float) or _is_whole(value)),
+    "tuple[int, ...]": (
+        "several whole numbers",
+        lambda value: isinstance(value, tuple) and all(map(_is_whole, value)),
+    ),
+    "tuple[str, ...]": (
+        "several names",
+        lambda value: isinstance(value, tuple) and all(isinstance(item, str) for item in value),
+    ),
+}
 _RANGES = (
     ("vocabulary_size", 3, 2**24),
     ("max_tokens", 1, 1_000_000),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Batches are filled from windows of this many, sorted by length: little padding, enough shuffling.
 _WINDOW = 50
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ def find_labels(rows: Sequence[Row], *, task: str, file: str) -> tuple[tuple[str
         file: how messages name the rows.
 
     Raises:
-        DataError: no labels, one label only, or several in a row of a single-label task.
+        DataError: no labels, one label only, several in a row of a single-label task, or one that
+            is no text.
     """
     odd = next((row for row in rows if len(row.labels) != 1), None)
     if task == "auto":
@@ -141,6 +143,13 @@ def find_labels(rows: Sequence[Row], *, task: str, file: str) -> tuple[tuple[str
             f"{file}, line {odd.line}: {len(odd.labels)} labels in a row of a single-label task; "
             "use --task multi-label"
         )
+    for row in rows:
+        for label in row.labels:
+            if _LONE_SURROGATE.search(label):
+                raise DataError(
+                    f"{file}, line {row.line}: the label {label!r} holds half a surrogate pair, "
+                    "which is not text"
+                )
     labels = sorted({label for row in rows for label in row.labels})
     if not labels:
         raise DataError(f"{file}: no row has a label")
@@ -155,26 +164,25 @@ def hold_out(rows: Sequence[Row], fraction: float, *, seed: int) -> tuple[list[R
     """Return (train, dev): a share of the rows of every label is held out for dev.
 
     Rows with the same text stay on the same side, so that dev says something about new texts. A
-    label with a single text keeps it in train.
+    label with a single text keeps it in train, and so does a text that has different labels.
     """
-    by_label: dict[tuple[str, ...], dict[str, None]] = {}
-    first_labels: dict[str, tuple[str, ...]] = {}
+    labels_of: dict[str, tuple[str, ...]] = {}
+    contradictory: set[str] = set()
     for row in rows:
-        labels = first_labels.setdefault(row.text, row.labels)
-        by_label.setdefault(labels, {})[row.text] = None
+        if labels_of.setdefault(row.text, row.labels) != row.labels:
+            contradictory.add(row.text)
+    by_label: dict[tuple[str, ...], list[str]] = {}
+    for text, labels in labels_of.items():
+        if text not in contradictory:
+            by_label.setdefault(labels, []).append(text)
     generator = np.random.default_rng([seed, 0])
     held_out: set[str] = set()
     for labels in sorted(by_label):
-        texts = list(by_label[labels])
+        texts = by_label[labels]
         count = min(len(texts) - 1, max(1, round(len(texts) * fraction)))
         held_out.update(texts[place] for place in generator.permutation(len(texts))[:count])
     train = [row for row in rows if row.text not in held_out]
     return train, [row for row in rows if row.text in held_out]
-
-
-def label_counts(rows: Sequence[Row]) -> Counter[str]:
-    """Return how many rows carry each label."""
-    return Counter(label for row in rows for label in row.labels)
 
 
 def _shortened(labels: Sequence[str]) -> str:

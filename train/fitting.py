@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import platform
@@ -16,7 +17,7 @@ import textgate
 from textgate import run as run_folder
 from textgate.atomic import new_folder
 from textgate.errors import CheckpointError, ConfigError, DataError
-from textgate.rows import Row, fingerprint, load_labelled, read_rows
+from textgate.rows import Row, fingerprint, load_labelled
 from textgate.run import DataSummary, RunManifest, read_run
 from textgate.tokenizer import TextTokenizer
 from textgate.train.calibration import fit_temperature
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textgate.train.checkpoint import TrainingState
+
+_DEVICES = ("cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
@@ -129,11 +132,12 @@ def fit(
         _require_same(output, stored, ready.manifest)
         if (output / run_folder.MODEL).is_file():
             progress.note(f"{output} is finished already")
+            _tidy(output)
             return FittedRun(output, stored, load_model(output / run_folder.MODEL))
         if (output / run_folder.CHECKPOINT).is_file():
             state = load_state(output / run_folder.CHECKPOINT)
             progress.note(f"resuming after epoch {len(state.history)}")
-    manifest = ready.manifest
+    manifest = stored or ready.manifest
     progress.note(
         f"{manifest.train.rows:,} rows to train on, {manifest.dev.rows:,} to choose by, "
         f"{len(manifest.labels)} labels, {manifest.architecture.vocabulary_size:,} words"
@@ -150,17 +154,8 @@ def fit(
     )
     model = _finish(ready, final)
     save_model(output / run_folder.MODEL, model)
-    (output / run_folder.CHECKPOINT).unlink(missing_ok=True)
+    _tidy(output)
     return FittedRun(output, manifest, model)
-
-
-def dev_rows(run: Path) -> list[Row]:
-    """Return the dev rows kept with a run.
-
-    Raises:
-        DataError: they are missing or damaged.
-    """
-    return list(read_rows(run / run_folder.DEV_ROWS, labelled=True))
 
 
 def _prepare(
@@ -171,6 +166,7 @@ def _prepare(
     columns: Columns,
 ) -> _Preparation:
     rows, file = _load(data, columns, several_labels=config.task != "multi-label")
+    labels, task = find_labels(rows, task=config.task, file=file)
     if dev is None:
         rows, held_out = hold_out(rows, config.dev_fraction, seed=config.seed)
         dev_file = file
@@ -180,7 +176,6 @@ def _prepare(
             )
     else:
         held_out, dev_file = _load(dev, columns, several_labels=False)
-    labels, task = find_labels(rows, task=config.task, file=file)
     tokenizer_json = build_tokenizer(
         (row.text for row in rows),
         vocabulary_size=config.vocabulary_size,
@@ -231,7 +226,8 @@ def _load(
             label_field=columns.label,
             several_labels=several_labels,
         )
-        return rows, Path(data).name
+        # A name need not be UTF-8; what is written down must be.
+        return rows, Path(data).name.encode("utf-8", "replace").decode()
     if not data:
         raise DataError("no rows were given")
     return list(data), "rows"
@@ -262,6 +258,13 @@ def _dev_line(row: Row, task: str) -> str:
     return json.dumps({"text": row.text, "label": label}) + "\n"
 
 
+def _tidy(output: Path) -> None:
+    """Remove the checkpoint of a finished run, and what was half-written when it was killed."""
+    for path in (output / run_folder.CHECKPOINT, *output.glob(".*.partial")):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def _require_same(output: Path, stored: RunManifest, wanted: RunManifest) -> None:
     """Refuse to go on with a run that was begun with other rows or settings."""
     for name in ("train", "dev"):
@@ -283,7 +286,8 @@ def _require_same(output: Path, stored: RunManifest, wanted: RunManifest) -> Non
 def _finish(ready: _Preparation, state: TrainingState) -> TrainedModel:
     """Return the best epoch's weights, calibrated and measured on dev."""
     manifest = ready.manifest
-    network = TextClassifier(manifest.architecture)
+    with torch.random.fork_rng(devices=[]):  # its first weights are random
+        network = TextClassifier(manifest.architecture)
     network.load_state_dict(state.best_weights)
     logits = predict_logits(network, ready.dev)
     targets = ready.dev.targets
@@ -310,14 +314,14 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         accelerated = torch.cuda.is_available()
         return torch.device("cuda" if accelerated else "cpu")
+    if name.partition(":")[0] not in _DEVICES:
+        raise ConfigError(f"device {name!r} is not one of {', '.join(_DEVICES)} and auto")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as problem:
-        reason = str(problem).splitlines()[0]
+        reason = str(problem).partition("\n")[0].partition(". ")[0]
         raise ConfigError(f"device {name!r} cannot be used here: {reason}") from None
-    if device.type == "meta":
-        raise ConfigError("device 'meta' computes nothing")
     return device
 
 

@@ -139,7 +139,7 @@ def initialize(model: TextClassifier) -> None:
     """
     nn.init.uniform_(model.embedding.weight, -0.05, 0.05)
     for name, weight in model.named_parameters():
-        if "weight_ih" in name or "head." in name or "scores" in name:
+        if "weight_ih" in name or name.startswith("head.") or "scores" in name:
             if weight.dim() == 2:
                 nn.init.xavier_uniform_(weight)
             else:

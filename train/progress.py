@@ -23,19 +23,22 @@ class Progress:
     def step(self, rows: int) -> None:
         """Note that so many more rows are done."""
 
-    def end_epoch(self, epoch: Epoch, *, rows: int, remaining: int, best: bool) -> None:
-        """Note what the pass came to and how many passes may still come."""
+    def end_epoch(self, epoch: Epoch, *, rows: int, remaining: int, score: str, best: bool) -> None:
+        """Note what the pass came to and how many passes may still come.
+
+        Args:
+            epoch: the pass.
+            rows: its rows.
+            remaining: how many passes may still come.
+            score: what its score on dev is called.
+            best: whether it is the best so far.
+        """
 
 
 class TerminalProgress(Progress):
-    """Rows a second and time left within an epoch (on a terminal), and a line after each.
+    """Rows a second and time left within an epoch (on a terminal), and a line after each."""
 
-    Args:
-        score: what the score on dev is called.
-    """
-
-    def __init__(self, score: str = "accuracy") -> None:
-        self._score = score
+    def __init__(self) -> None:
         self._bar: tqdm[None] | None = None
         self._seconds: list[float] = []
 
@@ -59,7 +62,7 @@ class TerminalProgress(Progress):
         if self._bar is not None:
             self._bar.update(rows)
 
-    def end_epoch(self, epoch: Epoch, *, rows: int, remaining: int, best: bool) -> None:
+    def end_epoch(self, epoch: Epoch, *, rows: int, remaining: int, score: str, best: bool) -> None:
         """Close the bar and print the epoch's line."""
         if self._bar is not None:
             self._bar.close()
@@ -67,7 +70,7 @@ class TerminalProgress(Progress):
         left = remaining * sum(self._seconds) / len(self._seconds)
         self.note(
             f"epoch {epoch.number:>3}  train loss {epoch.train_loss:.4f}  "
-            f"dev loss {epoch.dev_loss:.4f}  dev {self._score} {epoch.dev_score:.4f}"
+            f"dev loss {epoch.dev_loss:.4f}  dev {score} {epoch.dev_score:.4f}"
             f"{' *' if best else '  '}  {rows / epoch.seconds:,.0f} rows/s  "
             f"at most {_duration(left)} left"
         )

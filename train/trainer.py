@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from textgate.errors import CheckpointError
+from textgate.errors import CheckpointError, ConfigError
 from textgate.metrics import evaluate_multi_label, evaluate_single_label
 from textgate.train.calibration import log_loss
 from textgate.train.checkpoint import Epoch, TrainingState
@@ -58,6 +59,10 @@ def train_network(
 
     Returns:
         The state after the last epoch.
+
+    Raises:
+        ConfigError: training diverged.
+        CheckpointError: the saved state does not fit the network.
     """
     progress = progress or Progress()
     with torch.random.fork_rng(devices=[]):
@@ -78,7 +83,13 @@ def train_network(
             train_loss = _train_epoch(
                 model, optimizer, config, train, number=number, progress=progress
             )
-            dev_loss, dev_score = _score(model, dev)
+            logits = predict_logits(model, dev)
+            if not (math.isfinite(train_loss) and np.isfinite(logits).all()):
+                raise ConfigError(
+                    f"training diverged in epoch {number}: the network computes NaN or infinite "
+                    "values; choose a lower learning rate"
+                )
+            dev_loss, dev_score = _score(model, logits, dev)
             seconds = time.perf_counter() - started
             state.history.append(Epoch(number, train_loss, dev_loss, dev_score, seconds))
             state.weights = _copied(model.state_dict())
@@ -90,7 +101,11 @@ def train_network(
                 state.best_epoch, state.best_weights = number, state.weights
             save(state)
             progress.end_epoch(
-                state.history[-1], rows=len(train), remaining=config.epochs - number, best=best
+                state.history[-1],
+                rows=len(train),
+                remaining=config.epochs - number,
+                score="macro-F1" if architecture.output == "multi-label" else "accuracy",
+                best=best,
             )
     return state
 
@@ -149,10 +164,9 @@ def _train_epoch(
     return total / len(train)
 
 
-def _score(model: TextClassifier, dev: Dataset) -> tuple[float, float]:
+def _score(model: TextClassifier, logits: NDArray[np.float32], dev: Dataset) -> tuple[float, float]:
     """Return the log loss on dev, and the accuracy (macro-F1 for a multi-label task)."""
     multi_label = model.architecture.output == "multi-label"
-    logits = predict_logits(model, dev)
     names = [str(column) for column in range(model.architecture.label_count)]
     quality = evaluate_logits(model, logits, dev.targets, names)
     score = quality.macro_f1 if multi_label else quality.accuracy
@@ -197,5 +211,10 @@ def _restore(model: TextClassifier, optimizer: torch.optim.Optimizer, state: Tra
             for key, value in state.optimizer.items()
             if key.rpartition("/")[0] == name
         }
-        if moments:
+        if weight.requires_grad:
+            shapes = {key: value.shape for key, value in moments.items() if value.dim()}
+            if shapes != {"exp_avg": weight.shape, "exp_avg_sq": weight.shape} or len(moments) != 3:
+                raise CheckpointError(
+                    f"the checkpoint does not fit the network: Adam's moments of {name} are missing"
+                )
             optimizer.state[weight] = moments

@@ -9,7 +9,7 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 
 from textgate.errors import DataError
-from textgate.tokenizer import CHARACTERS_PER_TOKEN, PADDING_ID, UNKNOWN_ID
+from textgate.tokenizer import CHARACTERS_PER_TOKEN, PADDING_ID, UNKNOWN_ID, without_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +40,7 @@ def build_tokenizer(texts: Iterable[str], *, vocabulary_size: int, max_tokens: i
     splitter = pre_tokenizers.Split(_WORDS, behavior="removed", invert=True)
     counts: Counter[str] = Counter()
     for text in texts:
-        clean = text[: CHARACTERS_PER_TOKEN * max_tokens].encode("utf-8", "replace").decode()
+        clean = without_surrogates(text[: CHARACTERS_PER_TOKEN * max_tokens])
         words = splitter.pre_tokenize_str(normalizer.normalize_str(clean))
         counts.update(word for word, _ in words)
     for special in (PADDING, UNKNOWN):

@@ -83,8 +83,6 @@ def _status() -> int:
     try:
         result = commands.main(standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.exceptions.NoArgsIsHelpError as problem:
-        message, status = problem.format_message(), 2
     except click.ClickException as problem:
         problem.show()
         return problem.exit_code

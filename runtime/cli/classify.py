@@ -12,7 +12,7 @@ import click
 
 from textgate.batching import windows
 from textgate.classifier import Classifier
-from textgate.cli import options
+from textgate.cli import options, stream
 from textgate.errors import DataError
 from textgate.rows import RESULT_FORMATS, Row, open_writer, read_rows
 
@@ -34,6 +34,19 @@ _WINDOW = 512  # rows read ahead from a file; from standard input every row is a
     type=click.Choice(RESULT_FORMATS),
     help="Format of the results; by default that of the rows, else text: label, score, text.",
 )
+@click.option(
+    "--stream",
+    "streaming",
+    is_flag=True,
+    help="Take standard input as one text and answer while it arrives: label, score, tokens read.",
+)
+@click.option(
+    "--stop-at",
+    type=float,
+    metavar="SCORE",
+    callback=stream.score_option,
+    help="With --stream, end as soon as a label has this score, of at most 1.",
+)
 @options.columns
 @options.threads
 def classify(
@@ -41,6 +54,8 @@ def classify(
     model: Path,
     source: str | None,
     result_format: str | None,
+    streaming: bool,
+    stop_at: float | None,
     text_field: str,
     label_field: str,
     input_format: str | None,
@@ -49,8 +64,22 @@ def classify(
     """Classify texts: those given, the rows of a file, or standard input, one text a line.
 
     Results go to standard output in the order of the texts; the other columns of a file's rows are
-    kept. Where a model abstains, the label is empty.
+    kept. Where a model abstains, the label is empty. With --stream there is a line whenever the
+    decision changes, and one at the end.
     """
+    if streaming:
+        stream.require_stream_options(texts, source, result_format)
+        classifier = Classifier.load(model, threads=threads)
+        _write_utf8()
+        stream.classify_pieces(
+            classifier,
+            stream.arriving_pieces(),
+            as_json=result_format == "jsonl",
+            stop_at=stop_at,
+        )
+        return
+    if stop_at is not None:
+        raise click.UsageError("--stop-at goes with --stream")
     if texts and source is not None:
         raise click.UsageError("give texts or --input, not both")
     if not texts and source is None:
@@ -70,12 +99,15 @@ def classify(
             labelled=False,
         )
         result_format = result_format or _same_format(source, input_format)
-    if isinstance(
-        sys.stdout, io.TextIOWrapper
-    ):  # whatever the locale says: UTF-8, lines as written
-        sys.stdout.reconfigure(encoding="utf-8", newline="")
+    _write_utf8()
     writer = open_writer(sys.stdout, result_format or "text", classifier.labels)
     _write(writer, classifier, rows, window=1 if source == "-" else _WINDOW)
+
+
+def _write_utf8() -> None:
+    """Write UTF-8 whatever the locale says, and line ends as they are given."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
 
 
 def _write(

@@ -64,8 +64,8 @@ def thread_count(
     """Read a number from 1 on, or ``auto``."""
     if value == "auto":
         return value
-    if not value.isdecimal() or int(value) < 1:
-        raise click.BadParameter(f"{value!r} is neither a number from 1 on nor auto")
+    if not _is_size(value):
+        raise click.BadParameter(f"{_shown(value)} is neither a number from 1 on nor auto")
     return int(value)
 
 
@@ -80,8 +80,10 @@ def whole_numbers(
     if value == "none":
         return ()
     parts = value.split(",")
-    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
-        raise click.BadParameter(f"{value!r} is not a list of numbers from 1 on, such as 128,64")
+    if not all(map(_is_size, parts)):
+        raise click.BadParameter(
+            f"{_shown(value)} is not a list of numbers from 1 on, such as 128,64"
+        )
     return tuple(int(part) for part in parts)
 
 
@@ -93,8 +95,17 @@ def byte_count(
     """Read a size such as ``500KB`` or ``2MB``; 1 KB is 1000 bytes."""
     if value is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB)?", value.strip(), re.IGNORECASE)
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,12})?)\s*(B|KB|MB|GB)?", value.strip(), re.IGNORECASE)
     if match is None:
-        raise click.BadParameter(f"{value!r} is not a size such as 500KB or 2MB")
+        raise click.BadParameter(f"{_shown(value)} is not a size such as 500KB or 2MB")
     unit = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}[(match[2] or "B").upper()]
     return int(float(match[1]) * unit)
+
+
+def _is_size(text: str) -> bool:
+    """Return whether the text is a whole number from 1 on, and no absurd one."""
+    return re.fullmatch(r"0{0,8}[1-9][0-9]{0,8}", text) is not None
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= 60 else value[:57] + "...")

@@ -1,0 +1,179 @@
+"""Classifying a text while it arrives: every piece costs its own tokens, whatever came before.
+
+What has arrived ends, in general, inside a word, and more of it may change its token. So the text
+is cut behind its last separator (white space, or punctuation that is always a token by itself).
+The tokens before the cut are settled: they move the network's state on, for good. The rest, at most
+the beginning of a word, is scored from that state without moving it, and again when it has grown.
+"""
+
+from __future__ import annotations
+
+import codecs
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textgate.errors import ConfigError, DataError
+from textgate.tokenizer import UNKNOWN_ID, settled_length
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from textgate.manifest import StateTensor
+    from textgate.prediction import Decision, Prediction
+    from textgate.session import Session
+    from textgate.tokenizer import TextTokenizer
+
+
+class Stream:
+    """One text, classified while it arrives. Make one with `Classifier.stream`.
+
+    After every piece the prediction is that of `Classifier.predict` for the text so far, however it
+    was cut into pieces: the same tokens, and the same scores but for the last bits. A piece costs
+    its own tokens, and the tokenizing of the word that it goes on with. Where `predict` stops
+    reading, the prediction stays as it is, and pieces cost nothing.
+
+    A stream belongs to one thread; any number of them may share a classifier.
+    """
+
+    def __init__(
+        self,
+        tokenizer: TextTokenizer,
+        session: Session,
+        state: Sequence[StateTensor],
+        decision: Decision,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._session = session
+        self._state_inputs = [tensor.input for tensor in state]
+        self._state_outputs = [tensor.output for tensor in state]
+        self._decision = decision
+        self._undecoded = b""
+        self._room = tokenizer.max_characters
+        self._rest = ""
+        self._settled = _BEGINNING
+        self._ahead: tuple[list[int], _Position] = ([], _BEGINNING)
+        self._prediction: Prediction | None = None
+        self._over = False
+        self._finished = False
+
+    def feed(self, piece: str | bytes, *, final: bool = False) -> Prediction:
+        """Take the next piece of the text and return the prediction for the text so far.
+
+        Args:
+            piece: text, or UTF-8 cut anywhere: bytes that may yet become a character are kept for
+                the next piece, and those that cannot are read as U+FFFD. Text may follow bytes
+                that end with a whole character.
+            final: whether the text ends here.
+
+        Raises:
+            ConfigError: the stream was finished.
+            DataError: the piece is neither text nor bytes, or it is text inside a character.
+        """
+        if self._finished:
+            raise ConfigError("the stream is finished; another text needs another stream")
+        text = self._decoded(piece, final=final)
+        self._finished = final
+        if self._prediction is None or (text and not self._over):
+            self._prediction = self._read(text)
+        return self._prediction
+
+    def finish(self) -> Prediction:
+        """Return the prediction for the whole text, after which nothing can be fed.
+
+        Raises:
+            ConfigError: the stream was finished before.
+        """
+        return self.feed("", final=True)
+
+    def copy(self) -> Stream:
+        """Return a stream that goes on from here by itself, for another continuation."""
+        return copy.copy(self)  # what it holds is replaced, never changed
+
+    def _decoded(self, piece: object, *, final: bool) -> str:
+        if isinstance(piece, str):
+            if piece and self._undecoded:
+                raise DataError(
+                    "a piece of text follows bytes that end inside a character; feed the rest of "
+                    "its bytes first"
+                )
+            return piece + self._characters(b"", final=final)
+        if not isinstance(piece, bytes | bytearray | memoryview):
+            raise DataError(f"a stream takes text or bytes, not {type(piece).__name__}")
+        return self._characters(piece, final=final)
+
+    def _characters(self, piece: bytes | bytearray | memoryview, *, final: bool) -> str:
+        """Return the characters that bytes complete, and keep the bytes of an unfinished one."""
+        data = self._undecoded + piece
+        text, used = codecs.utf_8_decode(data, "replace", final)
+        self._undecoded = data[used:]
+        return text
+
+    def _read(self, text: str) -> Prediction:
+        """Move on by a text and return the prediction for all that was read."""
+        seen, beyond = text[: self._room], len(text) > self._room
+        self._room -= len(seen)
+        cut = settled_length(seen)  # the rest so far holds no separator
+        if cut:
+            ids = self._tokenizer.token_ids(self._rest + seen[:cut])
+            self._rest = seen[cut:]
+            self._settled, beyond_settled = self._reached(ids)
+            self._ahead = ([], self._settled)
+            self._over = beyond_settled
+        else:
+            self._rest += seen
+        ids = self._tokenizer.token_ids(self._rest)
+        reached, beyond_ahead = self._reached(ids)
+        self._ahead = (ids[: reached.tokens - self._settled.tokens], reached)
+        self._over = self._over or beyond
+        if not reached.tokens:
+            reached = self._run(_BEGINNING, [UNKNOWN_ID])  # as an empty text is read
+        return self._decision.predict(
+            reached.probabilities,
+            tokens=reached.tokens,
+            truncated=self._over or beyond_ahead,
+        )
+
+    def _reached(self, ids: list[int]) -> tuple[_Position, bool]:
+        """Return where these tokens lead from the settled ones, and whether some are too many.
+
+        What was run ahead for the same tokens is not run again.
+        """
+        room = self._tokenizer.max_tokens - self._settled.tokens
+        known, position = self._ahead
+        if ids[: len(known)] == known:
+            reached = self._run(position, ids[len(known) : room])
+        else:
+            reached = self._run(self._settled, ids[:room])
+        return reached, len(ids) > room
+
+    def _run(self, position: _Position, ids: list[int]) -> _Position:
+        """Return where tokens lead from a position."""
+        if not ids:
+            return position
+        probabilities, *state = self._session.run_from(
+            position.state,
+            np.array([ids], dtype=np.int64),
+            np.array([len(ids)], dtype=np.int64),
+            next_state=self._state_outputs,
+        )
+        return _Position(
+            tokens=position.tokens + len(ids),
+            state=dict(zip(self._state_inputs, state, strict=True)),
+            probabilities=probabilities[0].tolist(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """Where the network stands after some tokens; never changed, so that streams may share it."""
+
+    tokens: int
+    state: Mapping[str, NDArray[np.float32]]
+    probabilities: Sequence[float]
+
+
+_BEGINNING = _Position(tokens=0, state={}, probabilities=())

@@ -1,0 +1,333 @@
+"""`textgate classify`: texts in, lines out, in every format; what is wrong said in one line."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from textgate import Classifier
+
+GOOD, BAD = "A wonderful, moving film.", "Dull and far too long."
+
+
+@pytest.fixture(scope="module")
+def classifier(bundle):
+    return Classifier.load(bundle)
+
+
+def test_texts_as_arguments(command, bundle, classifier):
+    shown = command("classify", "-m", bundle, GOOD, BAD, "")
+    assert (shown.status, shown.err) == (0, "")
+    lines = [line.split("\t") for line in shown.out.splitlines()]
+    for (label, score, text), wanted in zip(lines, (GOOD, BAD, ""), strict=True):
+        found = classifier.predict(wanted)
+        assert (label, text) == (found.label, wanted)
+        assert float(score) == pytest.approx(found.score, abs=1e-4)
+
+
+STDIN = [
+    ((), b"good\nbad\n", 2),
+    (("-i", "-"), b"good\nbad", 2),
+    ((), b"good\r\n\r\n\xef\xbb\xbfbad", 3),  # an empty line keeps its place
+    ((), b"", 0),
+    (("--input-format", "jsonl"), b'{"text": "good"}\n\n{"text": "bad"}\n', 2),
+    (("--input-format", "csv", "--text-field", "said"), b"said\ngood\n", 1),
+    (("--input-format", "fasttext"), b"__label__x good\nbad\n", 2),
+]
+
+
+@pytest.mark.parametrize(("options", "stdin", "count"), STDIN)
+def test_standard_input(command, bundle, options, stdin, count):
+    shown = command("classify", "-m", bundle, "--format", "jsonl", *options, stdin=stdin)
+    assert (shown.status, shown.err) == (0, "")
+    assert len(shown.out.splitlines()) == count
+
+
+ROWS = [
+    {"id": 1, "text": GOOD, "label": "x", "nested": {"a": [1, None]}},
+    {"id": 2, "text": BAD, "label": "y", "nested": {}},
+]
+
+
+def test_the_columns_of_the_rows_are_kept(command, bundle, tmp_path, write_jsonl):
+    shown = command("classify", "-m", bundle, "-i", write_jsonl(tmp_path / "a.jsonl", ROWS))
+    found = [json.loads(line) for line in shown.out.splitlines()]
+    assert [(row["id"], row["text"], row["nested"]) for row in found] == [
+        (row["id"], row["text"], row["nested"]) for row in ROWS
+    ]
+    assert [row["input.label"] for row in found] == ["x", "y"]
+    assert all(row["label"] in ("negative", "positive") for row in found)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz"])
+def test_a_table_gives_a_table(command, bundle, tmp_path, name):
+    mark = "\t" if "tsv" in name else ","
+    content = f"id{mark}text\n1{mark}good\n2{mark}bad, or not\n".encode()
+    if name != "a.tsv":
+        content = b'id,text\n1,good\n2,"bad, or not"\n'
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    shown = command("classify", "-m", bundle, "-i", tmp_path / name)
+    assert (shown.status, shown.err) == (0, "")
+    header, *rows = csv.reader(io.StringIO(shown.out), delimiter=mark)
+    scores = ["score", "score:negative", "score:positive"]
+    assert header == ["id", "text", "label", *scores, "truncated"]
+    assert [row[:2] for row in rows] == [["1", "good"], ["2", "bad, or not"]]
+
+
+def test_the_format_can_be_another(command, bundle, tmp_path, write_jsonl):
+    path = write_jsonl(tmp_path / "a.jsonl", ROWS)
+    assert command("classify", "-m", bundle, "-i", path, "--format", "text").out.endswith(
+        f"\t{BAD}\n"
+    )
+    assert command("classify", "-m", bundle, "-i", path, "--format", "csv").out.startswith("id,")
+
+
+def test_more_rows_than_are_read_at_a_time(command, bundle, classifier, tmp_path, write_jsonl):
+    rows = [{"text": f"good {'film ' * (number % 9)}{number}"} for number in range(1100)]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    shown = command("classify", "-m", bundle, "-i", path)
+    found = [json.loads(line) for line in shown.out.splitlines()]
+    assert [row["text"] for row in found] == [row["text"] for row in rows]
+    expected = classifier.predict_proba([row["text"] for row in rows])
+    assert [row["scores"]["positive"] for row in found] == pytest.approx(
+        expected[:, 1].tolist(), abs=2e-6
+    )
+
+
+def test_several_labels(command, bundles):
+    path = bundles["rnn-multi-label"]
+    as_json = json.loads(command("classify", "-m", path, "--format", "jsonl", GOOD).out)
+    assert as_json["label"] == list(Classifier.load(path).predict(GOOD).labels)
+    label = command("classify", "-m", path, GOOD).out.partition("\t")[0]
+    assert label == "|".join(as_json["label"])
+
+
+ODD = [
+    "",
+    "   \t ",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467 e\u0301\u0301 \u202e",
+    "\u0000NUL\u0000",
+    "\u2028\x85line ends that are none",
+    "tab\there",
+]
+
+
+def test_odd_texts_come_back_as_they_were(command, bundle, tmp_path, write_jsonl):
+    path = write_jsonl(tmp_path / "a.jsonl", [{"text": text} for text in ODD])
+    shown = command("classify", "-m", bundle, "-i", path)
+    assert (shown.status, shown.err) == (0, "")
+    assert [json.loads(line)["text"] for line in shown.out.split("\n")[:-1]] == ODD
+    as_text = command("classify", "-m", bundle, "-i", path, "--format", "text")
+    assert as_text.out.count("\n") == len(ODD)
+
+
+def test_half_a_surrogate_pair_is_replaced(command, bundle):
+    shown = command(
+        "classify", "-m", bundle, "--input-format", "jsonl", stdin=rb'{"text": "\ud800 good"}'
+    )
+    assert (shown.status, shown.err) == (0, "")
+    assert json.loads(shown.out)["text"] == "\ufffd good"
+
+
+def test_a_text_of_50_megabytes(command, bundle, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"good film " * 5_000_000 + b"\nbad\n")
+    shown = command("classify", "-m", bundle, "-i", path, "--format", "jsonl")
+    assert (shown.status, shown.err) == (0, "")
+    large, small = (json.loads(line) for line in shown.out.splitlines())
+    assert (large["truncated"], small["truncated"]) == (True, False)
+    assert len(large["text"]) == 49_999_999 + 1
+
+
+# What is refused
+
+
+@pytest.fixture
+def damaged(bundle, tmp_path):
+    """A copy of the bundle that a test may spoil."""
+    return shutil.copytree(bundle, tmp_path / "bundle")
+
+
+USAGE = [
+    (["good", "-i", "x.txt"], "Error: give texts or --input, not both"),
+    (["--format", "xml", "good"], "Error: Invalid value for '--format': 'xml' is not one of"),
+    (["--threads", "0", "good"], "'0' is neither a number from 1 on nor auto"),
+    (["--threads", "-1", "good"], "'-1' is neither a number from 1 on nor auto"),
+    (["--threads", "two", "good"], "'two' is neither a number from 1 on nor auto"),
+    (["--threads", "\u0663", "good"], "is neither a number from 1 on nor auto"),
+    (["--threads", "9" * 5000, "good"], "...' is neither a number from 1 on nor auto"),
+    (["--threads", "99999", "good"], "textgate: threads must be a number from 1 to 1024"),
+    (["-i", "rows.unknown"], "the name does not say which format it is; known are .jsonl"),
+    (["--input-format", "parquet"], "Parquet cannot be read from standard input"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), USAGE, ids=[case[1] for case in USAGE])
+def test_wrong_usage(command, bundle, options, message):
+    shown = command("classify", "-m", bundle, *options)
+    assert shown.status == 2
+    assert message in shown.message
+    assert shown.out == ""
+
+
+def test_a_terminal_is_not_waited_for(command, bundle):
+    shown = command("classify", "-m", bundle, terminal=True)
+    assert shown.status == 2
+    assert shown.message == "Error: no text: give some, or --input FILE, or pipe texts in"
+
+
+INPUT = [
+    ("a.jsonl", b'{"text": "a"}\n{"text": "b"\n', "line 2: not valid JSON at column"),
+    ("a.jsonl", b'{"text": "a"}\n{"said": "b"}\n', "line 2: no field 'text', found 'said'"),
+    ("a.csv", b"said,label\nx,y\n", "no field 'text', found 'said', 'label'; name the right one"),
+    ("a.txt", b"good\nb\xe9d\n", "line 2: byte 0xe9 is not UTF-8"),
+    ("a.txt.gz", b"plain", "line 1: the gzip data is damaged"),
+    ("a.jsonl", b'{"text": 5}\n', "the text (field 'text') should be a string, found 5"),
+]
+
+
+@pytest.mark.parametrize("case", INPUT, ids=[case[2] for case in INPUT])
+def test_rows_that_are_none(command, bundle, tmp_path, case):
+    name, content, message = case
+    (tmp_path / name).write_bytes(content)
+    shown = command("classify", "-m", bundle, "-i", tmp_path / name)
+    assert shown.status == 1
+    assert message in shown.message
+    assert name in shown.message
+
+
+def test_files_that_cannot_be_read(command, bundle, tmp_path):
+    for path, reason in (
+        (tmp_path / "nothing.txt", "No such file or directory"),
+        (tmp_path, "the name does not say which format"),
+    ):
+        shown = command("classify", "-m", bundle, "-i", path)
+        assert shown.status in (1, 2)
+        assert reason in shown.message
+    (tmp_path / "folder.txt").mkdir()
+    shown = command("classify", "-m", bundle, "-i", tmp_path / "folder.txt")
+    assert shown.status == 1
+    assert shown.message.endswith("folder.txt: cannot be read: Is a directory")
+
+
+def spoil(name, change):
+    def spoiled(path):
+        content = (path / name).read_bytes()
+        (path / name).write_bytes(change(content))
+
+    return spoiled
+
+
+BUNDLES = [
+    (shutil.rmtree, "no such folder; a bundle was expected there"),
+    (lambda path: (path / "textgate.json").unlink(), "not a textgate bundle: it holds no textgate"),
+    (lambda path: (path / "model.onnx").unlink(), "model.onnx: missing"),
+    (spoil("model.onnx", lambda old: old[:-1]), "bytes, but textgate.json says"),
+    (spoil("model.onnx", lambda old: b"\1" + old[1:]), "its checksum is not the one in"),
+    (spoil("tokenizer.json", lambda old: old.replace(b"good", b"goad")), "its checksum is not"),
+    (spoil("textgate.json", lambda old: old.replace(b"negative", b"positive")), "its own checksum"),
+    (spoil("textgate.json", lambda old: old[: len(old) // 2]), "not valid JSON"),
+    (spoil("textgate.json", lambda _: b""), "not valid JSON"),
+    (spoil("textgate.json", lambda old: old.replace(b'n": 1,', b'n": 9,')), "upgrade textgate"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BUNDLES, ids=[case[1] for case in BUNDLES])
+def test_bundles_that_are_none(command, damaged, change, message):
+    change(damaged)
+    for arguments in (["classify", "-m", damaged, "good"], ["inspect", damaged]):
+        shown = command(*arguments)
+        assert shown.status == 1
+        assert message in shown.message
+        assert shown.out == ""
+
+
+# Where results go
+
+MAIN = "from textgate.cli import main; main()"
+
+
+def process(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-c", MAIN, *map(str, arguments)], stderr=subprocess.PIPE, **options
+    )
+
+
+def test_a_reader_that_stops_is_no_error(bundle, tmp_path):
+    path = tmp_path / "many.txt"
+    path.write_text("good film\n" * 60_000, encoding="utf-8")
+    with process("classify", "-m", bundle, "-i", path, stdout=subprocess.PIPE) as running:
+        assert running.stdout.readline().endswith(b"\tgood film\n")
+        running.stdout.close()
+        assert running.wait(60) == 1
+        assert running.stderr.read() == b""
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", [["classify", "good"], ["inspect"], ["evaluate"], ["--help"]])
+def test_a_full_disk(bundle, tmp_path, write_jsonl, arguments):
+    data = write_jsonl(tmp_path / "a.jsonl", [{"text": "good", "label": "positive"}])
+    more = {
+        "classify": ["-m", bundle],
+        "inspect": [bundle],
+        "evaluate": ["-m", bundle, data],
+        "--help": [],
+    }[arguments[0]]
+    with FULL.open("wb") as full, process(*arguments, *more, stdout=full) as running:
+        assert running.wait(60) == 1
+        message = running.stderr.read().decode()
+    assert message.startswith("textgate: ")
+    assert message.endswith("No space left on device\n")
+    assert message.count("\n") == 1
+
+
+def test_rows_from_a_pipe_are_answered_one_by_one(bundle):
+    with process(
+        "classify", "-m", bundle, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as running:
+        for text in (b"good", b"bad"):
+            running.stdin.write(text + b"\n")
+            running.stdin.flush()
+            assert running.stdout.readline().endswith(b"\t" + text + b"\n")
+        running.stdin.close()
+        assert running.wait(60) == 0
+        assert running.stderr.read() == b""
+
+
+@pytest.mark.parametrize("locale", ["C", "en_US.ISO-8859-1"])
+def test_the_locale_does_not_matter(bundle, locale):
+    environment = {**os.environ, "LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    text = "caf\u00e9 \U0001f600"
+    with process(
+        "classify",
+        "-m",
+        bundle,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as running:
+        out, err = running.communicate(text.encode() + b"\n", timeout=60)
+    assert (running.returncode, err) == (0, b"")
+    assert out.decode("utf-8").endswith(f"\t{text}\n")
+
+
+def test_interrupted(command, bundle, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Classifier, "load", interrupt)
+    shown = command("classify", "-m", bundle, "good")
+    assert (shown.status, shown.out) == (130, "")
+    assert shown.err.strip() == "textgate: interrupted"

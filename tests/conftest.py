@@ -1,0 +1,130 @@
+"""What all tests share: the small bundles, the command line run in-process, guards for extras."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Read when torch starts: the networks here are too small for several threads.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+TESTS = Path(__file__).parent
+REPOSITORY = TESTS.parent
+NEED_TRAINING = ("train", "export")  # folders
+TRAINING_PACKAGES = ("torch", "onnx", "safetensors", "tqdm")
+
+
+def missing_packages() -> list[str]:
+    return [name for name in TRAINING_PACKAGES if importlib.util.find_spec(name) is None]
+
+
+class SkippedModule(pytest.Module):
+    """A test module that is not even imported."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        pytest.skip(
+            f"{', '.join(missing_packages())} not installed: pip install 'textgate[train]'",
+            allow_module_level=True,
+        )
+
+
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> pytest.Module | None:
+    """Skip the tests of the extra where it is not installed, saying so."""
+    folder = module_path.relative_to(TESTS).parts[0]
+    needs_it = folder in NEED_TRAINING or module_path.name.startswith("test_cli_training")
+    if needs_it and missing_packages():
+        return SkippedModule.from_parent(parent, path=module_path)
+    return None
+
+
+@pytest.fixture(scope="session")
+def bundles() -> Mapping[str, Path]:
+    """The bundles that tests/data/make.py made, by name."""
+    return {path.parent.name: path.parent for path in (TESTS / "data").glob("*/textgate.json")}
+
+
+@pytest.fixture(scope="session")
+def bundle(bundles: Mapping[str, Path]) -> Path:
+    """A single-label int8 LSTM that tells positive from negative."""
+    return bundles["lstm-int8"]
+
+
+@pytest.fixture(scope="session")
+def reviews() -> Path:
+    """The folder of the sample data."""
+    return REPOSITORY / "examples" / "reviews"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command came to."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def message(self) -> str:
+        """What a refused command says: one line, or click's usage and one line."""
+        assert self.status in (1, 2), (self.status, self.err)
+        assert "Traceback" not in self.err
+        *others, last = self.err.splitlines()
+        if last.startswith("Error: "):
+            assert self.status == 2
+            assert others[0].startswith("Usage: textgate")
+        else:
+            assert last.startswith("textgate: "), self.err
+        return last
+
+
+class Terminal(io.TextIOWrapper):
+    """Standard input where nothing is piped in."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., Outcome]:
+    """Runs the command line in this process: ``command("classify", "-m", path, stdin=b"...")``."""
+
+    def run(*arguments: object, stdin: bytes = b"", terminal: bool = False) -> Outcome:
+        from textgate import cli
+
+        kind = Terminal if terminal else io.TextIOWrapper
+        out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
+        err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["textgate", *map(str, arguments)])
+            patch.setattr(sys, "stdin", kind(io.BytesIO(stdin), encoding="utf-8"))
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            status = cli._status()
+            out.flush()
+            err.flush()
+        texts = [stream.buffer.getvalue().decode("utf-8") for stream in (out, err)]
+        return Outcome(status, *texts)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def write_jsonl() -> Callable[..., Path]:
+    """Writes objects as JSON Lines and returns the path."""
+
+    def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return path
+
+    return write

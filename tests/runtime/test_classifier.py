@@ -1,0 +1,327 @@
+"""The classifier: one answer a text, whatever the call, the batch, the thread or the process."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+import json
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from textgate import Classifier
+from textgate.errors import BundleError, ConfigError
+
+NAMES = ("lstm-int8", "gru-float32", "rnn-multi-label")
+TEXTS = [
+    "A wonderful, moving film.",
+    "Dull and far too long.",
+    "",
+    " \t ",
+    "the camera works well , but the battery is terrible",
+    "\0\ud800 \U0001f600 e\u0301",
+    "good " * 100,
+    "great",
+]
+SAME = 1e-6
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def classifier(request, bundles):
+    return Classifier.load(bundles[request.param], batch_size=3)
+
+
+@pytest.fixture(scope="module")
+def sentiment(bundle):
+    return Classifier.load(bundle)
+
+
+# The same answer however it is asked for
+
+
+def test_the_calls_agree(classifier):
+    rows = classifier.predict_proba(TEXTS)
+    assert (rows.shape, rows.dtype) == ((len(TEXTS), len(classifier.labels)), np.float32)
+    many = list(classifier.predict_many(iter(TEXTS)))
+    for text, row, prediction in zip(TEXTS, rows, many, strict=True):
+        alone = classifier.predict(text)
+        assert list(alone.scores) == list(classifier.labels)
+        np.testing.assert_allclose(list(alone.scores.values()), row, atol=SAME)
+        np.testing.assert_allclose(list(prediction.scores.values()), row, atol=SAME)
+        same = ("label", "labels", "top_label", "tokens", "truncated")
+        assert [getattr(prediction, name) for name in same] == [
+            getattr(alone, name) for name in same
+        ]
+
+
+def test_order_is_kept(classifier):
+    """In windows and batches of all sizes, with texts of all lengths."""
+    texts = [("good " * (number % 13) + str(number)) for number in range(3 * 16 * 2 + 5)]
+    found = list(classifier.predict_many(texts))
+    assert [item.tokens for item in found] == [number % 13 + 1 for number in range(len(texts))]
+    rows = classifier.predict_proba(texts)
+    scores = np.array([list(item.scores.values()) for item in found])
+    np.testing.assert_allclose(scores, rows, atol=SAME)
+
+
+@pytest.mark.parametrize("texts", [[], (), iter(())])
+def test_no_texts(sentiment, texts):
+    assert list(sentiment.predict_many(texts)) == []
+    assert sentiment.predict_proba(list(texts)).shape == (0, 2)
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "predict_many"])
+def test_one_text_where_a_list_belongs(sentiment, method):
+    with pytest.raises(ConfigError, match=f"{method} takes a list of texts, not one text"):
+        list(getattr(sentiment, method)("good"))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_an_endless_input_is_answered_as_it_comes(bundle, batch_size):
+    counter = itertools.count()
+    endless = (f"text {number}" for number in counter)
+    answers = Classifier.load(bundle, batch_size=batch_size).predict_many(endless)
+    assert len(list(itertools.islice(answers, 10))) == 10
+    assert next(counter) <= 16 * batch_size * 2
+
+
+ANY_TEXT = st.text(st.characters(codec=None), max_size=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ANY_TEXT, min_size=1, max_size=8))
+@example([" ", "good " * 60, "\ud83d"])
+def test_any_text_has_probabilities_of_its_own(classifier, texts):
+    rows = classifier.predict_proba(texts)
+    assert np.isfinite(rows).all()
+    assert ((rows >= 0) & (rows <= 1)).all()
+    if classifier.manifest.task == "single-label":
+        np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
+    alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
+    np.testing.assert_allclose(rows, alone, atol=SAME)
+
+
+def test_the_empty_text_is_one_unknown_word(classifier):
+    for text in ("", "  \n", "\u3000"):
+        found = classifier.predict(text)
+        assert (found.tokens, found.truncated) == (1, False)
+        assert found.scores == pytest.approx(classifier.predict("xyzzyxyzzy").scores, abs=SAME)
+
+
+# Options
+
+
+def test_fewer_tokens(bundle, sentiment):
+    short = Classifier.load(bundle, max_tokens=3)
+    text = "good bad good , terrible awful"
+    assert (short.predict(text).tokens, short.predict(text).truncated) == (3, True)
+    assert (sentiment.predict(text).tokens, sentiment.predict(text).truncated) == (6, False)
+    assert short.predict(text).scores == pytest.approx(
+        sentiment.predict("good bad good").scores, abs=SAME
+    )
+    assert short.describe()["max_tokens"] == 3
+
+
+def test_a_single_label_classifier_abstains(bundle):
+    demanding = Classifier.load(bundle, thresholds={"positive": 1.0, "negative": 0.0})
+    seen = {}
+    for found in demanding.predict_many(["A wonderful, moving film.", "Dull and far too long."]):
+        seen[found.top_label] = found
+    positive, negative = seen["positive"], seen["negative"]
+    assert (positive.label, positive.labels) == (None, ())
+    assert positive.reason == f"{positive.score:.3f} is below the threshold 1 of 'positive'"
+    assert positive.score == positive.scores["positive"]
+    assert (negative.label, negative.reason) == ("negative", None)
+
+
+def test_a_multi_label_classifier_drops_labels(bundles):
+    path = bundles["rnn-multi-label"]
+    labels = Classifier.load(path).labels
+    everything = Classifier.load(path, thresholds=dict.fromkeys(labels, 0.0))
+    nothing = Classifier.load(path, thresholds=dict.fromkeys(labels, 1.0))
+    assert set(everything.predict("good").labels) == set(labels)
+    assert nothing.predict("good").labels == ()
+    assert nothing.predict("good").reason == "no label reaches its threshold"
+    # The label that is not named falls back to the default, not to the bundle's.
+    some = Classifier.load(path, thresholds={labels[0]: 0.25})
+    assert list(some.describe()["thresholds"].values()) == [0.25] + [None] * (len(labels) - 1)
+
+
+REFUSED = [
+    ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+    ({"max_tokens": 0}, "max_tokens must be from 1 to the bundle's 40, not 0"),
+    ({"max_tokens": 41}, "max_tokens must be from 1 to the bundle's 40, not 41"),
+    ({"threads": 0}, "threads must be a number from 1 to"),
+    ({"threads": "many"}, "threads must be a number from 1 to"),
+    ({"thresholds": {"neutral": 0.5}}, "'neutral', which is not a label; the labels are negative,"),
+    ({"thresholds": {"positive": 1.1}}, "of 'positive' must be from 0 to 1, not 1.1"),
+    ({"thresholds": {"positive": float("nan")}}, "of 'positive' must be from 0 to 1, not nan"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED)
+def test_options_out_of_range(bundle, options, message):
+    with pytest.raises(ConfigError) as caught:
+        Classifier.load(bundle, **options)
+    assert message in str(caught.value)
+
+
+def test_a_path_that_is_no_bundle(tmp_path):
+    with pytest.raises(BundleError, match="no such folder"):
+        Classifier.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("threads", [1, 2, "auto"])
+def test_threads_change_no_result(bundle, sentiment, threads):
+    rows = Classifier.load(str(bundle), threads=threads).predict_proba(TEXTS)
+    np.testing.assert_allclose(rows, sentiment.predict_proba(TEXTS), atol=SAME)
+
+
+# What it says about itself
+
+
+def test_describe(bundles):
+    path = bundles["lstm-int8"]
+    described = Classifier.load(path).describe()
+    assert json.loads(json.dumps(described)) == described
+    assert described["path"] == str(path)
+    assert described["labels"] == ["negative", "positive"]
+    assert (described["task"], described["cell"], described["precision"]) == (
+        "single-label",
+        "lstm",
+        "int8",
+    )
+    assert described["streaming"] is True
+    assert described["max_tokens"] == 40
+    assert described["bytes"]["model.onnx"] == (path / "model.onnx").stat().st_size
+    assert Classifier.load(bundles["rnn-multi-label"]).describe()["streaming"] is False
+
+
+def test_properties(bundle, sentiment):
+    assert sentiment.path == bundle
+    assert sentiment.labels == sentiment.manifest.labels == ("negative", "positive")
+    assert repr(sentiment) == f"Classifier({str(bundle)!r}, labels=['negative', 'positive'])"
+
+
+def test_predictions_cannot_be_changed(sentiment):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        sentiment.predict("good").label = "bad"
+
+
+def test_stages(sentiment):
+    stages = sentiment.stages()
+    encoded = stages.encode(TEXTS)
+    np.testing.assert_allclose(stages.run(encoded), sentiment.predict_proba(TEXTS), atol=SAME)
+    words = stages.words(5)
+    assert len(words) == 5
+    assert [len(item.ids) for item in stages.encode(words)] == [1] * 5
+
+
+# Its life
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda one: one.predict("good"),
+        lambda one: list(one.predict_many(["good"])),
+        lambda one: one.predict_proba(["good"]),
+        lambda one: one.stages(),
+    ],
+)
+def test_a_closed_one_says_so(bundle, use):
+    with Classifier.load(bundle) as one:
+        use(one)
+    with pytest.raises(ConfigError, match=r"^the classifier was closed$"):
+        use(one)
+    one.close()  # twice is no harm
+
+
+@pytest.mark.parametrize(
+    "again",
+    [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_copies_have_the_options(bundle, again):
+    one = Classifier.load(bundle, threads=2, batch_size=5, max_tokens=7, thresholds={"positive": 1})
+    two = again(one)
+    assert two is not one
+    assert two.describe() == one.describe()
+    np.testing.assert_array_equal(two.predict_proba(TEXTS), one.predict_proba(TEXTS))
+    one.close()
+    assert two.predict("good").tokens == 1
+
+
+def test_threads_share_one(bundle):
+    one = Classifier.load(bundle, batch_size=2)
+    expected = one.predict_proba(TEXTS)
+    barrier = threading.Barrier(4)
+
+    def work(_):
+        barrier.wait()
+        return [one.predict_proba(TEXTS) for _ in range(10)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for rows in itertools.chain(*pool.map(work, range(4))):
+            np.testing.assert_allclose(rows, expected, atol=SAME)
+
+
+FORK = """
+import gc, os, sys
+from textgate import Classifier
+one = Classifier.load(sys.argv[1], threads=2)
+other = Classifier.load(sys.argv[1], threads=2)  # one that the child never uses
+for each in (one, other):
+    each.predict_proba(["good"] * 40)  # the parent's sessions and threads exist before the fork
+expected = one.predict_proba(["good", "a bad film"])
+child = os.fork()
+if child == 0:
+    same = (abs(one.predict_proba(["good", "a bad film"]) - expected) < 1e-6).all()
+    del one, other
+    gc.collect()
+    os._exit(0 if same else 3)
+assert os.waitpid(child, 0)[1] == 0
+assert (abs(one.predict_proba(["good", "a bad film"]) - expected) < 1e-6).all()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_it_survives_a_fork(bundle):
+    done = subprocess.run(
+        [sys.executable, "-c", FORK, str(bundle)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+CHEAP = """
+import sys, textgate
+heavy = {"numpy", "onnxruntime", "tokenizers", "click", "torch", "onnx"} & set(sys.modules)
+assert not heavy, heavy
+assert {"Classifier", "Prediction", "__version__"} <= set(dir(textgate))
+try:
+    textgate.Klassifier
+except AttributeError as problem:
+    assert "Klassifier" in str(problem)
+else:
+    raise AssertionError
+textgate.Classifier
+assert "onnxruntime" in sys.modules and "torch" not in sys.modules
+"""
+
+
+def test_importing_textgate_is_cheap():
+    done = subprocess.run([sys.executable, "-c", CHEAP], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,82 @@
+"""From probabilities to an answer: which labels apply, and why none does."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textgate.prediction import DEFAULT_THRESHOLD, Decision
+
+LABELS = ("a", "b", "c")
+
+
+def decide(probabilities, *, thresholds=(None, None, None), multi_label):
+    decision = Decision(labels=LABELS, thresholds=thresholds, multi_label=multi_label)
+    return decision.predict(probabilities, tokens=7, truncated=True)
+
+
+SINGLE = [
+    # probabilities, thresholds, label, top label, reason
+    ((0.2, 0.5, 0.3), (None,) * 3, "b", "b", None),
+    ((0.2, 0.5, 0.3), (0.9, 0.5, 0.9), "b", "b", None),  # reached is enough
+    ((0.2, 0.5, 0.3), (0.0, 0.51, 0.0), None, "b", "0.500 is below the threshold 0.51 of 'b'"),
+    ((0.4, 0.4, 0.2), (None,) * 3, "a", "a", None),  # the first of equals
+    ((1.0, 0.0, 0.0), (1.0, 1.0, 1.0), "a", "a", None),
+]
+
+
+@pytest.mark.parametrize(("probabilities", "thresholds", "label", "top", "reason"), SINGLE)
+def test_single_label(probabilities, thresholds, label, top, reason):
+    found = decide(probabilities, thresholds=thresholds, multi_label=False)
+    assert found.label == label
+    assert found.labels == (() if label is None else (label,))
+    assert found.top_label == top
+    assert found.score == max(probabilities)
+    assert found.reason == reason
+
+
+NONE = "no label reaches its threshold"
+MULTI = [
+    ((0.2, 0.5, 0.7), (None,) * 3, ("c", "b"), None),
+    ((0.2, 0.4, 0.3), (None,) * 3, (), NONE),
+    ((0.2, 0.4, 0.3), (0.1, None, 0.3), ("c", "a"), None),
+    ((0.9, 0.9, 0.9), (1.0, 1.0, 1.0), (), NONE),
+    ((0.5, 0.5, 0.5), (None,) * 3, ("a", "b", "c"), None),  # equals in their own order
+]
+
+
+@pytest.mark.parametrize(("probabilities", "thresholds", "labels", "reason"), MULTI)
+def test_multi_label(probabilities, thresholds, labels, reason):
+    found = decide(probabilities, thresholds=thresholds, multi_label=True)
+    assert found.labels == labels
+    assert found.label == (labels[0] if labels else None)
+    assert found.score == max(probabilities)
+    assert found.reason == reason
+
+
+def test_the_raw_answer_is_kept():
+    found = decide((0.1, 0.7, 0.2), thresholds=(0.9, 0.9, 0.9), multi_label=False)
+    assert found.label is None
+    assert found.scores == {"a": 0.1, "b": 0.7, "c": 0.2}
+    assert list(found.scores) == list(LABELS)
+    assert (found.tokens, found.truncated) == (7, True)
+
+
+SHARES = st.floats(0, 1)
+
+
+@given(st.tuples(SHARES, SHARES, SHARES), st.tuples(*[st.none() | SHARES] * 3), st.booleans())
+def test_a_label_or_a_reason(probabilities, thresholds, multi_label):
+    found = decide(probabilities, thresholds=thresholds, multi_label=multi_label)
+    assert (found.label is None) == (found.reason is not None) == (found.labels == ())
+    assert found.scores[found.top_label] == found.score == max(probabilities)
+    if multi_label:
+        reached = {
+            label
+            for label, value, threshold in zip(LABELS, probabilities, thresholds, strict=True)
+            if value >= (DEFAULT_THRESHOLD if threshold is None else threshold)
+        }
+        assert set(found.labels) == reached
+        ranked = [found.scores[label] for label in found.labels]
+        assert ranked == sorted(ranked, reverse=True)

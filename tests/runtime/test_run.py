@@ -1,0 +1,127 @@
+"""What a run's folder says about itself: written, read, refused."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from textgate.architecture import Architecture
+from textgate.errors import CheckpointError
+from textgate.run import RUN, DataSummary, RunManifest, is_run, read_run
+
+MANIFEST = RunManifest(
+    architecture=Architecture(
+        vocabulary_size=50,
+        embedding_size=4,
+        cell="gru",
+        hidden_sizes=(6, 5),
+        bidirectional=False,
+        pooling=("max", "mean"),
+        dense_sizes=(),
+        output="softmax",
+        label_count=2,
+    ),
+    labels=("caf\u00e9", "\U0001f600"),
+    max_tokens=30,
+    preset="default",
+    settings={"seed": 3, "hidden_sizes": [6, 5], "cell": "gru"},
+    train=DataSummary("train.jsonl.gz", 100, "ab" * 32),
+    dev=DataSummary("dev.csv", 10, "cd" * 32),
+    versions={"textgate": "0.1.0"},
+)
+
+
+def write(folder, content):
+    (folder / RUN).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def refusal(folder) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        read_run(folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(folder) in message
+    return message
+
+
+def test_there_and_back(tmp_path):
+    assert read_run(write(tmp_path, MANIFEST.to_json())) == MANIFEST
+
+
+def test_the_text_is_for_people_too():
+    text = MANIFEST.to_json()
+    assert text.startswith('{\n  "format": "textgate-run",\n  "format_version": 1,\n')
+    assert '"caf\u00e9"' in text
+    assert text.endswith("}\n")
+
+
+def test_is_run(tmp_path):
+    assert not is_run(tmp_path)
+    assert not is_run(tmp_path / "nothing")
+    assert is_run(write(tmp_path, "whatever"))
+
+
+def test_no_run(tmp_path):
+    assert refusal(tmp_path) == f"{tmp_path} is not a training run: it has no run.json"
+    assert "is not a training run" in refusal(tmp_path / "nothing")
+
+
+def test_unreadable(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert "cannot be read: Permission denied" in refusal(write(tmp_path, MANIFEST.to_json()))
+
+
+def test_a_folder_in_its_place(tmp_path):
+    (tmp_path / RUN).mkdir()
+    assert "cannot be read: Is a directory" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff\xfe", b"[" * 100_000, MANIFEST.to_json().encode()[:-5], b'{"a": 1, "a": 2}'],
+)
+def test_damaged_json(tmp_path, content):
+    assert f"{tmp_path / RUN}: " in refusal(write(tmp_path, content))
+
+
+DELETE = object()
+DAMAGED = [
+    ({"format": "textgate-bundle"}, "field 'format' should be one of textgate-run"),
+    ({"format_version": "1"}, "field 'format_version' should be a whole number"),
+    ({"labels": ["one"]}, "1 labels for a network with 2 outputs"),
+    ({"labels": "ab"}, "field 'labels' should be a list of strings"),
+    ({"labels": ["a", "a"]}, "field 'labels' should be a list of different"),
+    ({"max_tokens": 0}, "field 'max_tokens' should be a whole number from 1"),
+    ({"preset": None}, "field 'preset' should be a string, found nothing"),
+    ({"settings": []}, "settings: expected an object, found a list of 0"),
+    ({"settings": 5}, "settings: expected an object, found 5"),
+    ({"settings": DELETE}, "field 'settings' is missing"),
+    ({"versions": "1"}, "versions: expected an object, found '1'"),
+    ({"versions": {"torch": 2}}, "versions: field 'torch' should be a string"),
+    ({"train": {}}, "train: field 'file' is missing"),
+    ({"train": 3}, "train: expected an object, found 3"),
+    ({"dev": {"file": "x", "rows": 1, "sha256": "y"}}, "dev: field 'sha256' should be 64 hex"),
+    ({"surplus": 1}, "unknown field 'surplus'"),
+    ({"architecture": {}}, "architecture: field 'vocabulary_size' is missing"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), DAMAGED, ids=[str(case[0]) for case in DAMAGED])
+def test_damaged_fields(tmp_path, changes, message):
+    value = json.loads(MANIFEST.to_json()) | changes
+    value = {name: item for name, item in value.items() if item is not DELETE}
+    assert message in refusal(write(tmp_path, json.dumps(value)))
+
+
+@pytest.mark.parametrize("version", [0, 2, 99])
+def test_another_version(tmp_path, version):
+    value = json.loads(MANIFEST.to_json()) | {"format_version": version, "unheard_of": True}
+    message = refusal(write(tmp_path, json.dumps(value)))
+    assert f"the run is of format version {version}, this release reads 1; train again" in message

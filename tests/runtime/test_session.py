@@ -1,0 +1,149 @@
+"""The ONNX Runtime session: made late, made again after a fork, few threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import textgate.session
+from textgate.errors import BundleError, ConfigError
+from textgate.session import Session, make_session, thread_count
+
+
+@pytest.fixture(scope="module")
+def graph(bundle):
+    return (bundle / "model.onnx").read_bytes()
+
+
+IDS, LENGTHS = np.array([[2, 3, 4], [5, 0, 0]]), np.array([3, 1])
+
+
+def test_probabilities_are_one_row_a_text(graph):
+    result = Session(graph, threads=1).run(IDS, LENGTHS)
+    assert (result.shape, result.dtype) == ((2, 2), np.float32)
+    np.testing.assert_allclose(result.sum(axis=1), 1, atol=1e-6)
+
+
+def test_the_session_is_made_when_it_is_first_needed_and_once(graph, monkeypatch):
+    made = []
+    genuine = textgate.session.make_session
+
+    def counted(*args, **options):
+        made.append(options)
+        return genuine(*args, **options)
+
+    monkeypatch.setattr(textgate.session, "make_session", counted)
+    session = Session(graph, threads=1)
+    assert made == []
+    barrier = threading.Barrier(4)
+
+    def work():
+        barrier.wait()
+        session.run(IDS, LENGTHS)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [{"threads": 1}]
+
+
+def test_a_child_process_makes_its_own_and_keeps_its_parents(graph):
+    """Taking down a session whose threads are gone would wait for them for ever."""
+    session = Session(graph, threads=1)
+    session.run(IDS, LENGTHS)
+    parents = session._session
+    session._lock.acquire()  # by a thread that the child does not have
+    textgate.session._after_fork()
+    session.run(IDS, LENGTHS)
+    assert session._session is not parents
+    assert parents in textgate.session._inherited
+
+
+@pytest.mark.parametrize("optimized", [True, False])
+def test_options(graph, optimized):
+    options = make_session(graph, threads=3, optimized=optimized).get_session_options()
+    assert options.intra_op_num_threads == 3
+    assert options.inter_op_num_threads == 1
+    assert not options.enable_cpu_mem_arena
+    assert not options.enable_mem_pattern
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert (options.graph_optimization_level.name == "ORT_DISABLE_ALL") == (not optimized)
+
+
+def test_optimizing_changes_no_result(graph):
+    feed = {"input_ids": IDS, "lengths": LENGTHS}
+    results = [
+        make_session(graph, optimized=optimized).run(["probabilities"], feed)[0]
+        for optimized in (True, False)
+    ]
+    np.testing.assert_allclose(*results, atol=1e-6)
+
+
+@pytest.mark.parametrize("graph", [b"", b"no graph", b"\x08\x08"])
+def test_what_is_no_graph(graph):
+    with pytest.raises(BundleError, match=r"^ONNX Runtime does not accept the graph: ") as caught:
+        make_session(graph)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 64])
+def test_a_number_of_threads_is_itself(threads):
+    assert thread_count(threads) == threads
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.0, "2", "AUTO", "", None, True, 10**11])
+def test_what_is_no_number_of_threads(threads):
+    with pytest.raises(ConfigError, match=r'threads must be a number from 1 to .*, or "auto", not'):
+        thread_count(threads)
+
+
+QUOTAS = [
+    # files, CPUs in the mask, what auto is
+    ({}, 8, 8),
+    ({"/sys/fs/cgroup/cpu.max": "max 100000\n"}, 8, 8),
+    ({"/sys/fs/cgroup/cpu.max": "200000 100000\n"}, 8, 2),
+    ({"/sys/fs/cgroup/cpu.max": "250000 100000\n"}, 8, 2),
+    ({"/sys/fs/cgroup/cpu.max": "50000 100000\n"}, 8, 1),  # half a CPU is still one thread
+    ({"/sys/fs/cgroup/cpu.max": "900000 100000\n"}, 3, 3),  # the mask is narrower
+    ({"/sys/fs/cgroup/cpu.max": "nonsense"}, 8, 8),
+    (
+        {
+            "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "300000\n",
+            "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+        },
+        8,
+        3,
+    ),
+    (
+        {
+            "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+            "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+        },
+        8,
+        8,
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "mask", "expected"), QUOTAS)
+def test_auto_is_what_the_process_may_use(monkeypatch, files, mask, expected):
+    def read_text(path: Path, encoding: str) -> str:
+        if str(path) not in files:
+            raise FileNotFoundError
+        return files[str(path)]
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(mask)), raising=False)
+    assert thread_count("auto") == expected
+
+
+def test_auto_where_the_system_has_no_affinity_mask(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert 1 <= thread_count("auto") <= (os.cpu_count() or 1)

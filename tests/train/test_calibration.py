@@ -1,0 +1,81 @@
+"""Temperature scaling: recovered where it is known, and never changing a decision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from textgate.train.calibration import fit_temperature, log_loss
+
+
+def draw(true_logits, generator):
+    """Labels drawn with the probabilities of the logits, one-hot."""
+    wide = true_logits - true_logits.max(axis=1, keepdims=True)
+    probabilities = np.exp(wide) / np.exp(wide).sum(axis=1, keepdims=True)
+    draws = (generator.random((len(wide), 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
+    return np.eye(wide.shape[1], dtype=np.float32)[np.minimum(draws, wide.shape[1] - 1)]
+
+
+@pytest.mark.parametrize("temperature", [0.25, 1.0, 3.0])
+@pytest.mark.parametrize("labels", [2, 5])
+def test_a_known_temperature_is_found(temperature, labels):
+    generator = np.random.default_rng(0)
+    honest = generator.normal(0, 2, (8_000, labels)).astype(np.float32)
+    targets = draw(honest, generator)
+    found = fit_temperature(honest * np.float32(temperature), targets, multi_label=False)
+    assert found == pytest.approx(temperature, rel=0.1)
+
+
+@pytest.mark.parametrize("temperature", [0.4, 2.5])
+def test_a_known_temperature_is_found_for_several_labels(temperature):
+    generator = np.random.default_rng(0)
+    honest = generator.normal(0, 2, (5_000, 3)).astype(np.float32)
+    targets = (generator.random(honest.shape) < 1 / (1 + np.exp(-honest))).astype(np.float32)
+    found = fit_temperature(honest * np.float32(temperature), targets, multi_label=True)
+    assert found == pytest.approx(temperature, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "expected"),
+    [
+        ([[0.0, 1.0]], [[0.0, 1.0]], 0.1),  # always right: as sure as is allowed
+        ([[0.0, 1.0]], [[1.0, 0.0]], 10.0),  # always wrong: as unsure as is allowed
+    ],
+)
+def test_it_stays_in_its_bounds(logits, targets, expected):
+    arguments = [np.array(values, dtype=np.float32) for values in (logits, targets)]
+    for multi_label in (False, True):
+        found = fit_temperature(*arguments, multi_label=multi_label)
+        assert 0.1 <= found <= 10.0
+    assert fit_temperature(*arguments, multi_label=False) == pytest.approx(expected, rel=1e-3)
+
+
+LOGITS = arrays.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 12), st.just(3)),
+    elements=st.floats(-50, 50, width=32, allow_subnormal=False),
+)
+
+
+@settings(max_examples=40)
+@given(LOGITS, st.integers(0, 9), st.booleans())
+def test_no_decision_changes_and_the_loss_never_grows(logits, seed, multi_label):
+    generator = np.random.default_rng(seed)
+    targets = np.eye(3, dtype=np.float32)[generator.integers(0, 3, len(logits))]
+    temperature = np.float32(fit_temperature(logits, targets, multi_label=multi_label))
+    scaled = logits / temperature
+    top = scaled[np.arange(len(scaled)), logits.argmax(axis=1)]
+    assert (top == scaled.max(axis=1)).all()
+    assert ((scaled >= 0) == (logits >= 0)).all()
+    before = log_loss(logits, targets, multi_label=multi_label)
+    assert log_loss(scaled, targets, multi_label=multi_label) <= before + 1e-6
+
+
+def test_extreme_logits_have_a_finite_loss():
+    logits = np.array([[1e4, -1e4], [-3e38, 3e38]], dtype=np.float32)
+    targets = np.array([[0.0, 1.0], [0.0, 1.0]], dtype=np.float32)
+    for multi_label in (False, True):
+        assert np.isfinite(log_loss(logits, targets, multi_label=multi_label))

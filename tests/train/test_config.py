@@ -1,0 +1,101 @@
+"""Settings: checked where they are made, written and read as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from textgate.architecture import parameter_count
+from textgate.errors import ConfigError
+from textgate.train.presets import PRESETS, preset
+
+DEFAULT = PRESETS["default"]
+
+
+@pytest.mark.parametrize(
+    ("name", "total"), [("seed-lstm", 214_337), ("seed-gru", 177_857), ("seed-rnn", 103_169)]
+)
+def test_the_reference_networks(name, total):
+    settings = preset(name)
+    net = settings.architecture(vocabulary_size=1000, label_count=2, task="single-label")
+    assert parameter_count(net) == total
+    assert net.output == "sigmoid"
+    assert settings.max_tokens == 100
+    assert settings.whole_vocabulary
+
+
+def test_the_reference_networks_differ_in_the_cell_alone():
+    lstm, *others = (PRESETS[f"seed-{cell}"] for cell in ("lstm", "gru", "rnn"))
+    assert [other.replace(cell="lstm") for other in others] == [lstm, lstm]
+
+
+def test_the_default_streams():
+    assert not DEFAULT.bidirectional
+
+
+def test_a_preset_that_is_not_there():
+    with pytest.raises(ConfigError, match="no preset 'seed'; there are default, seed-rnn, "):
+        preset("seed")
+
+
+@pytest.mark.parametrize(
+    ("one_unit", "task", "labels", "output"),
+    [
+        (True, "single-label", 2, "sigmoid"),
+        (True, "single-label", 3, "softmax"),
+        (False, "single-label", 2, "softmax"),
+        (True, "multi-label", 2, "multi-label"),
+    ],
+)
+def test_the_output_goes_by_the_labels(one_unit, task, labels, output):
+    settings = DEFAULT.replace(one_unit=one_unit)
+    net = settings.architecture(vocabulary_size=10, label_count=labels, task=task)
+    assert net.output == output
+
+
+REFUSED = [
+    ({"vocabulary_size": 2}, "vocabulary_size must be from 3 to 1.67772e+07, not 2"),
+    ({"max_tokens": 0}, "max_tokens must be from 1 to"),
+    ({"epochs": 0}, "epochs must be from 1 to 100000, not 0"),
+    ({"patience": 0}, "patience must be from 1 to"),
+    ({"batch_size": -1}, "batch_size must be from 1 to"),
+    ({"learning_rate": 0}, "learning_rate must be above 0, not 0"),
+    ({"learning_rate": math.nan}, "learning_rate must be from 0 to 100, not nan"),
+    ({"learning_rate": math.inf}, "learning_rate must be from 0 to 100, not inf"),
+    ({"gradient_norm": 0}, "gradient_norm must be from 1e-06"),
+    ({"dev_fraction": 0.6}, "dev_fraction must be from 0.01 to 0.5, not 0.6"),
+    ({"seed": -1}, "seed must be from 0 to"),
+    ({"task": "regression"}, "task must be one of auto, single-label, multi-label"),
+    ({"cell": "tree"}, "cell 'tree' is not one of rnn, lstm, gru"),
+    ({"hidden_sizes": ()}, "at least one recurrent layer is needed"),
+    ({"pooling": ("max", "max")}, "a pooling is named twice"),
+    ({"head_dropout": 1.0}, "dropout must be at least 0 and below 1"),
+    ({"epochs": "many"}, "epochs must be a whole number, not 'many'"),
+    ({"epochs": 1.5}, "epochs must be a whole number, not 1.5"),
+    ({"seed": True}, "seed must be a whole number, not True"),
+    ({"batch_size": None}, "batch_size must be a whole number, not None"),
+    ({"learning_rate": "0.1"}, "learning_rate must be a number, not '0.1'"),
+    ({"seed": 10**30}, "seed must be from 0 to"),
+    ({"bidirectional": 1}, "bidirectional must be true or false, not 1"),
+    ({"cell": 1}, "cell must be a string, not 1"),
+    ({"hidden_sizes": (8, "8")}, "hidden_sizes must be several whole numbers, not (8, '8')"),
+    ({"dense_sizes": 8}, "dense_sizes must be several whole numbers, not 8"),
+    ({"pooling": "max"}, "pooling must be several names, not 'max'"),
+    ({"layers": 3}, "'layers' is not a setting; there are "),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED, ids=[str(case[0]) for case in REFUSED])
+def test_refusals(changes, message):
+    with pytest.raises(ConfigError) as caught:
+        DEFAULT.replace(**changes)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_json_holds_every_setting(name):
+    values = json.loads(json.dumps(PRESETS[name].to_json()))
+    tuples = {key: tuple(item) for key, item in values.items() if isinstance(item, list)}
+    assert PRESETS["seed-rnn"].replace(**values | tuples) == PRESETS[name]

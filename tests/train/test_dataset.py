@@ -1,0 +1,221 @@
+"""Rows as batches: each row once an epoch, in an order of its own, labels where they belong."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textgate.errors import DataError
+from textgate.rows import Row
+from textgate.tokenizer import PADDING_ID, TextTokenizer
+from textgate.train.dataset import Dataset, encode_rows, find_labels, hold_out, pad
+from textgate.train.vocabulary import build_tokenizer
+
+
+def rows_of(*pairs):
+    return [Row(text, tuple(labels), line) for line, (text, *labels) in enumerate(pairs, start=1)]
+
+
+def dataset(lengths):
+    """Rows whose first id is their place."""
+    sequences = tuple(np.full(length, place + 1) for place, length in enumerate(lengths))
+    return Dataset(sequences, np.arange(len(lengths), dtype=np.float32)[:, None])
+
+
+def places(batches):
+    return [(batch.ids[:, 0] - 1).tolist() for batch in batches]
+
+
+# Batches
+
+LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=80)
+
+
+@given(LENGTHS, st.integers(1, 9), st.integers(0, 5), st.integers(1, 4))
+def test_every_row_is_in_one_batch_of_the_epoch(lengths, size, seed, epoch):
+    data = dataset(lengths)
+    batches = list(data.shuffled_batches(size, seed=seed, epoch=epoch))
+    found = places(batches)
+    assert sorted(itertools.chain(*found)) == list(range(len(lengths)))
+    assert all(1 <= len(batch) <= size for batch in found)
+    for batch, batch_places in zip(batches, found, strict=True):
+        assert batch.lengths.tolist() == [lengths[place] for place in batch_places]
+        assert batch.targets[:, 0].tolist() == batch_places  # targets go with their rows
+        padding = torch.arange(batch.ids.shape[1]) >= batch.lengths[:, None]
+        assert (batch.ids[padding] == PADDING_ID).all()
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    data = dataset([1 + place % 7 for place in range(200)])
+
+    def order(seed, epoch):
+        return places(data.shuffled_batches(8, seed=seed, epoch=epoch))
+
+    first = order(0, 1)
+    np.random.default_rng(0).random(100)
+    torch.manual_seed(5)
+    assert order(0, 1) == first
+    assert order(0, 2) != first
+    assert order(1, 1) != first
+
+
+def test_batches_are_of_similar_length():
+    data = dataset([1 + place * 37 % 50 for place in range(400)])
+    spreads = [
+        int(batch.lengths.max() - batch.lengths.min())
+        for batch in data.shuffled_batches(8, seed=0, epoch=1)
+    ]
+    assert max(spreads) <= 2
+    order = [int(batch.lengths[0]) for batch in data.shuffled_batches(8, seed=0, epoch=1)]
+    assert order != sorted(order)  # but the batches are in no order
+
+
+@given(LENGTHS, st.integers(1, 9))
+def test_batches_by_length_name_their_places(lengths, size):
+    data = dataset(lengths)
+    seen = []
+    for at, batch in data.batches_by_length(size):
+        assert (batch.ids[:, 0] - 1).tolist() == at.tolist()
+        seen.extend(at.tolist())
+    assert sorted(seen) == list(range(len(lengths)))
+    assert [lengths[place] for place in seen] == sorted(lengths)
+
+
+def test_pad():
+    ids, lengths = pad([np.array([5, 6]), np.array([7])])
+    assert ids.tolist() == [[5, 6], [7, PADDING_ID]]
+    assert lengths.tolist() == [2, 1]
+
+
+# Encoding
+
+
+def tokenizer(*texts):
+    return TextTokenizer(build_tokenizer(texts, vocabulary_size=50, max_tokens=4), max_tokens=4)
+
+
+def test_encoding():
+    found = encode_rows(
+        rows_of(("a b b", "y"), ("", "x"), ("b c d e f", "x", "y")),
+        tokenizer("a b c d e f"),
+        ("x", "y"),
+        file="f.csv",
+    )
+    assert [sequence.tolist() for sequence in found.sequences] == [[2, 3, 3], [1], [3, 4, 5, 6]]
+    assert found.targets.tolist() == [[0, 1], [1, 0], [1, 1]]
+    assert (found.sequences[0].dtype, found.targets.dtype) == (np.int64, np.float32)
+
+
+def test_more_rows_than_are_encoded_at_a_time():
+    texts = [f"w{place % 9}" for place in range(2500)]
+    one = tokenizer(*texts)
+    found = encode_rows([Row(text, ("x",), 1) for text in texts], one, ("x",), file="f")
+    assert [sequence.tolist() for sequence in found.sequences] == [
+        one.encode(text).ids for text in texts
+    ]
+
+
+def test_an_unknown_label_names_its_row():
+    with pytest.raises(DataError) as caught:
+        encode_rows(rows_of(("a", "x"), ("b", "z")), tokenizer("a"), ("x", "y"), file="dev.csv")
+    assert str(caught.value) == (
+        "dev.csv, line 2: the label 'z' does not occur in the training rows, which have 'x', 'y'"
+    )
+
+
+def test_of_many_labels_some_are_named():
+    labels = [f"l{number:02}" for number in range(30)]
+    with pytest.raises(DataError, match=r"'l08', 'l09' and 20 more$"):
+        encode_rows(rows_of(("b", "z")), tokenizer("a"), labels, file="dev.csv")
+
+
+# Labels
+
+
+@pytest.mark.parametrize(
+    ("pairs", "task", "labels", "found"),
+    [
+        ([("a", "y"), ("b", "x"), ("c", "y")], "auto", ("x", "y"), "single-label"),
+        ([("a", "10"), ("b", "9")], "auto", ("10", "9"), "single-label"),  # names, not numbers
+        ([("a", "y"), ("b", "x", "y")], "auto", ("x", "y"), "multi-label"),
+        ([("a", "y"), ("b",)], "auto", ("y",), "multi-label"),
+        ([("a", "y"), ("b", "x")], "multi-label", ("x", "y"), "multi-label"),
+        ([("a", "y"), ("b", "x")], "single-label", ("x", "y"), "single-label"),
+    ],
+)
+def test_labels_and_task(pairs, task, labels, found):
+    assert find_labels(rows_of(*pairs), task=task, file="f") == (labels, found)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "task", "message"),
+    [
+        ([("a",), ("b",)], "auto", "f: no row has a label"),
+        ([("a", "x"), ("b", "x")], "auto", "f: every row has the label 'x'; a classifier needs"),
+        ([("a", "x"), ("b", "x", "y")], "single-label", "f, line 2: 2 labels in a row of a single"),
+        ([("a", "x"), ("b",)], "single-label", "f, line 2: 0 labels in a row of a single"),
+        ([("a", "x"), ("b", "y\ud800")], "auto", "f, line 2: the label 'y\\ud800' holds half a"),
+    ],
+)
+def test_labels_that_do_not_do(pairs, task, message):
+    with pytest.raises(DataError) as caught:
+        find_labels(rows_of(*pairs), task=task, file="f")
+    assert str(caught.value).startswith(message)
+
+
+# Holding rows out
+
+
+def labelled(count, labels):
+    return rows_of(*((f"text {place}", labels[place % len(labels)]) for place in range(count)))
+
+
+def test_a_share_of_every_label_is_held_out():
+    data = labelled(400, "aaab")
+    train, dev = hold_out(data, 0.1, seed=0)
+    assert Counter(row.labels for row in dev) == {("a",): 30, ("b",): 10}
+    assert Counter(row.labels for row in train) == {("a",): 270, ("b",): 90}
+    assert [row.line for row in train] == sorted(row.line for row in train)
+
+
+def test_the_share_goes_by_the_seed():
+    data = labelled(100, "ab")
+    assert hold_out(data, 0.2, seed=1) == hold_out(data, 0.2, seed=1)
+    assert hold_out(data, 0.2, seed=1) != hold_out(data, 0.2, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("count", "fraction", "held"), [(1, 0.5, 0), (2, 0.01, 1), (3, 0.5, 2), (1000, 0.01, 10)]
+)
+def test_small_sets(count, fraction, held):
+    train, dev = hold_out(labelled(count, "a"), fraction, seed=0)
+    assert (len(train), len(dev)) == (count - held, held)
+
+
+TEXTS = st.sampled_from([f"t{number}" for number in range(12)])
+LABELLED = st.lists(st.tuples(TEXTS, st.sampled_from("abc")), min_size=1, max_size=60)
+
+
+@given(LABELLED, st.floats(0.01, 0.5), st.integers(0, 3))
+def test_a_text_is_on_one_side_and_every_label_stays_in_train(pairs, fraction, seed):
+    data = rows_of(*pairs)
+    train, dev = hold_out(data, fraction, seed=seed)
+    assert Counter(row.line for row in train + dev) == Counter(row.line for row in data)
+    assert not {row.text for row in train} & {row.text for row in dev}
+    assert {row.labels for row in dev} <= {row.labels for row in train}
+
+
+def test_equal_texts_count_once():
+    """A thousand copies of one text are one text of its label."""
+    data = rows_of(*[("same", "a")] * 1000, *((f"text {place}", "a") for place in range(99)))
+    _, dev = hold_out(data, 0.1, seed=0)
+    texts = defaultdict(int)
+    for row in dev:
+        texts[row.text] += 1
+    assert len(texts) == 10

@@ -1,0 +1,92 @@
+"""`kill -9` at any moment, then `--resume`: the same weights as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import safetensors.torch
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+
+MAIN = "from textgate.cli import main; main()"
+OPTIONS = (
+    "--hidden=16", "--embedding-size=12", "--epochs=14", "--patience=14", "--batch-size=8",
+    "--learning-rate=0.01", "--embedding-dropout=0.2", "--head-dropout=0.2", "--seed=3",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(separable, write_jsonl, tmp_path_factory):
+    rows = separable(500)
+    path = tmp_path_factory.mktemp("data") / "rows.jsonl"
+    return write_jsonl(path, [{"text": row.text, "label": row.labels[0]} for row in rows])
+
+
+def wait_for(condition, process, seconds=60):
+    """Wait until the condition holds; fail if the process ends first."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_killed_and_resumed(data, command, tmp_path):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert command("train", data, "-o", whole, *OPTIONS).status == 0
+
+    checkpoint = run / "checkpoint.safetensors"
+    delays = random.Random(0)
+
+    def at_once():
+        return lambda: True
+
+    def folder_made():
+        return (run / "run.json").exists
+
+    def epoch_done():
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        return lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns > before
+
+    moments = [
+        ("before anything", at_once, 0.0),
+        ("while it starts", at_once, 0.5),
+        ("when the run's folder is there", folder_made, 0.02),
+        ("after an epoch", epoch_done, 0.0),
+        ("within an epoch", epoch_done, delays.random() * 0.1),
+    ]
+    for name, condition, delay in moments:
+        process = subprocess.Popen(
+            [sys.executable, "-c", MAIN, "train", data, "-o", run, "--resume", *OPTIONS],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            wait_for(condition(), process)
+            time.sleep(delay)
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"{name}: it had ended before"
+        assert not (run / "model.safetensors").exists(), f"{name}: it had finished before"
+
+    resumed = command("train", data, "-o", run, "--resume")  # the run knows its options
+    assert resumed.status == 0, resumed.err
+    assert "resuming after epoch " in resumed.err
+    found, expected = (
+        safetensors.torch.save(safetensors.torch.load_file(folder / "model.safetensors"))
+        for folder in (run, whole)
+    )
+    assert found == expected
+    assert sorted(path.name for path in run.iterdir()) == sorted(
+        path.name for path in whole.iterdir()
+    )
+    # What the two say is the same, but for the seconds the epochs took.
+    told = command("train", data, "-o", whole, "--resume").out
+    assert resumed.out.partition(": ")[2] == told.partition(": ")[2]
