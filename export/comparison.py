@@ -71,7 +71,13 @@ class Compared:
     help="What to train; repeat it.",
 )
 @click.option("--precision", type=click.Choice(PRECISIONS), default="int8", show_default=True)
-@click.option("--tokens", default=25, show_default=True, help="Length of the texts that are timed.")
+@click.option(
+    "--tokens",
+    type=click.IntRange(min=1),
+    default=25,
+    show_default=True,
+    help="Length of the texts that are timed.",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option(
     "-o",

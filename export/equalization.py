@@ -6,7 +6,7 @@ through weight equalization and bias correction"). Rounded, the table then needs
 gathered and widened, and that is all.
 
 An integer LSTM rounds its input to 256 steps between two fixed bounds. Here every column uses all
-of them, and with bounds of +-127.5 a step is 1: whole numbers from -127 to 127 go through the
+of them, and with bounds 255 apart a step is 1: whole numbers from -127 to 127 go through the
 operator without being rounded a second time.
 """
 
@@ -22,7 +22,7 @@ from textgate.export.quantization import STORED_LIMIT, TINY
 if TYPE_CHECKING:
     from textgate.export.weights import NetworkWeights
 
-BOUND = 127.5
+BOUND = 127.5  # of both signs, where the bounds are no part of an int8 table: 127 and -128
 
 
 def equalized(weights: NetworkWeights) -> NetworkWeights:

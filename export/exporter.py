@@ -264,4 +264,6 @@ def _verification_rows(
             f"{run}: the tokenizer has {tokenizer.vocabulary_size} ids, the embedding only "
             f"{trained.architecture.vocabulary_size} rows"
         )
-    return encode_rows(rows, tokenizer, trained.labels, file=str(path))
+    return encode_rows(
+        rows, tokenizer, trained.labels, task=trained.architecture.task, file=str(path)
+    )

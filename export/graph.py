@@ -68,9 +68,10 @@ def build_graph(
     carried = not net.bidirectional
     states: list[StateTensor] = []
     _shared_values(builder)
-    if plan.embedding_bits != 32 or plan.storage(0, net.cell) is Storage.COMPUTED:
+    anchored = plan.storage(0, net.cell) is Storage.COMPUTED
+    if plan.embedding_bits != 32 or anchored:
         weights = equalized(weights)
-        source = _equalized_embedding(builder, weights, plan.embedding_bits)
+        source = _equalized_embedding(builder, weights, plan.embedding_bits, anchored=anchored)
     else:
         source = _embedding(builder, weights, plan.embedding_bits)
     layer: LayerValues | None = None
@@ -144,12 +145,22 @@ def _embedding(builder: GraphBuilder, weights: NetworkWeights, bits: int) -> Sou
     return Source(builder.node("Mul", [rows, scales], "embedded"), wiring, bound)
 
 
-def _equalized_embedding(builder: GraphBuilder, weights: NetworkWeights, bits: int) -> Source:
-    """Add an embedding whose columns all reach +-127; 8-bit rows then need no scale."""
+def _equalized_embedding(
+    builder: GraphBuilder, weights: NetworkWeights, bits: int, *, anchored: bool
+) -> Source:
+    """Add an embedding whose columns all reach +-127; 8-bit rows then need no scale.
+
+    If they are to be anchored, two more columns of the table hold the bounds of int8 in every row.
+    """
     if bits != 8:
         return dataclasses.replace(_embedding(builder, weights, bits), bound=BOUND)
     table = np.rint(weights.embedding).astype(np.int8)
-    return Source(_whole_rows(builder, table), Wiring.plain(table.shape[1]), BOUND)
+    wiring = Wiring.plain(table.shape[1])
+    if anchored:
+        wiring = Wiring.anchored(table.shape[1])
+        bounds = np.tile(np.array([127, -128], dtype=np.int8), (len(table), 1))
+        table = np.concatenate([table, bounds], axis=1)
+    return Source(_whole_rows(builder, table), wiring, BOUND)
 
 
 def _whole_rows(builder: GraphBuilder, table: NDArray[np.int8]) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Kernels for CPUs without dot-product instructions (AVX2 without VNNI) add two products of an
-# unsigned 8-bit activation and a signed 8-bit weight in 16 bits. 2 * 255 * 63 = 32,130 fits.
+# Kernels for x86 CPUs without dot-product instructions (AVX2 or AVX-512 without VNNI) add two
+# products of an unsigned 8-bit activation and a signed 8-bit weight in 16 bits, saturating.
+# 2 * 255 * 63 = 32,130 fits.
 COMPUTED_LIMIT = 63
 STORED_LIMIT = 127
 
