@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textgate.export.graph import build_graph
-from textgate.export.plan import FLOAT32, Plan
+from textgate.export.plan import FLOAT32, Plan, Storage
 from textgate.export.pruning import prune_embedding, prune_sequences, prune_tokenizer
 from textgate.export.verification import SMALLEST_DROP, Comparison, compare
 from textgate.session import make_session
@@ -80,6 +80,15 @@ class Candidate:
     graph: Graph
     session: onnxruntime.InferenceSession
     comparison: Comparison
+
+    @property
+    def computes_integers(self) -> bool:
+        """Whether every recurrent layer computes in integers."""
+        net = self.architecture
+        return all(
+            self.plan.storage(index, net.cell) is Storage.COMPUTED
+            for index in range(len(net.hidden_sizes))
+        )
 
     @property
     def loss(self) -> tuple[int, float]:

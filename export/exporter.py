@@ -150,7 +150,9 @@ def export(
     choice = choose(original, wishes, bundle.size)
     candidate = choice.candidate
     probes = candidate.rows.sequences[:_PROBED_TEXTS]
-    independence = check_independence(candidate.session, candidate.graph.states, probes)
+    independence = check_independence(
+        candidate.session, candidate.graph.states, probes, integers=candidate.computes_integers
+    )
     plain = make_session(candidate.graph.model, optimized=False)
     check_same(candidate.session, plain, probes, what="ONNX Runtime's optimization")
 
