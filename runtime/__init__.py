@@ -21,6 +21,7 @@ from textgate.errors import (
 if TYPE_CHECKING:
     from textgate.classifier import Classifier
     from textgate.prediction import Prediction
+    from textgate.streaming import Stream
 
 __version__ = "0.1.0"
 
@@ -32,12 +33,17 @@ __all__ = [
     "DataError",
     "ExportError",
     "Prediction",
+    "Stream",
     "TextgateError",
     "VerificationError",
     "__version__",
 ]
 
-_LAZY = {"Classifier": "textgate.classifier", "Prediction": "textgate.prediction"}
+_LAZY = {
+    "Classifier": "textgate.classifier",
+    "Prediction": "textgate.prediction",
+    "Stream": "textgate.streaming",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ without the core knowing them.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -80,6 +81,8 @@ def main() -> None:
 
 def _status() -> int:
     """Run the command line and return its exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a label need not fit the terminal's encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         result = commands.main(standalone_mode=False)
         return result if isinstance(result, int) else 0

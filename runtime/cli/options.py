@@ -74,17 +74,22 @@ def whole_numbers(
     param: click.Parameter,  # noqa: ARG001
     value: str | None,
 ) -> tuple[int, ...] | None:
-    """Read whole numbers from 1 on, separated by commas, or ``none`` for none of them."""
+    """Read whole numbers from 1 on, separated by commas."""
     if value is None:
         return None
-    if value == "none":
-        return ()
     parts = value.split(",")
     if not all(map(_is_size, parts)):
         raise click.BadParameter(
             f"{_shown(value)} is not a list of numbers from 1 on, such as 128,64"
         )
     return tuple(int(part) for part in parts)
+
+
+def whole_numbers_or_none(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[int, ...] | None:
+    """Read whole numbers from 1 on, separated by commas, or ``none`` for none of them."""
+    return () if value == "none" else whole_numbers(ctx, param, value)
 
 
 def byte_count(

@@ -21,7 +21,7 @@ from textgate.errors import ConfigError, DataError
 from textgate.prediction import Decision
 
 TEXT = "the worst movie i have seen , but a great , funny and moving film , i love it . " * 2
-SECONDS = 60  # before a test gives up on a process
+SECONDS = 30  # before a test gives up on a process
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +192,7 @@ def test_a_network_that_cannot_stream(bundles):
 
 def test_pieces_come_as_they_arrive(monkeypatch):
     reading, writing = os.pipe()
+    os.set_blocking(reading, False)  # waiting for more than has come fails instead
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         pieces = arriving_pieces()
