@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
     from textgate.architecture import Architecture
+    from textgate.export.energy import Energies
     from textgate.export.graph import Graph
     from textgate.export.weights import NetworkWeights
     from textgate.train.dataset import Dataset
@@ -33,6 +34,7 @@ class Original:
         rows: the rows to verify on.
         graph: its float32 graph.
         session: that graph, loaded.
+        energies: how its cells' inputs move together; None rounds each weight by itself.
     """
 
     architecture: Architecture
@@ -42,6 +44,7 @@ class Original:
     rows: Dataset
     graph: Graph
     session: onnxruntime.InferenceSession
+    energies: Energies | None = None
 
     @classmethod
     def build(
@@ -52,11 +55,14 @@ class Original:
         temperature: float,
         tokenizer_json: str,
         rows: Dataset,
+        energies: Energies | None = None,
     ) -> Original:
         """Return the original with its float32 graph built and loaded."""
         graph = build_graph(architecture, weights, FLOAT32, temperature=temperature)
         session = make_session(graph.model)
-        return cls(architecture, weights, temperature, tokenizer_json, rows, graph, session)
+        return cls(
+            architecture, weights, temperature, tokenizer_json, rows, graph, session, energies
+        )
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,13 @@ def build_candidate(
     if plan == FLOAT32 and rows is original.rows:
         graph, session = original.graph, original.session
     else:
-        graph = build_graph(architecture, weights, plan, temperature=original.temperature)
+        graph = build_graph(
+            architecture,
+            weights,
+            plan,
+            temperature=original.temperature,
+            energies=original.energies,
+        )
         session = make_session(graph.model)
     comparison = compare(
         original.session,

@@ -19,10 +19,13 @@ import numpy as np
 from textgate.export.nodes import MICROSOFT, GraphBuilder
 from textgate.export.plan import Storage
 from textgate.export.quantization import COMPUTED_LIMIT, Quantized, quantize
+from textgate.export.rounding import round_together
 from textgate.export.weights import CellWeights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from textgate.export.energy import CellEnergy
 
 ANCHORS = 2
 _SATURATED = 30.0
@@ -106,6 +109,7 @@ def recurrent_layer(
     storage: Storage,
     per_channel: bool,
     carried: bool,
+    energies: tuple[CellEnergy, ...] | None = None,
 ) -> LayerValues:
     """Add one recurrent layer.
 
@@ -121,6 +125,7 @@ def recurrent_layer(
         storage: how its weights are kept; COMPUTED is for LSTMs.
         per_channel: a scale for every row of the weights, instead of one for a matrix.
         carried: whether the layer's initial states can be given from outside.
+        energies: how each cell's inputs move together, for rounding integer weights together.
     """
     directions = len(cells)
     hidden = cells[0].hidden_size
@@ -143,7 +148,13 @@ def recurrent_layer(
         np.stack([np.concatenate([item.input_bias, item.recurrent_bias]) for item in spread]),
     )
     if anchored:
-        inputs, scales = _integer_weights(builder, name, spread, per_channel=per_channel)
+        inputs, scales = _integer_weights(
+            builder,
+            name,
+            spread,
+            per_channel=per_channel,
+            grams=None if energies is None else _grams(energies, source.wiring, hidden),
+        )
         operands = [source.value, *inputs, bias, "lengths_int32", *initial, "", *scales]
         builder.node("DynamicQuantizeLSTM", operands, outputs, domain=MICROSOFT, **attributes)
     else:
@@ -225,7 +236,7 @@ def _initial_states(
             value[:, :, -ANCHORS:] = (held, -held)
         constant = builder.constant(f"state.{name}.{state}", value)
         if carried:
-            builder.input(constant, value.shape)
+            builder.input(constant, [directions, "state_batch", value.shape[2]])
         values.append(builder.node("Expand", [constant, "batch_shape"], f"{name}.initial_{state}"))
     return values
 
@@ -252,8 +263,28 @@ def _matrices(cells: list[CellWeights]) -> list[tuple[str, NDArray[np.float32]]]
     ]
 
 
+def _grams(
+    energies: tuple[CellEnergy, ...], wiring: Wiring, hidden: int
+) -> dict[str, list[NDArray[np.float64]]]:
+    """Return the energies of W's and R's columns for each direction, zero at anchors."""
+    inputs, recurrent = [], []
+    for energy in energies:
+        wide = np.zeros((wiring.width, wiring.width))
+        wide[np.ix_(wiring.columns, wiring.columns)] = energy.inputs
+        inputs.append(wide)
+        wide = np.zeros((hidden + ANCHORS, hidden + ANCHORS))
+        wide[:hidden, :hidden] = energy.recurrent
+        recurrent.append(wide)
+    return {"W": inputs, "R": recurrent}
+
+
 def _integer_weights(
-    builder: GraphBuilder, name: str, cells: list[CellWeights], *, per_channel: bool
+    builder: GraphBuilder,
+    name: str,
+    cells: list[CellWeights],
+    *,
+    per_channel: bool,
+    grams: dict[str, list[NDArray[np.float64]]] | None,
 ) -> tuple[list[str], list[str]]:
     """Return the names of W and R as DynamicQuantizeLSTM wants them, and of their scales.
 
@@ -262,8 +293,17 @@ def _integer_weights(
     """
     weights, scales = [], []
     for key, matrices in _matrices(cells):
-        axes = (2,) if per_channel else (1, 2)
-        quantized = quantize(matrices, axes=axes, limit=COMPUTED_LIMIT)
+        if grams is None:
+            axes = (2,) if per_channel else (1, 2)
+            quantized = quantize(matrices, axes=axes, limit=COMPUTED_LIMIT)
+        else:
+            parts = [
+                round_together(matrix, gram, per_channel=per_channel, limit=COMPUTED_LIMIT)
+                for matrix, gram in zip(matrices, grams[key], strict=True)
+            ]
+            quantized = Quantized(
+                np.stack([part.values for part in parts]), np.stack([part.scale for part in parts])
+            )
         weights.append(builder.constant(f"{name}.{key}", quantized.values.transpose(0, 2, 1)))
         scale = quantized.scale[:, :, 0] if per_channel else quantized.scale[:, 0, 0]
         zero = np.zeros(scale.shape, dtype=np.int8)

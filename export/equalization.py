@@ -20,15 +20,22 @@ import numpy as np
 from textgate.export.quantization import STORED_LIMIT, TINY
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from textgate.export.weights import NetworkWeights
 
 BOUND = 127.5  # of both signs, where the bounds are no part of an int8 table: 127 and -128
 
 
+def column_scale(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what to divide each column by so that it reaches +-127, float32 [columns]."""
+    largest = np.abs(embedding).max(axis=0)
+    return np.where(largest > TINY, largest / STORED_LIMIT, 1.0).astype(np.float32)
+
+
 def equalized(weights: NetworkWeights) -> NetworkWeights:
     """Return the same network with every embedding column stretched to +-127."""
-    largest = np.abs(weights.embedding).max(axis=0)
-    scale = np.where(largest > TINY, largest / STORED_LIMIT, 1.0).astype(np.float32)
+    scale = column_scale(weights.embedding)
     first = tuple(
         dataclasses.replace(cell, inputs=cell.inputs * scale) for cell in weights.layers[0]
     )

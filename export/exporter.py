@@ -13,6 +13,7 @@ from textgate.errors import BundleError, ConfigError, ExportError
 from textgate.export.assembly import Assembly, latencies
 from textgate.export.candidate import Original
 from textgate.export.choice import Wishes, choose
+from textgate.export.energy import measure_energies
 from textgate.export.plan import EMBEDDING_BITS
 from textgate.export.thresholds import thresholds_for_coverage, thresholds_for_precision
 from textgate.export.verification import (
@@ -133,15 +134,18 @@ def export(
     trained = read_run(run)
     model = load_model(run / run_folder.MODEL)
     tokenizer_json = _read_tokenizer(run)
+    network = TextClassifier(trained.architecture)
+    rows = _verification_rows(run, trained, tokenizer_json, verify, columns or Columns())
+    weights = network_weights(trained.architecture, model.weights)
+    network.load_state_dict(model.weights)
     original = Original.build(
         trained.architecture,
-        network_weights(trained.architecture, model.weights),
+        weights,
         temperature=model.temperature,
         tokenizer_json=tokenizer_json,
-        rows=_verification_rows(run, trained, tokenizer_json, verify, columns or Columns()),
+        rows=rows,
+        energies=measure_energies(network, rows) if trained.architecture.cell == "lstm" else None,
     )
-    network = TextClassifier(trained.architecture)
-    network.load_state_dict(model.weights)
     torch_difference = check_against_torch(
         original.session, network, temperature=model.temperature, max_tokens=trained.max_tokens
     )
@@ -266,6 +270,13 @@ def _verification_rows(
             f"{run}: the tokenizer has {tokenizer.vocabulary_size} ids, the embedding only "
             f"{trained.architecture.vocabulary_size} rows"
         )
-    return encode_rows(
+    dataset = encode_rows(
         rows, tokenizer, trained.labels, task=trained.architecture.task, file=str(path)
     )
+    largest = max(int(sequence.max()) for sequence in dataset.sequences)
+    if largest >= trained.architecture.vocabulary_size:
+        raise ExportError(
+            f"{run}: the tokenizer gives the token id {largest}, but the embedding has rows 0 to "
+            f"{trained.architecture.vocabulary_size - 1}"
+        )
+    return dataset

@@ -16,7 +16,7 @@ import numpy as np
 from onnx import TensorProto
 
 from textgate.export.cells import LayerValues, Source, Wiring, recurrent_layer, stored_value
-from textgate.export.equalization import BOUND, equalized
+from textgate.export.equalization import BOUND, column_scale, equalized
 from textgate.export.nodes import GraphBuilder
 from textgate.export.plan import FLOAT32, INT8, Plan, Storage
 from textgate.export.pooling import Pool
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.architecture import Architecture
+    from textgate.export.energy import Energies
     from textgate.export.weights import NetworkWeights
 
 
@@ -49,7 +50,12 @@ class Graph:
 
 
 def build_graph(
-    architecture: Architecture, weights: NetworkWeights, plan: Plan, *, temperature: float = 1.0
+    architecture: Architecture,
+    weights: NetworkWeights,
+    plan: Plan,
+    *,
+    temperature: float = 1.0,
+    energies: Energies | None = None,
 ) -> Graph:
     """Return the graph of a network.
 
@@ -58,6 +64,8 @@ def build_graph(
         weights: its weights.
         plan: how to store and compute them.
         temperature: divides the logits before they become probabilities.
+        energies: how the cells' inputs move together, for rounding an integer LSTM's weights
+            together; None rounds each by itself.
     """
     net = architecture
     builder = GraphBuilder()
@@ -70,6 +78,9 @@ def build_graph(
     _shared_values(builder)
     anchored = plan.storage(0, net.cell) is Storage.COMPUTED
     if plan.embedding_bits != 32 or anchored:
+        if energies is not None:
+            scale = column_scale(weights.embedding)
+            energies = (tuple(cell.scaled(scale) for cell in energies[0]), *energies[1:])
         weights = equalized(weights)
         source = _equalized_embedding(builder, weights, plan.embedding_bits, anchored=anchored)
     else:
@@ -86,6 +97,7 @@ def build_graph(
             storage=plan.storage(index, net.cell),
             per_channel=plan.per_channel,
             carried=carried,
+            energies=energies[index] if energies is not None else None,
         )
         source = Source(layer.states, layer.wiring, bound=1.0)  # a cell's output is a tanh's
         if carried:

@@ -119,7 +119,7 @@ class Pool:
         value = np.full((1, width), start, dtype=np.float32)
         constant = self.builder.constant(f"state.pool.{name}", value)
         if self.carried:
-            self.builder.input(constant, value.shape)
+            self.builder.input(constant, ["state_batch", width])
             self.states.append(StateTensor(constant, f"next.pool.{name}", (-1, width)))
         return constant
 

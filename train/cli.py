@@ -56,7 +56,7 @@ def poolings(
     "--dense",
     "dense_sizes",
     metavar="N,N,...|none",
-    callback=options.whole_numbers,
+    callback=options.whole_numbers_or_none,
     help="Units of hidden dense layers.",
 )
 @click.option("--embedding-dropout", type=float)
@@ -73,7 +73,7 @@ def poolings(
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=1024),
     default=1,
     show_default=True,
     help="Threads torch may use. Steps are small: on a busy machine several wait for each other.",

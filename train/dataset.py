@@ -98,16 +98,28 @@ def pad(sequences: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDAr
 
 
 def encode_rows(
-    rows: Sequence[Row], tokenizer: TextTokenizer, labels: Sequence[str], *, file: str
+    rows: Sequence[Row], tokenizer: TextTokenizer, labels: Sequence[str], *, task: str, file: str
 ) -> Dataset:
     """Return the rows as ids and targets.
 
+    Args:
+        rows: the rows.
+        tokenizer: turns their texts into ids.
+        labels: the labels in the order of the targets' columns.
+        task: ``single-label``, where a row must have one label, or ``multi-label``.
+        file: how messages name the rows.
+
     Raises:
-        DataError: a row carries a label that is not one of `labels`.
+        DataError: a row carries a label that is not one of `labels`, or not one label in a
+            single-label task.
     """
     column = {label: index for index, label in enumerate(labels)}
     targets = np.zeros((len(rows), len(labels)), dtype=np.float32)
     for index, row in enumerate(rows):
+        if task == "single-label" and len(row.labels) != 1:
+            raise DataError(
+                f"{file}, line {row.line}: {len(row.labels)} labels in a row of a single-label task"
+            )
         for label in row.labels:
             if label not in column:
                 raise DataError(

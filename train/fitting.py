@@ -182,8 +182,6 @@ def _prepare(
         max_tokens=config.max_tokens,
     )
     tokenizer = TextTokenizer(tokenizer_json, max_tokens=config.max_tokens)
-    if task == "single-label":
-        _require_one_label(held_out, dev_file)
     manifest = RunManifest(
         architecture=config.architecture(
             vocabulary_size=(
@@ -209,8 +207,8 @@ def _prepare(
         manifest=manifest,
         config=config,
         tokenizer_json=tokenizer_json,
-        train=encode_rows(rows, tokenizer, labels, file=file),
-        dev=encode_rows(held_out, tokenizer, labels, file=dev_file),
+        train=encode_rows(rows, tokenizer, labels, task=task, file=file),
+        dev=encode_rows(held_out, tokenizer, labels, task=task, file=dev_file),
         dev_rows=held_out,
     )
 
@@ -231,14 +229,6 @@ def _load(
     if not data:
         raise DataError("no rows were given")
     return list(data), "rows"
-
-
-def _require_one_label(rows: Sequence[Row], file: str) -> None:
-    for row in rows:
-        if len(row.labels) != 1:
-            raise DataError(
-                f"{file}, line {row.line}: {len(row.labels)} labels in a row of a single-label task"
-            )
 
 
 def _create(output: Path, ready: _Preparation, *, force: bool) -> None:

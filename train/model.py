@@ -95,10 +95,10 @@ class RecurrentLayer(nn.Module):
         last = _at(states, lengths - 1)
         if self.back is None:
             return states, last
-        order = _reversal(lengths, inputs.shape[1])
-        back, _ = self.back(_reordered(inputs, order))
+        order = reversal(lengths, inputs.shape[1])
+        back, _ = self.back(reordered(inputs, order))
         last = torch.cat([last, _at(back, lengths - 1)], dim=1)
-        return torch.cat([states, _reordered(back, order)], dim=2), last
+        return torch.cat([states, reordered(back, order)], dim=2), last
 
 
 class Pooling(nn.Module):
@@ -162,12 +162,13 @@ def _at(states: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     return states[torch.arange(states.shape[0], device=states.device), steps]
 
 
-def _reversal(lengths: torch.Tensor, tokens: int) -> torch.Tensor:
+def reversal(lengths: torch.Tensor, tokens: int) -> torch.Tensor:
     """Return the places [batch, tokens] that reverse each row within its own length."""
     steps = torch.arange(tokens, device=lengths.device)
     reverse = lengths[:, None] - 1 - steps
     return torch.where(reverse >= 0, reverse, steps)
 
 
-def _reordered(states: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+def reordered(states: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """Return states [batch, tokens, width] in another order of tokens, given as `reversal` does."""
     return states.gather(1, order[:, :, None].expand(-1, -1, states.shape[2]))

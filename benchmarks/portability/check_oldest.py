@@ -2,9 +2,9 @@
 
     python benchmarks/portability/check_oldest.py [--cache FOLDER] [--with NAME=VERSION]...
 
-Takes the lower bounds from pyproject.toml. Trains a tiny network in this environment, classifies
-and evaluates with its bundle here and there, makes mistakes on the command line, and compares.
-Exits with 1 if anything differs.
+Takes the lower bounds from pyproject.toml. Trains a network in this environment, classifies and
+evaluates with its bundle here and there, makes mistakes on the command line, and compares. Exits
+with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -19,16 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
-from environments import HERE, UnavailableError, find_python, python_environment
+from environments import UnavailableError, find_python, python_environment
+from sample import ROOT, TEST_ROWS, trained_bundle
 
-from textgate.export import export
-from textgate.train import fit
-
-ROOT = HERE.parent.parent
-SAMPLE = ROOT / "examples" / "reviews"
 TOLERANCE = 1e-4  # largest difference of a probability
-SETTINGS = {"vocabulary_size": 2000, "embedding_size": 16, "hidden_sizes": (24,), "epochs": 2}
 
 # Texts that packages have read in different ways.
 ODD_TEXTS = (
@@ -68,18 +62,20 @@ _ABSENT = ("torch", "onnx", "safetensors")  # what only the extras bring
 def main(cache: Path, others: tuple[str, ...]) -> None:
     """Use textgate with the oldest packages it promises to work with."""
     try:
-        result = check(cache, dict(other.split("=", 1) for other in others))
+        bundle = trained_bundle(cache / "trained")
+        result = check(bundle, cache, dict(other.split("=", 1) for other in others))
     except UnavailableError as reason:
         raise click.ClickException(f"not checked: {reason}") from None
     print(json.dumps(result, indent=2))
     sys.exit(0 if result["ok"] else 1)
 
 
-def check(cache: Path, others: dict[str, str] | None = None) -> dict[str, Any]:
+def check(bundle: Path, cache: Path, others: dict[str, str] | None = None) -> dict[str, Any]:
     """Return the versions and what was found.
 
     Args:
-        cache: where environments and bundle are kept.
+        bundle: what to classify with, trained on the sample reviews.
+        cache: where environments are kept.
         others: versions to take instead of the lower bounds, by package.
 
     Raises:
@@ -96,7 +92,6 @@ def check(cache: Path, others: dict[str, str] | None = None) -> dict[str, Any]:
         "versions": {"python": version, **pins},
         "absent": [name for name in _ABSENT if not _can_import(old, name)],
     }
-    bundle = _tiny_bundle(cache)
     try:
         result |= _compared_answers(old, bundle, cache)
     except subprocess.CalledProcessError as problem:
@@ -145,18 +140,8 @@ def _install(python: Path, sources: Path) -> None:
     subprocess.run(command, check=True)
 
 
-def _tiny_bundle(cache: Path) -> Path:
-    torch.set_num_threads(1)
-    run, bundle = cache / "tiny.run", cache / "tiny"
-    fit(SAMPLE / "train.jsonl.gz", run, settings=SETTINGS, force=True)
-    # The limit is lifted: a network this small may well lose more, and it is not the question.
-    export(run, bundle, max_accuracy_drop=1.0, force=True)
-    return bundle
-
-
 def _compared_answers(old: Path, bundle: Path, cache: Path) -> dict[str, Any]:
     """Return how the answers of `textgate classify` and `textgate evaluate` compare."""
-    rows = SAMPLE / "test.jsonl.gz"
     odd = cache / "odd.jsonl"
     odd.write_text("".join(json.dumps({"text": text}) + "\n" for text in ODD_TEXTS), "utf-8")
     answers = {}
@@ -164,11 +149,11 @@ def _compared_answers(old: Path, bundle: Path, cache: Path) -> dict[str, Any]:
     for where, python in (("here", Path(sys.executable)), ("there", old)):
         lines = [
             line
-            for file in (rows, odd)
+            for file in (TEST_ROWS, odd)
             for line in _textgate(python, "classify", "-m", bundle, "-i", file).splitlines()
         ]
         answers[where] = [json.loads(line) for line in lines]
-        evaluated = _textgate(python, "evaluate", "-m", bundle, rows, "--json")
+        evaluated = _textgate(python, "evaluate", "-m", bundle, TEST_ROWS, "--json")
         accuracy[where] = json.loads(evaluated)["accuracy"]
     pairs = list(zip(answers["here"], answers["there"], strict=True))
     return {

@@ -30,6 +30,7 @@ def check(folder: Path) -> dict:
         "saturates": _saturates(folder, golden["saturation"]),
         "ok": True,
         "cases": {},
+        "trained": None,
     }
     for case in golden["cases"]:
         try:
@@ -43,6 +44,9 @@ def check(folder: Path) -> dict:
         result["ok"] = result["ok"] and passed
         result["cases"][case["name"]] = found
         print(_line(case["name"], found, passed))
+    if result["ok"]:
+        result["trained"] = _trained(folder, golden)
+        print("trained on reviews, int8:", json.dumps(result["trained"]))
     return result
 
 
@@ -62,18 +66,36 @@ def _saturates(folder: Path, probe: dict) -> bool | None:
 def _differences(folder: Path, case: dict) -> dict:
     """Return the largest differences: texts in batches, and a text in pieces (None: cannot)."""
     session = _session(folder / case["file"])
-    batches = 0.0
+    batches = []
     for batch in case["batches"]:
         feeds = {
             "input_ids": np.array(batch["ids"], dtype=np.int64),
             "lengths": np.array(batch["lengths"], dtype=np.int64),
         }
         values = session.run(["probabilities"], feeds)[0]
-        batches = max(batches, _largest(values, batch))
+        batches.append(_largest(values, batch))
     pieces = None
     if case["chunks"] is not None:
         pieces = _largest(_fed_in_pieces(session, case), case["chunks"])
-    return {"batches": batches, "pieces": pieces}
+    return {"batches": float(np.max(batches)), "pieces": pieces}
+
+
+def _trained(folder: Path, golden: dict) -> dict:
+    """Count the real texts whose probabilities move: no failure, see the README."""
+    session = _session(folder / golden["trained"]["file"])
+    differences, decisions = [], 0
+    for text in golden["trained"]["texts"]:
+        feeds = {"input_ids": np.array([text["ids"]]), "lengths": np.array([len(text["ids"])])}
+        values = session.run(["probabilities"], feeds)[0][0]
+        expected = np.array(text["probabilities"])
+        differences.append(np.abs(values - expected).max())
+        decisions += int(values.argmax() != expected.argmax())
+    return {
+        "texts": len(differences),
+        "largest": float(np.max(differences)),
+        "above_tolerance": int(np.sum(np.array(differences) > golden["tolerance"])),
+        "other_decisions": decisions,
+    }
 
 
 def _session(path: Path) -> onnxruntime.InferenceSession:

@@ -20,7 +20,8 @@ if (folder === undefined) {
 const require = createRequire(import.meta.url);
 const ort = require(packageName);
 ort.env.wasm.numThreads = 1;
-ort.env.wasm.wasmPaths = path.dirname(require.resolve(packageName)) + path.sep;
+const dist = path.dirname(require.resolve(packageName));
+ort.env.wasm.wasmPaths = dist + path.sep;
 
 async function main() {
   const golden = JSON.parse(readFileSync(path.join(folder, "golden.json"), "utf8"));
@@ -32,6 +33,7 @@ async function main() {
     // What the runtime says to a state fed through an overridable input: "accepted", or its error.
     override: null,
     cases: {},
+    trained: null,
   };
   for (const item of golden.cases) {
     let found;
@@ -47,6 +49,10 @@ async function main() {
     result.ok &&= passed;
     result.cases[item.name] = found;
     console.log(line(item.name, found, passed));
+  }
+  if (result.ok) {
+    result.trained = await trained(golden);
+    console.log(`trained on reviews, int8: ${JSON.stringify(result.trained)}`);
   }
   if (output !== undefined) writeFileSync(output, JSON.stringify(result, null, 2) + "\n");
   console.log(`a state fed through an overridable input: ${result.override}`);
@@ -74,6 +80,26 @@ async function differences(item, result) {
   } finally {
     await session.release?.(); // releases before 1.16 do not have it
   }
+}
+
+/** Count the real texts whose probabilities move: no failure, see the README. */
+async function trained(golden) {
+  const { file, texts } = golden.trained;
+  const session = await createSession(new Uint8Array(readFileSync(path.join(folder, file))));
+  const top = (values) => values.indexOf(Math.max(...values));
+  const differences = [];
+  let decisions = 0;
+  for (const { ids, probabilities } of texts) {
+    const answer = await session.run(feeds([ids], [ids.length]), ["probabilities"]);
+    differences.push(largest(answer.probabilities, { probabilities, torch: null }));
+    if (top([...answer.probabilities.data]) !== top(probabilities)) decisions += 1;
+  }
+  return {
+    texts: texts.length,
+    largest: Math.max(...differences),
+    above_tolerance: differences.filter((value) => value > golden.tolerance).length,
+    other_decisions: decisions,
+  };
 }
 
 /** Say whether the bundle's own graph takes a state: "accepted", or the runtime's message. */
@@ -163,8 +189,7 @@ function message(problem) {
 }
 
 function packageVersion() {
-  const root = path.join(import.meta.dirname, "node_modules", packageName, "package.json");
-  return JSON.parse(readFileSync(root, "utf8")).version;
+  return JSON.parse(readFileSync(path.join(dist, "..", "package.json"), "utf8")).version;
 }
 
 process.exit(await main());

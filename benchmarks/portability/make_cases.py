@@ -4,7 +4,8 @@
 
 Writes a model file a case and ``golden.json``: token ids, lengths, and the probabilities that this
 environment's ONNX Runtime computes for them (and torch, where nothing is rounded). The weights are
-random with a fixed seed; training would change none of the operators.
+random with a fixed seed; training would change none of the operators. One more model is trained, an
+int8 LSTM, to count how often a rounding falls the other way on real texts.
 """
 
 from __future__ import annotations
@@ -22,16 +23,21 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto
+from sample import TEST_ROWS, trained_bundle
 
 from textgate.architecture import CELLS, Architecture
+from textgate.bundle import read_bundle
 from textgate.export.graph import FLOAT32, INT8, Graph, Plan, Storage, build_graph
 from textgate.export.nodes import IR_VERSION, OPSET, GraphBuilder
 from textgate.export.weights import network_weights
+from textgate.rows import read_rows
 from textgate.session import make_session
+from textgate.tokenizer import TextTokenizer
 from textgate.train.model import TextClassifier
 
 TOLERANCE = 1e-4  # largest difference of a probability, in any runtime
 TEMPERATURE = 1.3
+BUNDLE = "trained"  # the trained bundle's folder inside the golden folder
 
 # The table of cases: every combination of a cell with one line of each of these.
 DIRECTIONS = {"forward": False, "bidirectional": True}
@@ -119,6 +125,7 @@ def make(folder: Path) -> None:
             "numpy": np.__version__,
         },
         "saturation": _saturation_probe(folder),
+        "trained": _trained(folder),
         "cases": [_written(case, folder) for case in cases()],
     }
     (folder / "golden.json").write_text(json.dumps(golden) + "\n", encoding="utf-8")
@@ -136,6 +143,21 @@ def _saturation_probe(folder: Path) -> dict[str, Any]:
     builder.node("Cast", ["integers"], "sums", to=TensorProto.FLOAT)
     (folder / "saturation.onnx").write_bytes(builder.model("saturation"))
     return {"file": "saturation.onnx", "terms": terms, "sum": 255 * 127 * terms}
+
+
+def _trained(folder: Path) -> dict[str, Any]:
+    """Write the trained model; return the sample's test texts and their probabilities."""
+    bundle = read_bundle(trained_bundle(folder / BUNDLE))
+    (folder / "trained.onnx").write_bytes(bundle.graph)
+    tokenizer = TextTokenizer(bundle.tokenizer, max_tokens=bundle.manifest.max_tokens)
+    session = make_session(bundle.graph)
+    texts = []
+    for row in read_rows(TEST_ROWS, labelled=False):
+        ids = np.array([tokenizer.encode(row.text).ids])
+        feeds = {"input_ids": ids, "lengths": np.array([ids.shape[1]])}
+        probabilities = session.run(["probabilities"], feeds)[0]
+        texts.append({"ids": ids[0].tolist(), "probabilities": probabilities[0].tolist()})
+    return {"file": "trained.onnx", "texts": texts}
 
 
 def _written(case: Case, folder: Path) -> dict[str, Any]:

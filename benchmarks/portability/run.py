@@ -30,13 +30,13 @@ from environments import (
     web_folder,
     x86_emulator,
 )
-from make_cases import make
+from make_cases import BUNDLE, make
 
 from textgate.machine import this_machine
 from textgate.tables import format_table, markdown_table
 
 RESULT = HERE.parent / "results" / "portability.json"
-_ALIGN = "<<>><<"
+_ALIGN = "<<>>>><<"
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -123,7 +123,7 @@ def main(cache: Path, arm_root: Path | None, output: Path) -> None:
         lines.append(line)
         checked[runtime.name] = found
     print("the oldest packages ...", file=sys.stderr, flush=True)
-    oldest = oldest_packages(cache)
+    oldest = oldest_packages(golden_folder / BUNDLE, cache)
     result = {
         "machine": asdict(this_machine()),
         **{name: golden[name] for name in ("tolerance", "opset", "ir_version", "reference")},
@@ -190,6 +190,7 @@ def outcome(
     for key in ("batches", "pieces"):
         values = [case[key] for case in found["cases"].values()]
         line[key] = _rounded(max(value for value in values if value is not None))
+    line["trained"] = found["trained"]
     line["outcome"] = "agrees" if found["ok"] and runtime.works else "unexpected"
     return line, found["cases"]
 
@@ -212,20 +213,30 @@ def _command(runtime: Runtime, cache: Path, arm_root: Path | None) -> list[str |
     return [*emulator, python_environment(cache / runtime.version, python, packages), check]
 
 
-def oldest_packages(cache: Path) -> dict[str, Any]:
+def oldest_packages(bundle: Path, cache: Path) -> dict[str, Any]:
     """Return what using textgate with the oldest packages it promises gave."""
     try:
-        return check_oldest.check(cache)
+        return check_oldest.check(bundle, cache)
     except UnavailableError as reason:
         return {"skipped": str(reason)}
 
 
 def table(lines: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Return header and rows of the report, one row for each runtime."""
-    header = ["runtime", "outcome", "in batches", "in pieces", "8-bit sums cut off", "remark"]
+    header = [
+        "runtime",
+        "outcome",
+        "in batches",
+        "in pieces",
+        "trained",
+        "texts above",
+        "8-bit sums cut off",
+        "remark",
+    ]
     rows = []
     for line in lines:
-        remark = line.get("reason") or ""
+        remark = line.get("reason", "").rstrip(".").rpartition(". ")[2]  # the last sentence
+        trained = line.get("trained")
         if str(line.get("override", "")).startswith("refused"):
             remark = "streams only with states as required inputs"
         rows.append(
@@ -234,8 +245,10 @@ def table(lines: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
                 line["outcome"],
                 f"{line['batches']:.1e}" if "batches" in line else "-",
                 f"{line['pieces']:.1e}" if "pieces" in line else "-",
+                f"{trained['largest']:.1e}" if trained else "-",
+                f"{trained['above_tolerance']} of {trained['texts']}" if trained else "-",
                 {True: "yes", False: "no"}.get(line.get("saturates"), "-"),
-                remark if len(remark) <= 60 else f"... {remark[-56:]}",
+                remark,
             ]
         )
     return header, rows

@@ -1,0 +1,82 @@
+"""How the inputs of recurrent cells move together, measured on real rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+
+from textgate.train.model import reordered, reversal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from textgate.train.dataset import Dataset
+    from textgate.train.model import RecurrentLayer, TextClassifier
+
+_BATCH = 64
+_MOST_ROWS = 2000  # more say no more
+
+
+@dataclass(frozen=True)
+class CellEnergy:
+    """Sums of outer products over all tokens of all rows.
+
+    Attributes:
+        inputs: of what the cell reads, float64 [inputs, inputs].
+        recurrent: of its own state before the token, float64 [hidden, hidden].
+    """
+
+    inputs: NDArray[np.float64]
+    recurrent: NDArray[np.float64]
+
+    def scaled(self, scale: NDArray[np.float32]) -> CellEnergy:
+        """Return the energy of inputs that are divided by `scale` [inputs]."""
+        return CellEnergy(self.inputs / np.outer(scale, scale), self.recurrent)
+
+
+Energies = tuple[tuple[CellEnergy, ...], ...]
+
+
+def measure_energies(model: TextClassifier, rows: Dataset) -> Energies:
+    """Return the energy of every cell: a tuple a layer, forwards first, then backwards if any."""
+    net = model.architecture
+    sums = [
+        [(np.zeros((inputs, inputs)), np.zeros((hidden, hidden))) for _ in range(net.directions)]
+        for inputs, hidden in zip(net.input_sizes, net.hidden_sizes, strict=True)
+    ]
+    model.eval()
+    places = range(min(len(rows), _MOST_ROWS))
+    with torch.inference_mode():
+        for start in range(0, len(places), _BATCH):
+            batch = rows.batch(places[start : start + _BATCH])
+            values = model.embedding(batch.ids)
+            steps = torch.arange(values.shape[1])
+            inside = steps < batch.lengths[:, None]
+            order = reversal(batch.lengths, values.shape[1])
+            for module, totals in zip(model.layers, sums, strict=True):
+                layer = cast("RecurrentLayer", module)
+                ahead = _add(layer.ahead, values, inside, totals[0])
+                if layer.back is not None:
+                    back = _add(layer.back, reordered(values, order), inside, totals[1])
+                    ahead = torch.cat([ahead, reordered(back, order)], dim=2)
+                values = ahead
+    return tuple(tuple(CellEnergy(*pair) for pair in totals) for totals in sums)
+
+
+def _add(
+    cell: nn.Module,
+    values: torch.Tensor,
+    inside: torch.Tensor,
+    totals: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> torch.Tensor:
+    """Add a batch to the sums and return the cell's states [batch, tokens, hidden]."""
+    states: torch.Tensor = cell(values)[0]
+    before = torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], dim=1)
+    for total, vectors in zip(totals, (values, before), strict=True):
+        flat = vectors[inside].double().numpy()
+        np.add(total, flat.T @ flat, out=total)
+    return states
