@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     _T = TypeVar("_T")
 
+# Texts are sorted by length within windows of this many batches, so that little is padded and an
+# endless input still gives its answers in time.
+BATCHES = 16
+
 
 def windows(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
     """Yield lists of `size` items in order; the last one may be shorter."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from textgate.atomic import new_folder
 from textgate.errors import BundleError, ExportError
@@ -25,6 +23,7 @@ from textgate.manifest import (
     Manifest,
 )
 from textgate.run import is_run
+from textgate.tokenizer_rules import check_tokenizer
 
 __all__ = [
     "CARD",
@@ -76,7 +75,11 @@ def read_bundle(path: Path | str) -> Bundle:
         check_graph(read_graph(graph), manifest)
     except BundleError as problem:
         raise BundleError(f"{folder / GRAPH}: {problem}") from None
-    text = _check_tokenizer(tokenizer, manifest, where=str(folder / TOKENIZER))
+    text = check_tokenizer(
+        tokenizer,
+        rows=manifest.architecture.vocabulary_size,
+        where=str(folder / TOKENIZER),
+    )
     return Bundle(path=folder, manifest=manifest, graph=graph, tokenizer=text)
 
 
@@ -192,42 +195,3 @@ def _read(folder: Path, name: str, *, limit: int, size: int | None = None) -> by
     if len(content) != status.st_size:
         raise BundleError(f"{path}: changed while it was read; try again")
     return content
-
-
-def _check_tokenizer(content: bytes, manifest: Manifest, *, where: str) -> str:
-    """Return the tokenizer's text if each id it can give has a row in the embedding."""
-    try:
-        text = content.decode("utf-8")
-        document = json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        raise BundleError(f"{where}: not valid JSON in UTF-8: {problem}") from None
-    if not isinstance(document, dict):
-        raise BundleError(f"{where}: expected a JSON object")
-    rows = manifest.architecture.vocabulary_size
-    ids = _token_ids(document, where)
-    if ids and not 0 <= min(ids) <= max(ids) < rows:
-        outside = min(ids) if min(ids) < 0 else max(ids)
-        raise BundleError(
-            f"{where}: token id {outside}, but the network's embedding has rows 0 to {rows - 1}"
-        )
-    return text
-
-
-def _token_ids(document: dict[str, Any], where: str) -> list[int]:
-    model = document.get("model")
-    vocabulary = model.get("vocab") if isinstance(model, dict) else None
-    added = document.get("added_tokens", [])
-    if isinstance(vocabulary, dict):
-        ids = list(vocabulary.values())
-    elif isinstance(vocabulary, list):  # Unigram: a token's id is its place
-        ids = [*range(len(vocabulary))]
-    else:
-        raise BundleError(f"{where}: field 'model.vocab' should be an object or a list of tokens")
-    if document.get("post_processor") is not None:  # it could add ids of its own
-        raise BundleError(f"{where}: field 'post_processor' should be null, as textgate writes it")
-    if not isinstance(added, list) or not all(isinstance(token, dict) for token in added):
-        raise BundleError(f"{where}: field 'added_tokens' should be a list of objects")
-    ids += [token.get("id") for token in added]
-    if not set(map(type, ids)) <= {int}:
-        raise BundleError(f"{where}: a token's id is not a whole number")
-    return ids

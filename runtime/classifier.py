@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from textgate.batching import batches_by_length, padded, windows
+from textgate.batching import BATCHES, batches_by_length, padded, windows
 from textgate.bundle import read_bundle
 from textgate.errors import ConfigError
 from textgate.prediction import Decision
@@ -17,17 +18,13 @@ from textgate.streaming import Stream
 from textgate.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from textgate.manifest import Manifest
     from textgate.prediction import Prediction
     from textgate.tokenizer import Encoded
-
-# Texts are sorted by length within windows of this many batches, so that little is padded and an
-# endless input still gives its answers in time.
-_WINDOW = 16
 
 
 class Classifier:
@@ -43,7 +40,7 @@ class Classifier:
         threads: int | Literal["auto"],
         batch_size: int,
         max_tokens: int | None,
-        thresholds: Mapping[str, float] | None,
+        thresholds: Mapping[str, float] | float | None,
     ) -> None:
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1, not {batch_size!r}")
@@ -51,7 +48,7 @@ class Classifier:
             "threads": threads,
             "batch_size": batch_size,
             "max_tokens": max_tokens,
-            "thresholds": dict(thresholds) if thresholds is not None else None,
+            "thresholds": dict(thresholds) if isinstance(thresholds, Mapping) else thresholds,
         }
         bundle = read_bundle(path)
         self._path = bundle.path
@@ -75,7 +72,7 @@ class Classifier:
         threads: int | Literal["auto"] = 1,
         batch_size: int = 32,
         max_tokens: int | None = None,
-        thresholds: Mapping[str, float] | None = None,
+        thresholds: Mapping[str, float] | float | None = None,
     ) -> Classifier:
         """Return a classifier for the bundle in a folder.
 
@@ -85,8 +82,9 @@ class Classifier:
                 texts, several Python threads with one each do more.
             batch_size: most texts that run together in `predict_many` and `predict_proba`.
             max_tokens: read fewer tokens of a text than the bundle would.
-            thresholds: least probability by label, in place of the bundle's own. Below it a
-                single-label classifier abstains; a label of a multi-label one does not apply.
+            thresholds: least probability by label, or one for all labels, in place of the
+                bundle's own. Below it a single-label classifier abstains; a label of a multi-label
+                one does not apply.
 
         Raises:
             BundleError: the bundle is missing, damaged, unsafe, or of another version.
@@ -124,7 +122,7 @@ class Classifier:
         """Yield the predictions for texts, in order, reading only a little ahead."""
         if isinstance(texts, str):
             raise ConfigError("predict_many takes a list of texts, not one text")
-        for window in windows(texts, _WINDOW * self._batch_size):
+        for window in windows(texts, BATCHES * self._batch_size):
             yield from self._predictions(self._tokenizer.encode_batch(window))
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -245,10 +243,12 @@ def _token_limit(max_tokens: int | None, manifest: Manifest) -> int:
 
 
 def _thresholds(
-    thresholds: Mapping[str, float] | None, manifest: Manifest
+    thresholds: Mapping[str, float] | float | None, manifest: Manifest
 ) -> tuple[float | None, ...]:
     if thresholds is None:
         return manifest.thresholds
+    if not isinstance(thresholds, Mapping):
+        thresholds = dict.fromkeys(manifest.labels, thresholds)
     for label, value in thresholds.items():
         if label not in manifest.labels:
             raise ConfigError(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from textgate.graph import Graph, ValueInfo
 
 EMBEDDING_TABLE = "embedding.table"
+PROBABILITIES = "probabilities"
 
 _ONNX_OPERATORS = """
 Abs Add And BitShift BitwiseAnd Cast Clip Concat Constant ConstantOfShape CumSum DequantizeLinear
@@ -25,6 +26,15 @@ OPERATORS = {
     "com.microsoft": frozenset({"DynamicQuantizeLSTM"}),
 }
 
+# Operators whose first output is of floats, and those whose output is of their inputs' type; of
+# `Where` the first input is something else. What is not listed is not known to be either.
+_OF_FLOATS = frozenset("Exp Gemm GRU LSTM DynamicQuantizeLSTM RNN Sigmoid Softmax Tanh".split())  # noqa: SIM905
+_OF_SAME_TYPE = frozenset(
+    "Add Concat Div Identity MatMul Max Mul ReduceMax ReduceSum Relu Sub Transpose Where".split()  # noqa: SIM905
+)
+
+_WITH_OMISSIONS = frozenset({"DynamicQuantizeLSTM", "GRU", "LSTM", "RNN"})
+
 _FLOAT, _INT64 = 1, 7
 _TYPE_NAMES = {_FLOAT: "float32", _INT64: "int64"}
 
@@ -37,7 +47,7 @@ def check_graph(graph: Graph, manifest: Manifest) -> None:
     """
     labels = manifest.architecture.label_count
     inputs = [_Expected("input_ids", _INT64, (-1, -1)), _Expected("lengths", _INT64, (-1,))]
-    outputs = [_Expected(name, _FLOAT, (-1, labels)) for name in ("logits", "probabilities")]
+    outputs = [_Expected(name, _FLOAT, (-1, labels)) for name in ("logits", PROBABILITIES)]
     for state in manifest.state:
         # A stream is one text: a graph may say so, and take and give a batch of 1.
         inputs.append(_Expected(state.input, _FLOAT, state.shape, fixed_batch=True))
@@ -47,6 +57,33 @@ def check_graph(graph: Graph, manifest: Manifest) -> None:
     _check_values("output", graph.outputs, outputs)
     _check_defaults(graph, manifest.state)
     _check_embedding(graph, manifest.architecture.vocabulary_size)
+    _check_omissions(graph)
+    _check_divisions(graph)
+    _check_last_operator(graph, "Sigmoid" if manifest.task == "multi-label" else "Softmax")
+
+
+class Answer(NamedTuple):
+    """What a graph's probabilities should be like.
+
+    Attributes:
+        labels: how many columns there are.
+        sums_to_one: whether each row should add up to 1.
+    """
+
+    labels: int
+    sums_to_one: bool
+
+
+def answer_of(graph: Graph) -> Answer:
+    """Return what a graph that has passed `check_graph` says of its probabilities.
+
+    Raises:
+        BundleError: it says nothing of them.
+    """
+    for value in graph.outputs:
+        if value.name == PROBABILITIES and len(value.dims) == 2 and isinstance(value.dims[1], int):
+            return Answer(value.dims[1], sums_to_one=_last_operator(graph) == "Softmax")
+    raise BundleError(f"no output {PROBABILITIES!r} with a column for each label")
 
 
 class _Expected(NamedTuple):
@@ -134,4 +171,39 @@ def _check_embedding(graph: Graph, rows: int) -> None:
             raise BundleError(
                 f"{inputs[0]!r}, looked up by token ids, should be a constant of {rows} rows"
                 f" (the vocabulary's size), found {found}"
+            )
+
+
+def _check_last_operator(graph: Graph, expected: str) -> None:
+    found = _last_operator(graph)
+    if found != expected:
+        raise BundleError(f"{PROBABILITIES!r} comes from {shown(found)}, expected {expected}")
+
+
+def _last_operator(graph: Graph) -> str | None:
+    """Return the operator that gives the probabilities."""
+    makers = [node for node in graph.nodes if PROBABILITIES in node.outputs]
+    return makers[0].op_type if len(makers) == 1 else None
+
+
+def _check_omissions(graph: Graph) -> None:
+    """Refuse to leave out what not every kernel looks for: `Max` follows the missing pointer."""
+    for node in graph.nodes:
+        if "" in (*node.inputs, *node.outputs) and node.op_type not in _WITH_OMISSIONS:
+            raise BundleError(
+                f"node {shown(node.name)} ({node.op_type}) leaves an input or output out"
+            )
+
+
+def _check_divisions(graph: Graph) -> None:
+    """Refuse to divide whole numbers: the least of them by -1 ends the process."""
+    floats = {tensor.name for tensor in graph.initializers if tensor.data_type == _FLOAT}
+    for node in graph.nodes:
+        operands = node.inputs[1:] if node.op_type == "Where" else node.inputs
+        known = node.op_type in _OF_SAME_TYPE and not floats.isdisjoint(operands)
+        if known or node.op_type in _OF_FLOATS:
+            floats.update(node.outputs[:1])
+        elif node.op_type == "Div":
+            raise BundleError(
+                f"node {shown(node.name)} divides numbers that are not known to be floats"
             )

@@ -53,8 +53,8 @@ class Decision:
         self, probabilities: Sequence[float], *, tokens: int, truncated: bool
     ) -> Prediction:
         """Return the prediction for one row of probabilities."""
-        top = max(range(len(probabilities)), key=probabilities.__getitem__)
-        score = probabilities[top]
+        score = max(probabilities)
+        top = probabilities.index(score)
         if self.multi_label:
             chosen = sorted(
                 (

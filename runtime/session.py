@@ -12,6 +12,8 @@ import numpy as np
 import onnxruntime
 
 from textgate.errors import BundleError, ConfigError
+from textgate.graph import read_graph
+from textgate.graph_rules import Answer, answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_THREADS = 1024  # far above what one call can use, far below what a machine can start
 
+_ROUNDING = 1e-3  # of a sum of float32 probabilities, far above what any number of labels loses
 _ERRORS_ONLY = 3  # ONNX Runtime's log severity; it warns about overridable initial states
 
 
@@ -36,6 +39,7 @@ class Session:
         self._threads = threads
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
+        self._answer: Answer
         _sessions.add(self)
 
     def run(self, input_ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -44,6 +48,9 @@ class Session:
         Args:
             input_ids: token ids, int64 [batch, tokens], padded on the right.
             lengths: tokens of each text, int64 [batch], at least 1.
+
+        Raises:
+            BundleError: the graph fails, or answers with what are no probabilities.
         """
         return self.run_from({}, input_ids, lengths)[0]
 
@@ -62,11 +69,20 @@ class Session:
             input_ids: as for `run`.
             lengths: as for `run`.
             next_state: the graph outputs to return after the probabilities.
+
+        Raises:
+            BundleError: the graph fails, or answers with what are no probabilities.
         """
         session = self._session or self._make()
-        outputs: list[NDArray[np.float32]] = session.run(
-            ["probabilities", *next_state], {"input_ids": input_ids, "lengths": lengths, **state}
-        )
+        outputs: list[NDArray[np.float32]]
+        try:
+            outputs = session.run(
+                ["probabilities", *next_state],
+                {"input_ids": input_ids, "lengths": lengths, **state},
+            )
+        except Exception as problem:  # the package raises classes without a common base
+            raise BundleError(f"ONNX Runtime cannot run the graph: {_reason(problem)}") from None
+        self._check(outputs[0], texts=len(lengths))
         return outputs
 
     def begin_anew(self) -> None:
@@ -78,8 +94,30 @@ class Session:
     def _make(self) -> onnxruntime.InferenceSession:
         with self._lock:
             if self._session is None:
+                self._answer = answer_of(read_graph(self._graph))
                 self._session = make_session(self._graph, threads=self._threads)
             return self._session
+
+    def _check(self, probabilities: NDArray[np.float32], *, texts: int) -> None:
+        """Refuse what a graph must not answer; its declarations bind ONNX Runtime to little."""
+        if probabilities.shape != (texts, self._answer.labels):
+            found = f"an answer of shape {list(probabilities.shape)}"
+        # Written so that a NaN, too, is refused; called as ufuncs, which is thrice as fast.
+        elif (
+            not np.minimum.reduce(probabilities, axis=None) >= 0
+            or not np.maximum.reduce(probabilities, axis=None) <= 1 + _ROUNDING
+        ):
+            found = "a number that is no probability"
+        elif self._answer.sums_to_one and not all(
+            abs(total - 1) < _ROUNDING for total in np.add.reduce(probabilities, axis=1).tolist()
+        ):
+            found = "probabilities that do not add up to 1"
+        else:
+            return
+        raise BundleError(
+            f"the graph gives {found} for {texts} texts and {self._answer.labels} labels; its"
+            " weights or operators are damaged: export the bundle again"
+        )
 
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -119,10 +157,12 @@ def make_session(
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        # Its fallback would try a refused graph again, and print about it on standard output.
+        return onnxruntime.InferenceSession(
+            graph, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as problem:  # the package raises classes without a common base
-        reason = " ".join(str(problem).split())
-        raise BundleError(f"ONNX Runtime does not accept the graph: {reason}") from None
+        raise BundleError(f"ONNX Runtime does not accept the graph: {_reason(problem)}") from None
 
 
 def thread_count(threads: int | Literal["auto"]) -> int:
@@ -139,6 +179,12 @@ def thread_count(threads: int | Literal["auto"]) -> int:
             f'threads must be a number from 1 to {MOST_THREADS}, or "auto", not {threads!r}'
         )
     return threads
+
+
+def _reason(problem: Exception) -> str:
+    """Return what ONNX Runtime says on one line, and not too long: it may quote the graph."""
+    reason = " ".join(str(problem).split())
+    return reason if len(reason) <= 400 else reason[:397] + "..."
 
 
 def _allowed_cpus() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from textgate.errors import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tokenizers import Encoding
 
 PADDING_ID = 0
 UNKNOWN_ID = 1
@@ -83,7 +86,7 @@ class TextTokenizer:
         try:
             self._tokenizer = Tokenizer.from_str(tokenizer_json)
         except Exception as problem:  # the package raises bare Exceptions
-            raise BundleError(f"tokenizer.json is not a tokenizer: {problem}") from None
+            raise BundleError(f"tokenizer.json is not a tokenizer: {_reason(problem)}") from None
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
 
@@ -133,10 +136,20 @@ class TextTokenizer:
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         try:
-            encodings = self._tokenizer.encode_batch_fast(texts)
+            encodings = self._encodings(texts)
         except (UnicodeEncodeError, TypeError):  # which of them depends on the release
-            encodings = self._tokenizer.encode_batch_fast([without_surrogates(t) for t in texts])
+            encodings = self._encodings([without_surrogates(text) for text in texts])
+        except Exception as problem:  # the package raises bare Exceptions
+            raise BundleError(f"tokenizer.json cannot be used: {_reason(problem)}") from None
         return [encoding.ids for encoding in encodings]
+
+    def _encodings(self, texts: list[str]) -> list[Encoding]:
+        # For its first batch, be it of one text, the package makes a thread for every processor,
+        # and warns when the process forks from then on. Without other threads there is no need to
+        # let them run.
+        if len(texts) == 1 and threading.active_count() == 1:
+            return [self._tokenizer.encode(texts[0])]
+        return self._tokenizer.encode_batch_fast(texts)
 
     def _encoded(self, ids: list[int], *, was_cut: bool) -> Encoded:
         if not ids:
@@ -150,6 +163,12 @@ def settled_length(text: str) -> int:
     """Return how many characters at the beginning have tokens that no continuation can change."""
     match = _UP_TO_LAST_SEPARATOR.match(text)
     return match.end() if match else 0
+
+
+def _reason(problem: Exception) -> str:
+    """Return what the package says on one line, and not too long: it may quote the tokenizer."""
+    reason = " ".join(str(problem).split())
+    return reason if len(reason) <= 400 else reason[:397] + "..."
 
 
 def _normalizer_kinds(tokenizer: Tokenizer) -> set[str]:

@@ -23,6 +23,7 @@ KINDS = ("damaged", "signed", "graphs", "documents")
 
 _NAMES = (MANIFEST, GRAPH, TOKENIZER, CARD)
 _FLIPS = (0xFF, 0x01)
+_STRIDE = 7919  # a prime that no count of cases is a multiple of
 _VALUES = (
     None, True, False, 0, -1, 1, 2, 2**31, 2**63, 2**64, 10**400, 0.5, -0.5, 1e308, "", "x", "a\nb",
     "\0", "x" * 5000, [], {}, [0], [[]], {"type": "x"}, "reverse", "NFC", "Regex",
@@ -58,6 +59,8 @@ def case(kind: str, number: int, seed: int) -> tuple[Path, dict[str, bytes], str
         seed: chooses the random ones.
     """
     if kind in {"damaged", "signed"}:
+        if kind == "signed":  # so that the first few are of all files
+            number = number * _STRIDE % sum(_count(kind, folder) for folder in _DAMAGED)
         for folder in _DAMAGED:
             if number < _count(kind, folder):
                 content, told = _damaged(kind, folder, number)

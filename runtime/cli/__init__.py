@@ -76,7 +76,16 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(_status())
+    if sys.stdout is None:
+        sys.exit("textgate: standard output is closed")
+    status = _status()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # What cannot be written is lost; keep Python from trying again and complaining.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = status or 1
+    sys.exit(status)
 
 
 def _status() -> int:
@@ -93,9 +102,7 @@ def _status() -> int:
         message, status = "textgate: interrupted", 130
     except TextgateError as problem:
         message, status = f"textgate: {problem}", 2 if isinstance(problem, ConfigError) else 1
-    except BrokenPipeError:
-        # Whoever read the results has stopped; keep Python from complaining when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read the results has stopped
         return 1
     except OSError as problem:
         message, status = f"textgate: {_told(problem)}", 1

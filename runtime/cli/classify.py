@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import click
 
-from textgate.batching import windows
+from textgate.batching import BATCHES
 from textgate.classifier import Classifier
 from textgate.cli import options, stream
-from textgate.errors import DataError
-from textgate.rows import RESULT_FORMATS, Row, open_writer, read_rows
-
-if TYPE_CHECKING:
-    from textgate.rows import ResultWriter
-
-_WINDOW = 512  # rows read ahead from a file; from standard input every row is answered at once
+from textgate.cli.results import require_output_options, result_format_of, write_results
+from textgate.rows import RESULT_FORMATS, Row, read_rows
+from textgate.rows.source import STANDARD_INPUT
+from textgate.rows.tracking import TrackedPath
+from textgate.session import thread_count
 
 
 @click.command()
@@ -29,10 +28,51 @@ _WINDOW = 512  # rows read ahead from a file; from standard input every row is a
     "-i", "--input", "source", metavar="FILE", help="Rows to classify; - is standard input."
 )
 @click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File for the results, in place of standard output. It grows by whole lines, and those "
+    "stay if the work stops half-way.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the --output of work that stopped.")
+@click.option("--force", is_flag=True, help="Replace an --output that exists.")
+@click.option(
     "--format",
     "result_format",
     type=click.Choice(RESULT_FORMATS),
-    help="Format of the results; by default that of the rows, else text: label, score, text.",
+    help="Format of the results; by default by the name of --output, else that of the rows, else "
+    "text: label, score, text.",
+)
+@click.option(
+    "--abstain-below",
+    type=float,
+    metavar="P",
+    help="Give no label that is less probable, whatever the bundle's own thresholds.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Read only the first N tokens of a text; by default as many as the bundle says.",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    metavar="N|auto",
+    callback=options.thread_count,
+    default="1",
+    show_default=True,
+    help="Texts of a file to work on at the same time, each in a thread; auto: as many as this "
+    "process may use processors.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=32,
+    show_default=True,
+    help="Most texts in one call of the network.",
 )
 @click.option(
     "--stream",
@@ -53,7 +93,14 @@ def classify(
     texts: tuple[str, ...],
     model: Path,
     source: str | None,
+    output: Path | None,
+    resume: bool,
+    force: bool,
     result_format: str | None,
+    abstain_below: float | None,
+    max_tokens: int | None,
+    jobs: int | Literal["auto"],
+    batch_size: int,
     streaming: bool,
     stop_at: float | None,
     text_field: str,
@@ -66,10 +113,31 @@ def classify(
     Results go to standard output in the order of the texts; the other columns of a file's rows are
     kept. Where a model abstains, the label is empty. With --stream there is a line whenever the
     decision changes, and one at the end.
+
+    A file may have any size. Rows before one that cannot be read are answered. On a terminal,
+    standard error shows how far the work has come.
     """
+    # The tokenizer would use every processor by itself; how many are used is what --jobs says.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if streaming:
         stream.require_stream_options(texts, source, result_format)
-        classifier = Classifier.load(model, threads=threads)
+    elif stop_at is not None:
+        raise click.UsageError("--stop-at goes with --stream")
+    if texts and source is not None:
+        raise click.UsageError("give texts or --input, not both")
+    require_output_options(output, source, resume=resume, force=force)
+    if not texts and source is None and not streaming:
+        source = STANDARD_INPUT
+        if sys.stdin is not None and sys.stdin.isatty():
+            raise click.UsageError("no text: give some, or --input FILE, or pipe texts in")
+    classifier = Classifier.load(
+        model,
+        threads=threads,
+        batch_size=batch_size,
+        max_tokens=max_tokens,
+        thresholds=abstain_below,
+    )
+    if streaming:
         _write_utf8()
         stream.classify_pieces(
             classifier,
@@ -78,75 +146,32 @@ def classify(
             stop_at=stop_at,
         )
         return
-    if stop_at is not None:
-        raise click.UsageError("--stop-at goes with --stream")
-    if texts and source is not None:
-        raise click.UsageError("give texts or --input, not both")
-    if not texts and source is None:
-        source = "-"
-        if sys.stdin.isatty():
-            raise click.UsageError("no text: give some, or --input FILE, or pipe texts in")
-    classifier = Classifier.load(model, threads=threads)
+    path = TrackedPath(source or "")
     rows: Iterable[Row]
     if source is None:
         rows = (Row(text, (), number, {}) for number, text in enumerate(texts, start=1))
     else:
         rows = read_rows(
-            source,
+            path,
             format=input_format,
             text_field=text_field,
             label_field=label_field,
             labelled=False,
         )
-        result_format = result_format or _same_format(source, input_format)
-    _write_utf8()
-    writer = open_writer(sys.stdout, result_format or "text", classifier.labels)
-    _write(writer, classifier, rows, window=1 if source == "-" else _WINDOW)
+    write_results(
+        classifier,
+        rows,
+        result_format or result_format_of(output, source, input_format),
+        source=path,
+        output=output,
+        resume=resume,
+        force=force,
+        window=BATCHES * batch_size,
+        jobs=thread_count("auto") if jobs == "auto" else jobs,
+    )
 
 
 def _write_utf8() -> None:
     """Write UTF-8 whatever the locale says, and line ends as they are given."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="")
-
-
-def _write(
-    writer: ResultWriter, classifier: Classifier, rows: Iterable[Row], *, window: int
-) -> None:
-    for group in windows(rows, window):
-        for row, prediction in _answered(classifier, group):
-            multi_label = classifier.manifest.task == "multi-label"
-            label: Any = list(prediction.labels) if multi_label else prediction.label or ""
-            try:
-                writer.write(
-                    row.text,
-                    row.extras,
-                    label,
-                    prediction.score,
-                    prediction.scores,
-                    prediction.truncated,
-                )
-            except BrokenPipeError:
-                raise
-            except OSError as problem:
-                raise DataError(f"the results cannot be written: {problem.strerror}") from None
-        _flush()
-
-
-def _answered(classifier: Classifier, rows: list[Row]) -> Iterator[tuple[Row, Any]]:
-    return zip(rows, classifier.predict_many(row.text for row in rows), strict=True)
-
-
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as problem:
-        raise DataError(f"the results cannot be written: {problem.strerror}") from None
-
-
-def _same_format(source: str, input_format: str | None) -> str | None:
-    """Return the results' format for rows of this format."""
-    name = input_format or source.removesuffix(".gz").rpartition(".")[2]
-    return {"ndjson": "jsonl"}.get(name, name if name in RESULT_FORMATS else None)

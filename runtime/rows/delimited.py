@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from pathlib import Path
 
 from textgate.errors import DataError
 from textgate.rows.columns import Columns, check_header, row_of
 from textgate.rows.row import Row
-from textgate.rows.source import read_lines, source_name, without_end
+from textgate.rows.source import AnyPath, read_lines, source_name, without_end
 
 _LONGEST_CELL = 2**30  # characters; the csv module stops at 131,072 unless told otherwise
 _CSV_ADVICE = "a cell that holds a comma, a quote or a line end is quoted, the quotes in it doubled"
 _TSV_ADVICE = "cells are parted by tabs and cannot hold one"
 
 
-def read_csv(path: Path | str, columns: Columns) -> Iterator[Row]:
+def read_csv(path: AnyPath, columns: Columns) -> Iterator[Row]:
     """Yield the rows of a CSV file with a header, quoted as RFC 4180 says.
 
     Raises:
@@ -27,7 +26,7 @@ def read_csv(path: Path | str, columns: Columns) -> Iterator[Row]:
     return _table(path, _csv_cells(path), columns, _CSV_ADVICE)
 
 
-def read_tsv(path: Path | str, columns: Columns) -> Iterator[Row]:
+def read_tsv(path: AnyPath, columns: Columns) -> Iterator[Row]:
     """Yield the rows of a TSV file with a header. Nothing is quoted: a quote is a character.
 
     Raises:
@@ -37,7 +36,10 @@ def read_tsv(path: Path | str, columns: Columns) -> Iterator[Row]:
 
 
 def _table(
-    path: Path | str, lines: Iterator[tuple[int, list[str]]], columns: Columns, advice: str
+    path: AnyPath,
+    lines: Iterator[tuple[int, list[str]]],
+    columns: Columns,
+    advice: str,
 ) -> Iterator[Row]:
     name = source_name(path)
     header: list[str] | None = None
@@ -53,7 +55,7 @@ def _table(
             raise DataError(f"{where}: {len(cells)} cells, the header has {len(header)}; {advice}")
 
 
-def _csv_cells(path: Path | str) -> Iterator[tuple[int, list[str]]]:
+def _csv_cells(path: AnyPath) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(read_lines(path), strict=True)
     while True:
         line = reader.line_num + 1
@@ -71,6 +73,6 @@ def _csv_cells(path: Path | str) -> Iterator[tuple[int, list[str]]]:
             yield line, cells
 
 
-def _tsv_cells(path: Path | str) -> Iterator[tuple[int, list[str]]]:
+def _tsv_cells(path: AnyPath) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(read_lines(path), start=1):
         yield number, without_end(line).split("\t")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from textgate.errors import DataError
 from textgate.rows.columns import Columns, row_of, shown
 from textgate.rows.row import Row
-from textgate.rows.source import read_lines, source_name, without_end
+from textgate.rows.source import AnyPath, read_lines, source_name, without_end
 
 
-def read_jsonl(path: Path | str, columns: Columns) -> Iterator[Row]:
+def read_jsonl(path: AnyPath, columns: Columns) -> Iterator[Row]:
     """Yield a row an object; blank lines are skipped.
 
     Raises:

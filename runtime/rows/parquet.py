@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
 from textgate.errors import ConfigError, DataError
 from textgate.rows.columns import Columns, check_header, row_of
 from textgate.rows.row import Row
-from textgate.rows.source import open_binary, source_name, unreadable
+from textgate.rows.source import AnyPath, open_binary, source_name, unreadable
 
 _BATCH = 256  # rows held at a time
 
@@ -30,7 +29,7 @@ def import_parquet() -> ModuleType:
     return pyarrow.parquet  # type: ignore[no-any-return]
 
 
-def read_parquet(path: Path | str, columns: Columns) -> Iterator[Row]:
+def read_parquet(path: AnyPath, columns: Columns) -> Iterator[Row]:
     """Yield the rows of a Parquet file, a few hundred of them in memory at a time.
 
     Raises:

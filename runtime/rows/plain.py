@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from textgate.errors import DataError
 from textgate.rows.columns import Columns, labels_of
 from textgate.rows.row import Row
-from textgate.rows.source import read_lines, source_name, without_end
+from textgate.rows.source import AnyPath, read_lines, source_name, without_end
 
 _PREFIX = "__label__"
 _LEADING_LABELS = re.compile(rf"(?:[ \t]*{_PREFIX}[^ \t]*)+")
 _WORD = re.compile(r"[^ \t]+")
 
 
-def read_text(path: Path | str, _columns: Columns) -> Iterator[Row]:
+def read_text(path: AnyPath, _columns: Columns) -> Iterator[Row]:
     """Yield every line as a row, the empty ones too, so that results stay beside their lines."""
     for number, line in enumerate(read_lines(path), start=1):
         yield Row(without_end(line), (), number)
 
 
-def read_fasttext(path: Path | str, columns: Columns) -> Iterator[Row]:
+def read_fasttext(path: AnyPath, columns: Columns) -> Iterator[Row]:
     """Yield a row a line: words with ``__label__`` in front of them, then the text.
 
     Words like these further on belong to the text. Blank lines are skipped.

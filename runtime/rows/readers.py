@@ -12,9 +12,9 @@ from textgate.rows.jsonl import read_jsonl
 from textgate.rows.parquet import import_parquet, read_parquet
 from textgate.rows.plain import read_fasttext, read_text
 from textgate.rows.row import Row
-from textgate.rows.source import STANDARD_INPUT, source_name
+from textgate.rows.source import STANDARD_INPUT, AnyPath, source_name
 
-_READERS: dict[str, Callable[[Path | str, Columns], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[AnyPath, Columns], Iterator[Row]]] = {
     "text": read_text,
     "jsonl": read_jsonl,
     "csv": read_csv,
@@ -35,7 +35,7 @@ FORMATS = ("text", "jsonl", "csv", "tsv", "fasttext", "parquet")
 
 
 def read_rows(
-    path: Path | str,
+    path: AnyPath,
     *,
     format: str | None = None,  # noqa: A002 - the option's own name
     text_field: str = "text",
@@ -76,7 +76,7 @@ def read_rows(
 
 
 def load_labelled(
-    path: Path | str,
+    path: AnyPath,
     *,
     format: str | None = None,  # noqa: A002 - the option's own name
     text_field: str = "text",
@@ -114,7 +114,7 @@ def load_labelled(
     return rows
 
 
-def _format_of(path: Path | str, *, labelled: bool) -> str:
+def _format_of(path: AnyPath, *, labelled: bool) -> str:
     """Return the format that a file's name stands for."""
     extension = ".txt"
     if str(path) != STANDARD_INPUT:
@@ -128,7 +128,7 @@ def _format_of(path: Path | str, *, labelled: bool) -> str:
     return "fasttext" if chosen == "text" and labelled else chosen
 
 
-def _check_parquet(path: Path | str) -> None:
+def _check_parquet(path: AnyPath) -> None:
     if str(path) == STANDARD_INPUT:
         raise ConfigError("Parquet cannot be read from standard input; name a file")
     if str(path).lower().endswith(".gz"):

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 from textgate.errors import DataError
+from textgate.rows.tracking import TrackedPath
+
+if TYPE_CHECKING:
+    from textgate.rows.tracking import Lines
+
+AnyPath = str | os.PathLike[str]
 
 STANDARD_INPUT = "-"
 
@@ -26,12 +33,12 @@ _MISTAKEN_FOR_TEXT = {
 }
 
 
-def source_name(path: Path | str) -> str:
+def source_name(path: AnyPath) -> str:
     """Return how messages name a path."""
     return "standard input" if str(path) == STANDARD_INPUT else str(path)
 
 
-def read_lines(path: Path | str) -> Iterator[str]:
+def read_lines(path: AnyPath) -> Iterator[str]:
     r"""Yield the lines of a UTF-8 file, one at a time, each with its line end if it has one.
 
     Only ``\n`` ends a line: the other characters that `str.splitlines` cuts at belong to a text.
@@ -66,7 +73,7 @@ def without_end(line: str) -> str:
 
 
 @contextmanager
-def open_binary(path: Path | str) -> Iterator[io.BufferedReader]:
+def open_binary(path: AnyPath) -> Iterator[io.BufferedReader]:
     """Open a file as it is, without decompressing it.
 
     Raises:
@@ -87,21 +94,25 @@ def unreadable(name: str, problem: BaseException) -> str:
 
 
 @contextmanager
-def _open(path: Path | str) -> Iterator[BinaryIO]:
+def _open(path: AnyPath) -> Iterator[Lines]:
+    tracked = path if isinstance(path, TrackedPath) else TrackedPath(path)
     if str(path) == STANDARD_INPUT:
-        yield sys.stdin.buffer
+        if sys.stdin is None:
+            raise DataError(f"{source_name(path)}: cannot be read: it is closed")
+        yield tracked.lines(sys.stdin.buffer)
         return
     with open_binary(path) as stream:
         if not str(path).lower().endswith(".gz"):
-            yield stream
+            yield tracked.lines(stream)
             return
+        tracked.begin(stream)
         if not stream.peek(1):  # gzip takes no byte at all for the end of the data
             raise DataError(_damaged(source_name(path), 1))
         # GzipFile finds lines in Python code; the buffer around it does so in C.
         yield io.BufferedReader(gzip.GzipFile(fileobj=stream))
 
 
-def _read_line(stream: BinaryIO, name: str, number: int) -> bytes:
+def _read_line(stream: Lines, name: str, number: int) -> bytes:
     try:
         data = stream.readline(_LONGEST_LINE + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error):

@@ -10,7 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Protocol
 
 from textgate.errors import ConfigError, DataError
 
@@ -20,6 +20,13 @@ _DIGITS = 6  # of every score; float32 holds no more
 _LABEL_SEPARATOR = "|"  # between the labels of one text, where there is no list
 _LINE_BREAKING = re.compile(r"\r\n|[\t\n\r]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Sink(Protocol):
+    """What lines are written to."""
+
+    def write(self, text: str, /) -> object:
+        """Take a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class ResultWriter(ABC):
     Lone surrogates, which UTF-8 cannot hold, become U+FFFD.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Sink) -> None:
         self._stream = stream
 
     def write(  # noqa: PLR0917 - the columns of a result, in their order
@@ -73,7 +80,7 @@ class ResultWriter(ABC):
             OSError: the stream cannot take the line.
         """
         line = self._line(_Result(text, extras, label, score, scores, truncated))
-        self._stream.write(_LONE_SURROGATE.sub("\ufffd", line))
+        self._stream.write(_without_surrogates(line))
 
     @abstractmethod
     def _line(self, result: _Result) -> str:
@@ -81,14 +88,14 @@ class ResultWriter(ABC):
 
 
 def open_writer(
-    stream: TextIO,
+    stream: Sink,
     format: str,  # noqa: A002 - the option's own name
     labels: Sequence[str],
 ) -> ResultWriter:
-    """Return a writer of results onto an open text stream, which stays the caller's to close.
+    """Return a writer of results onto an open stream, which stays the caller's to close.
 
     Args:
-        stream: takes the lines; its encoding should be UTF-8, its line ends untranslated.
+        stream: takes the lines; their encoding should be UTF-8, their ends untranslated.
         format: ``text`` (label, score and text, for reading), ``jsonl``, ``csv`` or ``tsv``.
         labels: every label, in the order of their columns in CSV and TSV.
 
@@ -130,7 +137,7 @@ class _JsonLinesWriter(ResultWriter):
 class _TableWriter(ResultWriter):
     """A header, made of the first row's columns, and a row a result."""
 
-    def __init__(self, stream: TextIO, labels: Sequence[str], *, quoted: bool) -> None:
+    def __init__(self, stream: Sink, labels: Sequence[str], *, quoted: bool) -> None:
         super().__init__(stream)
         self._labels = tuple(labels)
         self._row = _csv_row if quoted else _tsv_row
@@ -171,6 +178,14 @@ def _renamed(extras: Mapping[str, object], taken: Collection[str]) -> dict[str, 
     return renamed
 
 
+def _without_surrogates(line: str) -> str:
+    try:
+        line.encode("utf-8")  # several times as fast as looking for them
+    except UnicodeEncodeError:
+        return _LONE_SURROGATE.sub("\ufffd", line)
+    return line
+
+
 def _rounded(score: float) -> float:
     return round(float(score), _DIGITS)
 
@@ -207,23 +222,23 @@ def _json(value: object) -> str:
     """Return compact JSON; what JSON has no type for is written as a string, NaN as null."""
     try:
         try:
-            return _dumps(value)
+            return _encoded(value)
         except ValueError:
-            return _dumps(_finite(value))
+            return _encoded(_finite(value))
     except RecursionError:
         raise DataError(
             "a column of the input is nested too deeply to be written again; write the text format"
         ) from None
 
 
-def _dumps(value: object) -> str:
-    return json.dumps(
-        value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_text
-    )
-
-
 def _as_text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+# Made once: json.dumps makes an encoder at every call.
+_encoded = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_text
+).encode
 
 
 def _finite(value: object) -> object:

@@ -10,6 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -256,10 +258,22 @@ def test_bundles_that_are_none(command, damaged, change, message):
 MAIN = "from textgate.cli import main; main()"
 
 
+@contextmanager
 def process(*arguments, **options):
-    return subprocess.Popen(
-        [sys.executable, "-c", MAIN, *map(str, arguments)], stderr=subprocess.PIPE, **options
-    )
+    """The command in a process of its own, buffered as usual, ended if it hangs."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        **{"env": environment, **options},
+    ) as running:
+        guard = threading.Timer(60, running.kill)
+        guard.start()
+        try:
+            yield running
+        finally:
+            guard.cancel()
+            running.kill()
 
 
 def test_a_reader_that_stops_is_no_error(bundle, tmp_path):
@@ -291,6 +305,28 @@ def test_a_full_disk(bundle, tmp_path, write_jsonl, arguments):
     assert message.startswith("textgate: ")
     assert message.endswith("No space left on device\n")
     assert message.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell that closes streams is needed")
+@pytest.mark.parametrize(
+    ("close", "arguments", "message"),
+    [
+        (">&-", ["good"], "textgate: standard output is closed"),
+        ("<&-", [], "textgate: standard input: cannot be read: it is closed"),
+        ("<&- 2>&-", [], ""),
+    ],
+)
+def test_a_closed_stream(bundle, close, arguments, message):
+    command = [sys.executable, "-c", MAIN, "classify", "-m", str(bundle), *arguments]
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" "$@" {close}', *command],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip() == message
 
 
 def test_rows_from_a_pipe_are_answered_one_by_one(bundle):

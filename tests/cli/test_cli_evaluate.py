@@ -216,6 +216,7 @@ def foreign(bundle, tmp_path):
     return path
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -226,14 +227,14 @@ def foreign(bundle, tmp_path):
         ["classify", "-m", "{}", "caf\u00e9"],
     ],
 )
-def test_any_label_on_any_terminal(foreign, tmp_path, write_jsonl, arguments):
+def test_any_label_on_any_terminal(foreign, tmp_path, write_jsonl, encoding, arguments):
     write_jsonl(tmp_path / "a.jsonl", [{"text": "good", "label": "caf\u00e9 \U0001f600"}])
     write_jsonl(tmp_path / "b.jsonl", [{"text": "good", "label": "\u00e9"}])
     done = subprocess.run(
         [sys.executable, "-c", "from textgate.cli import main; main()"]
         + [argument.format(foreign) for argument in arguments],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        env={**os.environ, "PYTHONIOENCODING": encoding},
         check=False,
         capture_output=True,
         timeout=60,

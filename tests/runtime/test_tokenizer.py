@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import unicodedata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import example, given
@@ -93,6 +95,10 @@ def test_characters_are_cut_before_they_are_tokenized(tokenizer, monkeypatch):
     inner = tokenizer._tokenizer
 
     class Spy:
+        def encode(self, text):
+            seen.append(text)
+            return inner.encode(text)
+
         def encode_batch_fast(self, texts):
             seen.extend(texts)
             return inner.encode_batch_fast(texts)
@@ -100,6 +106,27 @@ def test_characters_are_cut_before_they_are_tokenized(tokenizer, monkeypatch):
     monkeypatch.setattr(tokenizer, "_tokenizer", Spy())
     assert tokenizer.encode("good " * 10_000_000) == Encoded([GOOD] * 5, True)
     assert [len(text) for text in seen] == [5 * CHARACTERS_PER_TOKEN]
+
+
+@given(st.text(st.characters(codec=None), max_size=60))
+@example("good " * 9)
+@example("\ud800 good")
+def test_one_text_is_the_same_beside_other_threads(tokenizer, text):
+    """Where there are others, a call is taken that lets them run."""
+    calls = []
+    inner = tokenizer._tokenizer
+    spy = SimpleNamespace(
+        encode=lambda text: calls.append("alone") or inner.encode(text),
+        encode_batch_fast=lambda texts: calls.append("batch") or inner.encode_batch_fast(texts),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizer, "_tokenizer", spy)
+        found = []
+        for threads in (1, 2):
+            patch.setattr(threading, "active_count", lambda threads=threads: threads)
+            found.append(tokenizer.encode(text))
+    assert found[0] == found[1]
+    assert list(dict.fromkeys(calls)) == ["alone", "batch"]
 
 
 def test_order_is_kept_and_one_bad_text_harms_no_other(tokenizer):

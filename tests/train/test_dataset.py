@@ -105,6 +105,7 @@ def test_encoding():
         rows_of(("a b b", "y"), ("", "x"), ("b c d e f", "x", "y")),
         tokenizer("a b c d e f"),
         ("x", "y"),
+        task="multi-label",
         file="f.csv",
     )
     assert [sequence.tolist() for sequence in found.sequences] == [[2, 3, 3], [1], [3, 4, 5, 6]]
@@ -115,24 +116,40 @@ def test_encoding():
 def test_more_rows_than_are_encoded_at_a_time():
     texts = [f"w{place % 9}" for place in range(2500)]
     one = tokenizer(*texts)
-    found = encode_rows([Row(text, ("x",), 1) for text in texts], one, ("x",), file="f")
+    found = encode_rows(
+        [Row(text, ("x",), 1) for text in texts], one, ("x",), task="multi-label", file="f"
+    )
     assert [sequence.tolist() for sequence in found.sequences] == [
         one.encode(text).ids for text in texts
     ]
 
 
-def test_an_unknown_label_names_its_row():
+REFUSED = [
+    (("b", "z"), "line 2: the label 'z' does not occur in the training rows, which have 'x', 'y'"),
+    (("b", "x", "y"), "line 2: 2 labels in a row of a single-label task"),
+    (("b",), "line 2: 0 labels in a row of a single-label task"),
+]
+
+
+@pytest.mark.parametrize(("row", "message"), REFUSED)
+def test_rows_that_do_not_fit_the_labels(row, message):
     with pytest.raises(DataError) as caught:
-        encode_rows(rows_of(("a", "x"), ("b", "z")), tokenizer("a"), ("x", "y"), file="dev.csv")
-    assert str(caught.value) == (
-        "dev.csv, line 2: the label 'z' does not occur in the training rows, which have 'x', 'y'"
-    )
+        encode_rows(
+            rows_of(("a", "x"), row),
+            tokenizer("a"),
+            ("x", "y"),
+            task="single-label",
+            file="dev.csv",
+        )
+    assert str(caught.value) == f"dev.csv, {message}"
 
 
 def test_of_many_labels_some_are_named():
     labels = [f"l{number:02}" for number in range(30)]
     with pytest.raises(DataError, match=r"'l08', 'l09' and 20 more$"):
-        encode_rows(rows_of(("b", "z")), tokenizer("a"), labels, file="dev.csv")
+        encode_rows(
+            rows_of(("b", "z")), tokenizer("a"), labels, task="single-label", file="dev.csv"
+        )
 
 
 # Labels
@@ -143,6 +160,7 @@ def test_of_many_labels_some_are_named():
     [
         ([("a", "y"), ("b", "x"), ("c", "y")], "auto", ("x", "y"), "single-label"),
         ([("a", "10"), ("b", "9")], "auto", ("10", "9"), "single-label"),  # names, not numbers
+        ([("a", label) for label in "hgfedcba"], "auto", tuple("abcdefgh"), "single-label"),
         ([("a", "y"), ("b", "x", "y")], "auto", ("x", "y"), "multi-label"),
         ([("a", "y"), ("b",)], "auto", ("y",), "multi-label"),
         ([("a", "y"), ("b", "x")], "multi-label", ("x", "y"), "multi-label"),

@@ -106,7 +106,7 @@ def test_the_kept_model_is_that_of_the_best_epoch_and_measured_so(finished):
         max_tokens=finished.manifest.max_tokens,
     )
     rows = load_labelled(finished.path / run_folder.DEV_ROWS)
-    dev = encode_rows(rows, tokenizer, finished.manifest.labels, file="dev")
+    dev = encode_rows(rows, tokenizer, finished.manifest.labels, task="single-label", file="dev")
     network = TextClassifier(finished.manifest.architecture)
     network.load_state_dict(model.weights)
     quality = evaluate_logits(
@@ -146,7 +146,7 @@ def test_predictions_keep_the_order_of_the_rows(finished, separable):
     tokenizer = TextTokenizer(
         (finished.path / run_folder.TOKENIZER).read_text(encoding="utf-8"), max_tokens=20
     )
-    data = encode_rows(rows, tokenizer, finished.manifest.labels, file="rows")
+    data = encode_rows(rows, tokenizer, finished.manifest.labels, task="single-label", file="rows")
     network = TextClassifier(finished.manifest.architecture)
     network.load_state_dict(finished.model.weights)
     logits = predict_logits(network, data)
@@ -196,16 +196,16 @@ def shuffled_labels(rows):
 
 def test_it_stops_when_dev_shows_no_progress(separable, quick, tmp_path):
     settings = {**quick, "epochs": 50, "patience": 2}
-    done = fit(
-        shuffled_labels(separable(80)),
-        tmp_path / "run",
-        dev=shuffled_labels(separable(40, seed=1)),
-        settings=settings,
-    )
+    rows, dev = (shuffled_labels(separable(count, seed=count)) for count in (80, 40))
+    done = fit(rows, tmp_path / "run", dev=dev, settings=settings)
     epochs = done.model.history
     assert len(epochs) < 50
     assert len(epochs) == done.model.best_epoch + 2
     assert [epoch.number for epoch in epochs] == list(range(1, len(epochs) + 1))
+    # What is kept is the best epoch's, as if training had ended there.
+    settings["epochs"] = done.model.best_epoch
+    ended = fit(rows, tmp_path / "ended", dev=dev, settings=settings)
+    assert same_weights(ended.model.weights, done.model.weights)
 
 
 def test_it_stops_after_the_most_epochs(separable, quick, tmp_path):

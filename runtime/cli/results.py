@@ -1,0 +1,159 @@
+"""Classifying rows and writing the results: to standard output or a file, from the beginning or on.
+
+Rows may be without end: they are read, classified and written a window at a time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from textgate.errors import DataError, TextgateError
+from textgate.progress import Progress
+from textgate.rows import RESULT_FORMATS, open_writer
+from textgate.rows.output import Output, ResultFile, StandardOutput
+from textgate.rows.resume import Written, read_written, rows_left
+from textgate.rows.source import STANDARD_INPUT, source_name
+from textgate.throughput import classify_rows
+
+if TYPE_CHECKING:
+    from textgate.classifier import Classifier
+    from textgate.prediction import Prediction
+    from textgate.rows import ResultWriter, Row
+    from textgate.rows.tracking import TrackedPath
+
+
+def require_output_options(
+    output: Path | None, source: str | None, *, resume: bool, force: bool
+) -> None:
+    """Refuse what does not go together, before anything is read.
+
+    Raises:
+        click.UsageError: an option of --output without it, or both of them.
+        DataError: the output is the input.
+    """
+    if output is None:
+        if resume or force:
+            raise click.UsageError(f"{'--resume' if resume else '--force'} goes with --output")
+        return
+    if resume and force:
+        raise click.UsageError("--resume goes on with a file, and --force replaces it: give one")
+    if output.suffix.lower() == ".gz":
+        raise click.UsageError(f"{output}: results are not compressed; leave .gz out of the name")
+    read = None if source is None or source == STANDARD_INPUT else Path(source)
+    if read is not None and read.exists() and output.exists() and output.samefile(read):
+        raise DataError(f"{output}: is what is read; write the results to another file")
+
+
+def result_format_of(output: Path | None, source: str | None, input_format: str | None) -> str:
+    """Return the format of results that are asked for in none: by names, that of the file first."""
+    if output is not None and output.suffix:
+        return _format(output.suffix[1:].lower()) or "text"
+    name = input_format or (source or "").removesuffix(".gz").rpartition(".")[2]
+    return _format(name) or "text"
+
+
+def write_results(
+    classifier: Classifier,
+    rows: Iterable[Row],
+    result_format: str,
+    *,
+    source: TrackedPath,
+    output: Path | None,
+    resume: bool = False,
+    force: bool = False,
+    window: int,
+    jobs: int,
+) -> None:
+    """Classify rows and write the results in their order.
+
+    If a row is not what it should be, the results of those before it are written first.
+
+    Args:
+        classifier: what classifies.
+        rows: what to classify.
+        result_format: one of `RESULT_FORMATS`.
+        source: where the rows are from.
+        output: where the results go; None is standard output.
+        resume: whether an older output is gone on with.
+        force: whether an older output may be replaced.
+        window: most rows that are read before the first of them is answered.
+        jobs: threads that classify.
+
+    Raises:
+        TextgateError: a row cannot be read or classified, or a result not be written.
+    """
+    written = None
+    if output is not None and resume and output.exists():
+        written = read_written(output, result_format)
+    with closing(_destination(output, written, force=force)) as destination:
+        writer = open_writer(destination, result_format, classifier.labels)
+        if written is not None:
+            rows = _rows_left(rows, written, writer, destination, classifier, source)
+        answered = classify_rows(
+            classifier, rows, window=window, jobs=jobs, more_has_come=source.more_has_come
+        )
+        with closing(answered), Progress(_terminal(output, source), source.share_read) as progress:
+            for answers in answered:
+                try:
+                    for row, prediction in answers:
+                        _write(writer, row, prediction, classifier)
+                except TextgateError:
+                    destination.flush()
+                    raise
+                destination.flush()
+                progress.step(len(answers))
+        destination.flush()  # which makes the file, if there was no row
+
+
+def _destination(output: Path | None, written: Written | None, *, force: bool) -> Output:
+    if output is None:
+        return StandardOutput()
+    return ResultFile(output, force=force, keep=None if written is None else written.size)
+
+
+def _rows_left(
+    rows: Iterable[Row],
+    written: Written,
+    writer: ResultWriter,
+    destination: Output,
+    classifier: Classifier,
+    source: TrackedPath,
+) -> Iterable[Row]:
+    """Return the rows without results. A header that is there already is not written again."""
+    scores = dict.fromkeys(classifier.labels, 0.0)
+
+    def rendered(row: Row) -> str:
+        writer.write(row.text, row.extras, "", 0.0, scores, False)
+        return destination.take()
+
+    return rows_left(rows, written, source=source_name(source), rendered=rendered)
+
+
+def _write(writer: ResultWriter, row: Row, prediction: Prediction, classifier: Classifier) -> None:
+    multi_label = classifier.manifest.task == "multi-label"
+    writer.write(
+        row.text,
+        row.extras,
+        list(prediction.labels) if multi_label else prediction.label or "",
+        prediction.score,
+        prediction.scores,
+        prediction.truncated,
+    )
+
+
+def _terminal(output: Path | None, source: TrackedPath) -> TextIO | None:
+    """Return where progress can be shown without mixing with what is typed or printed."""
+    typed = str(source) == STANDARD_INPUT and sys.stdin is not None and sys.stdin.isatty()
+    printed = output is None and sys.stdout.isatty()
+    return None if typed or printed else sys.stderr
+
+
+def _format(name: str) -> str | None:
+    name = {"ndjson": "jsonl", "txt": "text"}.get(name, name)
+    return name if name in RESULT_FORMATS else None

@@ -1,0 +1,173 @@
+"""Where results go, a file or standard output: in whole lines, whatever stops the work."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import stat
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from textgate.errors import DataError
+
+
+class Output(ABC):
+    """Takes lines, and hands them on when it is flushed: all of them, or an error is raised.
+
+    Ctrl-C waits meanwhile; a second one does not.
+    """
+
+    name = "the results"
+
+    def __init__(self) -> None:
+        self._held: list[str] = []
+
+    def write(self, text: str) -> None:
+        """Hold a text."""
+        self._held.append(text)
+
+    def take(self) -> str:
+        """Return what is held, to be handed on by nobody."""
+        text = "".join(self._held)
+        self._held.clear()
+        return text
+
+    def flush(self) -> None:
+        """Hand on what is held.
+
+        Raises:
+            DataError: it cannot be written.
+            BrokenPipeError: nobody reads it any more.
+        """
+        data = self.take().encode("utf-8")
+        try:
+            with _interrupts_put_off():
+                self._write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as problem:
+            raise DataError(f"{self.name} cannot be written: {problem.strerror}") from None
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what was opened."""
+
+    @abstractmethod
+    def _write(self, data: bytes) -> None: ...
+
+
+class StandardOutput(Output):
+    """Standard output, in UTF-8, line ends as they are.
+
+    Raises:
+        DataError: it is closed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        if sys.stdout is None:
+            raise DataError("the results cannot be written: standard output is closed")
+        sys.stdout.flush()
+        # Not the buffer in between: it would try again, when Python exits, what has failed.
+        self._raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+
+    def close(self) -> None:
+        """Leave it open: it was before."""
+
+    def _write(self, data: bytes) -> None:
+        _write_all(self._raw, data)
+
+
+class ResultFile(Output):
+    """A file, made when the first results are there. What fails half-way is taken back.
+
+    Args:
+        path: the file; a device or a named pipe is written as it is.
+        force: whether an older file may be replaced.
+        keep: go on with an older file after so many bytes; what follows them is cut off.
+
+    Raises:
+        DataError: an older file is in the way.
+    """
+
+    def __init__(self, path: Path, *, force: bool = False, keep: int | None = None) -> None:
+        super().__init__()
+        self.name = f"{path}: the results"
+        self._path = path
+        self._keep = keep
+        self._force = force
+        self._raw: Any = None
+        self._end: int | None = None  # of the whole lines, where that can be told
+        if keep is None and not force and path.is_file():
+            raise DataError(
+                f"{path} already exists; choose another path, pass --force, or --resume"
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._raw is not None:
+            self._raw.close()
+
+    def _write(self, data: bytes) -> None:
+        if self._raw is None:
+            self._open()
+        try:
+            _write_all(self._raw, data)
+        except BaseException:
+            if self._end is not None:
+                self._raw.truncate(self._end)
+            raise
+        if self._end is not None:
+            self._end += len(data)
+
+    def _open(self) -> None:
+        older = self._keep is not None or self._force or not _is_absent_or_file(self._path)
+        mode = "xb" if not older else "wb" if self._keep is None else "r+b"
+        self._raw = self._path.open(mode, buffering=0)
+        if stat.S_ISREG(os.fstat(self._raw.fileno()).st_mode):
+            self._end = self._keep or 0
+            self._raw.truncate(self._end)
+            self._raw.seek(self._end)
+
+
+def _is_absent_or_file(path: Path) -> bool:
+    return path.is_file() or not path.exists()
+
+
+def _write_all(raw: Any, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        written = raw.write(rest)
+        if written is None:  # whoever made it does not wait for its reader
+            select.select([], [raw], [])
+        else:
+            rest = rest[written:]
+
+
+@contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[FrameType | None] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if came:
+            before(number, frame)
+        came.append(frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            before(signal.SIGINT, came[0])

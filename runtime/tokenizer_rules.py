@@ -1,0 +1,184 @@
+"""What a tokenizer may hold: components whose time and memory are bounded by the text's length.
+
+A `tokenizer.json` can hold regular expressions, and one that backtracks ends in a panic of the
+package; it can also hold replacements that lengthen a text a million times. So only the components
+listed here are accepted, each once, and only the expressions that are known.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from textgate.errors import BundleError
+
+# A word with its inner and leading apostrophes ("don't", and the "n't" and "'s" of texts that were
+# tokenized before), or any other visible character by itself.
+WORDS = r"['\u2019]?\w+(?:['\u2019]\w+)*|[^\w\s]"
+KNOWN_EXPRESSIONS = frozenset({WORDS})
+
+_FIELD_NAMES = """
+added_tokens decoder model normalizer padding post_processor pre_tokenizer truncation version
+"""
+_NORMALIZER_NAMES = "BertNormalizer ByteLevel Lowercase NFC NFD NFKC NFKD Nmt Strip StripAccents"
+_PRE_TOKENIZER_NAMES = """
+BertPreTokenizer ByteLevel CharDelimiterSplit Digits Metaspace Punctuation Split UnicodeScripts
+Whitespace WhitespaceSplit
+"""
+_FIELDS = frozenset(_FIELD_NAMES.split())
+_NORMALIZERS = frozenset(_NORMALIZER_NAMES.split())
+_PRE_TOKENIZERS = frozenset(_PRE_TOKENIZER_NAMES.split())
+_MODELS = frozenset({"BPE", "Unigram", "WordLevel", "WordPiece"})
+_LONGEST_PATTERN = 64  # characters of a literal one
+# The time of these models grows with the square or the cube of these; in characters.
+_LONGEST_WORD = 200  # that WordPiece takes apart
+_LONGEST_PIECE = 64  # of Unigram
+
+
+def check_tokenizer(content: bytes, *, rows: int, where: str) -> str:
+    """Return a tokenizer's text, if its parts are known and each id it gives has an embedding.
+
+    Args:
+        content: the content of ``tokenizer.json``.
+        rows: rows of the network's embedding.
+        where: how messages name the file.
+
+    Raises:
+        BundleError: it is not JSON, or holds something that textgate does not accept.
+    """
+    try:
+        text = content.decode("utf-8")
+        document = json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as problem:
+        raise BundleError(f"{where}: not valid JSON in UTF-8: {problem}") from None
+    if not isinstance(document, dict):
+        raise BundleError(f"{where}: expected a JSON object")
+    ids = _token_ids(document, where)
+    if ids and not 0 <= min(ids) <= max(ids) < rows:
+        outside = min(ids) if min(ids) < 0 else max(ids)
+        raise BundleError(
+            f"{where}: token id {_shown(outside)}, but the network's embedding has rows 0 to"
+            f" {rows - 1}"
+        )
+    _check_parts(document, where)
+    return text
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):  # readers disagree on which one counts
+        raise ValueError("a field or a token is given twice")
+    return fields
+
+
+def _token_ids(document: dict[str, Any], where: str) -> list[int]:
+    model = document.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    added = document.get("added_tokens", [])
+    if isinstance(vocabulary, dict):
+        ids = list(vocabulary.values())
+    elif isinstance(vocabulary, list):  # Unigram: a token's id is its place
+        ids = [*range(len(vocabulary))]
+    else:
+        raise BundleError(f"{where}: field 'model.vocab' should be an object or a list of tokens")
+    if document.get("post_processor") is not None:  # it could add ids of its own
+        raise BundleError(f"{where}: field 'post_processor' should be null, as textgate writes it")
+    if not isinstance(added, list) or not all(isinstance(token, dict) for token in added):
+        raise BundleError(f"{where}: field 'added_tokens' should be a list of objects")
+    ids += [token.get("id") for token in added]
+    if not set(map(type, ids)) <= {int}:
+        raise BundleError(f"{where}: a token's id is not a whole number")
+    return ids
+
+
+def _check_parts(document: dict[str, Any], where: str) -> None:
+    unknown = sorted(document.keys() - _FIELDS)
+    if unknown:
+        raise BundleError(f"{where}: unknown field {_shown(unknown[0])}")
+    for field in ("decoder", "padding", "truncation"):  # never used, so never parsed either
+        if document.get(field) is not None:
+            raise BundleError(f"{where}: field {field!r} should be null, as textgate writes it")
+    for field, known in (("normalizer", _NORMALIZERS), ("pre_tokenizer", _PRE_TOKENIZERS)):
+        kinds = [_kind(part, field, known, where) for part in _parts(document, field)]
+        if len(set(kinds)) != len(kinds):  # repeated, some of them multiply a text's length
+            raise BundleError(f"{where}: field {field!r} has a part of the same type twice")
+    _check_model(document["model"], where)
+
+
+def _check_model(model: dict[str, Any], where: str) -> None:
+    kind = model.get("type", "WordLevel")
+    if not isinstance(kind, str) or kind not in _MODELS:
+        raise BundleError(
+            f"{where}: model of type {_shown(kind)}, expected one of {', '.join(sorted(_MODELS))}"
+        )
+    if model.get("dropout") is not None:
+        raise BundleError(f"{where}: a model with dropout, which gives a text random tokens")
+    longest = model.get("max_input_chars_per_word", 0)
+    if not isinstance(longest, int) or longest > _LONGEST_WORD:
+        raise BundleError(
+            f"{where}: field 'max_input_chars_per_word' should be at most {_LONGEST_WORD}, found"
+            f" {_shown(longest)}"
+        )
+    if isinstance(model["vocab"], list) and not all(map(_is_piece, model["vocab"])):
+        raise BundleError(
+            f"{where}: a vocabulary in a list should hold pairs of a token, of at most"
+            f" {_LONGEST_PIECE} characters, and a number"
+        )
+    unknown_token = model.get("unk_token")
+    known_tokens = model["vocab"] if isinstance(unknown_token, str) else ()
+    if "type" in model and kind == "WordLevel" and unknown_token not in known_tokens:
+        raise BundleError(
+            f"{where}: unknown token {_shown(unknown_token)} is not in the vocabulary"
+        )
+
+
+def _is_piece(item: object) -> bool:
+    return (
+        isinstance(item, list)
+        and len(item) == 2
+        and isinstance(item[0], str)
+        and len(item[0]) <= _LONGEST_PIECE
+        and isinstance(item[1], int | float)
+    )
+
+
+def _parts(document: dict[str, Any], field: str) -> list[Any]:
+    """Return the components of a normalizer or a pre-tokenizer, which may be a sequence."""
+    whole = document.get(field)
+    if whole is None:
+        return []
+    if not isinstance(whole, dict) or whole.get("type") != "Sequence":
+        return [whole]
+    parts = whole.get("normalizers" if field == "normalizer" else "pretokenizers")
+    return parts if isinstance(parts, list) else [parts]
+
+
+def _kind(part: object, field: str, known: frozenset[str], where: str) -> str:
+    """Return the type of one component, after checking it."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(part, dict) or not isinstance(kind, str) or kind not in known:
+        raise BundleError(
+            f"{where}: field {field!r} has a part of type {_shown(kind)}, expected one of"
+            f" {', '.join(sorted(known))}"
+        )
+    if kind == "Split":
+        _check_pattern(part.get("pattern"), where)
+    return kind
+
+
+def _check_pattern(pattern: object, where: str) -> None:
+    if isinstance(pattern, dict) and len(pattern) == 1:
+        literal, expression = pattern.get("String"), pattern.get("Regex")
+        if isinstance(literal, str) and 0 < len(literal) <= _LONGEST_PATTERN:
+            return
+        if isinstance(expression, str) and expression in KNOWN_EXPRESSIONS:
+            return
+    raise BundleError(
+        f"{where}: splits at {_shown(pattern)}, which is neither a short string nor one of"
+        " textgate's own regular expressions"
+    )
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "of many digits"
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,584 @@
+"""`textgate train`, `export` and `compare`: from rows to a table, and every bad input."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import textgate.atomic
+import textgate.train.checkpoint
+from textgate.bundle import read_bundle
+from textgate.run import read_run
+from textgate.train.presets import PRESETS
+
+QUICK = ("--hidden", "6", "--embedding-size", "4", "--epochs", "2", "--batch-size", "16")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def objects(rows):
+    return [{"text": row.text, "label": row.labels[0]} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def data(separable, write_jsonl, tmp_path_factory):
+    return write_jsonl(tmp_path_factory.mktemp("data") / "rows.jsonl", objects(separable(120)))
+
+
+@pytest.fixture(scope="module")
+def run(command, data, tmp_path_factory):
+    """A finished run."""
+    path = tmp_path_factory.mktemp("runs") / "run"
+    assert command("train", data, "-o", path, *QUICK).status == 0
+    return path
+
+
+def names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+# What works
+
+
+@pytest.mark.parametrize("name", ["train", "export", "compare"])
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help(command, name, option):
+    shown = command(name, option)
+    assert (shown.status, shown.err) == (0, "")
+    assert shown.out.startswith(f"Usage: textgate {name} [OPTIONS]")
+
+
+def test_train_export_classify_evaluate(command, data, tmp_path):
+    run, bundle = tmp_path / "run", tmp_path / "bundle"
+    options = ("--hidden", "8", "--embedding-size", "6", "--learning-rate", "0.03")
+    trained = command("train", data, "-o", run, *options, "--epochs", "14", "--patience", "9")
+    assert trained.status == 0
+    assert trained.out.startswith(f"{run}: epoch ")
+    assert "dev rows accuracy 1.0000, macro-F1 1.0000, calibration error 0." in trained.out
+    told = trained.err.splitlines()
+    assert told[0] == "108 rows to train on, 12 to choose by, 2 labels, 24 words"
+    assert told[1].startswith("epoch   1  train loss 0.")
+
+    exported = command("export", run, "-o", bundle)
+    assert exported.status == 0
+    assert exported.out.startswith(f"{bundle}: int8, ")
+    assert "float32 graph against torch: " in exported.err
+    assert "alone, in a batch and in chunks: " in exported.err
+    assert [line.split()[0] for line in exported.err.splitlines()[:5]] == [
+        "operator",
+        "embedding",
+        "lstm_1",
+        "output",
+        "total",
+    ]
+
+    assert command("classify", "-m", bundle, "w1 awful").out.startswith("bad\t")
+    result = json.loads(command("evaluate", "-m", bundle, data, "--json").out)
+    assert result["accuracy"] == 1.0
+    assert "lstm_1" in command("inspect", run).out
+    inside = ("run.json", "tokenizer.json", "dev.jsonl.gz", "model.safetensors")
+    assert names(run) == sorted(inside)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "run"]
+
+
+FORMATS = {
+    "a.csv": lambda rows: "text,label\n" + "".join(f'"{t}",{label}\n' for t, label in rows),
+    "a.tsv": lambda rows: "text\tlabel\n" + "".join(f"{t}\t{label}\n" for t, label in rows),
+    "a.txt": lambda rows: "".join(f"__label__{label} {t}\n" for t, label in rows),
+    "a.jsonl": lambda rows: "".join(
+        json.dumps({"text": t, "label": label}) + "\n" for t, label in rows
+    ),
+}
+
+
+def test_every_format_is_the_same_data(command, separable, tmp_path):
+    rows = [(row.text, row.labels[0]) for row in separable(60)]
+    seen = set()
+    for name, content in FORMATS.items():
+        (tmp_path / name).write_text(content(rows), encoding="utf-8")
+        path = tmp_path / f"{name}.run"
+        assert command("train", tmp_path / name, "-o", path, *QUICK).status == 0
+        manifest = read_run(path)
+        seen.add((manifest.train.sha256, manifest.dev.sha256, manifest.architecture))
+        assert manifest.train.file == name
+    assert len(seen) == 1
+
+
+def test_every_option_arrives(command, data, tmp_path):
+    options = {
+        "cell": ("gru", "gru"),
+        "vocabulary-size": ("12", 12),
+        "embedding-size": ("5", 5),
+        "hidden": ("6,4", [6, 4]),
+        "pooling": ("max+mean", ["max", "mean"]),
+        "dense": ("3", [3]),
+        "embedding-dropout": ("0.1", 0.1),
+        "layer-dropout": ("0.2", 0.2),
+        "head-dropout": ("0.3", 0.3),
+        "max-tokens": ("9", 9),
+        "task": ("single-label", "single-label"),
+        "epochs": ("1", 1),
+        "patience": ("2", 2),
+        "batch-size": ("50", 50),
+        "learning-rate": ("0.5", 0.5),
+        "dev-fraction": ("0.3", 0.3),
+        "seed": ("7", 7),
+    }
+    arguments = [part for name, (given, _) in options.items() for part in (f"--{name}", given)]
+    shown = command("train", data, "-o", tmp_path / "run", "--bidirectional", *arguments)
+    assert shown.status == 0, shown.err
+    settings = read_run(tmp_path / "run").settings
+    names = {"hidden": "hidden_sizes", "dense": "dense_sizes"}
+    for name, (_, expected) in options.items():
+        assert settings[names.get(name, name.replace("-", "_"))] == expected, name
+    assert settings["bidirectional"] is True
+
+
+def test_dense_none_takes_the_presets_layers_away(command, data, tmp_path):
+    shown = command(
+        *("train", data, "-o", tmp_path / "run", "--preset", "seed-rnn", "--dense", "none"), *QUICK
+    )
+    assert shown.status == 0, shown.err
+    assert read_run(tmp_path / "run").architecture.dense_sizes == ()
+
+
+def test_odd_texts_do_not_hurt(command, tmp_path, write_jsonl):
+    odd = ["\0", "\U0001f468\u200d\U0001f469 e\u0301\u0301", " \t ", "", "\ud800", "\u202e\u2028"]
+    rows = [
+        {"text": f"{text} {word}", "label": label}
+        for text in odd
+        for word, label in (("fine", "good \U0001f600"), ("awful", "b\u00e4d"))
+    ] + [{"text": "", "label": "b\u00e4d"}, {"text": "word " * 10_000_000, "label": "b\u00e4d"}]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    shown = command("train", path, "-o", tmp_path / "run", *QUICK)
+    assert shown.status == 0, shown.err
+    shown = command("export", tmp_path / "run", "-o", tmp_path / "bundle")
+    assert shown.status == 0, shown.err
+    assert read_bundle(tmp_path / "bundle").manifest.labels == ("b\u00e4d", "good \U0001f600")
+
+
+# Rows that do not do
+
+ROWS = [
+    ("a.jsonl", b"", "a.jsonl has no rows"),
+    ("a.csv", b"", "a.csv has no rows"),
+    ("a.csv", b"text,label\n", "a.csv has no rows"),
+    ("a.jsonl", b'{"text": "a", "label": []}\n' * 9, "no row has a label"),
+    ("a.jsonl", b'{"text": "a", "label": "x"}\n' * 9, "every row has the label 'x'; two labels"),
+    ("a.jsonl", b'{"text": "a"}\n', "line 1: no field 'label', found 'text'; name the right one"),
+    ("a.csv", b"said,kind\na,b\n", "no field 'text', found 'said', 'kind'; name the right one"),
+    ("a.jsonl", b'{"text": "a", "label": "x"}\n{"text": "b",\n', "line 2: not valid JSON at col"),
+    ("a.jsonl", b'{"text": "a", "label": "x"}\n\n{"text": "\xe9"}\n', "line 3: byte 0xe9 is not"),
+    ("a.jsonl", b'{"text": "a", "label": "x\\ud800"}\n{"text": "b", "label": "y"}\n', "half a"),
+    ("a.jsonl", b'{"text": "a", "label": 0.5}\n', "the number 0.5, but labels are names"),
+    (
+        "a.jsonl",
+        b'{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n',
+        "2 rows are too few",
+    ),
+    (
+        "a.csv",
+        b'text,label\n" ",x\n"",y\n"  ",x\n"   ",y\n',
+        "there is not one word in the training texts",
+    ),
+    ("a.csv", b'text,label\n"open,x\n', "a quote is opened and never closed"),
+    ("a.txt", b"no label here\n", "line 1: no label; a line starts with __label__NAME"),
+    ("a.jsonl.gz", b"not gzip", "the gzip data is damaged or cut off"),
+]
+
+
+@pytest.mark.parametrize("case", ROWS, ids=[case[2] for case in ROWS])
+def test_rows_that_are_refused(command, tmp_path, case):
+    name, content, message = case
+    (tmp_path / name).write_bytes(content)
+    shown = command("train", tmp_path / name, "-o", tmp_path / "run", *QUICK)
+    assert (shown.status, shown.out) == (1, "")
+    assert message in shown.message
+    assert names(tmp_path) == [name]
+
+
+DEV = [
+    ([{"text": "a", "label": "ugly"}], "line 1: the label 'ugly' does not occur in the training"),
+    ([{"text": "a", "label": ["good", "bad"]}], "line 1: 2 labels in a row of a single-label task"),
+    ([], "dev.jsonl has no rows"),
+]
+
+
+@pytest.mark.parametrize("case", DEV, ids=[case[1] for case in DEV])
+def test_dev_rows_that_are_refused(command, data, tmp_path, write_jsonl, case):
+    rows, message = case
+    dev = write_jsonl(tmp_path / "dev.jsonl", rows)
+    shown = command("train", data, "-o", tmp_path / "run", "--dev", dev, *QUICK)
+    assert (shown.status, shown.out) == (1, "")
+    assert message in shown.message
+    assert "dev.jsonl" in shown.message
+    assert names(tmp_path) == ["dev.jsonl"]
+
+
+def test_files_that_cannot_be_read(command, tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    for name, reason in (("no.csv", "No such file or directory"), ("folder.csv", "Is a directory")):
+        shown = command("train", tmp_path / name, "-o", tmp_path / "run")
+        assert shown.status == 1
+        assert shown.message == f"textgate: {tmp_path / name}: cannot be read: {reason}"
+    assert names(tmp_path) == ["folder.csv"]
+
+
+# Options that do not do
+
+WRONG = [
+    (["--device", "gpu"], "textgate: device 'gpu' is not one of cpu, cuda, mps and auto"),
+    (["--device", "cuda:77"], "textgate: device 'cuda:77' cannot be used here: "),
+    (["--preset", "best"], "Error: Invalid value for '--preset': 'best' is not one of"),
+    (["--cell", "tree"], "Error: Invalid value for '--cell': 'tree' is not one of"),
+    (["--hidden", "0"], "'0' is not a list of numbers from 1 on, such as 128,64"),
+    (["--hidden", "none"], "'none' is not a list of numbers from 1 on"),
+    (["--hidden", "8,"], "'8,' is not a list of numbers from 1 on"),
+    (["--hidden", "1" * 5000], "is not a list of numbers from 1 on"),
+    (["--hidden", "99999999"], "textgate: vocabulary, embedding, hidden and dense sizes must be"),
+    (["--dense", "x"], "'x' is not a list of numbers from 1 on"),
+    (["--pooling", "min"], "textgate: pooling 'min' is not made of last, max, mean, attention"),
+    (["--pooling", ""], "textgate: pooling '' is not made of"),
+    (["--epochs", "0"], "textgate: epochs must be from 1 to 100000, not 0"),
+    (["--epochs", "many"], "Error: Invalid value for '--epochs': 'many' is not a valid integer"),
+    (["--learning-rate", "nan"], "textgate: learning_rate must be from 0 to 100, not nan"),
+    (["--head-dropout", "1"], "textgate: dropout must be at least 0 and below 1"),
+    (["--dev-fraction", "0.9"], "textgate: dev_fraction must be from 0.01 to 0.5, not 0.9"),
+    (["--seed", "-1"], "textgate: seed must be from 0 to"),
+    (["--max-tokens", "0"], "textgate: max_tokens must be from 1 to"),
+    (["--threads", "0"], "Error: Invalid value for '--threads': 0 is not in the range"),
+    (["--threads", "99999999999"], "Error: Invalid value for '--threads': 99999999999 is not in"),
+    (["--resume", "--force"], "Error: --resume goes on with a run and --force replaces it"),
+    (["--text-field", "label"], "the text and the label cannot both be the field 'label'"),
+    (["--input-format", "text"], "plain text has no labels; use one of the other formats"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG, ids=[case[1] for case in WRONG])
+def test_wrong_options(command, data, tmp_path, options, message):
+    shown = command("train", data, "-o", tmp_path / "run", *options)
+    assert (shown.status, shown.out) == (2, "")
+    assert message in shown.message
+    assert names(tmp_path) == []
+
+
+# Where runs and bundles go
+
+
+def stranger(folder):
+    folder.mkdir()
+    (folder / "letter.txt").write_text("dear", encoding="utf-8")
+    return folder
+
+
+def test_train_never_overwrites_unasked(command, data, run, tmp_path):
+    before = (run / "model.safetensors").read_bytes()
+    shown = command("train", data, "-o", run, *QUICK)
+    assert shown.status == 1
+    assert shown.message.endswith("already exists; choose another path or pass --force")
+    assert (run / "model.safetensors").read_bytes() == before
+    shown = command("train", data, "-o", stranger(tmp_path / "mine"), "--force", *QUICK)
+    assert shown.status == 1
+    assert "holds other files and no run.json, so --force does not replace it" in shown.message
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    shown = command("train", data, "-o", tmp_path / "file", "--force", *QUICK)
+    assert shown.status == 1
+    assert "not a folder, so --force does not replace it" in shown.message
+    shown = command("train", data, "-o", tmp_path / "file" / "run", *QUICK)
+    assert shown.status == 1
+    assert names(tmp_path) == ["file", "mine", "mine/letter.txt"]
+
+
+def test_force_replaces_a_run(command, data, tmp_path):
+    for seed in ("1", "2"):
+        shown = command("train", data, "-o", tmp_path / "run", "--seed", seed, "--force", *QUICK)
+        assert shown.status == 0
+        assert read_run(tmp_path / "run").settings["seed"] == int(seed)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_export_never_overwrites_unasked(command, run, tmp_path):
+    bundle = tmp_path / "bundle"
+    assert command("export", run, "-o", bundle).status == 0
+    before = (bundle / "textgate.json").read_bytes()
+    shown = command("export", run, "-o", bundle, "--precision", "float32")
+    assert shown.status == 1
+    assert shown.message.endswith("already exists; choose another path or pass --force")
+    assert (bundle / "textgate.json").read_bytes() == before
+    assert command("export", run, "-o", bundle, "--precision", "float32", "--force").status == 0
+    assert read_bundle(bundle).manifest.precision == "float32"
+    shown = command("export", run, "-o", stranger(tmp_path / "mine"), "--force")
+    assert shown.status == 1
+    assert "holds other files and no textgate.json" in shown.message
+    shown = command("export", run, "-o", run, "--force")  # onto the run itself
+    assert shown.status == 1
+    assert (run / "model.safetensors").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "mine"]
+
+
+def full_disk(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["write_text", "write_bytes", "fsync", "mkdir"],
+)
+def test_a_full_disk_leaves_nothing(command, data, run, tmp_path, name):
+    owner = textgate.atomic.os if name == "fsync" else Path
+    if name in ("write_text", "fsync", "mkdir"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(owner, name, full_disk)
+            shown = command("train", data, "-o", tmp_path / "run", *QUICK)
+        assert shown.status == 1
+        assert "No space left on device" in shown.message
+    if name in ("write_bytes", "fsync", "mkdir"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(owner, name, full_disk)
+            shown = command("export", run, "-o", tmp_path / "bundle")
+        assert shown.status == 1
+        assert "No space left on device" in shown.message
+    assert names(tmp_path) == []
+
+
+def test_a_disk_that_fills_up_while_training(command, data, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(textgate.train.checkpoint, "write_bytes", full_disk)
+        shown = command("train", data, "-o", tmp_path / "run", *QUICK)
+    assert shown.status == 1
+    assert shown.message == (
+        f"textgate: {tmp_path / 'run' / 'checkpoint.safetensors'}: cannot be written: No space "
+        "left on device"
+    )
+    assert names(tmp_path) == ["run", "run/dev.jsonl.gz", "run/run.json", "run/tokenizer.json"]
+    shown = command("export", tmp_path / "run", "-o", tmp_path / "bundle")
+    assert shown.status == 1
+    assert "training has not finished; go on with textgate train --resume" in shown.message
+    assert command("train", data, "-o", tmp_path / "run", "--resume").status == 0
+
+
+# Resuming
+
+
+def test_resuming(command, data, run):
+    before = (run / "model.safetensors").stat().st_mtime_ns
+    shown = command("train", data, "-o", run, "--resume")
+    assert shown.status == 0
+    assert shown.err == f"{run} is finished already\n"
+    assert shown.out.startswith(f"{run}: epoch ")
+    assert (run / "model.safetensors").stat().st_mtime_ns == before
+
+
+def changed(path, name, change):
+    content = (path / name).read_bytes()
+    (path / name).write_bytes(change(content))
+
+
+@pytest.fixture
+def spoiled(run, tmp_path):
+    """Copies the finished run and changes one of its files."""
+
+    def spoil(name, change):
+        path = tmp_path / "spoiled"
+        path.mkdir()
+        for file in run.iterdir():
+            (path / file.name).write_bytes(file.read_bytes())
+        changed(path, name, change)
+        return path
+
+    return spoil
+
+
+SPOILED = [
+    (
+        "run.json",
+        lambda old: old.replace(b'format_version": 1', b'format_version": 2'),
+        "version 2",
+    ),
+    ("run.json", lambda old: old[:-9], "not valid JSON"),
+    ("run.json", lambda old: old.replace(b'"labels"', b'"label"'), "field 'labels' is missing"),
+    ("model.safetensors", lambda old: old[:-1], "damaged"),
+    ("model.safetensors", lambda old: old[:-1] + bytes([old[-1] ^ 1]), "damaged"),
+]
+
+
+@pytest.mark.parametrize("case", SPOILED, ids=[f"{case[0]} {case[2]}" for case in SPOILED])
+def test_a_spoiled_run(command, data, spoiled, case):
+    name, change, message = case
+    path = spoiled(name, change)
+    before = names(path.parent)
+    for arguments in (
+        ("train", data, "-o", path, "--resume"),
+        ("export", path, "-o", path.parent / "bundle"),
+    ):
+        shown = command(*arguments)
+        assert (shown.status, shown.out) == (1, "")
+        assert message in shown.message
+        assert name in shown.message
+    assert names(path.parent) == before
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "dev.jsonl.gz"])
+@pytest.mark.parametrize("change", [lambda _: b"", lambda _: b"{}", lambda old: old[:-7]])
+def test_a_run_whose_other_files_are_spoiled(command, spoiled, name, change):
+    path = spoiled(name, change)
+    shown = command("export", path, "-o", path.parent / "bundle")
+    assert (shown.status, shown.out) == (1, "")
+    assert str(path) in shown.message
+    assert not (path.parent / "bundle").exists()
+
+
+@pytest.fixture
+def other(separable, write_jsonl, tmp_path):
+    return write_jsonl(tmp_path / "other.jsonl", objects(separable(120, seed=9)))
+
+
+def test_resuming_with_something_else(command, data, run, other):
+    for arguments, message in (
+        ((other,), "begun with other train rows than these"),
+        ((data, "--cell", "rnn"), "begun with cell 'lstm', not 'rnn'"),
+        ((data, "--dev", other), "begun with other train rows than these"),
+    ):
+        shown = command("train", *arguments, "-o", run, "--resume")
+        assert (shown.status, shown.out) == (1, "")
+        assert message in shown.message
+
+
+# Exporting
+
+EXPORT = [
+    (["--precision", "int4"], 2, "Error: Invalid value for '--precision': 'int4' is not one of"),
+    (["--max-accuracy-drop", "-1"], 2, "max_accuracy_drop must be from 0 to 1"),
+    (["--max-accuracy-drop", "nan"], 2, "max_accuracy_drop must be from 0 to 1"),
+    (["--max-size", "big"], 2, "'big' is not a size such as 500KB or 2MB"),
+    (["--max-size", "-5KB"], 2, "'-5KB' is not a size such as 500KB or 2MB"),
+    (["--max-size", "9" * 400], 2, "is not a size such as 500KB or 2MB"),
+    (["--max-size", "0"], 2, "the largest size must be at least 1 byte, not 0"),
+    (["--max-size", "1KB"], 1, "no bundle of this network fits into 1 KB"),
+    (["--precision", "float32", "--fallback"], 2, "are for int8; leave them out"),
+    (["--verify", "nothing.csv"], 1, "nothing.csv: cannot be read: No such file or directory"),
+    (["--verify", "nothing"], 2, "the name does not say which format it is"),
+]
+
+
+@pytest.mark.parametrize("case", EXPORT, ids=[case[2] for case in EXPORT])
+def test_exports_that_are_refused(command, run, tmp_path, case):
+    options, status, message = case
+    shown = command("export", run, "-o", tmp_path / "bundle", *options)
+    assert (shown.status, shown.out) == (status, "")
+    assert message in shown.message
+    assert names(tmp_path) == []
+
+
+VERIFY = [
+    ([{"text": "a", "label": "ugly"}], "line 1: the label 'ugly' does not occur in the training"),
+    ([{"text": "a", "label": ["good", "bad"]}], "line 1: 2 labels in a row of a single-label task"),
+    (
+        [{"text": "a", "label": "bad"}, {"text": "a", "label": []}],
+        "line 2: 0 labels in a row of a single-label task",
+    ),
+    ([], "rows.jsonl has no rows"),
+]
+
+
+@pytest.mark.parametrize("case", VERIFY, ids=[case[1] for case in VERIFY])
+def test_rows_to_verify_on_that_are_refused(command, run, tmp_path, write_jsonl, case):
+    rows, message = case
+    path = write_jsonl(tmp_path / "rows.jsonl", rows)
+    shown = command("export", run, "-o", tmp_path / "bundle", "--verify", path)
+    assert (shown.status, shown.out) == (1, "")
+    assert message in shown.message
+    assert names(tmp_path) == ["rows.jsonl"]
+
+
+def test_other_rows_to_verify_on(command, run, tmp_path):
+    path = tmp_path / "rows.tsv"
+    path.write_text("said\tkind\nfine w1\tgood\nawful w2\tbad\n", encoding="utf-8")
+    shown = command(
+        *("export", run, "-o", tmp_path / "bundle", "--verify", path),
+        *("--text-field", "said", "--label-field", "kind"),
+    )
+    assert shown.status == 0, shown.err
+    assert "on 2 rows" in shown.err
+    assert read_bundle(tmp_path / "bundle").manifest.quality["exported"].rows == 2
+
+
+def test_what_is_no_run(command, tmp_path, bundle):
+    for path, message in (
+        (tmp_path / "nothing", "is not a training run: it has no run.json"),
+        (bundle, "is not a training run: it has no run.json"),
+    ):
+        shown = command("export", path, "-o", tmp_path / "bundle")
+        assert shown.status == 1
+        assert message in shown.message
+    assert names(tmp_path) == []
+
+
+# Comparing
+
+
+@pytest.fixture
+def tiny_presets(monkeypatch):
+    for name in ("seed-rnn", "seed-gru"):
+        tiny = PRESETS[name].replace(hidden_sizes=(6, 4), embedding_size=4, epochs=2)
+        monkeypatch.setitem(PRESETS, name, tiny)
+
+
+@pytest.fixture
+def test_rows(separable, write_jsonl, tmp_path):
+    return write_jsonl(tmp_path / "test.jsonl", objects(separable(40, seed=2)))
+
+
+@pytest.mark.usefixtures("tiny_presets")
+def test_compare(command, data, test_rows, tmp_path):
+    out = tmp_path / "out"
+    options = ("--preset", "seed-rnn", "--preset", "seed-gru", "--tokens", "8")
+    arguments = ("compare", data, "--test", test_rows, "-o", out, *options)
+    shown = command(*arguments)
+    assert shown.status == 0, shown.err
+    header, first, second = shown.out.splitlines()
+    assert header.split()[0] == "network"
+    assert [first.split()[0], second.split()[0]] == ["seed-rnn", "seed-gru"]
+    written = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert written["machine"]["cpus"] >= 1
+    assert [line["preset"] for line in written["rows"]] == ["seed-rnn", "seed-gru"]
+    for line in written["rows"]:
+        assert 0 <= line["low"] <= line["accuracy"] <= line["high"] <= 1
+        assert line["p50_ms"] > 0
+        assert line["tokens"] == 8
+        assert read_bundle(out / line["preset"]).manifest.precision == "int8"
+    again = command(*arguments)
+    assert again.status == 1
+    assert "already exists; choose another path or pass --force" in again.message
+    assert command(*arguments, "--force").status == 0
+
+
+COMPARE = [
+    (["--preset", "best"], 2, "Error: Invalid value for '--preset': 'best' is not one of"),
+    (["--tokens", "0"], 2, "Error: Invalid value for '--tokens': 0 is not in the range"),
+    (["--seed", "-1"], 2, "textgate: seed must be from 0 to"),
+    (["--dev", "nothing.csv"], 1, "nothing.csv: cannot be read"),
+]
+
+
+@pytest.mark.parametrize("case", COMPARE, ids=[case[2] for case in COMPARE])
+def test_compare_refuses(command, data, test_rows, tmp_path, case):
+    options, status, message = case
+    shown = command("compare", data, "--test", test_rows, "-o", tmp_path / "out", *options)
+    assert (shown.status, shown.out) == (status, "")
+    assert message in shown.err.splitlines()[-1]
+    assert names(tmp_path) == ["test.jsonl"]
+
+
+def test_compare_needs_rows_to_score_on(command, data, tmp_path):
+    shown = command("compare", data, "--test", tmp_path / "no.csv", "-o", tmp_path / "out")
+    assert shown.status == 1
+    assert "no.csv: cannot be read" in shown.message
+    assert names(tmp_path) == []

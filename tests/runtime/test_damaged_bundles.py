@@ -1,0 +1,53 @@
+"""Bundles with one byte flipped or the end cut off: refused, or the answer they always gave.
+
+The bundles are tried in processes of their own, which a crash or a hang would end.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+TRIALS = REPOSITORY / "benchmarks" / "fuzz" / "graphs.py"
+GOLDEN = Path(__file__).parent / "golden" / "bundle"
+GOLDEN_BYTES = sum(path.stat().st_size for path in GOLDEN.iterdir())
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs limits on memory")
+
+
+def outcomes(kind: str, cases: int, folder: Path) -> dict[str, int]:
+    """Try cases in child processes; fail with the list of those that must not be."""
+    result = folder / "fuzz.json"
+    command = [sys.executable, TRIALS, "--kind", kind, "--cases", str(cases), "--out", result]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(result.read_text(encoding="utf-8"))["kinds"][kind]
+    assert sum(found["outcomes"].values()) == found["cases"] == cases
+    return found["outcomes"]
+
+
+def test_every_byte_flipped_and_every_length(tmp_path: Path) -> None:
+    """Twice every byte, once every length, of every file of the golden bundle."""
+    found = outcomes("damaged", 3 * GOLDEN_BYTES, tmp_path)
+    card = (GOLDEN / "README.md").stat().st_size
+    # The card may be edited, and the manifest's last line end may be missing; nothing else.
+    harmless = 3 * card + 1
+    assert found == {"refused": 3 * GOLDEN_BYTES - harmless, "same answer": harmless}
+
+
+def test_the_same_with_checksums_that_fit(tmp_path: Path) -> None:
+    """Some of all places: manifest, graph and tokenizer are parsed now, and what is left runs."""
+    found = outcomes("signed", 1500, tmp_path)
+    assert set(found) == {"answered", "refused", "refused when it was run"}
+    assert found["answered"] > 50
+
+
+def test_manifests_and_tokenizers_with_other_values(tmp_path: Path) -> None:
+    found = outcomes("documents", 500, tmp_path)
+    assert set(found) == {"answered", "refused", "refused when it was run"}
+    assert found["answered"] > 20

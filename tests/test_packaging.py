@@ -1,0 +1,145 @@
+"""What is installed is what lies in the folders, and arrows point one way."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import textgate
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = {"textgate": "runtime", "textgate.train": "train", "textgate.export": "export"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SETUPTOOLS = PROJECT["tool"]["setuptools"]
+
+
+def module_name(path: Path) -> str:
+    """The name a file of one of the folders is imported by."""
+    folder, *inside = path.relative_to(ROOT).with_suffix("").parts
+    package = next(name for name, place in FOLDERS.items() if place == folder)
+    return ".".join([package, *(part for part in inside if part != "__init__")])
+
+
+MODULES = {
+    module_name(path): path
+    for folder in FOLDERS.values()
+    for path in sorted((ROOT / folder).rglob("*.py"))
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module a file imports, wherever in it, those for type checkers included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def test_every_package_is_listed_and_every_listed_one_is_there():
+    packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+    assert packages == set(SETUPTOOLS["packages"])
+    assert SETUPTOOLS["package-dir"] == FOLDERS
+
+
+def test_every_folder_with_modules_is_a_package():
+    for path in MODULES.values():
+        assert (path.parent / "__init__.py").is_file(), path.parent
+
+
+def test_types_are_shipped():
+    assert (ROOT / "runtime" / "py.typed").is_file()
+    assert "py.typed" in SETUPTOOLS["package-data"]["textgate"]
+
+
+def test_data_files_of_the_package_are_listed():
+    """Whatever lies in the folders and is no Python must be named, or the wheel lacks it."""
+    listed = {
+        path
+        for package, patterns in SETUPTOOLS["package-data"].items()
+        for pattern in patterns
+        for path in (ROOT / FOLDERS.get(package, "runtime")).glob(pattern)
+    }
+    others = {
+        path
+        for folder in FOLDERS.values()
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+    }
+    assert others == listed
+
+
+def test_the_version_is_said_once_more_and_the_same():
+    assert PROJECT["project"]["version"] == textgate.__version__
+
+
+def test_the_command_is_there():
+    target, _, function = PROJECT["project"]["scripts"]["textgate"].partition(":")
+    assert target in MODULES
+    assert function == "main"
+
+
+FORBIDDEN = {
+    # where a module lies -> what it must not import
+    "textgate": ("torch", "onnx", "safetensors", "tqdm", "textgate.train", "textgate.export"),
+    "textgate.train": ("onnx", "textgate.export"),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_arrows_point_one_way(name):
+    folder = next(
+        package for package in sorted(FOLDERS, reverse=True) if f"{name}.".startswith(f"{package}.")
+    )
+    for found in imports(MODULES[name]):
+        for forbidden in FORBIDDEN.get(folder, ()):
+            assert not f"{found}.".startswith(f"{forbidden}."), f"{name} imports {found}"
+        top = found.partition(".")[0]
+        assert top not in ("runtime", "train", "export", "tests", "benchmarks"), f"{name}: {found}"
+
+
+def test_the_core_needs_its_dependencies_and_no_others():
+    declared = {"click", "numpy", "onnxruntime", "tokenizers"}
+    names = {entry.partition(">")[0] for entry in PROJECT["project"]["dependencies"]}
+    assert names == declared
+    used = {
+        found.partition(".")[0]
+        for name, path in MODULES.items()
+        if not name.startswith(("textgate.train", "textgate.export"))
+        for found in imports(path)
+    }
+    assert used - sys.stdlib_module_names - {"textgate", "__future__"} <= declared | {"pyarrow"}
+
+
+def test_the_cheap_modules_stay_cheap():
+    """`inspect` reads a run with these; they need neither numpy nor ONNX Runtime."""
+    for name in ("textgate", "textgate.errors", "textgate.architecture", "textgate.run"):
+        seen, waiting = set(), [name]
+        while waiting:
+            module = waiting.pop()
+            if module in seen or module not in MODULES:
+                continue
+            seen.add(module)
+            waiting += top_level_imports(MODULES[module])
+        heavy = {"numpy", "onnxruntime", "tokenizers"}
+        for module in seen:
+            found = {item.partition(".")[0] for item in top_level_imports(MODULES[module])}
+            assert not found & heavy, f"{name} reaches {module}, which imports {found & heavy}"
+
+
+def top_level_imports(path: Path) -> list[str]:
+    """The modules a file imports when it is imported itself."""
+    found = []
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
