@@ -10,16 +10,13 @@ from tokenizers.models import WordLevel
 
 from textgate.errors import DataError
 from textgate.tokenizer import CHARACTERS_PER_TOKEN, PADDING_ID, UNKNOWN_ID, without_surrogates
+from textgate.tokenizer_rules import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PADDING = "[PAD]"
 UNKNOWN = "[UNK]"
-
-# A word with its inner and leading apostrophes ("don't", and the "n't" and "'s" of texts that were
-# tokenized before), or any other visible character by itself.
-_WORDS = Regex(r"['\u2019]?\w+(?:['\u2019]\w+)*|[^\w\s]")
 
 
 def build_tokenizer(texts: Iterable[str], *, vocabulary_size: int, max_tokens: int) -> str:
@@ -37,7 +34,7 @@ def build_tokenizer(texts: Iterable[str], *, vocabulary_size: int, max_tokens: i
         DataError: there is not one word in the texts.
     """
     normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    splitter = pre_tokenizers.Split(_WORDS, behavior="removed", invert=True)
+    splitter = pre_tokenizers.Split(Regex(WORDS), behavior="removed", invert=True)
     counts: Counter[str] = Counter()
     for text in texts:
         clean = without_surrogates(text[: CHARACTERS_PER_TOKEN * max_tokens])

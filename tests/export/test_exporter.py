@@ -393,6 +393,12 @@ def test_an_existing_bundle_is_replaced_by_force_alone(lstm, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
+def test_what_is_in_the_way_is_found_before_the_work(tmp_path):
+    (tmp_path / "bundle").mkdir()
+    with pytest.raises(ExportError, match="already exists; choose another path or pass --force"):
+        export(tmp_path / "no run", tmp_path / "bundle")
+
+
 @pytest.mark.parametrize("force", [False, True])
 def test_a_strangers_folder_is_left_alone(lstm, tmp_path, force):
     (tmp_path / "bundle").mkdir()

@@ -323,5 +323,6 @@ assert "onnxruntime" in sys.modules and "torch" not in sys.modules
 
 
 def test_importing_textgate_is_cheap():
-    done = subprocess.run([sys.executable, "-c", CHEAP], check=False, capture_output=True, text=True)
+    code = [sys.executable, "-c", CHEAP]
+    done = subprocess.run(code, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
