@@ -5,9 +5,10 @@ Rows may be without end: they are read, classified and written a window at a tim
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -98,7 +99,8 @@ def write_results(
         answered = classify_rows(
             classifier, rows, window=window, jobs=jobs, more_has_come=source.more_has_come
         )
-        with closing(answered), Progress(_terminal(output, source), source.share_read) as progress:
+        progress = Progress(_terminal(output, source), source.share_read)
+        with closing(answered), _settled(), progress:
             for answers in answered:
                 try:
                     for row, prediction in answers:
@@ -109,6 +111,16 @@ def write_results(
                 destination.flush()
                 progress.step(len(answers))
         destination.flush()  # which makes the file, if there was no row
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """Spare the garbage collector what is there already, which every window would have it visit."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _destination(output: Path | None, written: Written | None, *, force: bool) -> Output:
