@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ import pytest
 
 from textgate.architecture import Architecture
 from textgate.rows import Row
+
+# A shell that starts the tests in the background has them ignore this signal, and what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Read when torch starts: the networks here are too small for several threads.
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -16,7 +16,7 @@ import torch
 import textgate
 from textgate import run as run_folder
 from textgate.atomic import new_folder
-from textgate.errors import CheckpointError, ConfigError, DataError
+from textgate.errors import CheckpointError, DataError
 from textgate.rows import Row, fingerprint, load_labelled
 from textgate.run import DataSummary, RunManifest, read_run
 from textgate.tokenizer import TextTokenizer
@@ -24,6 +24,7 @@ from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import TrainedModel, load_model, load_state, save_model, save_state
 from textgate.train.config import TrainingConfig
 from textgate.train.dataset import Dataset, encode_rows, find_labels, hold_out
+from textgate.train.device import find_device
 from textgate.train.model import TextClassifier
 from textgate.train.presets import preset as named_preset
 from textgate.train.progress import Progress
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textgate.train.checkpoint import TrainingState
-
-_DEVICES = ("cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def fit(
     """
     output = Path(output)
     progress = progress or Progress()
-    where = _device(device)
+    where = find_device(device)
     stored = read_run(output) if resume and run_folder.is_run(output) else None
     if stored is not None:
         preset = preset or stored.preset
@@ -298,21 +297,6 @@ def _finish(ready: _Preparation, state: TrainingState) -> TrainedModel:
         history=state.history,
         best_epoch=state.best_epoch,
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        accelerated = torch.cuda.is_available()
-        return torch.device("cuda" if accelerated else "cpu")
-    if name.partition(":")[0] not in _DEVICES:
-        raise ConfigError(f"device {name!r} is not one of {', '.join(_DEVICES)} and auto")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as problem:
-        reason = str(problem).partition("\n")[0].partition(". ")[0]
-        raise ConfigError(f"device {name!r} cannot be used here: {reason}") from None
-    return device
 
 
 def _tuples(settings: dict[str, Any]) -> dict[str, Any]:

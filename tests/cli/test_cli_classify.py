@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -219,6 +220,22 @@ def test_files_that_cannot_be_read(command, bundle, tmp_path):
     shown = command("classify", "-m", bundle, "-i", tmp_path / "folder.txt")
     assert shown.status == 1
     assert shown.message.endswith("folder.txt: cannot be read: Is a directory")
+
+
+def test_a_file_that_others_keep_to_themselves(command, bundle, tmp_path, monkeypatch):
+    path = tmp_path / "secret.txt"
+    path.write_text("good", encoding="utf-8")
+    genuine = Path.open
+
+    def refuse(opened, *args, **options):
+        if opened == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(opened))
+        return genuine(opened, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    shown = command("classify", "-m", bundle, "-i", path)
+    assert (shown.status, shown.out) == (1, "")
+    assert shown.message == f"textgate: {path}: cannot be read: Permission denied"
 
 
 def spoil(name, change):

@@ -46,11 +46,11 @@ CASES = [
     ([(2, 100, 0.25)], ["100 rows, 50 rows/s, 25%, 0:06 left", "100 rows in 2.0 s (50 rows/s)\n"]),
     # Not more often than five times a second.
     (
-        [(2, 100, 0.5), (0.1, 100, 0.6), (0.1, 100, 0.7)],
+        [(2, 100, 0.5), (0.1, 100, 0.6), (0.2, 100, 0.7)],
         [
             "100 rows, 50 rows/s, 50%, 0:02 left",
-            "300 rows, 136 rows/s, 70%, 0:01 left",
-            "300 rows in 2.2 s (136 rows/s)\n",
+            "300 rows, 130 rows/s, 70%, 0:01 left",
+            "300 rows in 2.3 s (130 rows/s)\n",
         ],
     ),
     ([(2, 5000, None)], ["5,000 rows, 2,500 rows/s", "5,000 rows in 2.0 s (2,500 rows/s)\n"]),

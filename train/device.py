@@ -1,0 +1,32 @@
+"""Where to compute."""
+
+from __future__ import annotations
+
+import torch
+
+from textgate.errors import ConfigError
+
+_DEVICES = ("cpu", "cuda", "mps")
+
+
+def find_device(name: str) -> torch.device:
+    """Return a device that is there and can compute.
+
+    Args:
+        name: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``, which is CUDA where there is one.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    if name == "auto":
+        accelerated = torch.cuda.is_available()
+        return torch.device("cuda" if accelerated else "cpu")
+    if name.partition(":")[0] not in _DEVICES:
+        raise ConfigError(f"device {name!r} is not one of {', '.join(_DEVICES)} and auto")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as problem:
+        reason = str(problem).partition("\n")[0].partition(". ")[0]
+        raise ConfigError(f"device {name!r} cannot be used here: {reason}") from None
+    return device
