@@ -17,6 +17,7 @@ from onnx import TensorProto
 
 from textgate.export.cells import LayerValues, Source, Wiring, recurrent_layer, stored_value
 from textgate.export.equalization import BOUND, column_scale, equalized
+from textgate.export.linear import add_linear_branch
 from textgate.export.nodes import GraphBuilder
 from textgate.export.plan import FLOAT32, INT8, Plan, Storage
 from textgate.export.pooling import Pool
@@ -107,7 +108,13 @@ def build_graph(
     pool = Pool(builder, layer, carried=carried, states=states)
     pooled = [pool.add(name, weights.attention) for name in net.pooling]
     vector = pooled[0] if len(pooled) == 1 else builder.node("Concat", pooled, "pooled", axis=1)
-    _head(builder, net, weights, vector, wiring=layer.wiring, output=plan.output)
+    linear = None
+    if weights.linear is not None:
+        stored = plan.embedding_bits != 32
+        linear = add_linear_branch(
+            builder, weights.linear, stored=stored, carried=carried, states=states
+        )
+    _head(builder, net, weights, vector, wiring=layer.wiring, output=plan.output, linear=linear)
     _probabilities(builder, net, temperature)
     return Graph(builder.model("textgate"), tuple(states))
 
@@ -215,8 +222,10 @@ def _head(
     *,
     wiring: Wiring,
     output: Storage,
+    linear: str | None,
 ) -> None:
-    """Add the dense layers, the last of which gives the logits."""
+    """Add the dense layers, the last of which gives the logits together with the linear branch."""
+    logits = "logits" if linear is None else "output.logits"
     pooled_columns = np.concatenate(
         [wiring.columns + wiring.width * place for place in range(len(architecture.pooling))]
     )
@@ -230,9 +239,11 @@ def _head(
         else:
             weight = builder.constant(f"{name}.weight", kernel)
         operands = [vector, weight, builder.constant(f"{name}.bias", dense.bias)]
-        vector = builder.node("Gemm", operands, "logits" if last else f"{name}.linear", transB=1)
+        vector = builder.node("Gemm", operands, logits if last else f"{name}.linear", transB=1)
         if not last:
             vector = builder.node("Relu", [vector], f"{name}.relu")
+    if linear is not None:
+        builder.node("Add", [vector, linear], "logits")
 
 
 def _probabilities(builder: GraphBuilder, architecture: Architecture, temperature: float) -> None:

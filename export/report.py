@@ -96,6 +96,9 @@ def _operators(architecture: Architecture, plan: Plan) -> list[tuple[str, str, s
     )
     output = "int8 per channel" if plan.output is Storage.STORED else "float32"
     rows.append(("output", "Dense", output, "float32"))
+    if net.linear_size:
+        stored = "float32" if plan.embedding_bits == 32 else "int8 per column"
+        rows.append(("linear", "Linear branch", stored, "float32"))
     return rows
 
 

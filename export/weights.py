@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,21 @@ class DenseWeights:
 
 
 @dataclass(frozen=True)
+class LinearWeights:
+    """The linear branch: a row a token, a row a bucket of pairs, and what projects their sums.
+
+    Attributes:
+        tokens: float32 [vocabulary, size].
+        pairs: float32 [buckets, size].
+        projection: float32 [labels, size].
+    """
+
+    tokens: NDArray[np.float32]
+    pairs: NDArray[np.float32]
+    projection: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class NetworkWeights:
     """Everything a graph is built from.
 
@@ -60,12 +76,14 @@ class NetworkWeights:
         layers: the cells of each recurrent layer, forwards and, if there is one, backwards.
         attention: float32 [width], what scores the states, or None.
         dense: the layers of the head, the last one giving the logits of all labels.
+        linear: the linear branch, or None.
     """
 
     embedding: NDArray[np.float32]
     layers: tuple[tuple[CellWeights, ...], ...]
     attention: NDArray[np.float32] | None
     dense: tuple[DenseWeights, ...]
+    linear: LinearWeights | None = None
 
 
 def network_weights(
@@ -112,7 +130,17 @@ def network_weights(
         weight = reader.take(f"head.{index}.weight", units, width)
         dense.append(DenseWeights(weight, reader.take(f"head.{index}.bias", units)))
         width = units
+    linear = None
+    if net.linear_size:
+        linear = LinearWeights(
+            reader.take("linear.tokens.weight", net.vocabulary_size, net.linear_size),
+            reader.take("linear.pairs.weight", net.linear_buckets, net.linear_size),
+            reader.take("linear.projection.weight", net.output_units, net.linear_size),
+        )
     if net.output == "sigmoid":
+        if linear is not None:
+            both = np.concatenate([np.zeros_like(linear.projection), linear.projection])
+            linear = dataclasses.replace(linear, projection=both)
         last = dense[-1]
         dense[-1] = DenseWeights(
             np.concatenate([np.zeros_like(last.weight), last.weight]),
@@ -120,7 +148,7 @@ def network_weights(
         )
     embedding = reader.take("embedding.weight", net.vocabulary_size, net.embedding_size)
     reader.finish()
-    return NetworkWeights(embedding, tuple(layers), attention, tuple(dense))
+    return NetworkWeights(embedding, tuple(layers), attention, tuple(dense), linear)
 
 
 class _Reader:

@@ -25,6 +25,10 @@ _GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 class Architecture:
     """A token embedding, stacked recurrent layers, pooling over time, and a dense head.
 
+    Beside them there may be a linear branch, whose logits are added to the head's: as in fastText
+    (Joulin et al. 2017), every token and every pair of neighbours has a row in a table, and the sum
+    of a text's rows, divided by the square root of its tokens, is projected to the logits.
+
     Attributes:
         vocabulary_size: rows of the embedding; ids 0 and 1 are padding and the unknown word.
         embedding_size: columns of the embedding.
@@ -37,6 +41,8 @@ class Architecture:
         output: ``sigmoid`` (two labels from one unit), ``softmax`` (one label out of several), or
             ``multi-label`` (a sigmoid a label).
         label_count: how many labels there are.
+        linear_size: columns of the linear branch's tables, 0 for no branch.
+        linear_buckets: rows of its table of pairs, which are found by hashing.
         embedding_dropout: share of the embedded inputs dropped in training.
         layer_dropout: share dropped between recurrent layers in training.
         head_dropout: share of the pooled vector dropped in training.
@@ -54,6 +60,8 @@ class Architecture:
     dense_sizes: tuple[int, ...]
     output: str
     label_count: int
+    linear_size: int = 0
+    linear_buckets: int = 0
     embedding_dropout: float = 0.0
     layer_dropout: float = 0.0
     head_dropout: float = 0.0
@@ -107,6 +115,7 @@ class Architecture:
         Raises:
             TextgateError: of class `error`, if a field is missing, mistyped or out of range.
         """
+        branch = "linear_size" in fields.names()
         values = {
             "vocabulary_size": fields.integer("vocabulary_size"),
             "embedding_size": fields.integer("embedding_size"),
@@ -117,6 +126,9 @@ class Architecture:
             "dense_sizes": fields.integers("dense_sizes"),
             "output": fields.text("output"),
             "label_count": fields.integer("label_count"),
+            # Runs and bundles from before the linear branch do not say that they have none.
+            "linear_size": fields.integer("linear_size") if branch else 0,
+            "linear_buckets": fields.integer("linear_buckets") if branch else 0,
             "embedding_dropout": fields.number("embedding_dropout"),
             "layer_dropout": fields.number("layer_dropout"),
             "head_dropout": fields.number("head_dropout"),
@@ -188,6 +200,16 @@ def layers(architecture: Architecture) -> list[Layer]:
     activation = "softmax" if net.output == "softmax" else "sigmoid"
     units = net.output_units
     rows.append(Layer("output", f"Dense, {activation}", (None, units), (width + 1) * units))
+    if net.linear_size:
+        tables = (net.vocabulary_size + net.linear_buckets) * net.linear_size
+        rows.append(
+            Layer(
+                "linear",
+                "Linear branch, tokens + pairs",
+                (None, units),
+                tables + net.linear_size * units,
+            )
+        )
     return rows
 
 
@@ -227,6 +249,14 @@ def _problem(net: Architecture) -> str | None:
         (
             net.vocabulary_size >= 2,
             "the vocabulary must hold at least padding and the unknown word",
+        ),
+        (
+            0 <= net.linear_size <= _LIMIT and 0 <= net.linear_buckets <= _LIMIT,
+            f"the linear branch's sizes must be from 0 to {_LIMIT}",
+        ),
+        (
+            bool(net.linear_size) == bool(net.linear_buckets),
+            "a linear branch needs a size and buckets, both above 0",
         ),
         (all(0 <= share < 1 for share in dropouts), "dropout must be at least 0 and below 1"),
         (1 <= net.label_count <= _LIMIT, "there must be at least one label"),

@@ -7,7 +7,7 @@ import re
 import threading
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
@@ -43,7 +43,7 @@ _MARKS = (
 SEPARATORS = _WHITE_SPACE + _MARKS
 
 _UP_TO_LAST_SEPARATOR = re.compile(f".*[{re.escape(SEPARATORS)}]", re.DOTALL)
-_LOCAL_NORMALIZERS = {"NFC", "Lowercase"}  # a separator keeps them from seeing across it
+_LOCAL_NORMALIZERS = {"NFC", "Lowercase"}
 # Words, numbers and separators, every character of which must be a piece by itself.
 _PROBE = "".join("a|b||1|2|".replace("|", separator) for separator in SEPARATORS)
 _WITHOUT_SPACES = [character for character in _PROBE if character not in _WHITE_SPACE]
@@ -125,7 +125,7 @@ class TextTokenizer:
             splitter is not None
             and tokenizer.post_processor is None
             and not tokenizer.get_added_tokens_decoder()
-            and _normalizer_kinds(tokenizer) <= _LOCAL_NORMALIZERS
+            and all(map(_is_local, _normalizers(tokenizer)))
             and [piece for piece, _ in splitter.pre_tokenize_str(_PROBE)] == _WITHOUT_SPACES
         )
 
@@ -171,11 +171,20 @@ def _reason(problem: Exception) -> str:
     return reason if len(reason) <= 400 else reason[:397] + "..."
 
 
-def _normalizer_kinds(tokenizer: Tokenizer) -> set[str]:
+def _normalizers(tokenizer: Tokenizer) -> list[dict[str, Any]]:
     if tokenizer.normalizer is None:
-        return set()
+        return []
     normalizer = json.loads(tokenizer.normalizer.__getstate__())
-    return {part["type"] for part in normalizer.get("normalizers", [normalizer])}
+    parts: list[dict[str, Any]] = normalizer.get("normalizers", [normalizer])
+    return parts
+
+
+def _is_local(normalizer: dict[str, Any]) -> bool:
+    """Return whether a separator keeps a normalizer from seeing across it, and is kept by it."""
+    if normalizer["type"] == "Replace":
+        old = normalizer["pattern"].get("String", "")
+        return len(old) == len(normalizer["content"]) == 1 and old not in SEPARATORS
+    return normalizer["type"] in _LOCAL_NORMALIZERS
 
 
 def without_surrogates(text: str) -> str:

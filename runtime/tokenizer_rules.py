@@ -15,12 +15,19 @@ from textgate.errors import BundleError
 # A word with its inner and leading apostrophes ("don't", and the "n't" and "'s" of texts that were
 # tokenized before), or any other visible character by itself.
 WORDS = r"['\u2019]?\w+(?:['\u2019]\w+)*|[^\w\s]"
-KNOWN_EXPRESSIONS = frozenset({WORDS})
+# The same with contractions split as in the Penn Treebank ("do n't", "it 's"), other apostrophes
+# by themselves. The lazy run of letters is read once: what follows an "n't" is no letter.
+SUBWORD_WORDS = (
+    r"\w+?(?=n['\u2019]t(?!\w))|n['\u2019]t(?!\w)|['\u2019](?:s|m|d|re|ve|ll|t)(?!\w)|\w+|[^\w\s]"
+)
+KNOWN_EXPRESSIONS = frozenset({WORDS, SUBWORD_WORDS})
 
 _FIELD_NAMES = """
 added_tokens decoder model normalizer padding post_processor pre_tokenizer truncation version
 """
-_NORMALIZER_NAMES = "BertNormalizer ByteLevel Lowercase NFC NFD NFKC NFKD Nmt Strip StripAccents"
+_NORMALIZER_NAMES = """
+BertNormalizer ByteLevel Lowercase NFC NFD NFKC NFKD Nmt Replace Strip StripAccents
+"""
 _PRE_TOKENIZER_NAMES = """
 BertPreTokenizer ByteLevel CharDelimiterSplit Digits Metaspace Punctuation Split UnicodeScripts
 Whitespace WhitespaceSplit
@@ -163,7 +170,21 @@ def _kind(part: object, field: str, known: frozenset[str], where: str) -> str:
         )
     if kind == "Split":
         _check_pattern(part.get("pattern"), where)
+    if kind == "Replace":
+        _check_replacement(part, where)
     return kind
+
+
+def _check_replacement(part: dict[str, Any], where: str) -> None:
+    """Accept one character for another: more could lengthen a text without bound."""
+    pattern = part.get("pattern")
+    old = pattern.get("String") if isinstance(pattern, dict) and len(pattern) == 1 else None
+    new = part.get("content")
+    if not (isinstance(old, str) and isinstance(new, str) and len(old) == len(new) == 1):
+        raise BundleError(
+            f"{where}: replaces {_shown(pattern)} by {_shown(new)}; only one character by another "
+            "is accepted"
+        )
 
 
 def _check_pattern(pattern: object, where: str) -> None:

@@ -51,6 +51,7 @@ class TrainingState:
         weights: the network's tensors by name.
         best_weights: those of the best epoch so far.
         optimizer: Adam's tensors, by ``<parameter>/<moment>``.
+        average: the moving average of the weights by name; {} if none is kept.
         history: the epochs so far.
         best_epoch: number of the best one, 0 before the first.
     """
@@ -58,8 +59,14 @@ class TrainingState:
     weights: dict[str, torch.Tensor]
     best_weights: dict[str, torch.Tensor]
     optimizer: dict[str, torch.Tensor]
+    average: dict[str, torch.Tensor] = field(default_factory=dict)
     history: list[Epoch] = field(default_factory=list)
     best_epoch: int = 0
+
+    @property
+    def kept(self) -> dict[str, torch.Tensor]:
+        """The weights that are scored: the average if there is one."""
+        return self.average or self.weights
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ def save_state(path: Path, state: TrainingState) -> None:
     tensors = {f"weights/{name}": value for name, value in state.weights.items()}
     if state.best_epoch != len(state.history):  # else they are the same tensors
         tensors |= {f"best/{name}": value for name, value in state.best_weights.items()}
+    tensors |= {f"average/{name}": value for name, value in state.average.items()}
     tensors |= {f"optimizer/{name}": value for name, value in state.optimizer.items()}
     _write(path, tensors, {"history": _to_json(state.history), "best_epoch": state.best_epoch})
 
@@ -102,14 +110,17 @@ def load_state(path: Path) -> TrainingState:
     """
     with _damage_told(path):
         tensors, values = _read(path)
-        groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
+        groups: dict[str, dict[str, torch.Tensor]] = {
+            name: {} for name in ("weights", "best", "average", "optimizer")
+        }
         for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
             groups[group][rest] = tensor
         return TrainingState(
             weights=groups["weights"],
-            best_weights=groups["best"] or groups["weights"],
+            best_weights=groups["best"] or groups["average"] or groups["weights"],
             optimizer=groups["optimizer"],
+            average=groups["average"],
             history=_from_json(values["history"]),
             best_epoch=int(values["best_epoch"]),
         )

@@ -64,6 +64,7 @@ def poolings(
 @click.option("--head-dropout", type=float)
 @click.option("--max-tokens", type=int, help="Tokens of a text that are read.")
 @click.option("--task", type=click.Choice(TASKS), help="auto: several labels in a row, or none.")
+@click.option("--set", "sets", multiple=True, metavar="NAME=VALUE")
 @click.option("--epochs", type=int, help="Most passes over the rows.")
 @click.option("--patience", type=int, help="Epochs without progress on dev before it stops.")
 @click.option("--batch-size", type=int)
@@ -93,6 +94,7 @@ def train(
     text_field: str,
     label_field: str,
     input_format: str | None,
+    sets: tuple[str, ...],
     **settings: Any,
 ) -> None:
     """Train a classifier on labelled rows.
@@ -104,6 +106,14 @@ def train(
         raise click.UsageError("--resume goes on with a run and --force replaces it: give one")
     torch.set_num_threads(threads)
     given = {name: value for name, value in settings.items() if value is not None}
+    import json
+    for item in sets:
+        name, _, value = item.partition("=")
+        try:
+            given[name] = json.loads(value)
+        except ValueError:
+            given[name] = value
+        if isinstance(given[name], list): given[name] = tuple(given[name])
     fitted = fit(
         data,
         output,

@@ -11,6 +11,8 @@ from textgate.architecture import Architecture
 from textgate.errors import ConfigError
 
 TASKS = ("auto", "single-label", "multi-label")
+TOKENIZERS = ("words", "subwords")
+SCHEDULES = ("constant", "cosine")
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,31 @@ class TrainingConfig:
         whole_vocabulary: whether the embedding has `vocabulary_size` rows even if the training
             texts have fewer words, as the reference networks do.
         max_tokens: tokens of a text that are read.
+        tokenizer: ``words``, where a rare word is the unknown word, or ``subwords``, where it comes
+            in pieces.
+        vectors: what the embedding starts from: ``none``, ``english`` for the vectors in the
+            package, or a file, see `textgate.train.vectors`.
+        linear_size: columns of the linear branch's tables, 0 for no branch.
+        linear_buckets: rows of the branch's table of pairs.
+        linear_dropout: share of the branch's tokens and pairs dropped.
+        linear_rate: learning rate of the branch's tables.
+        token_dropout: share of the tokens replaced by the unknown one.
+        label_smoothing: share of the targets spread over all labels (Szegedy et al. 2016).
+        class_weights: whether a row counts in inverse proportion to its label's frequency.
+        adversarial: length of the worst step of a text's embedding that must not change the
+            answer, in units of its root mean square a token (Miyato et al. 2017); 0 for none.
         task: ``single-label``, ``multi-label``, or ``auto``: whatever the rows show.
         epochs: most passes over the training rows.
         patience: epochs without progress on dev after which training stops.
         batch_size: rows a step.
         learning_rate: Adam's.
+        embedding_rate: the embedding's learning rate, as a multiple of that.
+        schedule: ``constant``, or ``cosine``: up for a twentieth of the steps, then down to 0 along
+            a cosine, which reaches 0 with the last epoch.
+        average: decay of the moving average of the weights, which is what is scored and kept; 0
+            keeps the weights themselves.
+        sparse: whether a step updates only those rows of the tables that its batch read, as lazy
+            Adam does.
         gradient_norm: the gradient is scaled down to this norm when it is longer.
         dev_fraction: share of the training rows held out for dev when no dev file is given.
         seed: of the held-out rows, the initial weights, the order and the dropout.
@@ -57,12 +79,26 @@ class TrainingConfig:
     one_unit: bool
     vocabulary_size: int
     whole_vocabulary: bool = False
+    tokenizer: str = "words"
+    vectors: str = "none"
+    linear_size: int = 0
+    linear_buckets: int = 0
+    linear_dropout: float = 0.0
+    linear_rate: float = 1e-3
+    token_dropout: float = 0.0
+    label_smoothing: float = 0.0
+    class_weights: bool = False
+    adversarial: float = 0.0
     max_tokens: int = 100
     task: str = "auto"
     epochs: int = 20
     patience: int = 3
     batch_size: int = 32
     learning_rate: float = 1e-3
+    embedding_rate: float = 1.0
+    schedule: str = "constant"
+    average: float = 0.0
+    sparse: bool = False
     gradient_norm: float = 5.0
     dev_fraction: float = 0.1
     seed: int = 0
@@ -77,10 +113,15 @@ class TrainingConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {value!r}")
-        if self.learning_rate <= 0:
-            raise ConfigError(f"learning_rate must be above 0, not {self.learning_rate!r}")
-        if self.task not in TASKS:
-            raise ConfigError(f"task must be one of {', '.join(TASKS)}, not {self.task!r}")
+        for name in ("learning_rate", "linear_rate"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        for name, choices in _CHOICES:
+            value = getattr(self, name)
+            if value not in choices:
+                raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        if not self.vectors:
+            raise ConfigError("vectors must be a file, 'english' or 'none', not ''")
         # The sizes are checked by the architecture; made here, so that a mistake shows at once.
         self.architecture(vocabulary_size=self.vocabulary_size, label_count=2, task="single-label")
 
@@ -100,6 +141,8 @@ class TrainingConfig:
             dense_sizes=self.dense_sizes,
             output=output,
             label_count=label_count,
+            linear_size=self.linear_size,
+            linear_buckets=self.linear_buckets,
             embedding_dropout=self.embedding_dropout,
             layer_dropout=self.layer_dropout,
             head_dropout=self.head_dropout,
@@ -144,6 +187,7 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: isinstance(value, tuple) and all(isinstance(item, str) for item in value),
     ),
 }
+_CHOICES = (("task", TASKS), ("tokenizer", TOKENIZERS), ("schedule", SCHEDULES))
 _RANGES = (
     ("vocabulary_size", 3, 2**24),
     ("max_tokens", 1, 1_000_000),
@@ -151,6 +195,13 @@ _RANGES = (
     ("patience", 1, 100_000),
     ("batch_size", 1, 1_000_000),
     ("learning_rate", 0, 100),
+    ("linear_rate", 0, 100),
+    ("embedding_rate", 0, 100),
+    ("linear_dropout", 0, 0.99),
+    ("token_dropout", 0, 0.99),
+    ("label_smoothing", 0, 0.99),
+    ("adversarial", 0, 1000),
+    ("average", 0, 0.999999),
     ("gradient_norm", 1e-6, 1e9),
     ("dev_fraction", 0.01, 0.5),
     ("seed", 0, 2**31 - 1),

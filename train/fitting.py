@@ -5,51 +5,29 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-import textgate
 from textgate import run as run_folder
 from textgate.atomic import new_folder
-from textgate.errors import CheckpointError, DataError
-from textgate.rows import Row, fingerprint, load_labelled
-from textgate.run import DataSummary, RunManifest, read_run
-from textgate.tokenizer import TextTokenizer
+from textgate.errors import CheckpointError
+from textgate.run import RunManifest, read_run
 from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import TrainedModel, load_model, load_state, save_model, save_state
-from textgate.train.config import TrainingConfig
-from textgate.train.dataset import Dataset, encode_rows, find_labels, hold_out
 from textgate.train.device import find_device
 from textgate.train.model import TextClassifier
-from textgate.train.presets import preset as named_preset
+from textgate.train.preparation import Columns, Preparation, prepare
 from textgate.train.progress import Progress
 from textgate.train.trainer import evaluate_logits, predict_logits, train_network
-from textgate.train.vocabulary import build_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from textgate.rows import Row
     from textgate.train.checkpoint import TrainingState
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Where rows keep their text and label, for files that name their columns.
-
-    Attributes:
-        text: the text's field.
-        label: the label's field.
-        format: the file's format; None takes it from the file's name.
-    """
-
-    text: str = "text"
-    label: str = "label"
-    format: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,18 +43,6 @@ class FittedRun:
     path: Path
     manifest: RunManifest
     model: TrainedModel
-
-
-@dataclass(frozen=True)
-class _Preparation:
-    """Everything that is settled before the first step."""
-
-    manifest: RunManifest
-    config: TrainingConfig
-    tokenizer_json: str
-    train: Dataset
-    dev: Dataset
-    dev_rows: Sequence[Row]
 
 
 def fit(
@@ -122,8 +88,10 @@ def fit(
         preset = preset or stored.preset
         settings = {**stored.settings, **(settings or {})} if preset == stored.preset else settings
     preset = preset or "default"
-    config = named_preset(preset).replace(**_tuples(settings or {}))
-    ready = _prepare(data, dev, preset, config, columns or Columns())
+    ready = prepare(data, dev, preset, _tuples(settings or {}), columns or Columns())
+    config = ready.config
+    for note in ready.notes:
+        progress.note(note)
     state = None
     if stored is None:
         _create(output, ready, force=force)
@@ -147,6 +115,7 @@ def fit(
         ready.train,
         ready.dev,
         device=where,
+        embedding=ready.embedding,
         save=lambda state: save_state(output / run_folder.CHECKPOINT, state),
         resume_from=state,
         progress=progress,
@@ -157,80 +126,7 @@ def fit(
     return FittedRun(output, manifest, model)
 
 
-def _prepare(
-    data: str | Path | Sequence[Row],
-    dev: str | Path | Sequence[Row] | None,
-    preset: str,
-    config: TrainingConfig,
-    columns: Columns,
-) -> _Preparation:
-    rows, file = _load(data, columns, several_labels=config.task != "multi-label")
-    labels, task = find_labels(rows, task=config.task, file=file)
-    if dev is None:
-        rows, held_out = hold_out(rows, config.dev_fraction, seed=config.seed)
-        dev_file = file
-        if not held_out:
-            raise DataError(
-                f"{file}: {len(rows)} rows are too few to hold some out for dev; give --dev"
-            )
-    else:
-        held_out, dev_file = _load(dev, columns, several_labels=False)
-    tokenizer_json = build_tokenizer(
-        (row.text for row in rows),
-        vocabulary_size=config.vocabulary_size,
-        max_tokens=config.max_tokens,
-    )
-    tokenizer = TextTokenizer(tokenizer_json, max_tokens=config.max_tokens)
-    manifest = RunManifest(
-        architecture=config.architecture(
-            vocabulary_size=(
-                config.vocabulary_size if config.whole_vocabulary else tokenizer.vocabulary_size
-            ),
-            label_count=len(labels),
-            task=task,
-        ),
-        labels=labels,
-        max_tokens=config.max_tokens,
-        preset=preset,
-        settings=config.to_json(),
-        train=DataSummary(file, len(rows), fingerprint(rows)),
-        dev=DataSummary(dev_file, len(held_out), fingerprint(held_out)),
-        versions={
-            "textgate": textgate.__version__,
-            "torch": version("torch"),
-            "tokenizers": version("tokenizers"),
-            "python": platform.python_version(),
-        },
-    )
-    return _Preparation(
-        manifest=manifest,
-        config=config,
-        tokenizer_json=tokenizer_json,
-        train=encode_rows(rows, tokenizer, labels, task=task, file=file),
-        dev=encode_rows(held_out, tokenizer, labels, task=task, file=dev_file),
-        dev_rows=held_out,
-    )
-
-
-def _load(
-    data: str | Path | Sequence[Row], columns: Columns, *, several_labels: bool
-) -> tuple[list[Row], str]:
-    if isinstance(data, str | Path):
-        rows = load_labelled(
-            data,
-            format=columns.format,
-            text_field=columns.text,
-            label_field=columns.label,
-            several_labels=several_labels,
-        )
-        # A name need not be UTF-8; what is written down must be.
-        return rows, Path(data).name.encode("utf-8", "replace").decode()
-    if not data:
-        raise DataError("no rows were given")
-    return list(data), "rows"
-
-
-def _create(output: Path, ready: _Preparation, *, force: bool) -> None:
+def _create(output: Path, ready: Preparation, *, force: bool) -> None:
     """Make the run's folder, with all that is settled before the first step."""
     with new_folder(
         output, force=force, error=CheckpointError, complete_marker=run_folder.RUN
@@ -272,7 +168,7 @@ def _require_same(output: Path, stored: RunManifest, wanted: RunManifest) -> Non
         raise CheckpointError(f"{output}: begun as another network; begin anew in another folder")
 
 
-def _finish(ready: _Preparation, state: TrainingState) -> TrainedModel:
+def _finish(ready: Preparation, state: TrainingState) -> TrainedModel:
     """Return the best epoch's weights, calibrated and measured on dev."""
     manifest = ready.manifest
     with torch.random.fork_rng(devices=[]):  # its first weights are random

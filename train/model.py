@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn import functional
+
+from textgate.train.pairs import pair_buckets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,17 +25,22 @@ _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, 
 
 
 class TextClassifier(nn.Module):
-    """Embedding, recurrent layers, pooling over time, dense head.
+    """Embedding, recurrent layers, pooling over time, dense head, and perhaps a linear branch.
 
     Args:
         architecture: the network to build.
+        sparse: whether the tables' gradients hold the rows of the batch alone, which saves most of
+            a step where tables are large; the optimizer must know.
+        linear_dropout: share of the linear branch's tokens and pairs dropped in training.
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(
+        self, architecture: Architecture, *, sparse: bool = False, linear_dropout: float = 0.0
+    ) -> None:
         super().__init__()
         net = architecture
         self.architecture = net
-        self.embedding = nn.Embedding(net.vocabulary_size, net.embedding_size)
+        self.embedding = nn.Embedding(net.vocabulary_size, net.embedding_size, sparse=sparse)
         self.embedding_dropout = nn.Dropout(net.embedding_dropout)
         self.layers = nn.ModuleList(
             RecurrentLayer(net.cell, inputs, hidden, bidirectional=net.bidirectional)
@@ -45,16 +53,23 @@ class TextClassifier(nn.Module):
         self.head = nn.ModuleList(
             nn.Linear(inputs, outputs) for inputs, outputs in itertools.pairwise(widths)
         )
+        self.linear = (
+            LinearBranch(net, sparse=sparse, dropout=linear_dropout) if net.linear_size else None
+        )
         initialize(self)
 
-    def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, ids: torch.Tensor, lengths: torch.Tensor, embedded: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return one logit a label, float32 [batch, labels].
 
         Args:
             ids: token ids, int64 [batch, tokens], padded on the right.
             lengths: tokens of each text, int64 [batch], at least 1.
+            embedded: what the recurrent layers read instead of the embedding's rows of the ids,
+                float32 [batch, tokens, embedding].
         """
-        states = self.embedding_dropout(self.embedding(ids))
+        states = self.embedding_dropout(self.embedding(ids) if embedded is None else embedded)
         last = states  # replaced below: there is at least one layer
         for index, layer in enumerate(self.layers):
             if index:
@@ -64,6 +79,8 @@ class TextClassifier(nn.Module):
         for dense in self.head[:-1]:
             pooled = torch.relu(dense(pooled))
         logits: torch.Tensor = self.head[-1](pooled)
+        if self.linear is not None:
+            logits = logits + self.linear(ids, lengths)
         if self.architecture.output == "sigmoid":
             # One unit z for two labels is the softmax over [0, z].
             logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
@@ -130,13 +147,50 @@ class Pooling(nn.Module):
         return torch.cat(parts, dim=1)
 
 
+class LinearBranch(nn.Module):
+    """A linear classifier over tokens and hashed pairs of neighbours.
+
+    Args:
+        architecture: the network it belongs to.
+        sparse: as for `TextClassifier`.
+        dropout: share of the tokens and pairs dropped in training.
+    """
+
+    def __init__(self, architecture: Architecture, *, sparse: bool, dropout: float) -> None:
+        super().__init__()
+        net = architecture
+        self.tokens = nn.Embedding(net.vocabulary_size, net.linear_size, sparse=sparse)
+        self.pairs = nn.Embedding(net.linear_buckets, net.linear_size, sparse=sparse)
+        self.projection = nn.Linear(net.linear_size, net.output_units, bias=False)
+        self.dropout = dropout
+
+    def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Return what to add to the logits, float32 [batch, units]."""
+        steps = torch.arange(ids.shape[1], device=ids.device)
+        weights = (steps < lengths[:, None]).to(self.projection.weight.dtype)[:, :, None]
+        buckets = pair_buckets(ids, self.pairs.num_embeddings)
+        total = (self.tokens(ids) * self._kept(weights)).sum(dim=1)
+        total = total + (self.pairs(buckets) * self._kept(weights)).sum(dim=1)
+        scale = lengths[:, None].to(total.dtype).rsqrt()
+        result: torch.Tensor = self.projection(total * scale)
+        return result
+
+    def _kept(self, weights: torch.Tensor) -> torch.Tensor:
+        return functional.dropout(weights, self.dropout, training=self.training)
+
+
 def initialize(model: TextClassifier) -> None:
     """Set the initial weights as the reference networks do (Keras's defaults).
 
     Embedding uniform in +-0.05; input and dense weights Glorot uniform; recurrent weights
     orthogonal a gate; biases 0, but 1 on an LSTM's forget gate (Jozefowicz et al. 2015). torch has
     two biases a gate where one says all; for RNN and LSTM the second stays 0 for ever.
+
+    A linear branch begins by adding nothing: its tables at 0 if they have a column a logit, else
+    small and random with a projection of 0.
     """
+    if model.linear is not None:
+        _initialize_linear(model.linear)
     nn.init.uniform_(model.embedding.weight, -0.05, 0.05)
     for name, weight in model.named_parameters():
         if "weight_ih" in name or name.startswith("head.") or "scores" in name:
@@ -155,6 +209,18 @@ def initialize(model: TextClassifier) -> None:
                 weight.detach()[hidden : 2 * hidden] = 1.0  # torch's order of gates: i, f, g, o
             if model.architecture.cell != "gru" and "bias_hh" in name:
                 weight.requires_grad_(False)
+
+
+def _initialize_linear(branch: LinearBranch) -> None:
+    units, size = branch.projection.weight.shape
+    if size == units:
+        nn.init.eye_(branch.projection.weight)
+        nn.init.zeros_(branch.tokens.weight)
+        nn.init.zeros_(branch.pairs.weight)
+    else:
+        nn.init.zeros_(branch.projection.weight)
+        nn.init.uniform_(branch.tokens.weight, -1.0 / size, 1.0 / size)
+        nn.init.uniform_(branch.pairs.weight, -1.0 / size, 1.0 / size)
 
 
 def _at(states: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:

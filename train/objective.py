@@ -2,11 +2,90 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch.nn import functional
 
+from textgate.tokenizer import UNKNOWN_ID
 
-def loss(logits: torch.Tensor, targets: torch.Tensor, *, output: str) -> torch.Tensor:
+if TYPE_CHECKING:
+    from textgate.architecture import Architecture
+    from textgate.train.config import TrainingConfig
+    from textgate.train.dataset import Batch, Dataset
+    from textgate.train.model import TextClassifier
+
+_TINY = 1e-12
+
+
+class Objective:
+    """The loss of a batch and its gradient, with the noise that training adds.
+
+    Args:
+        config: the settings.
+        train: the training rows, whose labels are counted for class weights.
+        architecture: the network.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        train: Dataset,
+        architecture: Architecture,
+        *,
+        device: torch.device,
+    ) -> None:
+        self._config = config
+        self._output = architecture.output
+        self._weights = None
+        if config.class_weights:
+            counts = torch.from_numpy(train.targets.sum(axis=0)).clamp(min=1.0)
+            self._weights = (counts.mean() / counts).to(device)
+
+    def backward(self, model: TextClassifier, batch: Batch) -> float:
+        """Add the gradient of the mean loss over a batch to the network's, and return that loss."""
+        config = self._config
+        ids = batch.ids
+        if config.token_dropout:
+            dropped = torch.rand(ids.shape, device=ids.device) < config.token_dropout
+            ids = torch.where(dropped & (ids != 0), UNKNOWN_ID, ids)
+        if not config.adversarial:
+            value = self._loss(model(ids, batch.lengths), batch.targets)
+            value.backward()  # type: ignore[no-untyped-call]
+            return float(value.detach())
+        embedded = model.embedding(ids)
+        embedded.retain_grad()
+        value = self._loss(model(ids, batch.lengths, embedded), batch.targets)
+        value.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+        step = self._worst_step(embedded, batch.lengths)
+        worst = self._loss(model(ids, batch.lengths, embedded + step), batch.targets)
+        worst.backward()  # type: ignore[no-untyped-call]
+        return float(value.detach())
+
+    def _worst_step(self, embedded: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Return the step of each text along its gradient, float32 like `embedded`."""
+        gradient = embedded.grad
+        assert gradient is not None  # retained  # noqa: S101
+        size = embedded.detach().pow(2).mean().sqrt() * lengths[:, None, None].sqrt()
+        norm = gradient.flatten(1).norm(dim=1)[:, None, None]
+        return self._config.adversarial * size * gradient / (norm + _TINY)
+
+    def _loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        smoothing = self._config.label_smoothing
+        if smoothing:
+            spread = 0.5 if self._output == "multi-label" else 1.0 / targets.shape[1]
+            targets = targets * (1.0 - smoothing) + smoothing * spread
+        return loss(logits, targets, output=self._output, weights=self._weights)
+
+
+def loss(
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    output: str,
+    weights: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Return the mean cross-entropy over the batch, a scalar.
 
     For ``sigmoid`` and ``softmax`` it is the cross-entropy of the row's label, which for logits
@@ -17,7 +96,12 @@ def loss(logits: torch.Tensor, targets: torch.Tensor, *, output: str) -> torch.T
         logits: float32 [batch, labels].
         targets: float32 [batch, labels], in 0..1.
         output: the network's output, see `textgate.architecture.Architecture`.
+        weights: how much a label counts, float32 [labels]; None counts all alike.
     """
     if output == "multi-label":
-        return functional.binary_cross_entropy_with_logits(logits, targets)
-    return functional.cross_entropy(logits, targets)
+        return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights)
+    if weights is None:
+        return functional.cross_entropy(logits, targets)
+    of_rows = functional.cross_entropy(logits, targets, reduction="none")
+    importance = targets @ weights
+    return (of_rows * importance).sum() / importance.sum()

@@ -30,11 +30,13 @@ def _seed(cell: str) -> TrainingConfig:
     )
 
 
+RECIPE = "default"
 PRESETS = {
-    "default": TrainingConfig(
+    # The rest depends on the rows, see `textgate.train.recipe`.
+    RECIPE: TrainingConfig(
         cell="lstm",
-        embedding_size=96,
-        hidden_sizes=(128,),
+        embedding_size=100,
+        hidden_sizes=(126,),  # with two anchors 128, whole blocks of the integer kernel
         bidirectional=False,
         pooling=("max", "mean"),
         dense_sizes=(),
@@ -44,6 +46,16 @@ PRESETS = {
         one_unit=False,
         vocabulary_size=10_000,
         max_tokens=256,
+        tokenizer="subwords",
+        vectors="english",
+        linear_size=0,
+        linear_dropout=0.3,
+        linear_rate=0.02,
+        learning_rate=2e-3,
+        embedding_rate=0.5,
+        schedule="cosine",
+        average=0.995,
+        sparse=True,
     ),
     "seed-rnn": _seed("rnn"),
     "seed-lstm": _seed("lstm"),

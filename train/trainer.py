@@ -14,7 +14,8 @@ from textgate.metrics import evaluate_multi_label, evaluate_single_label
 from textgate.train.calibration import log_loss
 from textgate.train.checkpoint import Epoch, TrainingState
 from textgate.train.model import TextClassifier
-from textgate.train.objective import loss
+from textgate.train.objective import Objective
+from textgate.train.optimization import Average, Optimizer
 from textgate.train.progress import Progress
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def train_network(
     *,
     device: torch.device,
     save: Callable[[TrainingState], None],
+    embedding: NDArray[np.float32] | None = None,
     resume_from: TrainingState | None = None,
     progress: Progress | None = None,
 ) -> TrainingState:
@@ -54,6 +56,7 @@ def train_network(
         dev: the rows that choose the epoch.
         device: where to compute.
         save: is called with the state after every epoch.
+        embedding: what the embedding starts from, float32 [vocabulary, embedding].
         resume_from: the last saved state, to go on from it.
         progress: hears of every step and epoch.
 
@@ -67,23 +70,45 @@ def train_network(
     progress = progress or Progress()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = TextClassifier(architecture).to(device)
-        optimizer = torch.optim.Adam(
-            (weight for weight in model.parameters() if weight.requires_grad),
-            lr=config.learning_rate,
-        )
+        model = TextClassifier(
+            architecture, sparse=config.sparse, linear_dropout=config.linear_dropout
+        ).to(device)
+        if embedding is not None:
+            model.embedding.weight.data.copy_(torch.from_numpy(embedding))
+        steps = math.ceil(len(train) / config.batch_size)
+        optimizer = Optimizer(model, config, steps=steps * config.epochs)
         state = resume_from or TrainingState(weights={}, best_weights={}, optimizer={})
         if resume_from is not None:
             _restore(model, optimizer, resume_from)
+        average = None
+        if config.average:
+            average = Average(model, config.average, state.average if resume_from else None)
+        objective = Objective(config, train, architecture, device=device)
         while not _finished(state, config):
             number = len(state.history) + 1
             torch.manual_seed(config.seed * 100_003 + number)
             started = time.perf_counter()
             progress.begin_epoch(number, len(train))
             train_loss = _train_epoch(
-                model, optimizer, config, train, number=number, progress=progress
+                model,
+                optimizer,
+                objective,
+                config,
+                train,
+                average=average,
+                number=number,
+                first_step=(number - 1) * steps,
+                progress=progress,
             )
+            state.weights = _copied(model.state_dict())
+            state.optimizer = optimizer.tensors()
+            kept = state.weights
+            if average is not None:
+                kept = state.average = _copied(average.weights)
+                model.load_state_dict(kept)
             logits = predict_logits(model, dev)
+            if average is not None:
+                model.load_state_dict(state.weights)
             if not (math.isfinite(train_loss) and np.isfinite(logits).all()):
                 raise ConfigError(
                     f"training diverged in epoch {number}: the network computes NaN or infinite "
@@ -92,13 +117,11 @@ def train_network(
             dev_loss, dev_score = _score(model, logits, dev)
             seconds = time.perf_counter() - started
             state.history.append(Epoch(number, train_loss, dev_loss, dev_score, seconds))
-            state.weights = _copied(model.state_dict())
-            state.optimizer = _optimizer_tensors(model, optimizer)
             best = state.best_epoch == 0 or _rank(state.history[-1]) > _rank(
                 state.history[state.best_epoch - 1]
             )
             if best:
-                state.best_epoch, state.best_weights = number, state.weights
+                state.best_epoch, state.best_weights = number, kept
             save(state)
             progress.end_epoch(
                 state.history[-1],
@@ -139,27 +162,28 @@ def evaluate_logits(
 
 def _train_epoch(
     model: TextClassifier,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
+    objective: Objective,
     config: TrainingConfig,
     train: Dataset,
     *,
+    average: Average | None,
     number: int,
+    first_step: int,
     progress: Progress,
 ) -> float:
     """Make one pass over the rows and return the mean loss."""
     device = model.embedding.weight.device
     model.train()
     total = 0.0
-    for batch in train.shuffled_batches(config.batch_size, seed=config.seed, epoch=number):
-        moved = batch.to(device)
-        logits = model(moved.ids, moved.lengths)
-        value = loss(logits, moved.targets, output=model.architecture.output)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_norm)
-        optimizer.step()
+    batches = train.shuffled_batches(config.batch_size, seed=config.seed, epoch=number)
+    for step, batch in enumerate(batches, start=first_step):
         rows = len(batch.lengths)
-        total += float(value.detach()) * rows
+        optimizer.clear()
+        total += objective.backward(model, batch.to(device)) * rows
+        optimizer.step(step)
+        if average is not None:
+            average.update(step)
         progress.step(rows)
     return total / len(train)
 
@@ -187,34 +211,10 @@ def _copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
 
-def _optimizer_tensors(
-    model: TextClassifier, optimizer: torch.optim.Optimizer
-) -> dict[str, torch.Tensor]:
-    """Return Adam's moments and step counts by ``<parameter>/<moment>``."""
-    return {
-        f"{name}/{moment}": value.detach().cpu().clone()
-        for name, weight in model.named_parameters()
-        for moment, value in optimizer.state.get(weight, {}).items()
-    }
-
-
-def _restore(model: TextClassifier, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
+def _restore(model: TextClassifier, optimizer: Optimizer, state: TrainingState) -> None:
     try:
         model.load_state_dict(state.weights)
     except RuntimeError as problem:
         first_line = str(problem).splitlines()[0]
         raise CheckpointError(f"the checkpoint does not fit the network: {first_line}") from None
-    device = model.embedding.weight.device
-    for name, weight in model.named_parameters():
-        moments = {
-            key.rpartition("/")[2]: value.to(device if value.dim() else "cpu")
-            for key, value in state.optimizer.items()
-            if key.rpartition("/")[0] == name
-        }
-        if weight.requires_grad:
-            shapes = {key: value.shape for key, value in moments.items() if value.dim()}
-            if shapes != {"exp_avg": weight.shape, "exp_avg_sq": weight.shape} or len(moments) != 3:
-                raise CheckpointError(
-                    f"the checkpoint does not fit the network: Adam's moments of {name} are missing"
-                )
-            optimizer.state[weight] = moments
+    optimizer.restore(state.optimizer)

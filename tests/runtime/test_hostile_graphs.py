@@ -25,7 +25,7 @@ from textgate.graph import Node, Tensor, check_graph, read_graph
 from textgate.manifest import FileEntry, Manifest
 from textgate.session import Session
 from textgate.tokenizer import TextTokenizer
-from textgate.tokenizer_rules import WORDS, check_tokenizer
+from textgate.tokenizer_rules import SUBWORD_WORDS, WORDS, check_tokenizer
 
 REPOSITORY = Path(__file__).parents[2]
 TRIALS = REPOSITORY / "benchmarks" / "fuzz" / "graphs.py"
@@ -214,6 +214,10 @@ def chain(*kinds: str) -> dict[str, Any]:
     "changes",
     [
         {"normalizer": chain("NFC", "Lowercase"), "pre_tokenizer": split({"Regex": WORDS})},
+        {
+            "normalizer": {"type": "Replace", "pattern": {"String": "\u2019"}, "content": "'"},
+            "pre_tokenizer": split({"Regex": SUBWORD_WORDS}),
+        },
         {"normalizer": {"type": "NFKC"}, "pre_tokenizer": {"type": "BertPreTokenizer"}},
         {"pre_tokenizer": split({"String": " "})},
         {"normalizer": chain(), "pre_tokenizer": None},
@@ -256,7 +260,11 @@ def test_tokenizers_that_are_accepted(changes: dict[str, Any]) -> None:
         ({"normalizer": chain("Sequence")}, "'normalizer' has a part of type 'Sequence'"),
         (
             {"normalizer": {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}},
-            "'normalizer' has a part of type 'Replace'",
+            "by 'aa'; only one character by another",
+        ),
+        (
+            {"normalizer": {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": "a"}},
+            "only one character by another",
         ),
         ({"normalizer": {"type": "Prepend", "prepend": "x" * 10**6}}, "of type 'Prepend'"),
         ({"normalizer": {"type": "Precompiled", "precompiled_charsmap": ""}}, "of type 'Precomp"),

@@ -252,7 +252,7 @@ def test_progress_hears_of_everything(separable, quick, tmp_path):
 
 def test_what_diverges_says_so(separable, quick, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "textgate.train.trainer.loss", lambda logits, *_, **__: (logits * math.nan).sum()
+        "textgate.train.objective.loss", lambda logits, *_, **__: (logits * math.nan).sum()
     )
     with pytest.raises(TextgateError, match=r"diverged in epoch 1: .*; choose a lower learn"):
         fit(separable(40), tmp_path / "run", settings=quick)

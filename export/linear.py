@@ -1,0 +1,138 @@
+"""The linear branch as ONNX operators, in a form that continues from an earlier chunk.
+
+A text's rows of both tables are summed as they are stored, whole numbers in an int8 graph, and
+scaled afterwards. Sums of whole numbers are exact, so they depend neither on the batch nor on the
+chunks a text comes in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from onnx import TensorProto
+
+from textgate.export.quantization import quantize
+from textgate.manifest import StateTensor
+from textgate.train.pairs import FIRST, SECOND
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from textgate.export.nodes import GraphBuilder
+    from textgate.export.weights import LinearWeights
+
+
+def add_linear_branch(
+    builder: GraphBuilder,
+    weights: LinearWeights,
+    *,
+    stored: bool,
+    carried: bool,
+    states: list[StateTensor],
+) -> str:
+    """Add the branch and return what it adds to the logits, float32 [batch, labels].
+
+    Needs the values ``ids_by_step`` [tokens, batch], ``inside`` [tokens, batch, 1],
+    ``lengths_float`` [batch, 1], ``step_column`` [tokens, 1], ``batch_size`` [1] and ``one`` in the
+    graph.
+
+    Args:
+        builder: the graph.
+        weights: the branch's tables and projection.
+        stored: whether the tables are stored as int8, with a scale a column.
+        carried: whether earlier results can be given from outside.
+        states: what a stream carries; the branch's states are added.
+    """
+    carry = _Carry(builder, states, carried=carried)
+    size = weights.tokens.shape[1]
+    rows, projections = [], []
+    for name, table, ids in (
+        ("tokens", weights.tokens, "ids_by_step"),
+        ("pairs", weights.pairs, _pair_buckets(builder, carry, len(weights.pairs))),
+    ):
+        values, scale = _stored(table) if stored else (table, np.ones((1, size), np.float32))
+        constant = builder.constant(f"linear.{name}", values)
+        gathered = builder.node("Gather", [constant, ids], f"linear.{name}.rows")
+        if stored:
+            gathered = builder.node("Cast", [gathered], f"linear.{name}.wide", to=TensorProto.FLOAT)
+        rows.append(gathered)
+        projections.append(scale.T * weights.projection.T)
+    both = builder.node("Concat", rows, "linear.rows", axis=2)
+    zero = builder.constant("zero", np.float32(0.0))
+    visible = builder.node("Where", ["inside", both, zero], "linear.visible")
+    axis = builder.integers("axis_0", 0)
+    chunk = builder.node("ReduceSum", [visible, axis], "linear.chunk", keepdims=0)
+    total = builder.node("Add", [chunk, carry.before("sum", 2 * size)], "linear.sum")
+    count = builder.node("Add", ["lengths_float", carry.before("count", 1)], "linear.count")
+    carry.after("sum", total, 2 * size)
+    carry.after("count", count, 1)
+    projection = builder.constant("linear.projection", np.concatenate(projections))
+    linear = builder.node("MatMul", [total, projection], "linear.projected")
+    root = builder.node("Sqrt", [count], "linear.root")
+    return builder.node("Div", [linear, root], "linear.logits")
+
+
+def _stored(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    quantized = quantize(table, axes=(0,))
+    return quantized.values, quantized.scale
+
+
+def _pair_buckets(builder: GraphBuilder, carry: _Carry, buckets: int) -> str:
+    """Return each token's bucket with the one before it, int64 [tokens, batch]."""
+    node = builder.node
+    one = builder.integers("one", 1)
+    before = node("Cast", [carry.before("previous", 1)], "linear.previous", to=TensorProto.INT64)
+    shape = node("Concat", ["batch_size", one], "linear.batch_shape", axis=0)
+    before = node("Expand", [before, shape], "linear.previous_column")
+    before = node("Transpose", [before], "linear.previous_row", perm=[1, 0])
+    start, end = builder.integers("slice_start", 0), builder.integers("slice_end", -1)
+    axis = builder.integers("axis_0", 0)
+    others = node("Slice", ["ids_by_step", start, end, axis], "linear.others")
+    shifted = node("Concat", [before, others], "linear.before", axis=0)
+    first = node("Mul", [shifted, builder.constant("linear.first", np.int64(FIRST))], "linear.a")
+    second = node(
+        "Mul", ["ids_by_step", builder.constant("linear.second", np.int64(SECOND))], "linear.b"
+    )
+    mixed = node("Add", [first, second], "linear.mixed")
+    carry.after("previous", _last_tokens(builder), 1)
+    count = builder.constant("linear.buckets", np.int64(buckets))
+    return node("Mod", [mixed, count], "linear.buckets_of_pairs")
+
+
+def _last_tokens(builder: GraphBuilder) -> str:
+    """Return each text's last token id, float32 [batch, 1]."""
+    node = builder.node
+    one = builder.integers("one", 1)
+    last_step = node("Sub", ["lengths", one], "linear.last_step")
+    is_last = node("Equal", ["step_column", last_step], "linear.is_last")
+    zero = builder.constant("zero_id", np.int64(0))
+    ids = node("Where", [is_last, "ids_by_step", zero], "linear.last_only")
+    axis = builder.integers("axis_0", 0)
+    last = node("ReduceSum", [ids, axis], "linear.last_row", keepdims=0)
+    column = node("Unsqueeze", [last, one], "linear.last_column")
+    return node("Cast", [column], "linear.last", to=TensorProto.FLOAT)
+
+
+class _Carry:
+    """States of the branch, each float32 [batch, width] and 0 at a text's beginning."""
+
+    def __init__(self, builder: GraphBuilder, states: list[StateTensor], *, carried: bool) -> None:
+        self._builder = builder
+        self._states = states
+        self._carried = carried
+
+    def before(self, name: str, width: int) -> str:
+        """Add a state as it was before this chunk, and return its name."""
+        start = np.zeros((1, width), dtype=np.float32)
+        constant = self._builder.constant(f"state.linear.{name}", start)
+        if self._carried:
+            self._builder.input(constant, ["state_batch", width])
+            self._states.append(StateTensor(constant, f"next.linear.{name}", (-1, width)))
+        return constant
+
+    def after(self, name: str, value: str, width: int) -> None:
+        """Make a value the state of the next chunk."""
+        if self._carried:
+            self._builder.node("Identity", [value], f"next.linear.{name}")
+            self._builder.output(f"next.linear.{name}", ["batch", width])

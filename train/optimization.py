@@ -1,0 +1,160 @@
+"""What moves the weights: the optimizers, the schedule of their rates, and the moving average."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from textgate.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from textgate.train.config import TrainingConfig
+    from textgate.train.model import TextClassifier
+
+_WARM_UP = 0.05  # of all steps
+_AVERAGE_EVERY = 8  # steps: often enough for an average over hundreds
+
+
+class Optimizer:
+    """Adam for the network, and for its tables at rates of their own.
+
+    Args:
+        model: the network.
+        config: the rates, the schedule, and whether tables are updated sparsely.
+        steps: how many there will be if training is not stopped early.
+    """
+
+    def __init__(self, model: TextClassifier, config: TrainingConfig, *, steps: int) -> None:
+        self._model = model
+        self._config = config
+        self._steps = steps
+        tables = [model.embedding.weight]
+        rates = {id(model.embedding.weight): config.learning_rate * config.embedding_rate}
+        if model.linear is not None:
+            linear = (model.linear.tokens.weight, model.linear.pairs.weight)
+            tables.extend(linear)
+            rates |= {id(table): config.linear_rate for table in linear}
+        self._dense = [
+            weight
+            for weight in model.parameters()
+            if weight.requires_grad and not (config.sparse and id(weight) in rates)
+        ]
+        groups = [
+            {"params": [weight], "lr": rates.get(id(weight), config.learning_rate)}
+            for weight in self._dense
+        ]
+        self._optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(groups)]
+        if config.sparse:
+            self._optimizers.append(
+                torch.optim.SparseAdam(
+                    [{"params": [table], "lr": rates[id(table)]} for table in tables]
+                )
+            )
+        self._rates = [
+            [float(group["lr"]) for group in optimizer.param_groups]
+            for optimizer in self._optimizers
+        ]
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
+    def step(self, number: int) -> None:
+        """Move the weights.
+
+        Args:
+            number: steps before this one.
+        """
+        torch.nn.utils.clip_grad_norm_(self._dense, self._config.gradient_norm)
+        share = self._share(number)
+        for optimizer, rates in zip(self._optimizers, self._rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * share
+            optimizer.step()
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return Adam's moments and step counts by ``<parameter>/<moment>``."""
+        return {
+            f"{name}/{moment}": torch.as_tensor(value).detach().cpu().clone()
+            for name, weight in self._model.named_parameters()
+            for optimizer in self._optimizers
+            for moment, value in optimizer.state.get(weight, {}).items()
+        }
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Go on from what `tensors` returned.
+
+        Raises:
+            CheckpointError: it is of another network.
+        """
+        names = {id(weight): name for name, weight in self._model.named_parameters()}
+        for optimizer in self._optimizers:
+            lazy = isinstance(optimizer, torch.optim.SparseAdam)
+            for group in optimizer.param_groups:
+                for weight in group["params"]:
+                    optimizer.state[weight] = _moments(tensors, names[id(weight)], weight, lazy)
+
+    def _share(self, number: int) -> float:
+        """Return what the rates are multiplied with."""
+        if self._config.schedule == "constant":
+            return 1.0
+        warm_up = max(1.0, _WARM_UP * self._steps)
+        falling = 0.5 * (1.0 + math.cos(math.pi * min(1.0, number / self._steps)))
+        return min(1.0, (number + 1) / warm_up) * falling
+
+
+class Average:
+    """A moving average of a network's weights (Polyak and Juditsky 1992).
+
+    Args:
+        model: the network.
+        decay: what is kept of the average at a step, less in the beginning.
+        weights: the average so far; None begins anew.
+    """
+
+    def __init__(
+        self, model: TextClassifier, decay: float, weights: dict[str, torch.Tensor] | None = None
+    ) -> None:
+        self._decay = decay
+        self._current = model.state_dict()
+        self.weights = {
+            name: (weights or self._current)[name].detach().clone().to(tensor.device)
+            for name, tensor in self._current.items()
+        }
+
+    def update(self, number: int) -> None:
+        """Take in the weights after a step.
+
+        Args:
+            number: steps before this one.
+        """
+        if number % _AVERAGE_EVERY == 0:
+            decay = min(self._decay, (1 + number) / (10 + number)) ** _AVERAGE_EVERY
+            torch._foreach_lerp_(  # noqa: SLF001 - there is no public form of it
+                list(self.weights.values()), list(self._current.values()), 1.0 - decay
+            )
+
+
+def _moments(
+    tensors: dict[str, torch.Tensor], name: str, weight: torch.Tensor, lazy: bool
+) -> dict[str, torch.Tensor | int]:
+    prefix = f"{name}/"
+    moments: dict[str, torch.Tensor | int] = {}
+    for key, value in tensors.items():
+        if key.startswith(prefix):
+            moments[key.removeprefix(prefix)] = value.to(weight.device if value.dim() else "cpu")
+    shapes = {
+        key: value.shape
+        for key, value in moments.items()
+        if isinstance(value, torch.Tensor) and value.dim()
+    }
+    if shapes != {"exp_avg": weight.shape, "exp_avg_sq": weight.shape} or len(moments) != 3:
+        raise CheckpointError(
+            f"the checkpoint does not fit the network: Adam's moments of {name} are missing"
+        )
+    if lazy:  # which counts with a plain number
+        moments["step"] = int(moments["step"])
+    return moments

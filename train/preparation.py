@@ -1,0 +1,189 @@
+"""Everything that is settled before the first step: rows, settings, tokenizer, where to start."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import textgate
+from textgate.errors import DataError
+from textgate.rows import Row, fingerprint, load_labelled
+from textgate.run import DataSummary, RunManifest
+from textgate.tokenizer import TextTokenizer
+from textgate.train.dataset import Dataset, encode_rows, find_labels, hold_out
+from textgate.train.embedding import initial_embedding
+from textgate.train.presets import RECIPE, preset as named_preset
+from textgate.train.recipe import recommend
+from textgate.train.subwords import build_subword_tokenizer
+from textgate.train.vectors import load_vectors
+from textgate.train.vocabulary import build_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from textgate.train.config import TrainingConfig
+    from textgate.train.vectors import Vectors
+
+NO_VECTORS = "none"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where rows keep their text and label, for files that name their columns.
+
+    Attributes:
+        text: the text's field.
+        label: the label's field.
+        format: the file's format; None takes it from the file's name.
+    """
+
+    text: str = "text"
+    label: str = "label"
+    format: str | None = None
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Everything that is settled before the first step.
+
+    Attributes:
+        manifest: what the run's folder will say.
+        config: the settings.
+        tokenizer_json: the tokenizer.
+        train: the training rows, encoded.
+        dev: the rows to choose by, encoded.
+        dev_rows: the same, as they are.
+        embedding: what the embedding starts from, or None where it is random.
+        notes: what was chosen and why, in words.
+    """
+
+    manifest: RunManifest
+    config: TrainingConfig
+    tokenizer_json: str
+    train: Dataset
+    dev: Dataset
+    dev_rows: Sequence[Row]
+    embedding: NDArray[np.float32] | None
+    notes: tuple[str, ...]
+
+
+def prepare(
+    data: str | Path | Sequence[Row],
+    dev: str | Path | Sequence[Row] | None,
+    preset: str,
+    settings: dict[str, Any],
+    columns: Columns,
+) -> Preparation:
+    """Read the rows and settle the rest.
+
+    Args:
+        data: a file of labelled rows, or the rows.
+        dev: rows that decide when to stop; None holds some of `data` out.
+        preset: the settings to start from.
+        settings: single settings by name, which go before the preset's and the recipe's.
+        columns: where files keep text and label.
+
+    Raises:
+        DataError: the rows are missing, malformed or do not suit a classifier.
+        ConfigError: settings are wrong or cannot work together.
+    """
+    config = named_preset(preset).replace(**settings)
+    rows, file = _load(data, columns, several_labels=config.task != "multi-label")
+    labels, task = find_labels(rows, task=config.task, file=file)
+    if dev is None:
+        rows, held_out = hold_out(rows, config.dev_fraction, seed=config.seed)
+        dev_file = file
+        if not held_out:
+            raise DataError(
+                f"{file}: {len(rows)} rows are too few to hold some out for dev; give --dev"
+            )
+    else:
+        held_out, dev_file = _load(dev, columns, several_labels=False)
+    vectors = None if config.vectors == NO_VECTORS else load_vectors(config.vectors)
+    notes: list[str] = []
+    if preset == RECIPE:
+        recipe = recommend(rows, labels, task=task, vectors=vectors)
+        config = named_preset(preset).replace(**{**recipe.settings, **settings})
+        notes.extend(recipe.notes(settings))
+        if config.vectors == NO_VECTORS:
+            vectors = None
+    tokenizer_json = _tokenizer(rows, config, vectors)
+    tokenizer = TextTokenizer(tokenizer_json, max_tokens=config.max_tokens)
+    vocabulary_size = (
+        config.vocabulary_size if config.whole_vocabulary else tokenizer.vocabulary_size
+    )
+    embedding = None
+    if vectors is not None:
+        start = initial_embedding(
+            tokenizer_json,
+            vectors,
+            rows=vocabulary_size,
+            size=config.embedding_size,
+            seed=config.seed,
+        )
+        embedding = start.table
+    manifest = RunManifest(
+        architecture=config.architecture(
+            vocabulary_size=vocabulary_size, label_count=len(labels), task=task
+        ),
+        labels=labels,
+        max_tokens=config.max_tokens,
+        preset=preset,
+        settings=config.to_json(),
+        train=DataSummary(file, len(rows), fingerprint(rows)),
+        dev=DataSummary(dev_file, len(held_out), fingerprint(held_out)),
+        versions={
+            "textgate": textgate.__version__,
+            "torch": version("torch"),
+            "tokenizers": version("tokenizers"),
+            "python": platform.python_version(),
+        },
+    )
+    return Preparation(
+        manifest=manifest,
+        config=config,
+        tokenizer_json=tokenizer_json,
+        train=encode_rows(rows, tokenizer, labels, task=task, file=file),
+        dev=encode_rows(held_out, tokenizer, labels, task=task, file=dev_file),
+        dev_rows=held_out,
+        embedding=embedding,
+        notes=tuple(notes),
+    )
+
+
+def _tokenizer(rows: Sequence[Row], config: TrainingConfig, vectors: Vectors | None) -> str:
+    texts = (row.text for row in rows)
+    if config.tokenizer == "words":
+        return build_tokenizer(
+            texts, vocabulary_size=config.vocabulary_size, max_tokens=config.max_tokens
+        )
+    return build_subword_tokenizer(
+        texts,
+        vocabulary_size=config.vocabulary_size,
+        max_tokens=config.max_tokens,
+        known=() if vectors is None else list(vectors.words),
+    )
+
+
+def _load(
+    data: str | Path | Sequence[Row], columns: Columns, *, several_labels: bool
+) -> tuple[list[Row], str]:
+    if isinstance(data, str | Path):
+        rows = load_labelled(
+            data,
+            format=columns.format,
+            text_field=columns.text,
+            label_field=columns.label,
+            several_labels=several_labels,
+        )
+        # A name need not be UTF-8; what is written down must be.
+        return rows, Path(data).name.encode("utf-8", "replace").decode()
+    if not data:
+        raise DataError("no rows were given")
+    return list(data), "rows"

@@ -1,0 +1,151 @@
+"""The default recipe: settings that suit the rows, and why.
+
+What is chosen here are the things that depend on the data; what is good for all of it is in the
+preset. Everything was chosen on the dev rows of several public sets, see benchmarks/ablation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textgate.train.subwords import split_words
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from textgate.rows import Row
+    from textgate.train.vectors import Vectors
+
+_SAMPLE = 5_000  # rows that are looked at
+_LONGEST = 0.98  # share of the texts that are read whole
+_TOKENS = (64, 400)
+_ROWS = 70_000  # rows to go through, all epochs together
+_EPOCHS = (4, 30)
+_FEW_LABELS = 8  # for which the linear branch has a column each
+_COMPRESSED = 24  # columns of the branch for more labels
+_KNOWN = 0.5  # share of the running words from which vectors are of the texts' language
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One decision.
+
+    Attributes:
+        settings: names and values.
+        reason: why, in words.
+    """
+
+    settings: dict[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What suits the rows.
+
+    Attributes:
+        choices: every decision.
+    """
+
+    choices: tuple[Choice, ...]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings by name."""
+        return {name: value for choice in self.choices for name, value in choice.settings.items()}
+
+    def notes(self, overridden: Collection[str]) -> list[str]:
+        """Return a line a decision, without the settings that somebody made."""
+        lines = []
+        for choice in self.choices:
+            made = {
+                name: value for name, value in choice.settings.items() if name not in overridden
+            }
+            if made:
+                values = ", ".join(f"{name} {_shown(value)}" for name, value in made.items())
+                lines.append(f"{values}: {choice.reason}")
+        return lines
+
+
+def recommend(
+    rows: Sequence[Row], labels: Sequence[str], *, task: str, vectors: Vectors | None
+) -> Recipe:
+    """Return settings for these training rows.
+
+    Args:
+        rows: the training rows.
+        labels: their labels.
+        task: ``single-label`` or ``multi-label``.
+        vectors: the pretrained vectors that could be used, or None.
+    """
+    step = max(1, len(rows) // _SAMPLE)
+    texts = [split_words(row.text) for row in rows[::step]]
+    choices = [_reading(texts), _passes(len(rows), len(labels)), _branch(len(labels))]
+    if vectors is not None:
+        choices.append(_start(texts, vectors))
+    if task == "single-label":
+        choices.extend(_balance(rows, labels))
+    return Recipe(tuple(choices))
+
+
+def _reading(texts: Sequence[Sequence[str]]) -> Choice:
+    lengths = np.array([len(words) for words in texts])
+    longest = int(np.quantile(lengths, _LONGEST))
+    low, high = _TOKENS
+    tokens = min(high, max(low, 16 * math.ceil(1.25 * longest / 16)))
+    return Choice(
+        {"max_tokens": tokens},
+        f"half of the texts have {int(np.median(lengths))} words or fewer, {_LONGEST:.0%} at most "
+        f"{longest:,}",
+    )
+
+
+def _passes(rows: int, labels: int) -> Choice:
+    low, high = _EPOCHS
+    epochs = _ROWS / rows
+    if labels > _FEW_LABELS:
+        epochs *= 2
+    return Choice(
+        {"epochs": min(high, max(low, round(epochs)))}, f"{rows:,} rows with {labels:,} labels"
+    )
+
+
+def _branch(labels: int) -> Choice:
+    if labels <= _FEW_LABELS:
+        return Choice(
+            {"linear_size": labels, "linear_buckets": 2**15},
+            f"a linear branch over words and pairs with a column for each of {labels} labels",
+        )
+    return Choice(
+        {"linear_size": _COMPRESSED, "linear_buckets": 2**14},
+        f"a linear branch over words and pairs, {labels:,} labels compressed to {_COMPRESSED}",
+    )
+
+
+def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
+    counts = Counter(word for words in texts for word in words)
+    running = sum(counts.values())
+    known = sum(count for word, count in counts.items() if word in vectors.words)
+    share = known / max(1, running)
+    if share < _KNOWN:
+        return Choice(
+            {"vectors": "none"}, f"the vectors {vectors.name} know {share:.0%} of the running words"
+        )
+    return Choice(
+        {"embedding_size": min(100, vectors.matrix.shape[1])},
+        f"the vectors {vectors.name} know {share:.0%} of the running words",
+    )
+
+
+def _balance(rows: Sequence[Row], labels: Sequence[str]) -> list[Choice]:
+    del rows, labels
+    return []
+
+
+def _shown(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
