@@ -14,7 +14,7 @@ from onnx import TensorProto
 
 from textgate.export.quantization import quantize
 from textgate.manifest import StateTensor
-from textgate.train.pairs import FIRST, SECOND
+from textgate.train.pairs import FINGERPRINTS, FIRST, SECOND
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +33,7 @@ def add_linear_branch(
 ) -> str:
     """Add the branch and return what it adds to the logits, float32 [batch, labels].
 
-    Needs the values ``ids_by_step`` [tokens, batch], ``inside`` [tokens, batch, 1],
+    Needs the values ``ids_by_step`` [tokens, batch], ``inside_2d`` [tokens, batch],
     ``lengths_float`` [batch, 1], ``step_column`` [tokens, 1], ``batch_size`` [1] and ``one`` in the
     graph.
 
@@ -46,21 +46,22 @@ def add_linear_branch(
     """
     carry = _Carry(builder, states, carried=carried)
     size = weights.tokens.shape[1]
+    zero = builder.constant("zero", np.float32(0.0))
     rows, projections = [], []
-    for name, table, ids in (
-        ("tokens", weights.tokens, "ids_by_step"),
-        ("pairs", weights.pairs, _pair_buckets(builder, carry, len(weights.pairs))),
+    for name, table, (places, found) in (
+        ("tokens", weights.tokens, _token_rows(builder, len(weights.tokens))),
+        ("pairs", weights.pairs, _pair_rows(builder, carry, weights.fingerprints)),
     ):
         values, scale = _stored(table) if stored else (table, np.ones((1, size), np.float32))
         constant = builder.constant(f"linear.{name}", values)
-        gathered = builder.node("Gather", [constant, ids], f"linear.{name}.rows")
+        gathered = builder.node("Gather", [constant, places], f"linear.{name}.rows")
         if stored:
             gathered = builder.node("Cast", [gathered], f"linear.{name}.wide", to=TensorProto.FLOAT)
-        rows.append(gathered)
+        mask = builder.node("And", [found, "inside_2d"], f"linear.{name}.kept")
+        mask = builder.node("Unsqueeze", [mask, builder.integers("axis_2", 2)], f"{mask}_column")
+        rows.append(builder.node("Where", [mask, gathered, zero], f"linear.{name}.visible"))
         projections.append(scale.T * weights.projection.T)
-    both = builder.node("Concat", rows, "linear.rows", axis=2)
-    zero = builder.constant("zero", np.float32(0.0))
-    visible = builder.node("Where", ["inside", both, zero], "linear.visible")
+    visible = builder.node("Concat", rows, "linear.rows", axis=2)
     axis = builder.integers("axis_0", 0)
     chunk = builder.node("ReduceSum", [visible, axis], "linear.chunk", keepdims=0)
     total = builder.node("Add", [chunk, carry.before("sum", 2 * size)], "linear.sum")
@@ -78,8 +79,19 @@ def _stored(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.fl
     return quantized.values, quantized.scale
 
 
-def _pair_buckets(builder: GraphBuilder, carry: _Carry, buckets: int) -> str:
-    """Return each token's bucket with the one before it, int64 [tokens, batch]."""
+def _token_rows(builder: GraphBuilder, count: int) -> tuple[str, str]:
+    """Return each token's row, int64 [tokens, batch], and whether it has one, bool."""
+    node = builder.node
+    limit = builder.constant("linear.token_count", np.int64(count))
+    last = builder.constant("linear.last_row_of_tokens", np.int64(count - 1))
+    found = node("Less", ["ids_by_step", limit], "linear.tokens.found")
+    return node("Min", ["ids_by_step", last], "linear.tokens.places"), found
+
+
+def _pair_rows(
+    builder: GraphBuilder, carry: _Carry, fingerprints: NDArray[np.uint8]
+) -> tuple[str, str]:
+    """Return each token's bucket with the one before it, and whether it is that pair's."""
     node = builder.node
     one = builder.integers("one", 1)
     before = node("Cast", [carry.before("previous", 1)], "linear.previous", to=TensorProto.INT64)
@@ -96,8 +108,14 @@ def _pair_buckets(builder: GraphBuilder, carry: _Carry, buckets: int) -> str:
     )
     mixed = node("Add", [first, second], "linear.mixed")
     carry.after("previous", _last_tokens(builder), 1)
-    count = builder.constant("linear.buckets", np.int64(buckets))
-    return node("Mod", [mixed, count], "linear.buckets_of_pairs")
+    buckets = builder.constant("linear.bucket_count", np.int64(len(fingerprints)))
+    places = node("Mod", [mixed, buckets], "linear.pairs.places")
+    kinds = builder.constant("linear.fingerprint_count", np.int64(FINGERPRINTS))
+    wanted = node("Mod", [mixed, kinds], "linear.pairs.fingerprints")
+    table = builder.constant("linear.fingerprints", fingerprints)
+    stored = node("Gather", [table, places], "linear.pairs.owners")
+    wide = node("Cast", [stored], "linear.pairs.owners_wide", to=TensorProto.INT64)
+    return places, node("Equal", [wide, wanted], "linear.pairs.found")
 
 
 def _last_tokens(builder: GraphBuilder) -> str:

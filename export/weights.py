@@ -57,13 +57,15 @@ class LinearWeights:
     """The linear branch: a row a token, a row a bucket of pairs, and what projects their sums.
 
     Attributes:
-        tokens: float32 [vocabulary, size].
+        tokens: float32 [tokens, size].
         pairs: float32 [buckets, size].
+        fingerprints: of the pair that has a bucket, uint8 [buckets].
         projection: float32 [labels, size].
     """
 
     tokens: NDArray[np.float32]
     pairs: NDArray[np.float32]
+    fingerprints: NDArray[np.uint8]
     projection: NDArray[np.float32]
 
 
@@ -133,8 +135,9 @@ def network_weights(
     linear = None
     if net.linear_size:
         linear = LinearWeights(
-            reader.take("linear.tokens.weight", net.vocabulary_size, net.linear_size),
+            reader.take("linear.tokens.weight", net.linear_tokens, net.linear_size),
             reader.take("linear.pairs.weight", net.linear_buckets, net.linear_size),
+            reader.take("linear.fingerprints", net.linear_buckets).astype(np.uint8),
             reader.take("linear.projection.weight", net.output_units, net.linear_size),
         )
     if net.output == "sigmoid":

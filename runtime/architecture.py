@@ -26,8 +26,8 @@ class Architecture:
     """A token embedding, stacked recurrent layers, pooling over time, and a dense head.
 
     Beside them there may be a linear branch, whose logits are added to the head's: as in fastText
-    (Joulin et al. 2017), every token and every pair of neighbours has a row in a table, and the sum
-    of a text's rows, divided by the square root of its tokens, is projected to the logits.
+    (Joulin et al. 2017), tokens and pairs of neighbours have rows in tables, and the sum of a
+    text's rows, divided by the square root of its tokens, is projected to the logits.
 
     Attributes:
         vocabulary_size: rows of the embedding; ids 0 and 1 are padding and the unknown word.
@@ -42,6 +42,7 @@ class Architecture:
             ``multi-label`` (a sigmoid a label).
         label_count: how many labels there are.
         linear_size: columns of the linear branch's tables, 0 for no branch.
+        linear_tokens: rows of its table of tokens; later ids have none.
         linear_buckets: rows of its table of pairs, which are found by hashing.
         embedding_dropout: share of the embedded inputs dropped in training.
         layer_dropout: share dropped between recurrent layers in training.
@@ -61,6 +62,7 @@ class Architecture:
     output: str
     label_count: int
     linear_size: int = 0
+    linear_tokens: int = 0
     linear_buckets: int = 0
     embedding_dropout: float = 0.0
     layer_dropout: float = 0.0
@@ -128,6 +130,7 @@ class Architecture:
             "label_count": fields.integer("label_count"),
             # Runs and bundles from before the linear branch do not say that they have none.
             "linear_size": fields.integer("linear_size") if branch else 0,
+            "linear_tokens": fields.integer("linear_tokens") if branch else 0,
             "linear_buckets": fields.integer("linear_buckets") if branch else 0,
             "embedding_dropout": fields.number("embedding_dropout"),
             "layer_dropout": fields.number("layer_dropout"),
@@ -201,7 +204,7 @@ def layers(architecture: Architecture) -> list[Layer]:
     units = net.output_units
     rows.append(Layer("output", f"Dense, {activation}", (None, units), (width + 1) * units))
     if net.linear_size:
-        tables = (net.vocabulary_size + net.linear_buckets) * net.linear_size
+        tables = (net.linear_tokens + net.linear_buckets) * net.linear_size
         rows.append(
             Layer(
                 "linear",
@@ -231,6 +234,7 @@ def recurrent_parameters(cell: str, inputs: int, hidden: int) -> int:
 def _problem(net: Architecture) -> str | None:
     """Return what is wrong with the architecture, or None."""
     sizes = (net.vocabulary_size, net.embedding_size, *net.hidden_sizes, *net.dense_sizes)
+    linear = (net.linear_size, net.linear_tokens, net.linear_buckets)
     dropouts = (net.embedding_dropout, net.layer_dropout, net.head_dropout)
     checks = [
         (net.cell in CELLS, f"cell {net.cell!r} is not one of {', '.join(CELLS)}"),
@@ -251,12 +255,16 @@ def _problem(net: Architecture) -> str | None:
             "the vocabulary must hold at least padding and the unknown word",
         ),
         (
-            0 <= net.linear_size <= _LIMIT and 0 <= net.linear_buckets <= _LIMIT,
+            all(0 <= size <= _LIMIT for size in linear),
             f"the linear branch's sizes must be from 0 to {_LIMIT}",
         ),
         (
-            bool(net.linear_size) == bool(net.linear_buckets),
-            "a linear branch needs a size and buckets, both above 0",
+            all(linear) or not any(linear),
+            "a linear branch needs a size, tokens and buckets, all above 0",
+        ),
+        (
+            net.linear_tokens <= net.vocabulary_size,
+            "a linear branch cannot have more tokens than the vocabulary",
         ),
         (all(0 <= share < 1 for share in dropouts), "dropout must be at least 0 and below 1"),
         (1 <= net.label_count <= _LIMIT, "there must be at least one label"),

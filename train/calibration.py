@@ -40,6 +40,36 @@ def fit_temperature(
     return float(np.exp((low + high) / 2.0))
 
 
+def best_share(
+    recurrent: NDArray[np.float32],
+    linear: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    *,
+    multi_label: bool,
+) -> float:
+    """Return what to multiply the linear branch's logits with before they are added.
+
+    Both parts are calibrated by themselves, which makes them comparable, and then weighed by the
+    log loss of what they give together. The recurrent part keeps a tenth of the weight.
+
+    Args:
+        recurrent: logits of the one part, float32 [rows, labels].
+        linear: logits of the other.
+        targets: float32 [rows, labels], 1 where a label applies.
+        multi_label: whether every label is a decision of its own.
+    """
+    first = fit_temperature(recurrent, targets, multi_label=multi_label)
+    second = fit_temperature(linear, targets, multi_label=multi_label)
+
+    def loss(weight: float) -> float:
+        both = (1.0 - weight) * recurrent / first + weight * linear / second
+        temperature = fit_temperature(both, targets, multi_label=multi_label)
+        return log_loss(both / temperature, targets, multi_label=multi_label)
+
+    weight = min((step / 10 for step in range(10)), key=loss)
+    return weight / (1.0 - weight) * first / second
+
+
 def log_loss(
     logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
 ) -> float:

@@ -63,11 +63,6 @@ class TrainingState:
     history: list[Epoch] = field(default_factory=list)
     best_epoch: int = 0
 
-    @property
-    def kept(self) -> dict[str, torch.Tensor]:
-        """The weights that are scored: the average if there is one."""
-        return self.average or self.weights
-
 
 @dataclass(frozen=True)
 class TrainedModel:
@@ -95,8 +90,12 @@ def save_state(path: Path, state: TrainingState) -> None:
         CheckpointError: it cannot be written.
     """
     tensors = {f"weights/{name}": value for name, value in state.weights.items()}
-    if state.best_epoch != len(state.history):  # else they are the same tensors
-        tensors |= {f"best/{name}": value for name, value in state.best_weights.items()}
+    scored = state.average or state.weights
+    tensors |= {
+        f"best/{name}": value
+        for name, value in state.best_weights.items()
+        if value is not scored.get(name)  # else it stands there already
+    }
     tensors |= {f"average/{name}": value for name, value in state.average.items()}
     tensors |= {f"optimizer/{name}": value for name, value in state.optimizer.items()}
     _write(path, tensors, {"history": _to_json(state.history), "best_epoch": state.best_epoch})
@@ -118,7 +117,7 @@ def load_state(path: Path) -> TrainingState:
             groups[group][rest] = tensor
         return TrainingState(
             weights=groups["weights"],
-            best_weights=groups["best"] or groups["average"] or groups["weights"],
+            best_weights={**(groups["average"] or groups["weights"]), **groups["best"]},
             optimizer=groups["optimizer"],
             average=groups["average"],
             history=_from_json(values["history"]),

@@ -39,7 +39,7 @@ class TrainingConfig:
         vectors: what the embedding starts from: ``none``, ``english`` for the vectors in the
             package, or a file, see `textgate.train.vectors`.
         linear_size: columns of the linear branch's tables, 0 for no branch.
-        linear_buckets: rows of the branch's table of pairs.
+        linear_buckets: most rows of the branch's table of pairs.
         linear_dropout: share of the branch's tokens and pairs dropped.
         linear_rate: learning rate of the branch's tables.
         token_dropout: share of the tokens replaced by the unknown one.
@@ -120,13 +120,37 @@ class TrainingConfig:
             value = getattr(self, name)
             if value not in choices:
                 raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        if bool(self.linear_size) != bool(self.linear_buckets):
+            raise ConfigError("linear_size and linear_buckets must both be 0, or neither")
         if not self.vectors:
             raise ConfigError("vectors must be a file, 'english' or 'none', not ''")
         # The sizes are checked by the architecture; made here, so that a mistake shows at once.
-        self.architecture(vocabulary_size=self.vocabulary_size, label_count=2, task="single-label")
+        self.architecture(
+            vocabulary_size=self.vocabulary_size,
+            label_count=2,
+            task="single-label",
+            linear_tokens=1,
+            linear_buckets=self.linear_buckets,
+        )
 
-    def architecture(self, *, vocabulary_size: int, label_count: int, task: str) -> Architecture:
-        """Return the network for a vocabulary and a set of labels."""
+    def architecture(
+        self,
+        *,
+        vocabulary_size: int,
+        label_count: int,
+        task: str,
+        linear_tokens: int = 0,
+        linear_buckets: int = 0,
+    ) -> Architecture:
+        """Return the network for a vocabulary and a set of labels.
+
+        Args:
+            vocabulary_size: rows of the embedding.
+            label_count: how many labels there are.
+            task: ``single-label`` or ``multi-label``.
+            linear_tokens: rows of the linear branch's table of tokens, if there is a branch.
+            linear_buckets: rows of its table of pairs.
+        """
         if task == "multi-label":
             output = "multi-label"
         else:
@@ -142,7 +166,8 @@ class TrainingConfig:
             output=output,
             label_count=label_count,
             linear_size=self.linear_size,
-            linear_buckets=self.linear_buckets,
+            linear_tokens=linear_tokens if self.linear_size else 0,
+            linear_buckets=linear_buckets if self.linear_size else 0,
             embedding_dropout=self.embedding_dropout,
             layer_dropout=self.layer_dropout,
             head_dropout=self.head_dropout,
@@ -196,6 +221,8 @@ _RANGES = (
     ("batch_size", 1, 1_000_000),
     ("learning_rate", 0, 100),
     ("linear_rate", 0, 100),
+    ("linear_size", 0, 2**16),
+    ("linear_buckets", 0, 2**24),
     ("embedding_rate", 0, 100),
     ("linear_dropout", 0, 0.99),
     ("token_dropout", 0, 0.99),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,23 +21,10 @@ _SPREAD = 0.5  # of what has no vector, as a share of the vectors' own spread
 _SPELLED = 20_000  # words outside the vocabulary that the pieces are learned from
 
 
-@dataclass(frozen=True)
-class Embedding:
-    """Where training starts.
-
-    Attributes:
-        table: float32 [vocabulary, size].
-        found: how many of the vocabulary's words have a vector.
-    """
-
-    table: NDArray[np.float32]
-    found: int
-
-
 def initial_embedding(
     tokenizer_json: str, vectors: Vectors, *, rows: int, size: int, seed: int
-) -> Embedding:
-    """Return an embedding whose words have their pretrained vectors.
+) -> NDArray[np.float32]:
+    """Return an embedding, float32 [rows, size], whose words have their pretrained vectors.
 
     A piece gets the mean vector of words that are spelled with it; what is left is random. Vectors
     that are wider than the embedding are projected to their principal components.
@@ -59,16 +45,14 @@ def initial_embedding(
     table = generator.normal(0.0, _SPREAD * spread, (rows, size)).astype(np.float32)
     vocabulary = json.loads(tokenizer_json)["model"]["vocab"]
     spelled = _piece_vectors(tokenizer_json, vocabulary, vectors, matrix)
-    found = 0
     for token, place in vocabulary.items():
         row = vectors.words.get(token)
         if row is not None:
             table[place] = matrix[row]
-            found += 1
         elif place in spelled:
             table[place] = spelled[place]
     table[[PADDING_ID, UNKNOWN_ID]] = 0.0
-    return Embedding(table, found)
+    return table
 
 
 def _fitted(matrix: NDArray[np.float32], size: int, name: str) -> NDArray[np.float32]:

@@ -115,7 +115,7 @@ def fit(
         ready.train,
         ready.dev,
         device=where,
-        embedding=ready.embedding,
+        start=ready.start,
         save=lambda state: save_state(output / run_folder.CHECKPOINT, state),
         resume_from=state,
         progress=progress,

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from textgate.train.pairs import pair_buckets
+from textgate.train.pairs import EMPTY, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,18 +58,24 @@ class TextClassifier(nn.Module):
         )
         initialize(self)
 
-    def forward(
-        self, ids: torch.Tensor, lengths: torch.Tensor, embedded: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Return one logit a label, float32 [batch, labels].
 
         Args:
             ids: token ids, int64 [batch, tokens], padded on the right.
             lengths: tokens of each text, int64 [batch], at least 1.
-            embedded: what the recurrent layers read instead of the embedding's rows of the ids,
-                float32 [batch, tokens, embedding].
         """
-        states = self.embedding_dropout(self.embedding(ids) if embedded is None else embedded)
+        logits = self.recurrent_logits(self.embedding(ids), lengths)
+        return logits if self.linear is None else logits + self.linear_logits(ids, lengths)
+
+    def recurrent_logits(self, embedded: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Return the logits without the linear branch's part, float32 [batch, labels].
+
+        Args:
+            embedded: the embedding's rows, float32 [batch, tokens, embedding].
+            lengths: tokens of each text, int64 [batch], at least 1.
+        """
+        states = self.embedding_dropout(embedded)
         last = states  # replaced below: there is at least one layer
         for index, layer in enumerate(self.layers):
             if index:
@@ -78,19 +84,30 @@ class TextClassifier(nn.Module):
         pooled = self.head_dropout(self.pooling(states, last, lengths))
         for dense in self.head[:-1]:
             pooled = torch.relu(dense(pooled))
-        logits: torch.Tensor = self.head[-1](pooled)
-        if self.linear is not None:
-            logits = logits + self.linear(ids, lengths)
-        if self.architecture.output == "sigmoid":
-            # One unit z for two labels is the softmax over [0, z].
-            logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
-        return logits
+        return self._by_label(self.head[-1](pooled))
+
+    def linear_logits(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Return the linear branch's part of the logits, float32 [batch, labels]; there must be one.
+
+        Args:
+            ids: token ids, int64 [batch, tokens], padded on the right.
+            lengths: tokens of each text, int64 [batch], at least 1.
+        """
+        if self.linear is None:
+            raise ValueError("this network has no linear branch")
+        return self._by_label(self.linear(ids, lengths))
 
     def probabilities(self, logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
         """Return float32 [batch, labels]: a softmax, or a sigmoid a label if several may apply."""
         if self.architecture.output == "multi-label":
             return torch.sigmoid(logits / temperature)
         return torch.softmax(logits / temperature, dim=1)
+
+    def _by_label(self, units: torch.Tensor) -> torch.Tensor:
+        if self.architecture.output == "sigmoid":
+            # One unit z for two labels is the softmax over [0, z].
+            return torch.cat([torch.zeros_like(units), units], dim=1)
+        return units
 
 
 class RecurrentLayer(nn.Module):
@@ -148,7 +165,7 @@ class Pooling(nn.Module):
 
 
 class LinearBranch(nn.Module):
-    """A linear classifier over tokens and hashed pairs of neighbours.
+    """A linear classifier over tokens and pairs of neighbours, see `textgate.train.pairs`.
 
     Args:
         architecture: the network it belongs to.
@@ -156,27 +173,35 @@ class LinearBranch(nn.Module):
         dropout: share of the tokens and pairs dropped in training.
     """
 
+    fingerprints: torch.Tensor
+
     def __init__(self, architecture: Architecture, *, sparse: bool, dropout: float) -> None:
         super().__init__()
         net = architecture
-        self.tokens = nn.Embedding(net.vocabulary_size, net.linear_size, sparse=sparse)
+        self.tokens = nn.Embedding(net.linear_tokens, net.linear_size, sparse=sparse)
         self.pairs = nn.Embedding(net.linear_buckets, net.linear_size, sparse=sparse)
         self.projection = nn.Linear(net.linear_size, net.output_units, bias=False)
         self.dropout = dropout
+        empty = torch.full((net.linear_buckets,), EMPTY, dtype=torch.uint8)
+        self.register_buffer("fingerprints", empty)
 
     def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Return what to add to the logits, float32 [batch, units]."""
+        """Return its logits, float32 [batch, units]."""
         steps = torch.arange(ids.shape[1], device=ids.device)
-        weights = (steps < lengths[:, None]).to(self.projection.weight.dtype)[:, :, None]
-        buckets = pair_buckets(ids, self.pairs.num_embeddings)
-        total = (self.tokens(ids) * self._kept(weights)).sum(dim=1)
-        total = total + (self.pairs(buckets) * self._kept(weights)).sum(dim=1)
-        scale = lengths[:, None].to(total.dtype).rsqrt()
-        result: torch.Tensor = self.projection(total * scale)
+        inside = steps < lengths[:, None]
+        known = inside & (ids < self.tokens.num_embeddings)
+        buckets, found = look_up(ids, self.fingerprints)
+        total = self._sum(self.tokens, ids.clamp(max=self.tokens.num_embeddings - 1), known)
+        total = total + self._sum(self.pairs, buckets, inside & found)
+        result: torch.Tensor = self.projection(total * lengths[:, None].to(total.dtype).rsqrt())
         return result
 
-    def _kept(self, weights: torch.Tensor) -> torch.Tensor:
-        return functional.dropout(weights, self.dropout, training=self.training)
+    def _sum(self, table: nn.Embedding, rows: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        """Return the sum of a text's rows, those kept, float32 [batch, size]."""
+        weights = kept.to(table.weight.dtype)
+        weights = functional.dropout(weights, self.dropout, training=self.training)
+        total: torch.Tensor = (table(rows) * weights[:, :, None]).sum(dim=1)
+        return total
 
 
 def initialize(model: TextClassifier) -> None:

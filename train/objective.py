@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from textgate.tokenizer import UNKNOWN_ID
+from textgate.tokenizer import PADDING_ID, UNKNOWN_ID
 
 if TYPE_CHECKING:
     from textgate.architecture import Architecture
@@ -44,23 +44,27 @@ class Objective:
             self._weights = (counts.mean() / counts).to(device)
 
     def backward(self, model: TextClassifier, batch: Batch) -> float:
-        """Add the gradient of the mean loss over a batch to the network's, and return that loss."""
+        """Add the gradient of the mean loss over a batch to the network's, and return that loss.
+
+        The linear branch learns by itself: taught together, it would soon explain the training rows
+        alone, and leave the recurrent layers nothing to learn.
+        """
         config = self._config
         ids = batch.ids
         if config.token_dropout:
             dropped = torch.rand(ids.shape, device=ids.device) < config.token_dropout
-            ids = torch.where(dropped & (ids != 0), UNKNOWN_ID, ids)
-        if not config.adversarial:
-            value = self._loss(model(ids, batch.lengths), batch.targets)
-            value.backward()  # type: ignore[no-untyped-call]
-            return float(value.detach())
+            ids = torch.where(dropped & (ids != PADDING_ID), UNKNOWN_ID, ids)
         embedded = model.embedding(ids)
-        embedded.retain_grad()
-        value = self._loss(model(ids, batch.lengths, embedded), batch.targets)
-        value.backward(retain_graph=True)  # type: ignore[no-untyped-call]
-        step = self._worst_step(embedded, batch.lengths)
-        worst = self._loss(model(ids, batch.lengths, embedded + step), batch.targets)
-        worst.backward()  # type: ignore[no-untyped-call]
+        value = self._loss(model.recurrent_logits(embedded, batch.lengths), batch.targets)
+        total = value
+        if model.linear is not None:
+            total = total + self._loss(model.linear_logits(ids, batch.lengths), batch.targets)
+        if config.adversarial:
+            embedded.retain_grad()
+            total.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+            worse = embedded + self._worst_step(embedded, batch.lengths)
+            total = self._loss(model.recurrent_logits(worse, batch.lengths), batch.targets)
+        total.backward()  # type: ignore[no-untyped-call]
         return float(value.detach())
 
     def _worst_step(self, embedded: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

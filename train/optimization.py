@@ -119,10 +119,10 @@ class Average:
         self, model: TextClassifier, decay: float, weights: dict[str, torch.Tensor] | None = None
     ) -> None:
         self._decay = decay
-        self._current = model.state_dict()
+        self._current = dict(model.named_parameters())
         self.weights = {
-            name: (weights or self._current)[name].detach().clone().to(tensor.device)
-            for name, tensor in self._current.items()
+            name: (weights or {}).get(name, tensor).detach().to(tensor.device).clone()
+            for name, tensor in model.state_dict().items()
         }
 
     def update(self, number: int) -> None:
@@ -133,9 +133,9 @@ class Average:
         """
         if number % _AVERAGE_EVERY == 0:
             decay = min(self._decay, (1 + number) / (10 + number)) ** _AVERAGE_EVERY
-            torch._foreach_lerp_(  # noqa: SLF001 - there is no public form of it
-                list(self.weights.values()), list(self._current.values()), 1.0 - decay
-            )
+            with torch.no_grad():
+                for name, tensor in self._current.items():
+                    self.weights[name].lerp_(tensor.detach(), 1.0 - decay)
 
 
 def _moments(

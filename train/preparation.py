@@ -15,8 +15,11 @@ from textgate.run import DataSummary, RunManifest
 from textgate.tokenizer import TextTokenizer
 from textgate.train.dataset import Dataset, encode_rows, find_labels, hold_out
 from textgate.train.embedding import initial_embedding
-from textgate.train.presets import RECIPE, preset as named_preset
+from textgate.train.pairs import find_pairs
+from textgate.train.presets import RECIPE
+from textgate.train.presets import preset as named_preset
 from textgate.train.recipe import recommend
+from textgate.train.start import Start
 from textgate.train.subwords import build_subword_tokenizer
 from textgate.train.vectors import load_vectors
 from textgate.train.vocabulary import build_tokenizer
@@ -59,7 +62,7 @@ class Preparation:
         train: the training rows, encoded.
         dev: the rows to choose by, encoded.
         dev_rows: the same, as they are.
-        embedding: what the embedding starts from, or None where it is random.
+        start: what training starts from.
         notes: what was chosen and why, in words.
     """
 
@@ -69,7 +72,7 @@ class Preparation:
     train: Dataset
     dev: Dataset
     dev_rows: Sequence[Row]
-    embedding: NDArray[np.float32] | None
+    start: Start
     notes: tuple[str, ...]
 
 
@@ -118,19 +121,22 @@ def prepare(
     vocabulary_size = (
         config.vocabulary_size if config.whole_vocabulary else tokenizer.vocabulary_size
     )
-    embedding = None
-    if vectors is not None:
-        start = initial_embedding(
-            tokenizer_json,
-            vectors,
-            rows=vocabulary_size,
-            size=config.embedding_size,
-            seed=config.seed,
-        )
-        embedding = start.table
+    train = encode_rows(rows, tokenizer, labels, task=task, file=file)
+    start = Start(
+        embedding=_embedding(tokenizer_json, config, vectors, rows=vocabulary_size),
+        fingerprints=(
+            find_pairs(train.sequences, most_buckets=config.linear_buckets)
+            if config.linear_size
+            else None
+        ),
+    )
     manifest = RunManifest(
         architecture=config.architecture(
-            vocabulary_size=vocabulary_size, label_count=len(labels), task=task
+            vocabulary_size=vocabulary_size,
+            label_count=len(labels),
+            task=task,
+            linear_tokens=1 + max(int(ids.max()) for ids in train.sequences),
+            linear_buckets=0 if start.fingerprints is None else len(start.fingerprints),
         ),
         labels=labels,
         max_tokens=config.max_tokens,
@@ -149,11 +155,21 @@ def prepare(
         manifest=manifest,
         config=config,
         tokenizer_json=tokenizer_json,
-        train=encode_rows(rows, tokenizer, labels, task=task, file=file),
+        train=train,
         dev=encode_rows(held_out, tokenizer, labels, task=task, file=dev_file),
         dev_rows=held_out,
-        embedding=embedding,
+        start=start,
         notes=tuple(notes),
+    )
+
+
+def _embedding(
+    tokenizer_json: str, config: TrainingConfig, vectors: Vectors | None, *, rows: int
+) -> NDArray[np.float32] | None:
+    if vectors is None:
+        return None
+    return initial_embedding(
+        tokenizer_json, vectors, rows=rows, size=config.embedding_size, seed=config.seed
     )
 
 

@@ -27,7 +27,7 @@ _TOKENS = (64, 400)
 _ROWS = 70_000  # rows to go through, all epochs together
 _EPOCHS = (4, 30)
 _FEW_LABELS = 8  # for which the linear branch has a column each
-_COMPRESSED = 24  # columns of the branch for more labels
+_COMPRESSED = 32  # columns of the branch for more labels
 _KNOWN = 0.5  # share of the running words from which vectors are of the texts' language
 
 
@@ -118,11 +118,11 @@ def _passes(rows: int, labels: int) -> Choice:
 def _branch(labels: int) -> Choice:
     if labels <= _FEW_LABELS:
         return Choice(
-            {"linear_size": labels, "linear_buckets": 2**15},
+            {"linear_size": labels, "linear_buckets": 2**16},
             f"a linear branch over words and pairs with a column for each of {labels} labels",
         )
     return Choice(
-        {"linear_size": _COMPRESSED, "linear_buckets": 2**14},
+        {"linear_size": _COMPRESSED, "linear_buckets": 2**14, "linear_rate": 0.005},
         f"a linear branch over words and pairs, {labels:,} labels compressed to {_COMPRESSED}",
     )
 

@@ -11,7 +11,7 @@ import torch
 
 from textgate.errors import CheckpointError, ConfigError
 from textgate.metrics import evaluate_multi_label, evaluate_single_label
-from textgate.train.calibration import log_loss
+from textgate.train.calibration import best_share, log_loss
 from textgate.train.checkpoint import Epoch, TrainingState
 from textgate.train.model import TextClassifier
 from textgate.train.objective import Objective
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from textgate.metrics import Evaluation
     from textgate.train.config import TrainingConfig
     from textgate.train.dataset import Dataset
+    from textgate.train.start import Start
 
 _EVALUATION_BATCH = 256
+_PROJECTION = "linear.projection.weight"
 
 
 def train_network(
@@ -39,7 +41,7 @@ def train_network(
     *,
     device: torch.device,
     save: Callable[[TrainingState], None],
-    embedding: NDArray[np.float32] | None = None,
+    start: Start | None = None,
     resume_from: TrainingState | None = None,
     progress: Progress | None = None,
 ) -> TrainingState:
@@ -56,7 +58,7 @@ def train_network(
         dev: the rows that choose the epoch.
         device: where to compute.
         save: is called with the state after every epoch.
-        embedding: what the embedding starts from, float32 [vocabulary, embedding].
+        start: what takes the place of random first weights.
         resume_from: the last saved state, to go on from it.
         progress: hears of every step and epoch.
 
@@ -73,8 +75,8 @@ def train_network(
         model = TextClassifier(
             architecture, sparse=config.sparse, linear_dropout=config.linear_dropout
         ).to(device)
-        if embedding is not None:
-            model.embedding.weight.data.copy_(torch.from_numpy(embedding))
+        if start is not None:
+            start.apply(model)
         steps = math.ceil(len(train) / config.batch_size)
         optimizer = Optimizer(model, config, steps=steps * config.epochs)
         state = resume_from or TrainingState(weights={}, best_weights={}, optimizer={})
@@ -100,15 +102,13 @@ def train_network(
                 first_step=(number - 1) * steps,
                 progress=progress,
             )
-            state.weights = _copied(model.state_dict())
+            state.weights = scored = _copied(model.state_dict())
             state.optimizer = optimizer.tensors()
-            kept = state.weights
             if average is not None:
-                kept = state.average = _copied(average.weights)
-                model.load_state_dict(kept)
-            logits = predict_logits(model, dev)
-            if average is not None:
-                model.load_state_dict(state.weights)
+                state.average = scored = _copied(average.weights)
+            model.load_state_dict(scored)
+            logits, share = _mixed_logits(model, dev)
+            model.load_state_dict(state.weights)
             if not (math.isfinite(train_loss) and np.isfinite(logits).all()):
                 raise ConfigError(
                     f"training diverged in epoch {number}: the network computes NaN or infinite "
@@ -121,7 +121,8 @@ def train_network(
                 state.history[state.best_epoch - 1]
             )
             if best:
-                state.best_epoch, state.best_weights = number, kept
+                state.best_epoch = number
+                state.best_weights = with_linear_share(scored, share)
             save(state)
             progress.end_epoch(
                 state.history[-1],
@@ -135,14 +136,43 @@ def train_network(
 
 def predict_logits(model: TextClassifier, dataset: Dataset) -> NDArray[np.float32]:
     """Return the logits of every row, float32 [rows, labels], dropout off."""
+    recurrent, linear = _predicted(model, dataset)
+    return recurrent if linear is None else recurrent + linear
+
+
+def _predicted(
+    model: TextClassifier, dataset: Dataset
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return both parts of the logits of every row, float32 [rows, labels], dropout off."""
     device = model.embedding.weight.device
-    logits = np.empty((len(dataset), model.architecture.label_count), dtype=np.float32)
+    recurrent = np.empty((len(dataset), model.architecture.label_count), dtype=np.float32)
+    linear = np.empty_like(recurrent) if model.linear is not None else None
     model.eval()
     with torch.inference_mode():
         for places, batch in dataset.batches_by_length(_EVALUATION_BATCH):
             moved = batch.to(device)
-            logits[places] = model(moved.ids, moved.lengths).cpu().numpy()
-    return logits
+            embedded = model.embedding(moved.ids)
+            recurrent[places] = model.recurrent_logits(embedded, moved.lengths).cpu().numpy()
+            if linear is not None:
+                linear[places] = model.linear_logits(moved.ids, moved.lengths).cpu().numpy()
+    return recurrent, linear
+
+
+def _mixed_logits(model: TextClassifier, dev: Dataset) -> tuple[NDArray[np.float32], float]:
+    """Return the logits on dev, and the share of the linear branch with which they are best."""
+    recurrent, linear = _predicted(model, dev)
+    if linear is None:
+        return recurrent, 1.0
+    multi_label = model.architecture.output == "multi-label"
+    share = best_share(recurrent, linear, dev.targets, multi_label=multi_label)
+    return recurrent + np.float32(share) * linear, share
+
+
+def with_linear_share(weights: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
+    """Return a network's weights with its linear branch, if there is one, multiplied by a share."""
+    if _PROJECTION not in weights:
+        return weights
+    return {**weights, _PROJECTION: weights[_PROJECTION] * share}
 
 
 def evaluate_logits(
