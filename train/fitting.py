@@ -164,14 +164,15 @@ def _prepare(
     config: TrainingConfig,
     columns: Columns,
 ) -> _Preparation:
-    rows, file = _load(data, columns, several_labels=config.task != "multi-label")
+    rows, file = _load(data, columns, several_labels=config.task != "multi-label", soft_labels=True)
     labels, task = find_labels(rows, task=config.task, file=file)
     if dev is None:
         rows, held_out = hold_out(rows, config.dev_fraction, seed=config.seed)
         dev_file = file
         if not held_out:
+            named = sum(bool(row.labels) or not row.probabilities for row in rows)
             raise DataError(
-                f"{file}: {len(rows)} rows are too few to hold some out for dev; give --dev"
+                f"{file}: {named} rows with labels are too few to hold some out for dev; give --dev"
             )
     else:
         held_out, dev_file = _load(dev, columns, several_labels=False)
@@ -207,13 +208,17 @@ def _prepare(
         config=config,
         tokenizer_json=tokenizer_json,
         train=encode_rows(rows, tokenizer, labels, task=task, file=file),
-        dev=encode_rows(held_out, tokenizer, labels, task=task, file=dev_file),
+        dev=encode_rows(held_out, tokenizer, labels, task=task, file=dev_file, soft=False),
         dev_rows=held_out,
     )
 
 
 def _load(
-    data: str | Path | Sequence[Row], columns: Columns, *, several_labels: bool
+    data: str | Path | Sequence[Row],
+    columns: Columns,
+    *,
+    several_labels: bool,
+    soft_labels: bool = False,
 ) -> tuple[list[Row], str]:
     if isinstance(data, str | Path):
         rows = load_labelled(
@@ -222,6 +227,7 @@ def _load(
             text_field=columns.text,
             label_field=columns.label,
             several_labels=several_labels,
+            soft_labels=soft_labels,
         )
         # A name need not be UTF-8; what is written down must be.
         return rows, Path(data).name.encode("utf-8", "replace").decode()

@@ -270,7 +270,12 @@ GOOD, BAD = ("fine", ("good",)), ("awful", ("bad",))
 REFUSED = [
     ([], None, {}, (DataError, "no rows were given")),
     (some(GOOD, GOOD), None, {}, (DataError, "every row has the label 'good'")),
-    (some(GOOD, BAD), None, {}, (DataError, "rows: 2 rows are too few to hold some out for dev")),
+    (
+        some(GOOD, BAD),
+        None,
+        {},
+        (DataError, "rows: 2 rows with labels are too few to hold some out"),
+    ),
     (
         some(GOOD, BAD),
         some(("x", ("ugly",))),
