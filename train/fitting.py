@@ -22,6 +22,7 @@ from textgate.run import DataSummary, RunManifest, read_run
 from textgate.tokenizer import TextTokenizer
 from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import TrainedModel, load_model, load_state, save_model, save_state
+from textgate.train.checks import notes
 from textgate.train.config import TrainingConfig
 from textgate.train.dataset import Dataset, encode_rows, find_labels, hold_out
 from textgate.train.device import find_device
@@ -123,7 +124,8 @@ def fit(
         settings = {**stored.settings, **(settings or {})} if preset == stored.preset else settings
     preset = preset or "default"
     config = named_preset(preset).replace(**_tuples(settings or {}))
-    ready = _prepare(data, dev, preset, config, columns or Columns())
+    hears_of_rows = progress if stored is None else Progress()  # who resumes has heard it
+    ready = _prepare(data, dev, preset, config, columns or Columns(), hears_of_rows)
     state = None
     if stored is None:
         _create(output, ready, force=force)
@@ -163,19 +165,20 @@ def _prepare(
     preset: str,
     config: TrainingConfig,
     columns: Columns,
+    progress: Progress,
 ) -> _Preparation:
     rows, file = _load(data, columns, several_labels=config.task != "multi-label", soft_labels=True)
     labels, task = find_labels(rows, task=config.task, file=file)
+    held_out, dev_file = ([], file) if dev is None else _load(dev, columns, several_labels=False)
+    for note in notes(rows, held_out, file=file, dev_file=dev_file):
+        progress.note(note)
     if dev is None:
         rows, held_out = hold_out(rows, config.dev_fraction, seed=config.seed)
-        dev_file = file
         if not held_out:
             named = sum(bool(row.labels) or not row.probabilities for row in rows)
             raise DataError(
                 f"{file}: {named} rows with labels are too few to hold some out for dev; give --dev"
             )
-    else:
-        held_out, dev_file = _load(dev, columns, several_labels=False)
     tokenizer_json = build_tokenizer(
         (row.text for row in rows),
         vocabulary_size=config.vocabulary_size,

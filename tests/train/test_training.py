@@ -243,8 +243,7 @@ def test_progress_hears_of_everything(separable, quick, tmp_path):
     assert {others["score"] for _, others in progress.epochs} == {"accuracy"}
     assert progress.epochs[done.model.best_epoch - 1][1]["best"]
     assert progress.epochs[0][1]["best"]  # the first is the best so far
-    (note,) = progress.notes
-    assert note == (
+    assert progress.notes[-1] == (
         f"{rows} rows to train on, {done.manifest.dev.rows} to choose by, 2 labels, "
         f"{done.manifest.architecture.vocabulary_size} words"
     )
