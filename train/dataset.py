@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from textgate.errors import DataError
 from textgate.tokenizer import PADDING_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # Batches are filled from windows of this many, sorted by length: little padding, enough shuffling.
 _WINDOW = 50
+_TOLERANCE = 1e-3  # of what soft labels add up to, so that rounded ones pass
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -32,7 +34,8 @@ class Batch:
     Attributes:
         ids: token ids, int64 [batch, tokens].
         lengths: tokens of each text, int64 [batch], at least 1.
-        targets: what should come out, float32 [batch, labels]: 1 where a label applies.
+        targets: what should come out, float32 [batch, labels]: 1 where a label applies, or how
+            probable it is.
     """
 
     ids: torch.Tensor
@@ -50,7 +53,7 @@ class Dataset:
 
     Attributes:
         sequences: the token ids of each row, int64 [tokens].
-        targets: float32 [rows, labels], 1 where a label applies.
+        targets: float32 [rows, labels], 1 where a label applies, or how probable it is.
     """
 
     sequences: tuple[NDArray[np.int64], ...]
@@ -98,9 +101,18 @@ def pad(sequences: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDAr
 
 
 def encode_rows(
-    rows: Sequence[Row], tokenizer: TextTokenizer, labels: Sequence[str], *, task: str, file: str
+    rows: Sequence[Row],
+    tokenizer: TextTokenizer,
+    labels: Sequence[str],
+    *,
+    task: str,
+    file: str,
+    soft: bool = True,
 ) -> Dataset:
     """Return the rows as ids and targets.
+
+    A row's soft labels are its targets, whatever label it has beside them. In a single-label task
+    they are scaled to add up to 1 exactly.
 
     Args:
         rows: the rows.
@@ -108,25 +120,22 @@ def encode_rows(
         labels: the labels in the order of the targets' columns.
         task: ``single-label``, where a row must have one label, or ``multi-label``.
         file: how messages name the rows.
+        soft: whether soft labels count; without them, every row needs a label of its own.
 
     Raises:
-        DataError: a row carries a label that is not one of `labels`, or not one label in a
-            single-label task.
+        DataError: a row carries a label that is not one of `labels`; in a single-label task, not
+            one label, or soft ones that do not add up to 1; or only soft ones that do not count.
     """
     column = {label: index for index, label in enumerate(labels)}
     targets = np.zeros((len(rows), len(labels)), dtype=np.float32)
     for index, row in enumerate(rows):
-        if task == "single-label" and len(row.labels) != 1:
-            raise DataError(
-                f"{file}, line {row.line}: {len(row.labels)} labels in a row of a single-label task"
-            )
-        for label in row.labels:
+        for label, target in _targets(row, f"{file}, line {row.line}", task=task, soft=soft):
             if label not in column:
                 raise DataError(
                     f"{file}, line {row.line}: the label {label!r} does not occur in the training "
                     f"rows, which have {_shortened(labels)}"
                 )
-            targets[index, column[label]] = 1.0
+            targets[index, column[label]] = target
     sequences: list[NDArray[np.int64]] = []
     for start in range(0, len(rows), 1000):
         encoded = tokenizer.encode_batch([row.text for row in rows[start : start + 1000]])
@@ -134,21 +143,48 @@ def encode_rows(
     return Dataset(tuple(sequences), targets)
 
 
+def _targets(row: Row, where: str, *, task: str, soft: bool) -> Iterable[tuple[str, float]]:
+    """Return the labels of a row and how far each applies."""
+    if soft and row.probabilities:
+        if task != "single-label":
+            return row.probabilities
+        total = _total(row)
+        if not abs(total - 1.0) <= _TOLERANCE:
+            raise DataError(
+                f"{where}: the soft labels add up to {total:.6g}; in a single-label task they add "
+                "up to 1 (use --task multi-label where several labels can apply)"
+            )
+        return [(label, probability / total) for label, probability in row.probabilities]
+    if not row.labels and row.probabilities:
+        raise DataError(f"{where}: a row to choose by needs a label, not only soft ones")
+    if task == "single-label" and len(row.labels) != 1:
+        raise DataError(f"{where}: {len(row.labels)} labels in a row of a single-label task")
+    return [(label, 1.0) for label in row.labels]
+
+
+def _total(row: Row) -> float:
+    return math.fsum(probability for _, probability in row.probabilities)
+
+
 def find_labels(rows: Sequence[Row], *, task: str, file: str) -> tuple[tuple[str, ...], str]:
-    """Return the labels in the order of their names, and the task.
+    """Return the labels in the order of their names, soft ones included, and the task.
 
     Args:
         rows: the training rows.
         task: ``single-label``, ``multi-label``, or ``auto``, which takes a row with several labels
-            or none for a sign of a multi-label task.
+            or none for a sign of a multi-label task; where all rows have soft labels alone, soft
+            labels that do not add up to 1.
         file: how messages name the rows.
 
     Raises:
         DataError: no labels, one label only, several in a row of a single-label task, or one that
             is no text.
     """
-    odd = next((row for row in rows if len(row.labels) != 1), None)
+    named = [row for row in rows if row.labels or not row.probabilities]
+    odd = next((row for row in named if len(row.labels) != 1), None)
     if task == "auto":
+        if not named:
+            odd = next((row for row in rows if abs(_total(row) - 1.0) > _TOLERANCE), None)
         task = "single-label" if odd is None else "multi-label"
     elif task == "single-label" and odd is not None:
         raise DataError(
@@ -156,13 +192,13 @@ def find_labels(rows: Sequence[Row], *, task: str, file: str) -> tuple[tuple[str
             "use --task multi-label"
         )
     for row in rows:
-        for label in row.labels:
+        for label in _names(row):
             if _LONE_SURROGATE.search(label):
                 raise DataError(
                     f"{file}, line {row.line}: the label {label!r} holds half a surrogate pair, "
                     "which is not text"
                 )
-    labels = sorted({label for row in rows for label in row.labels})
+    labels = sorted({label for row in rows for label in _names(row)})
     if not labels:
         raise DataError(f"{file}: no row has a label")
     if len(labels) == 1 and task == "single-label":
@@ -172,20 +208,28 @@ def find_labels(rows: Sequence[Row], *, task: str, file: str) -> tuple[tuple[str
     return tuple(labels), task
 
 
+def _names(row: Row) -> Iterator[str]:
+    yield from row.labels
+    for label, _ in row.probabilities:
+        yield label
+
+
 def hold_out(rows: Sequence[Row], fraction: float, *, seed: int) -> tuple[list[Row], list[Row]]:
     """Return (train, dev): a share of the rows of every label is held out for dev.
 
     Rows with the same text stay on the same side, so that dev says something about new texts. A
-    label with a single text keeps it in train, and so does a text that has different labels.
+    label with a single text keeps it in train, and so does a text that has different labels, or
+    soft ones alone: dev is a matter of right and wrong.
     """
     labels_of: dict[str, tuple[str, ...]] = {}
-    contradictory: set[str] = set()
+    kept: set[str] = set()
     for row in rows:
-        if labels_of.setdefault(row.text, row.labels) != row.labels:
-            contradictory.add(row.text)
+        only_soft = bool(row.probabilities) and not row.labels
+        if only_soft or labels_of.setdefault(row.text, row.labels) != row.labels:
+            kept.add(row.text)
     by_label: dict[tuple[str, ...], list[str]] = {}
     for text, labels in labels_of.items():
-        if text not in contradictory:
+        if text not in kept:
             by_label.setdefault(labels, []).append(text)
     generator = np.random.default_rng([seed, 0])
     held_out: set[str] = set()

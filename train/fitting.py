@@ -90,7 +90,7 @@ def fit(
     preset = preset or "default"
     ready = prepare(data, dev, preset, _tuples(settings or {}), columns or Columns())
     config = ready.config
-    for note in ready.notes:
+    for note in ready.notes if stored is None else ():  # who resumes has heard them
         progress.note(note)
     state = None
     if stored is None:

@@ -13,6 +13,7 @@ from textgate.errors import DataError
 from textgate.rows import Row, fingerprint, load_labelled
 from textgate.run import DataSummary, RunManifest
 from textgate.tokenizer import TextTokenizer
+from textgate.train.checks import notes
 from textgate.train.dataset import Dataset, encode_rows, find_labels, hold_out
 from textgate.train.embedding import initial_embedding
 from textgate.train.pairs import find_pairs
@@ -97,23 +98,22 @@ def prepare(
         ConfigError: settings are wrong or cannot work together.
     """
     config = named_preset(preset).replace(**settings)
-    rows, file = _load(data, columns, several_labels=config.task != "multi-label")
+    rows, file = _load(data, columns, several_labels=config.task != "multi-label", soft_labels=True)
     labels, task = find_labels(rows, task=config.task, file=file)
+    held_out, dev_file = ([], file) if dev is None else _load(dev, columns, several_labels=False)
+    said = notes(rows, held_out, file=file, dev_file=dev_file)
     if dev is None:
         rows, held_out = hold_out(rows, config.dev_fraction, seed=config.seed)
-        dev_file = file
         if not held_out:
+            named = sum(bool(row.labels) or not row.probabilities for row in rows)
             raise DataError(
-                f"{file}: {len(rows)} rows are too few to hold some out for dev; give --dev"
+                f"{file}: {named} rows with labels are too few to hold some out for dev; give --dev"
             )
-    else:
-        held_out, dev_file = _load(dev, columns, several_labels=False)
     vectors = None if config.vectors == NO_VECTORS else load_vectors(config.vectors)
-    notes: list[str] = []
     if preset == RECIPE:
         recipe = recommend(rows, labels, task=task, vectors=vectors)
         config = named_preset(preset).replace(**{**recipe.settings, **settings})
-        notes.extend(recipe.notes(settings))
+        said.extend(recipe.notes(settings))
         if config.vectors == NO_VECTORS:
             vectors = None
     tokenizer_json = _tokenizer(rows, config, vectors)
@@ -156,10 +156,10 @@ def prepare(
         config=config,
         tokenizer_json=tokenizer_json,
         train=train,
-        dev=encode_rows(held_out, tokenizer, labels, task=task, file=dev_file),
+        dev=encode_rows(held_out, tokenizer, labels, task=task, file=dev_file, soft=False),
         dev_rows=held_out,
         start=start,
-        notes=tuple(notes),
+        notes=tuple(said),
     )
 
 
@@ -188,7 +188,11 @@ def _tokenizer(rows: Sequence[Row], config: TrainingConfig, vectors: Vectors | N
 
 
 def _load(
-    data: str | Path | Sequence[Row], columns: Columns, *, several_labels: bool
+    data: str | Path | Sequence[Row],
+    columns: Columns,
+    *,
+    several_labels: bool,
+    soft_labels: bool = False,
 ) -> tuple[list[Row], str]:
     if isinstance(data, str | Path):
         rows = load_labelled(
@@ -197,6 +201,7 @@ def _load(
             text_field=columns.text,
             label_field=columns.label,
             several_labels=several_labels,
+            soft_labels=soft_labels,
         )
         # A name need not be UTF-8; what is written down must be.
         return rows, Path(data).name.encode("utf-8", "replace").decode()

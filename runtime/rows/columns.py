@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from textgate.errors import DataError
 from textgate.rows.row import Row
 
+PROBABILITIES = "probs"  # the column of soft labels
+
 _LONGEST_SHOWN = 60  # characters of a value, so that a message stays one line
 _MOST_SHOWN = 20  # column names
 
@@ -20,10 +22,12 @@ class Columns:
     Attributes:
         text: the column of the texts.
         label: the column of the labels, or None where rows are read without labels.
+        soft: whether `PROBABILITIES` is read too, and stands in for a label that is not there.
     """
 
     text: str
     label: str | None
+    soft: bool = False
 
 
 def row_of(record: Mapping[str, object], columns: Columns, *, line: int, where: str) -> Row:
@@ -38,6 +42,14 @@ def row_of(record: Mapping[str, object], columns: Columns, *, line: int, where: 
     Raises:
         DataError: a column is missing or its value is not what it should be.
     """
+    taken = {columns.text, columns.label}
+    probabilities: tuple[tuple[str, float], ...] = ()
+    if columns.soft and record.get(PROBABILITIES) is not None:
+        field = f"{where}: the soft labels (field {PROBABILITIES!r})"
+        probabilities = probabilities_of(record[PROBABILITIES], where=field)
+        taken.add(PROBABILITIES)
+        if columns.label is not None and record.get(columns.label) is None:
+            columns = Columns(columns.text, None)
     check_columns(record, columns, where=where)
     text = record[columns.text]
     if not isinstance(text, str):
@@ -48,9 +60,8 @@ def row_of(record: Mapping[str, object], columns: Columns, *, line: int, where: 
     if columns.label is not None:
         field = f"{where}: the label (field {columns.label!r})"
         labels = labels_of(record[columns.label], where=field)
-    taken = (columns.text, columns.label)
     extras = {name: value for name, value in record.items() if name not in taken}
-    return Row(text, labels, line, extras)
+    return Row(text, labels, line, extras, probabilities)
 
 
 def check_columns(names: Collection[str], columns: Columns, *, where: str) -> None:
@@ -90,6 +101,29 @@ def labels_of(value: object, *, where: str) -> tuple[str, ...]:
     if isinstance(value, list):
         return tuple(dict.fromkeys(_label(item, where) for item in value))
     return (_label(value, where),)
+
+
+def probabilities_of(value: object, *, where: str) -> tuple[tuple[str, float], ...]:
+    """Return the soft labels that a value holds: an object of labels and probabilities.
+
+    Raises:
+        DataError: the value is something else, or no label is at all probable.
+    """
+    if not isinstance(value, dict):
+        raise DataError(
+            f'{where} should be an object such as {{"good": 0.9, "bad": 0.1}}, found {shown(value)}'
+        )
+    for label, probability in value.items():
+        _label(label, f"{where} name a label that")
+        known = isinstance(probability, int | float) and not isinstance(probability, bool)
+        if not known or not 0 <= probability <= 1:
+            raise DataError(
+                f"{where} should be numbers from 0 to 1, found {shown(probability)} for "
+                f"{shown(label)}"
+            )
+    if not any(value.values()):
+        raise DataError(f"{where} give no label a probability above 0; leave the row out")
+    return tuple((label, float(probability)) for label, probability in value.items())
 
 
 def shown(value: object) -> str:

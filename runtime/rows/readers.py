@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from textgate.errors import ConfigError, DataError
-from textgate.rows.columns import Columns
+from textgate.rows.columns import PROBABILITIES, Columns
 from textgate.rows.delimited import read_csv, read_tsv
 from textgate.rows.jsonl import read_jsonl
 from textgate.rows.parquet import import_parquet, read_parquet
@@ -41,6 +41,7 @@ def read_rows(
     text_field: str = "text",
     label_field: str = "label",
     labelled: bool,
+    soft_labels: bool = False,
 ) -> Iterator[Row]:
     """Return an iterator over the rows of a file that holds one row (or a few hundred) at a time.
 
@@ -55,6 +56,8 @@ def read_rows(
         label_field: the column of the labels.
         labelled: whether labels are read, and every row must have them. Otherwise the label's
             column is one of the extras, and a fastText file's labels are dropped.
+        soft_labels: whether, of labelled JSON Lines, the field ``probs`` is read: an object of
+            labels and probabilities. A row that has it needs no label.
 
     Raises:
         ConfigError: at once, if the settings cannot work or an optional package is missing.
@@ -72,7 +75,10 @@ def read_rows(
         raise ConfigError(f"the text and the label cannot both be the field {text_field!r}")
     if chosen == "parquet":
         _check_parquet(path)
-    return _READERS[chosen](path, Columns(text_field, label_field if labelled else None))
+    if not labelled:
+        return _READERS[chosen](path, Columns(text_field, None))
+    soft = soft_labels and chosen == "jsonl" and PROBABILITIES not in (text_field, label_field)
+    return _READERS[chosen](path, Columns(text_field, label_field, soft))
 
 
 def load_labelled(
@@ -82,6 +88,7 @@ def load_labelled(
     text_field: str = "text",
     label_field: str = "label",
     several_labels: bool = False,
+    soft_labels: bool = False,
 ) -> list[Row]:
     """Return all rows of a labelled file.
 
@@ -91,6 +98,7 @@ def load_labelled(
         text_field: the column of the texts.
         label_field: the column of the labels.
         several_labels: whether a set in which every row has the same one label is refused.
+        soft_labels: as for `read_rows`.
 
     Raises:
         ConfigError: the settings cannot work.
@@ -98,18 +106,24 @@ def load_labelled(
     """
     rows = list(
         read_rows(
-            path, format=format, text_field=text_field, label_field=label_field, labelled=True
+            path,
+            format=format,
+            text_field=text_field,
+            label_field=label_field,
+            labelled=True,
+            soft_labels=soft_labels,
         )
     )
     name = source_name(path)
     if not rows:
         raise DataError(f"{name} has no rows")
-    different = {row.labels for row in rows}
+    different = {tuple(label for label, _ in row.probabilities) or row.labels for row in rows}
     if different == {()}:
         raise DataError(f"{name}: no row has a label; every list of labels is empty")
-    if several_labels and len(different) == 1 and len(rows[0].labels) == 1:
+    labels, *others = different
+    if several_labels and not others and len(labels) == 1:
         raise DataError(
-            f"{name}: every row has the label {rows[0].labels[0]!r}; two labels or more are needed"
+            f"{name}: every row has the label {labels[0]!r}; two labels or more are needed"
         )
     return rows
 

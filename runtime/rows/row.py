@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+_SOFT = b"\xff" * 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +21,27 @@ class Row:
             number, each once, in a multi-label set.
         line: where the row starts in its file: the line, or the row of a Parquet file; from 1.
         extras: the other columns by name, in the file's order.
+        probabilities: soft labels, where they were read: pairs of a label, each once, and how
+            probable somebody finds it, from 0 to 1. In a single-label set they add up to 1.
     """
 
     text: str
     labels: tuple[str, ...]
     line: int
     extras: Mapping[str, object] = field(default_factory=dict)
+    probabilities: tuple[tuple[str, float], ...] = ()
 
 
 def fingerprint(rows: Iterable[Row]) -> str:
     """Return a SHA-256 digest, in hexadecimal, of the texts and labels in their order.
 
+    Labels are those that are named and the soft ones.
+
     Lines and extras do not count, so the same data has the same fingerprint in every file format.
     Each text is hashed as its length in bytes (8 bytes, big-endian) and its UTF-8, followed by the
-    number of labels (8 bytes) and the labels, each in the manner of the text.
+    number of labels (8 bytes) and the labels, each in the manner of the text. Soft labels, if there
+    are any, follow: eight bytes 0xff, which no text's length begins with, their number (8 bytes),
+    and each as its label and its probability (IEEE 754, 8 bytes, big-endian).
     """
     digest = hashlib.sha256()
     for row in rows:
@@ -39,6 +49,10 @@ def fingerprint(rows: Iterable[Row]) -> str:
         digest.update(len(row.labels).to_bytes(8, "big"))
         for label in row.labels:
             digest.update(_prefixed(label))
+        if row.probabilities:
+            digest.update(_SOFT + len(row.probabilities).to_bytes(8, "big"))
+            for label, probability in row.probabilities:
+                digest.update(_prefixed(label) + struct.pack(">d", probability))
     return digest.hexdigest()
 
 

@@ -63,8 +63,9 @@ def test_train_export_classify_evaluate(command, data, tmp_path):
     assert trained.out.startswith(f"{run}: epoch ")
     assert "dev rows accuracy 1.0000, macro-F1 1.0000, calibration error 0." in trained.out
     told = trained.err.splitlines()
-    assert told[0] == "108 rows to train on, 12 to choose by, 2 labels, 24 words"
-    assert told[1].startswith("epoch   1  train loss 0.")
+    assert told[0].startswith("rows.jsonl: 1 row repeats an earlier one, text and label, such as ")
+    assert told[1] == "108 rows to train on, 12 to choose by, 2 labels, 24 words"
+    assert told[2].startswith("epoch   1  train loss 0.")
 
     exported = command("export", run, "-o", bundle)
     assert exported.status == 0
@@ -181,7 +182,7 @@ ROWS = [
     (
         "a.jsonl",
         b'{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n',
-        "2 rows are too few",
+        "2 rows with labels are too few",
     ),
     (
         "a.csv",

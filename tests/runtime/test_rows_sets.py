@@ -34,6 +34,7 @@ def test_the_fingerprint_of_known_rows_stays_the_same():
         [*ROWS[:2], Row("", ("z", "y"), 3)],
         [*ROWS[:2], Row("", ("yz",), 3)],
         [Row("ab", ("x",), 1), Row("", (), 2), ROWS[2]],
+        [Row("a", ("x",), 1, {}, (("x", 1.0),)), *ROWS[1:]],
     ],
 )
 def test_the_fingerprint_tells_order_and_content_apart(other):
@@ -48,20 +49,28 @@ def test_the_fingerprint_does_not_know_the_file(tmp_path):
     )
 
 
-PAIRS = st.lists(
-    st.tuples(st.text(max_size=3), st.lists(st.text(max_size=3), max_size=3)), max_size=4
-)
+SHORT = st.text(max_size=3)
+SOFT = st.dictionaries(SHORT, st.sampled_from([0.0, 0.25, 1.0]), max_size=2)
+LABELLED = st.lists(st.tuples(SHORT, st.lists(SHORT, max_size=3), SOFT), max_size=4)
 
 
 @settings(deadline=None)
-@given(PAIRS, PAIRS)
-@example([("a", ["b"])], [("ab", [])])
-@example([("a", []), ("b", [])], [("a", ["b"])])
+@given(LABELLED, LABELLED)
+@example([("a", ["b"], {})], [("ab", [], {})])
+@example([("a", [], {}), ("b", [], {})], [("a", ["b"], {})])
+@example([("a", [], {"b": 1.0})], [("a", ["b"], {})])
+@example([("a", [], {"b": 1.0})], [("a", [], {"b": 0.25})])
+@example([("a", [], {}), ("a", [], {"b": 1.0})], [("a", [], {"b": 1.0}), ("a", [], {})])
 def test_the_fingerprint_is_equal_only_for_equal_rows(one, other):
     def of(rows):
-        return fingerprint(Row(text, tuple(labels), 1) for text, labels in rows)
+        return fingerprint(
+            Row(text, tuple(labels), 1, {}, tuple(soft.items())) for text, labels, soft in rows
+        )
 
-    assert (of(one) == of(other)) == (one == other)
+    def listed(rows):  # objects with their names in another order are equal, but other rows
+        return [(text, labels, list(soft.items())) for text, labels, soft in rows]
+
+    assert (of(one) == of(other)) == (listed(one) == listed(other))
 
 
 def test_the_fingerprint_takes_a_lone_surrogate():

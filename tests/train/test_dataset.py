@@ -19,7 +19,12 @@ from textgate.train.vocabulary import build_tokenizer
 
 
 def rows_of(*pairs):
-    return [Row(text, tuple(labels), line) for line, (text, *labels) in enumerate(pairs, start=1)]
+    """Rows out of a text, its labels, and a dictionary of soft ones each."""
+    rows = []
+    for line, (text, *labels) in enumerate(pairs, start=1):
+        soft = labels.pop() if labels and isinstance(labels[-1], dict) else {}
+        rows.append(Row(text, tuple(labels), line, {}, tuple(soft.items())))
+    return rows
 
 
 def dataset(lengths):
@@ -113,6 +118,32 @@ def test_encoding():
     assert (found.sequences[0].dtype, found.targets.dtype) == (np.int64, np.float32)
 
 
+SOFT = [
+    # row, task -> targets of x, y, z
+    (("a", {"x": 0.75, "z": 0.25}), "single-label", [0.75, 0, 0.25]),
+    (("a", "y", {"x": 0.75, "z": 0.25}), "single-label", [0.75, 0, 0.25]),  # they come first
+    (("a", "y", "z", {"x": 1.0}), "single-label", [1, 0, 0]),
+    (("a", {"x": 0.6663, "y": 0.3330}), "single-label", [0.6663 / 0.9993, 0.3330 / 0.9993, 0]),
+    (("a", {"x": 0.9, "y": 0.8}), "multi-label", [0.9, 0.8, 0]),
+    (("a", "z", {"x": 0.1}), "multi-label", [0.1, 0, 0]),
+]
+
+
+@pytest.mark.parametrize(("row", "task", "targets"), SOFT)
+def test_soft_labels_are_targets(row, task, targets):
+    found = encode_rows(rows_of(row), tokenizer("a"), ("x", "y", "z"), task=task, file="f")
+    np.testing.assert_allclose(found.targets, [targets], rtol=1e-6)
+    assert found.targets.dtype == np.float32
+
+
+def test_where_they_do_not_count_labels_do():
+    rows = rows_of(("a", "y", {"x": 1.0}), ("a", "z"))
+    found = encode_rows(
+        rows, tokenizer("a"), ("x", "y", "z"), task="single-label", file="f", soft=False
+    )
+    assert found.targets.tolist() == [[0, 1, 0], [0, 0, 1]]
+
+
 def test_more_rows_than_are_encoded_at_a_time():
     texts = [f"w{place % 9}" for place in range(2500)]
     one = tokenizer(*texts)
@@ -128,6 +159,13 @@ REFUSED = [
     (("b", "z"), "line 2: the label 'z' does not occur in the training rows, which have 'x', 'y'"),
     (("b", "x", "y"), "line 2: 2 labels in a row of a single-label task"),
     (("b",), "line 2: 0 labels in a row of a single-label task"),
+    (("b", {"x": 0.5, "z": 0.5}), "line 2: the label 'z' does not occur in the training rows, "),
+    (
+        ("b", {"x": 0.5, "y": 0.502}),
+        "line 2: the soft labels add up to 1.002; in a single-label task they add up to 1 (use ",
+    ),
+    (("b", "x", {"x": 0.9, "y": 0.9}), "line 2: the soft labels add up to 1.8; in a single-"),
+    (("b", {"x": float("nan")}), "line 2: the soft labels add up to nan; "),
 ]
 
 
@@ -141,7 +179,23 @@ def test_rows_that_do_not_fit_the_labels(row, message):
             task="single-label",
             file="dev.csv",
         )
-    assert str(caught.value) == f"dev.csv, {message}"
+    assert str(caught.value).startswith(f"dev.csv, {message}")
+
+
+@pytest.mark.parametrize("task", ["single-label", "multi-label"])
+def test_soft_labels_alone_where_they_do_not_count(task):
+    with pytest.raises(DataError) as caught:
+        encode_rows(
+            rows_of(("a", "x"), ("b", {"x": 1.0})),
+            tokenizer("a"),
+            ("x", "y"),
+            task=task,
+            file="dev.csv",
+            soft=False,
+        )
+    assert str(caught.value) == (
+        "dev.csv, line 2: a row to choose by needs a label, not only soft ones"
+    )
 
 
 def test_of_many_labels_some_are_named():
@@ -165,6 +219,19 @@ def test_of_many_labels_some_are_named():
         ([("a", "y"), ("b",)], "auto", ("y",), "multi-label"),
         ([("a", "y"), ("b", "x")], "multi-label", ("x", "y"), "multi-label"),
         ([("a", "y"), ("b", "x")], "single-label", ("x", "y"), "single-label"),
+        ([("a", "y"), ("b", {"x": 1.0})], "auto", ("x", "y"), "single-label"),
+        ([("a", "y", {"z": 0.0, "x": 1.0})], "auto", ("x", "y", "z"), "single-label"),
+        ([("a", {"x": 0.4, "y": 0.6005})], "auto", ("x", "y"), "single-label"),
+        (
+            [("a", {"x": 0.4, "y": 0.6}), ("b", {"x": 0.9, "y": 0.9})],
+            "auto",
+            ("x", "y"),
+            "multi-label",
+        ),
+        ([("a", "y"), ("b", {"x": 0.9, "y": 0.9})], "auto", ("x", "y"), "single-label"),
+        ([("a", "y"), ("b",), ("c", {"x": 1.0})], "auto", ("x", "y"), "multi-label"),
+        ([("a", {"x": 1.0})], "multi-label", ("x",), "multi-label"),
+        ([("a", {"x": 1.0, "y": 0.0})], "single-label", ("x", "y"), "single-label"),
     ],
 )
 def test_labels_and_task(pairs, task, labels, found):
@@ -179,6 +246,9 @@ def test_labels_and_task(pairs, task, labels, found):
         ([("a", "x"), ("b", "x", "y")], "single-label", "f, line 2: 2 labels in a row of a single"),
         ([("a", "x"), ("b",)], "single-label", "f, line 2: 0 labels in a row of a single"),
         ([("a", "x"), ("b", "y\ud800")], "auto", "f, line 2: the label 'y\\ud800' holds half a"),
+        ([("a", "x"), ("b", {"\ud800": 1.0})], "auto", "f, line 2: the label '\\ud800' holds half"),
+        ([("a", {"x": 1.0}), ("b", "x")], "auto", "f: every row has the label 'x'; a classifier"),
+        ([("a", {"x": 1.0}), ("b",)], "single-label", "f, line 2: 0 labels in a row of a single"),
     ],
 )
 def test_labels_that_do_not_do(pairs, task, message):
@@ -227,6 +297,20 @@ def test_a_text_is_on_one_side_and_every_label_stays_in_train(pairs, fraction, s
     assert Counter(row.line for row in train + dev) == Counter(row.line for row in data)
     assert not {row.text for row in train} & {row.text for row in dev}
     assert {row.labels for row in dev} <= {row.labels for row in train}
+
+
+def test_soft_labels_alone_stay_in_train():
+    """Also where the same text has a label elsewhere; beside a label they make no difference."""
+    data = rows_of(
+        *((f"soft {place}", {"a": 0.5, "b": 0.5}) for place in range(50)),
+        *((f"both {place}", "a", {"a": 0.5, "b": 0.5}) for place in range(50)),
+        *((f"soft {place}", "a") for place in range(25)),
+        *((f"named {place}", "a") for place in range(50)),
+    )
+    train, dev = hold_out(data, 0.5, seed=0)
+    assert Counter(row.labels for row in dev) == {("a",): 50}
+    assert {row.text.split()[0] for row in dev} == {"both", "named"}
+    assert len(train) == 125
 
 
 def test_equal_texts_count_once():

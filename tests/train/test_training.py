@@ -243,8 +243,7 @@ def test_progress_hears_of_everything(separable, quick, tmp_path):
     assert {others["score"] for _, others in progress.epochs} == {"accuracy"}
     assert progress.epochs[done.model.best_epoch - 1][1]["best"]
     assert progress.epochs[0][1]["best"]  # the first is the best so far
-    (note,) = progress.notes
-    assert note == (
+    assert progress.notes[-1] == (
         f"{rows} rows to train on, {done.manifest.dev.rows} to choose by, 2 labels, "
         f"{done.manifest.architecture.vocabulary_size} words"
     )
@@ -270,7 +269,12 @@ GOOD, BAD = ("fine", ("good",)), ("awful", ("bad",))
 REFUSED = [
     ([], None, {}, (DataError, "no rows were given")),
     (some(GOOD, GOOD), None, {}, (DataError, "every row has the label 'good'")),
-    (some(GOOD, BAD), None, {}, (DataError, "rows: 2 rows are too few to hold some out for dev")),
+    (
+        some(GOOD, BAD),
+        None,
+        {},
+        (DataError, "rows: 2 rows with labels are too few to hold some out"),
+    ),
     (
         some(GOOD, BAD),
         some(("x", ("ugly",))),
