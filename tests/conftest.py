@@ -145,9 +145,11 @@ FILLERS = [f"w{number}" for number in range(20)]
 SETTINGS = {
     "embedding_size": 8,
     "hidden_sizes": (12,),
-    "vocabulary_size": 60,
+    "vocabulary_size": 600,
+    "vectors": "none",
     "max_tokens": 20,
     "learning_rate": 0.02,
+    "schedule": "constant",
     "batch_size": 16,
     "epochs": 12,
 }

@@ -10,6 +10,7 @@ from typing import Any
 from textgate.architecture import Architecture
 from textgate.errors import ConfigError
 
+SMALLEST_VOCABULARY = 512  # of subwords
 TASKS = ("auto", "single-label", "multi-label")
 TOKENIZERS = ("words", "subwords")
 SCHEDULES = ("constant", "cosine")
@@ -120,6 +121,11 @@ class TrainingConfig:
             value = getattr(self, name)
             if value not in choices:
                 raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        if self.tokenizer == "subwords" and self.vocabulary_size < SMALLEST_VOCABULARY:
+            raise ConfigError(
+                f"vocabulary_size {self.vocabulary_size} is too small for subwords, which need "
+                f"{SMALLEST_VOCABULARY} or more: 256 bytes, pieces and words"
+            )
         if bool(self.linear_size) != bool(self.linear_buckets):
             raise ConfigError("linear_size and linear_buckets must both be 0, or neither")
         if not self.vectors:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 # The ids before the first piece: padding, the unknown token, and the 256 bytes.
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 _SPECIAL = (PADDING, UNKNOWN, *BYTES)
-SMALLEST_VOCABULARY = 2 * len(_SPECIAL)
 
 _NORMALIZER = normalizers.Sequence(
     [normalizers.NFC(), normalizers.Replace("\u2019", "'"), normalizers.Lowercase()]
