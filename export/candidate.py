@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 from textgate.export.graph import build_graph
 from textgate.export.plan import FLOAT32, Plan, Storage
-from textgate.export.pruning import prune_embedding, prune_sequences, prune_tokenizer
+from textgate.export.pruning import (
+    prune_architecture,
+    prune_sequences,
+    prune_tokenizer,
+    prune_weights,
+)
 from textgate.export.verification import SMALLEST_DROP, Comparison, compare
 from textgate.session import make_session
 
@@ -31,6 +36,7 @@ class Original:
         weights: its weights.
         temperature: what its logits are divided by.
         tokenizer_json: its tokenizer.
+        max_tokens: tokens of a text that it reads.
         rows: the rows to verify on.
         graph: its float32 graph.
         session: that graph, loaded.
@@ -41,6 +47,7 @@ class Original:
     weights: NetworkWeights
     temperature: float
     tokenizer_json: str
+    max_tokens: int
     rows: Dataset
     graph: Graph
     session: onnxruntime.InferenceSession
@@ -54,6 +61,7 @@ class Original:
         *,
         temperature: float,
         tokenizer_json: str,
+        max_tokens: int,
         rows: Dataset,
         energies: Energies | None = None,
     ) -> Original:
@@ -61,7 +69,15 @@ class Original:
         graph = build_graph(architecture, weights, FLOAT32, temperature=temperature)
         session = make_session(graph.model)
         return cls(
-            architecture, weights, temperature, tokenizer_json, rows, graph, session, energies
+            architecture=architecture,
+            weights=weights,
+            temperature=temperature,
+            tokenizer_json=tokenizer_json,
+            max_tokens=max_tokens,
+            rows=rows,
+            graph=graph,
+            session=session,
+            energies=energies,
         )
 
 
@@ -115,10 +131,13 @@ def build_candidate(
     architecture, weights = original.architecture, original.weights
     tokenizer_json, rows = original.tokenizer_json, original.rows
     if vocabulary_size is not None and vocabulary_size < architecture.vocabulary_size:
-        architecture = dataclasses.replace(architecture, vocabulary_size=vocabulary_size)
-        weights = prune_embedding(weights, vocabulary_size)
+        architecture = prune_architecture(architecture, vocabulary_size)
+        weights = prune_weights(weights, vocabulary_size)
+        sequences = prune_sequences(
+            rows.sequences, tokenizer_json, vocabulary_size, max_tokens=original.max_tokens
+        )
+        rows = dataclasses.replace(rows, sequences=sequences)
         tokenizer_json = prune_tokenizer(tokenizer_json, vocabulary_size)
-        rows = dataclasses.replace(rows, sequences=prune_sequences(rows.sequences, vocabulary_size))
     if plan == FLOAT32 and rows is original.rows:
         graph, session = original.graph, original.session
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from textgate.errors import ExportError
 from textgate.export.candidate import Candidate, Original, build_candidate
 from textgate.export.plan import FLOAT32, integer_plan, raises
-from textgate.export.pruning import prune_tokenizer
+from textgate.export.pruning import prune_tokenizer, smallest_vocabulary
 from textgate.tables import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from textgate.export.plan import Plan
 
-# Fewer words than this say next to nothing, whatever the network.
-_SMALLEST_VOCABULARY = 100
 _CLEARLY_BETTER = 1.2  # times the mean difference of a probability
 
 
@@ -109,14 +107,15 @@ def _shrunk(
         size = bundle_bytes(whole)
         words = _words_that_fit(original, plan, size, limit)
         if words is None:
-            least = build_candidate(original, plan, _SMALLEST_VOCABULARY)
+            least = build_candidate(original, plan, smallest_vocabulary(original.tokenizer_json))
             smallest.append(bundle_bytes(least))
         else:
             fitting.append(build_candidate(original, plan, words))
     if not fitting:
+        words = smallest_vocabulary(original.tokenizer_json)
         raise ExportError(
             f"no bundle of this network fits into {format_bytes(limit)}: the smallest, with "
-            f"{_SMALLEST_VOCABULARY} words and 4-bit rows, has {format_bytes(min(smallest))}; its "
+            f"{format_count(words)} words and 4-bit rows, has {format_bytes(min(smallest))}; its "
             "recurrent layers alone set that size: train with smaller --hidden sizes"
         )
     return min(fitting, key=lambda candidate: candidate.loss)
@@ -133,7 +132,7 @@ def _words_that_fit(original: Original, plan: Plan, full_size: int, limit: int) 
     """
     net = original.architecture
     # A lower estimate of what a word takes, so that the bundle does not come out too large.
-    row_bytes = net.embedding_size * plan.embedding_bits // 8
+    row_bytes = net.embedding_size * plan.embedding_bits // 8  # and some have linear weights
     full_tokenizer = len(original.tokenizer_json.encode("utf-8"))
 
     def size(words: int) -> int:
@@ -141,7 +140,7 @@ def _words_that_fit(original: Original, plan: Plan, full_size: int, limit: int) 
         saved = (net.vocabulary_size - words) * row_bytes + full_tokenizer - tokenizer
         return full_size - saved
 
-    low, high = _SMALLEST_VOCABULARY, net.vocabulary_size
+    low, high = smallest_vocabulary(original.tokenizer_json), net.vocabulary_size
     if full_size <= limit:
         return high
     if low >= high or size(low) > limit:

@@ -143,6 +143,7 @@ def export(
         weights,
         temperature=model.temperature,
         tokenizer_json=tokenizer_json,
+        max_tokens=trained.max_tokens,
         rows=rows,
         energies=measure_energies(network, rows) if trained.architecture.cell == "lstm" else None,
     )

@@ -11,10 +11,12 @@ import torch
 from textgate.architecture import CELLS
 from textgate.cli import options
 from textgate.tables import format_count
-from textgate.train.config import TASKS
-from textgate.train.fitting import Columns, fit
+from textgate.train.config import SCHEDULES, TASKS, TOKENIZERS
+from textgate.train.fitting import fit
+from textgate.train.preparation import Columns
 from textgate.train.presets import PRESETS
 from textgate.train.progress import TerminalProgress
+from textgate.train.settings import read_settings
 
 
 def poolings(
@@ -26,15 +28,32 @@ def poolings(
     return None if value is None else tuple(value.split("+"))
 
 
-@click.command(epilog="An option that is not given keeps the preset's value.")
+@click.command(
+    epilog="An option that is not given keeps the preset's value. The default preset chooses some by "
+    "looking at the rows, and says which and why."
+)
 @click.argument("data", metavar="DATA")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Run to make.")
 @click.option("--dev", metavar="FILE", help="Rows that decide when to stop; else some of DATA.")
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), help="Settings to start from.  [default: default]"
 )
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file of settings, by the names in run.json; options go before it.",
+)
 @click.option("--cell", type=click.Choice(CELLS))
-@click.option("--vocabulary-size", type=int, help="Most words, with padding and the unknown word.")
+@click.option(
+    "--tokenizer", type=click.Choice(TOKENIZERS), help="Rare words unknown, or in pieces."
+)
+@click.option("--vocabulary-size", type=int, help="Most tokens, with padding and the unknown one.")
+@click.option(
+    "--vectors",
+    metavar="english|none|FILE",
+    help="What the embedding starts from: GloVe, word2vec or fastText text, or .npy with words.",
+)
 @click.option("--embedding-size", type=int)
 @click.option(
     "--hidden",
@@ -59,16 +78,23 @@ def poolings(
     callback=options.whole_numbers_or_none,
     help="Units of hidden dense layers.",
 )
+@click.option("--linear-size", type=int, help="Columns of the linear branch; 0 for no branch.")
+@click.option("--linear-buckets", type=int, help="Most pairs of words it knows; 0 for no branch.")
 @click.option("--embedding-dropout", type=float)
 @click.option("--layer-dropout", type=float, help="Between recurrent layers.")
 @click.option("--head-dropout", type=float)
+@click.option("--token-dropout", type=float, help="Share of the tokens made unknown in training.")
+@click.option("--adversarial", type=float, help="Size of the worst step of a text's embedding.")
+@click.option("--label-smoothing", type=float)
+@click.option("--class-weights/--no-class-weights", default=None, help="Rare labels count more.")
 @click.option("--max-tokens", type=int, help="Tokens of a text that are read.")
 @click.option("--task", type=click.Choice(TASKS), help="auto: several labels in a row, or none.")
-@click.option("--set", "sets", multiple=True, metavar="NAME=VALUE")
 @click.option("--epochs", type=int, help="Most passes over the rows.")
 @click.option("--patience", type=int, help="Epochs without progress on dev before it stops.")
 @click.option("--batch-size", type=int)
 @click.option("--learning-rate", type=float)
+@click.option("--schedule", type=click.Choice(SCHEDULES), help="Of the learning rate.")
+@click.option("--average", type=float, help="Decay of the weights' moving average; 0 for none.")
 @click.option("--dev-fraction", type=float, help="Share of DATA held out when there is no --dev.")
 @click.option("--seed", type=int)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
@@ -87,6 +113,7 @@ def train(
     output: Path,
     dev: str | None,
     preset: str | None,
+    config: Path | None,
     device: str,
     threads: int,
     resume: bool,
@@ -94,26 +121,18 @@ def train(
     text_field: str,
     label_field: str,
     input_format: str | None,
-    sets: tuple[str, ...],
     **settings: Any,
 ) -> None:
     """Train a classifier on labelled rows.
 
     DATA is JSON Lines, CSV, TSV, a fastText file (`__label__x` in front of each line), gzip of
-    these, or Parquet.
+    these, or Parquet. JSON Lines may give `"probs": {"label": 0.9, ...}` instead of a label.
     """
     if resume and force:
         raise click.UsageError("--resume goes on with a run and --force replaces it: give one")
     torch.set_num_threads(threads)
-    given = {name: value for name, value in settings.items() if value is not None}
-    import json
-    for item in sets:
-        name, _, value = item.partition("=")
-        try:
-            given[name] = json.loads(value)
-        except ValueError:
-            given[name] = value
-        if isinstance(given[name], list): given[name] = tuple(given[name])
+    given = read_settings(config) if config is not None else {}
+    given |= {name: value for name, value in settings.items() if value is not None}
     fitted = fit(
         data,
         output,

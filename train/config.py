@@ -121,15 +121,7 @@ class TrainingConfig:
             value = getattr(self, name)
             if value not in choices:
                 raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-        if self.tokenizer == "subwords" and self.vocabulary_size < SMALLEST_VOCABULARY:
-            raise ConfigError(
-                f"vocabulary_size {self.vocabulary_size} is too small for subwords, which need "
-                f"{SMALLEST_VOCABULARY} or more: 256 bytes, pieces and words"
-            )
-        if bool(self.linear_size) != bool(self.linear_buckets):
-            raise ConfigError("linear_size and linear_buckets must both be 0, or neither")
-        if not self.vectors:
-            raise ConfigError("vectors must be a file, 'english' or 'none', not ''")
+        self._check_combinations()
         # The sizes are checked by the architecture; made here, so that a mistake shows at once.
         self.architecture(
             vocabulary_size=self.vocabulary_size,
@@ -138,6 +130,15 @@ class TrainingConfig:
             linear_tokens=1,
             linear_buckets=self.linear_buckets,
         )
+
+    def _check_combinations(self) -> None:
+        if not self.vectors:
+            raise ConfigError("vectors must be a file, 'english' or 'none', not ''")
+        if self.tokenizer == "subwords" and self.vocabulary_size < SMALLEST_VOCABULARY:
+            raise ConfigError(
+                f"vocabulary_size {self.vocabulary_size} is too small for subwords, which need "
+                f"{SMALLEST_VOCABULARY} or more: 256 bytes, pieces and words"
+            )
 
     def architecture(
         self,

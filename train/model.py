@@ -87,11 +87,14 @@ class TextClassifier(nn.Module):
         return self._by_label(self.head[-1](pooled))
 
     def linear_logits(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Return the linear branch's part of the logits, float32 [batch, labels]; there must be one.
+        """Return the linear branch's part of the logits, float32 [batch, labels].
 
         Args:
             ids: token ids, int64 [batch, tokens], padded on the right.
             lengths: tokens of each text, int64 [batch], at least 1.
+
+        Raises:
+            ValueError: the network has no linear branch.
         """
         if self.linear is None:
             raise ValueError("this network has no linear branch")

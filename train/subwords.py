@@ -130,7 +130,7 @@ def _learned_pieces(
         limit_alphabet=max(1, wanted // 2),
         show_progress=False,
     )
-    # A word as often as it occurs, capped: the pieces are for rare words, not for the most frequent.
+    # A word as often as it occurs, but at most so: the pieces are for rare words.
     sample = (word for word, count in counts.items() for _ in range(min(count, 5)))
     tokenizer.train_from_iterator(sample, trainer)
     model = json.loads(tokenizer.to_str())["model"]
