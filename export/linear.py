@@ -7,7 +7,7 @@ chunks a text comes in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx import TensorProto
@@ -34,8 +34,7 @@ def add_linear_branch(
     """Add the branch and return what it adds to the logits, float32 [batch, labels].
 
     Needs the values ``ids_by_step`` [tokens, batch], ``inside_2d`` [tokens, batch],
-    ``lengths_float`` [batch, 1], ``step_column`` [tokens, 1], ``batch_size`` [1] and ``one`` in the
-    graph.
+    ``step_column`` [tokens, 1], ``batch_size`` [1] and ``one`` in the graph.
 
     Args:
         builder: the graph.
@@ -47,31 +46,55 @@ def add_linear_branch(
     carry = _Carry(builder, states, carried=carried)
     size = weights.tokens.shape[1]
     zero = builder.constant("zero", np.float32(0.0))
-    rows, projections = [], []
-    for name, table, (places, found) in (
-        ("tokens", weights.tokens, _token_rows(builder, len(weights.tokens))),
-        ("pairs", weights.pairs, _pair_rows(builder, carry, weights.fingerprints)),
+    rows, projections, squares = [], [], []
+    for name, table, importance, (places, found) in (
+        (
+            "tokens",
+            weights.tokens,
+            weights.token_weights,
+            _token_rows(builder, len(weights.tokens)),
+        ),
+        (
+            "pairs",
+            weights.pairs,
+            weights.pair_weights,
+            _pair_rows(builder, carry, weights.fingerprints),
+        ),
     ):
         values, scale = _stored(table) if stored else (table, np.ones((1, size), np.float32))
-        constant = builder.constant(f"linear.{name}", values)
-        gathered = builder.node("Gather", [constant, places], f"linear.{name}.rows")
-        if stored:
-            gathered = builder.node("Cast", [gathered], f"linear.{name}.wide", to=TensorProto.FLOAT)
-        mask = builder.node("And", [found, "inside_2d"], f"linear.{name}.kept")
-        mask = builder.node("Unsqueeze", [mask, builder.integers("axis_2", 2)], f"{mask}_column")
-        rows.append(builder.node("Where", [mask, gathered, zero], f"linear.{name}.visible"))
+        kept = builder.node("And", [found, "inside_2d"], f"linear.{name}.kept")
+        column = builder.node("Unsqueeze", [kept, builder.integers("axis_2", 2)], f"{kept}_column")
+        looked_up = _gathered(builder, f"linear.{name}", values, places)
+        rows.append(builder.node("Where", [column, looked_up, zero], f"linear.{name}.visible"))
         projections.append(scale.T * weights.projection.T)
-    visible = builder.node("Concat", rows, "linear.rows", axis=2)
+        weight = _gathered(builder, f"linear.{name}_weights", importance, places)
+        weight = builder.node("Where", [kept, weight, zero], f"linear.{name}_weights.visible")
+        squares.append(builder.node("Mul", [weight, weight], f"linear.{name}_weights.squares"))
     axis = builder.integers("axis_0", 0)
+    visible = builder.node("Concat", rows, "linear.rows", axis=2)
     chunk = builder.node("ReduceSum", [visible, axis], "linear.chunk", keepdims=0)
     total = builder.node("Add", [chunk, carry.before("sum", 2 * size)], "linear.sum")
-    count = builder.node("Add", ["lengths_float", carry.before("count", 1)], "linear.count")
+    both = builder.node("Add", squares, "linear.squares")
+    added = builder.node("ReduceSum", [both, axis], "linear.squares_of_chunk", keepdims=0)
+    added = builder.node("Unsqueeze", [added, builder.integers("one", 1)], "linear.squares_column")
+    length = builder.node("Add", [added, carry.before("squares", 1)], "linear.square_length")
     carry.after("sum", total, 2 * size)
-    carry.after("count", count, 1)
+    carry.after("squares", length, 1)
     projection = builder.constant("linear.projection", np.concatenate(projections))
     linear = builder.node("MatMul", [total, projection], "linear.projected")
-    root = builder.node("Sqrt", [count], "linear.root")
+    least = builder.constant("linear.least", np.float32(1.0))  # a text may have nothing known
+    root = builder.node(
+        "Sqrt", [builder.node("Max", [length, least], "linear.some")], "linear.root"
+    )
     return builder.node("Div", [linear, root], "linear.logits")
+
+
+def _gathered(builder: GraphBuilder, name: str, table: NDArray[Any], places: str) -> str:
+    """Return rows of a table as float32."""
+    rows = builder.node("Gather", [builder.constant(name, table), places], f"{name}.rows")
+    if table.dtype == np.float32:
+        return rows
+    return builder.node("Cast", [rows], f"{name}.wide", to=TensorProto.FLOAT)
 
 
 def _stored(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

@@ -57,7 +57,11 @@ def prune_weights(weights: NetworkWeights, vocabulary_size: int) -> NetworkWeigh
     """Return the weights with what belongs to the first ids alone."""
     linear = weights.linear
     if linear is not None:
-        linear = dataclasses.replace(linear, tokens=linear.tokens[:vocabulary_size])
+        linear = dataclasses.replace(
+            linear,
+            tokens=linear.tokens[:vocabulary_size],
+            token_weights=linear.token_weights[:vocabulary_size],
+        )
     return dataclasses.replace(
         weights, embedding=weights.embedding[:vocabulary_size], linear=linear
     )

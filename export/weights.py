@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textgate.errors import ExportError
+from textgate.train.model import LINEAR_GAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,14 +58,18 @@ class LinearWeights:
     """The linear branch: a row a token, a row a bucket of pairs, and what projects their sums.
 
     Attributes:
-        tokens: float32 [tokens, size].
-        pairs: float32 [buckets, size].
+        tokens: float32 [tokens, size], times the weights.
+        pairs: float32 [buckets, size], times the weights.
+        token_weights: what a token adds to a text's length, uint8 [tokens].
+        pair_weights: the same for a pair, uint8 [buckets].
         fingerprints: of the pair that has a bucket, uint8 [buckets].
         projection: float32 [labels, size].
     """
 
     tokens: NDArray[np.float32]
     pairs: NDArray[np.float32]
+    token_weights: NDArray[np.uint8]
+    pair_weights: NDArray[np.uint8]
     fingerprints: NDArray[np.uint8]
     projection: NDArray[np.float32]
 
@@ -134,12 +139,7 @@ def network_weights(
         width = units
     linear = None
     if net.linear_size:
-        linear = LinearWeights(
-            reader.take("linear.tokens.weight", net.linear_tokens, net.linear_size),
-            reader.take("linear.pairs.weight", net.linear_buckets, net.linear_size),
-            reader.take("linear.fingerprints", net.linear_buckets).astype(np.uint8),
-            reader.take("linear.projection.weight", net.output_units, net.linear_size),
-        )
+        linear = _linear_weights(net, reader)
     if net.output == "sigmoid":
         if linear is not None:
             both = np.concatenate([np.zeros_like(linear.projection), linear.projection])
@@ -152,6 +152,22 @@ def network_weights(
     embedding = reader.take("embedding.weight", net.vocabulary_size, net.embedding_size)
     reader.finish()
     return NetworkWeights(embedding, tuple(layers), attention, tuple(dense), linear)
+
+
+def _linear_weights(net: Architecture, reader: _Reader) -> LinearWeights:
+    token_weights = reader.take("linear.token_weights", net.linear_tokens)
+    pair_weights = reader.take("linear.pair_weights", net.linear_buckets)
+    tokens = reader.take("linear.tokens.weight", net.linear_tokens, net.linear_size)
+    pairs = reader.take("linear.pairs.weight", net.linear_buckets, net.linear_size)
+    projection = reader.take("linear.projection.weight", net.output_units, net.linear_size)
+    return LinearWeights(
+        tokens * token_weights[:, None],
+        pairs * pair_weights[:, None],
+        token_weights.astype(np.uint8),
+        pair_weights.astype(np.uint8),
+        reader.take("linear.fingerprints", net.linear_buckets).astype(np.uint8),
+        projection * np.float32(LINEAR_GAIN),
+    )
 
 
 class _Reader:

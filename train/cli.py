@@ -29,8 +29,8 @@ def poolings(
 
 
 @click.command(
-    epilog="An option that is not given keeps the preset's value. The default preset chooses some by "
-    "looking at the rows, and says which and why."
+    epilog="An option that is not given keeps the preset's value. The default preset looks at the "
+    "rows to choose some, and says which and why."
 )
 @click.argument("data", metavar="DATA")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Run to make.")
@@ -86,7 +86,9 @@ def poolings(
 @click.option("--token-dropout", type=float, help="Share of the tokens made unknown in training.")
 @click.option("--adversarial", type=float, help="Size of the worst step of a text's embedding.")
 @click.option("--label-smoothing", type=float)
-@click.option("--class-weights/--no-class-weights", default=None, help="Rare labels count more.")
+@click.option(
+    "--class-weights", type=float, help="How much rare labels count: 0 as all, 1 balanced."
+)
 @click.option("--max-tokens", type=int, help="Tokens of a text that are read.")
 @click.option("--task", type=click.Choice(TASKS), help="auto: several labels in a row, or none.")
 @click.option("--epochs", type=int, help="Most passes over the rows.")

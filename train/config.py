@@ -45,7 +45,8 @@ class TrainingConfig:
         linear_rate: learning rate of the branch's tables.
         token_dropout: share of the tokens replaced by the unknown one.
         label_smoothing: share of the targets spread over all labels (Szegedy et al. 2016).
-        class_weights: whether a row counts in inverse proportion to its label's frequency.
+        class_weights: how much more rows of rare labels count: by the inverse of the label's
+            frequency to this power; 0 counts all alike, 1 balances the labels.
         adversarial: length of the worst step of a text's embedding that must not change the
             answer, in units of its root mean square a token (Miyato et al. 2017); 0 for none.
         task: ``single-label``, ``multi-label``, or ``auto``: whatever the rows show.
@@ -88,7 +89,7 @@ class TrainingConfig:
     linear_rate: float = 1e-3
     token_dropout: float = 0.0
     label_smoothing: float = 0.0
-    class_weights: bool = False
+    class_weights: float = 0.0
     adversarial: float = 0.0
     max_tokens: int = 100
     task: str = "auto"
@@ -234,6 +235,7 @@ _RANGES = (
     ("linear_dropout", 0, 0.99),
     ("token_dropout", 0, 0.99),
     ("label_smoothing", 0, 0.99),
+    ("class_weights", 0, 1),
     ("adversarial", 0, 1000),
     ("average", 0, 0.999999),
     ("gradient_norm", 1e-6, 1e9),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from textgate.architecture import Architecture
 
+# Puts the linear branch's logits into the range that its learning rates are made for.
+LINEAR_GAIN = 3.0
 _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
@@ -170,12 +172,17 @@ class Pooling(nn.Module):
 class LinearBranch(nn.Module):
     """A linear classifier over tokens and pairs of neighbours, see `textgate.train.pairs`.
 
+    A text is the sum of its rows, each times its weight, over the root of the sum of the squares of
+    these weights: TF-IDF of unit length, but that a token counts as often as it occurs.
+
     Args:
         architecture: the network it belongs to.
         sparse: as for `TextClassifier`.
         dropout: share of the tokens and pairs dropped in training.
     """
 
+    token_weights: torch.Tensor
+    pair_weights: torch.Tensor
     fingerprints: torch.Tensor
 
     def __init__(self, architecture: Architecture, *, sparse: bool, dropout: float) -> None:
@@ -185,25 +192,34 @@ class LinearBranch(nn.Module):
         self.pairs = nn.Embedding(net.linear_buckets, net.linear_size, sparse=sparse)
         self.projection = nn.Linear(net.linear_size, net.output_units, bias=False)
         self.dropout = dropout
-        empty = torch.full((net.linear_buckets,), EMPTY, dtype=torch.uint8)
-        self.register_buffer("fingerprints", empty)
+        ones = torch.ones(net.linear_tokens, dtype=torch.uint8)
+        zeros = torch.zeros(net.linear_buckets, dtype=torch.uint8)
+        self.register_buffer("token_weights", ones)
+        self.register_buffer("pair_weights", zeros)
+        self.register_buffer("fingerprints", torch.full_like(zeros, EMPTY))
 
     def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Return its logits, float32 [batch, units]."""
         steps = torch.arange(ids.shape[1], device=ids.device)
         inside = steps < lengths[:, None]
         known = inside & (ids < self.tokens.num_embeddings)
+        places = ids.clamp(max=self.tokens.num_embeddings - 1)
         buckets, found = look_up(ids, self.fingerprints)
-        total = self._sum(self.tokens, ids.clamp(max=self.tokens.num_embeddings - 1), known)
-        total = total + self._sum(self.pairs, buckets, inside & found)
-        result: torch.Tensor = self.projection(total * lengths[:, None].to(total.dtype).rsqrt())
+        token_weights = self.token_weights[places] * known
+        pair_weights = self.pair_weights[buckets] * (inside & found)
+        squares = token_weights.float().square().sum(1) + pair_weights.float().square().sum(1)
+        total = self._sum(self.tokens, places, token_weights)
+        total = total + self._sum(self.pairs, buckets, pair_weights)
+        scale = LINEAR_GAIN * squares.clamp(min=1.0).rsqrt()
+        result: torch.Tensor = self.projection(total * scale[:, None])
         return result
 
-    def _sum(self, table: nn.Embedding, rows: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        """Return the sum of a text's rows, those kept, float32 [batch, size]."""
-        weights = kept.to(table.weight.dtype)
-        weights = functional.dropout(weights, self.dropout, training=self.training)
-        total: torch.Tensor = (table(rows) * weights[:, :, None]).sum(dim=1)
+    def _sum(self, table: nn.Embedding, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Return the weighted sum of a text's rows, float32 [batch, size]."""
+        kept = functional.dropout(
+            weights.to(table.weight.dtype), self.dropout, training=self.training
+        )
+        total: torch.Tensor = (table(rows) * kept[:, :, None]).sum(dim=1)
         return total
 
 

@@ -41,7 +41,8 @@ class Objective:
         self._weights = None
         if config.class_weights:
             counts = torch.from_numpy(train.targets.sum(axis=0)).clamp(min=1.0)
-            self._weights = (counts.mean() / counts).to(device)
+            weights = (counts.mean() / counts) ** config.class_weights
+            self._weights = weights.to(torch.float32).to(device)
 
     def backward(self, model: TextClassifier, batch: Batch) -> float:
         """Add the gradient of the mean loss over a batch to the network's, and return that loss.

@@ -8,6 +8,7 @@ saw does not borrow the weights of another. The exported graph computes the same
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,28 +25,61 @@ FIRST, SECOND = 1_000_003, 7_368_787
 FINGERPRINTS = 251  # a prime, so that it says something new beside buckets by powers of two
 EMPTY = 255
 
-_FREQUENT = 2  # occurrences from which a pair says something about texts not seen yet
+_STEPS = 16  # of a weight
+_FREQUENT = 2  # texts from which a pair says something about texts not seen yet
 
 
-def find_pairs(sequences: Sequence[NDArray[np.int64]], *, most_buckets: int) -> NDArray[np.uint8]:
-    """Return the fingerprint of each bucket, uint8 [buckets], `EMPTY` where no pair has it.
+@dataclass(frozen=True)
+class Features:
+    """What the linear branch knows of tokens and pairs.
+
+    A weight is 16 times the inverse document frequency 1 + ln((1 + texts) / (1 + texts with it)),
+    rounded.
+
+    Attributes:
+        token_weights: uint8 [tokens]; later ids add nothing.
+        pair_weights: uint8 [buckets].
+        fingerprints: of the pair that has a bucket, uint8 [buckets]; `EMPTY` where none has it.
+    """
+
+    token_weights: NDArray[np.uint8]
+    pair_weights: NDArray[np.uint8]
+    fingerprints: NDArray[np.uint8]
+
+
+def find_features(sequences: Sequence[NDArray[np.int64]], *, most_buckets: int) -> Features:
+    """Return what the training texts teach about tokens and pairs.
 
     Args:
         sequences: the training texts, int64 [tokens] each.
         most_buckets: most buckets; there are fewer, by powers of two, where half are enough to
             leave every other bucket empty.
     """
-    keys = [_mixed(before(torch.from_numpy(ids[None])), torch.from_numpy(ids)) for ids in sequences]
-    mixed, counts = np.unique(torch.cat([key.reshape(-1) for key in keys]), return_counts=True)
+    texts = len(sequences)
+    tokens = np.bincount(np.concatenate([np.unique(ids) for ids in sequences]))
+    keys = [
+        _mixed(before(torch.from_numpy(ids[None]))[0], torch.from_numpy(ids)) for ids in sequences
+    ]
+    mixed, counts = np.unique(
+        np.concatenate([np.unique(key.numpy()) for key in keys]), return_counts=True
+    )
     mixed, counts = mixed[counts >= _FREQUENT], counts[counts >= _FREQUENT]
     buckets = 1
     while buckets < min(2 * len(mixed), most_buckets):
         buckets *= 2
     buckets = min(buckets, most_buckets)
-    table = np.full(buckets, EMPTY, dtype=np.uint8)
+    fingerprints = np.full(buckets, EMPTY, dtype=np.uint8)
+    weights = np.zeros(buckets, dtype=np.uint8)
     order = np.argsort(counts, kind="stable")  # the most frequent last, so that they stay
-    table[mixed[order] % buckets] = mixed[order] % FINGERPRINTS
-    return table
+    places = mixed[order] % buckets
+    fingerprints[places] = mixed[order] % FINGERPRINTS
+    weights[places] = _weights(counts[order], texts)
+    return Features(_weights(tokens, texts), weights, fingerprints)
+
+
+def _weights(counts: NDArray[np.int64], texts: int) -> NDArray[np.uint8]:
+    frequency = 1.0 + np.log((1.0 + texts) / (1.0 + counts))
+    return np.clip(np.rint(_STEPS * frequency), 1, 255).astype(np.uint8)
 
 
 def before(ids: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from textgate.tokenizer import TextTokenizer
 from textgate.train.checks import notes
 from textgate.train.dataset import Dataset, encode_rows, find_labels, hold_out
 from textgate.train.embedding import initial_embedding
-from textgate.train.pairs import find_pairs
+from textgate.train.pairs import find_features
 from textgate.train.presets import RECIPE
 from textgate.train.presets import preset as named_preset
 from textgate.train.recipe import recommend
@@ -124,8 +124,8 @@ def prepare(
     train = encode_rows(rows, tokenizer, labels, task=task, file=file)
     start = Start(
         embedding=_embedding(tokenizer_json, config, vectors, rows=vocabulary_size),
-        fingerprints=(
-            find_pairs(train.sequences, most_buckets=config.linear_buckets)
+        features=(
+            find_features(train.sequences, most_buckets=config.linear_buckets)
             if config.linear_size
             else None
         ),
@@ -135,8 +135,8 @@ def prepare(
             vocabulary_size=vocabulary_size,
             label_count=len(labels),
             task=task,
-            linear_tokens=1 + max(int(ids.max()) for ids in train.sequences),
-            linear_buckets=0 if start.fingerprints is None else len(start.fingerprints),
+            linear_tokens=0 if start.features is None else len(start.features.token_weights),
+            linear_buckets=0 if start.features is None else len(start.features.fingerprints),
         ),
         labels=labels,
         max_tokens=config.max_tokens,

@@ -56,6 +56,7 @@ PRESETS = {
         schedule="cosine",
         average=0.995,
         adversarial=0.3,
+        token_dropout=0.1,
         patience=1000,
         sparse=True,
     ),

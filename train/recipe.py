@@ -28,6 +28,8 @@ _ROWS = 70_000  # rows to go through, all epochs together
 _EPOCHS = (4, 30)
 _FEW_LABELS = 8  # for which the linear branch has a column each
 _COMPRESSED = 32  # columns of the branch for more labels
+_UNBALANCED = 1.5  # rows of the most frequent label for one of the rarest
+_COMPENSATION = 0.5
 _KNOWN = 0.5  # share of the running words from which vectors are of the texts' language
 
 
@@ -143,8 +145,16 @@ def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
 
 
 def _balance(rows: Sequence[Row], labels: Sequence[str]) -> list[Choice]:
-    del rows, labels
-    return []
+    counts = Counter(label for row in rows for label in row.labels)
+    most, least = max(counts.values()), min(counts[label] for label in labels)
+    if most < _UNBALANCED * max(1, least):
+        return []
+    return [
+        Choice(
+            {"class_weights": _COMPENSATION},
+            f"a label with {most:,} rows beside one with {least:,}",
+        )
+    ]
 
 
 def _shown(value: object) -> str:

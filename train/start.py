@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.train.model import TextClassifier
+    from textgate.train.pairs import Features
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,18 @@ class Start:
 
     Attributes:
         embedding: float32 [vocabulary, embedding]; None leaves the embedding random.
-        fingerprints: the pairs the linear branch knows, uint8 [buckets]; None if it knows none.
+        features: what the linear branch knows of tokens and pairs; None if there is no branch.
     """
 
     embedding: NDArray[np.float32] | None = None
-    fingerprints: NDArray[np.uint8] | None = None
+    features: Features | None = None
 
     def apply(self, model: TextClassifier) -> None:
         """Put the values into a network."""
         with torch.no_grad():
             if self.embedding is not None:
                 model.embedding.weight.copy_(torch.from_numpy(self.embedding))
-            if self.fingerprints is not None and model.linear is not None:
-                model.linear.fingerprints.copy_(torch.from_numpy(self.fingerprints))
+            if self.features is not None and model.linear is not None:
+                for name in ("token_weights", "pair_weights", "fingerprints"):
+                    values = torch.from_numpy(getattr(self.features, name))
+                    getattr(model.linear, name).copy_(values)

@@ -1,0 +1,97 @@
+"""The sets of the accuracy benchmark, and what is said of two ways to classify one."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from textgate.rows import Row, load_labelled
+from textgate.train.dataset import hold_out
+
+HERE = Path(__file__).parent
+SAMPLE = HERE.parent / "examples" / "reviews"
+_DEV_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Split:
+    """One set.
+
+    Attributes:
+        name: what it is called.
+        train: the file of the training rows.
+        dev: the file of the rows to choose by; None where some of `train` are held out.
+        test: the file of the test rows.
+    """
+
+    name: str
+    train: Path
+    dev: Path | None
+    test: Path
+
+    @cached_property
+    def rows(self) -> tuple[list[Row], list[Row]]:
+        """The training rows and those to choose by."""
+        train = load_labelled(self.train)
+        if self.dev is not None:
+            return train, load_labelled(self.dev)
+        return hold_out(train, _DEV_SHARE, seed=0)
+
+    @cached_property
+    def test_rows(self) -> list[Row]:
+        """The test rows."""
+        return load_labelled(self.test)
+
+    @property
+    def test_labels(self) -> list[str]:
+        """Their labels."""
+        return [row.labels[0] for row in self.test_rows]
+
+
+def find_sets(data: Path | None, names: tuple[str, ...]) -> list[Split]:
+    """Return the sets in a folder, those of some names alone if there are any."""
+    folders = [SAMPLE] if data is None else sorted(path for path in data.iterdir() if path.is_dir())
+    found = []
+    for folder in folders:
+        files = {name: folder / f"{name}.jsonl.gz" for name in ("train", "dev", "test")}
+        whole = files["train"].is_file() and files["test"].is_file()
+        if whole and (not names or folder.name in names):
+            dev = files["dev"] if files["dev"].is_file() else None
+            found.append(Split(folder.name, files["train"], dev, files["test"]))
+    return found
+
+
+def novel(split: Split, right: list[bool]) -> float:
+    """Return the accuracy on the test rows whose text is in no training or dev row.
+
+    Texts are compared without case, accents, spaces and punctuation.
+    """
+    known = {_bare(row.text) for rows in split.rows for row in rows}
+    new = [
+        value
+        for value, row in zip(right, split.test_rows, strict=True)
+        if _bare(row.text) not in known
+    ]
+    return sum(new) / len(new)
+
+
+def p_value(first: str, second: str) -> float:
+    """Return McNemar's exact two-sided p-value for two ways to classify the same rows.
+
+    Args:
+        first: whether each row was classified right, as a string of 0 and 1.
+        second: the same for the other way.
+    """
+    pairs = list(zip(first, second, strict=True))
+    wins, losses = pairs.count(("1", "0")), pairs.count(("0", "1"))
+    both = wins + losses
+    tail = sum(math.comb(both, count) for count in range(min(wins, losses) + 1))
+    return min(1.0, 2 * tail / 2**both)
+
+
+def _bare(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text.lower())
+    return "".join(character for character in decomposed if character.isalnum())
