@@ -14,7 +14,6 @@ from textgate.bundle import read_bundle
 from textgate.errors import ConfigError
 from textgate.prediction import Decision
 from textgate.session import Session, thread_count
-from textgate.streaming import Stream
 from textgate.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from textgate.manifest import Manifest
     from textgate.prediction import Prediction
+    from textgate.streaming import Stream
     from textgate.tokenizer import Encoded
 
 
@@ -57,11 +57,17 @@ class Classifier:
         self._tokenizer = TextTokenizer(
             bundle.tokenizer, max_tokens=_token_limit(max_tokens, bundle.manifest)
         )
-        self._session: Session | None = Session(bundle.graph, threads=thread_count(threads))
+        multi_label = bundle.manifest.task == "multi-label"
+        self._session: Session | None = Session(
+            bundle.graph,
+            labels=len(bundle.manifest.labels),
+            sums_to_one=not multi_label,
+            threads=thread_count(threads),
+        )
         self._decision = Decision(
             labels=bundle.manifest.labels,
             thresholds=_thresholds(thresholds, bundle.manifest),
-            multi_label=bundle.manifest.architecture.task == "multi-label",
+            multi_label=multi_label,
         )
 
     @classmethod
@@ -137,6 +143,8 @@ class Classifier:
         Raises:
             ConfigError: the bundle cannot stream: its network reads texts in both directions.
         """
+        from textgate.streaming import Stream
+
         session = self._require_session()
         if not self._manifest.state:
             raise ConfigError(

@@ -62,30 +62,6 @@ def check_graph(graph: Graph, manifest: Manifest) -> None:
     _check_last_operator(graph, "Sigmoid" if manifest.task == "multi-label" else "Softmax")
 
 
-class Answer(NamedTuple):
-    """What a graph's probabilities should be like.
-
-    Attributes:
-        labels: how many columns there are.
-        sums_to_one: whether each row should add up to 1.
-    """
-
-    labels: int
-    sums_to_one: bool
-
-
-def answer_of(graph: Graph) -> Answer:
-    """Return what a graph that has passed `check_graph` says of its probabilities.
-
-    Raises:
-        BundleError: it says nothing of them.
-    """
-    for value in graph.outputs:
-        if value.name == PROBABILITIES and len(value.dims) == 2 and isinstance(value.dims[1], int):
-            return Answer(value.dims[1], sums_to_one=_last_operator(graph) == "Softmax")
-    raise BundleError(f"no output {PROBABILITIES!r} with a column for each label")
-
-
 class _Expected(NamedTuple):
     name: str
     elem_type: int
@@ -175,15 +151,11 @@ def _check_embedding(graph: Graph, rows: int) -> None:
 
 
 def _check_last_operator(graph: Graph, expected: str) -> None:
-    found = _last_operator(graph)
-    if found != expected:
-        raise BundleError(f"{PROBABILITIES!r} comes from {shown(found)}, expected {expected}")
-
-
-def _last_operator(graph: Graph) -> str | None:
-    """Return the operator that gives the probabilities."""
-    makers = [node for node in graph.nodes if PROBABILITIES in node.outputs]
-    return makers[0].op_type if len(makers) == 1 else None
+    """Check what gives the probabilities."""
+    makers = [node.op_type for node in graph.nodes if PROBABILITIES in node.outputs]
+    if makers != [expected]:
+        found = shown(makers[0]) if len(makers) == 1 else f"{len(makers)} operators"
+        raise BundleError(f"{PROBABILITIES!r} comes from {found}, expected {expected}")
 
 
 def _check_omissions(graph: Graph) -> None:
