@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
-from textgate.export import export
 from textgate.rows import load_labelled
-from textgate.train import fit
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "reviews"
 
@@ -26,6 +22,11 @@ def reference_bundle(cache: Path, preset: str, *, max_tokens: int = 100) -> Path
     folder = cache / f"{preset}-{max_tokens}"
     bundle = folder / "bundle"
     if not bundle.exists():
+        import torch
+
+        from textgate.export import export
+        from textgate.train import fit
+
         torch.set_num_threads(1)
         fit(
             load_labelled(SAMPLE / "train.jsonl.gz")[:2000],

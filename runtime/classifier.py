@@ -122,7 +122,8 @@ class Classifier:
     def predict(self, text: str) -> Prediction:
         """Return the prediction for one text."""
         encoded = self._tokenizer.encode(text)
-        return self._predictions([encoded])[0]
+        row: list[float] = self._require_session().run(*padded([encoded]))[0].tolist()
+        return self._decision.predict(row, tokens=len(encoded.ids), truncated=encoded.truncated)
 
     def predict_many(self, texts: Iterable[str]) -> Iterator[Prediction]:
         """Yield the predictions for texts, in order, reading only a little ahead."""
@@ -203,8 +204,6 @@ class Classifier:
 
     def _probabilities(self, encoded: Sequence[Encoded]) -> NDArray[np.float32]:
         session = self._require_session()
-        if len(encoded) == 1:
-            return session.run(*padded(encoded))
         result = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
         for places in batches_by_length(encoded, self._batch_size):
             result[places] = session.run(*padded([encoded[place] for place in places]))

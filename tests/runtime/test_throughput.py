@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,7 @@ from textgate.errors import BundleError, ConfigError, DataError, TextgateError
 from textgate.rows import Row
 from textgate.throughput import classify_rows
 
+SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
 SAME = 1e-6
 JOBS = [1, 2, 5]
 TEXTS = [
@@ -185,31 +187,48 @@ def test_a_window_that_fails_is_told_in_its_turn_and_once(jobs):
 
 
 @pytest.mark.parametrize("jobs", [2, 5])
-def test_what_has_not_begun_is_not_done_for_nobody(jobs, monkeypatch):
-    started, go_on = threading.Semaphore(0), threading.Event()
+def test_what_has_not_begun_is_not_done_for_nobody(jobs):
+    """As Ctrl-C ends it: in the thread that iterates, while all of them are at work."""
+    at_work, go_on = threading.Barrier(jobs), threading.Event()
 
     class Slow(Counting):
         def predict_many(self, texts):
-            started.release()
+            answers = super().predict_many(texts)
+            at_work.wait(10)
+            if threading.current_thread() is threading.main_thread():
+                threading.Timer(0.05, go_on.set).start()
+                raise KeyboardInterrupt
             go_on.wait(60)
-            return super().predict_many(texts)
+            return answers
 
     slow = Slow()
     endless = (Row("a", (), number) for number in itertools.count())
-
-    def interrupted():
-        for _ in range(jobs):
-            started.acquire()
-        threading.Timer(0.05, go_on.set).start()
-        raise KeyboardInterrupt
-
-    # As Ctrl-C would end it: while it waits for the first answer.
-    groups = classify_rows(slow, endless, window=1, jobs=jobs)
-    monkeypatch.setattr("concurrent.futures.Future.result", lambda _: interrupted())
     with pytest.raises(KeyboardInterrupt):
-        next(groups)
+        next(classify_rows(slow, endless, window=1, jobs=jobs))
     assert len(slow.calls) == jobs
     assert textgate_threads() == []
+
+
+@pytest.mark.parametrize("jobs", [2, 5])
+def test_so_many_threads_and_no_more_are_at_work(jobs):
+    """The one that iterates among them: it does not sit by while there is something to do."""
+    names, at_work, most = set(), [], []
+
+    class Noting(Counting):
+        def predict_many(self, texts):
+            names.add(threading.current_thread().name)
+            at_work.append(1)
+            most.append(len(at_work))
+            time.sleep(0.001)
+            at_work.pop()
+            return super().predict_many(texts)
+
+    rows = rows_of(str(number) for number in range(200))
+    groups = classify_rows(Noting(), rows, window=1, jobs=jobs)
+    assert [row for group in groups for row, _ in group] == rows
+    assert threading.current_thread().name in names
+    assert len(names) <= jobs
+    assert max(most) <= jobs
 
 
 def test_turns_are_short_only_meanwhile():
@@ -287,38 +306,16 @@ def test_a_fork_while_threads_are_at_work(bundle):
 
 # For a long time
 
-SOAK = """
-import json, os, sys, threading
-from random import Random
-from textgate import Classifier
-PREDICTIONS, THREADS = 30_000, 4
-one = Classifier.load(sys.argv[1])
-def resident():
-    pages = int(open("/proc/self/statm").read().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-def work(seed):
-    draw = Random(seed)
-    for _ in range(PREDICTIONS // THREADS // 2):
-        one.predict("good film " * draw.randint(0, 25))
-def half(seed):
-    threads = [threading.Thread(target=work, args=(seed + place,)) for place in range(THREADS)]
-    for thread in threads: thread.start()
-    for thread in threads: thread.join()
-half(0)
-before = resident()
-half(100)
-print(json.dumps([before, resident()]))
-"""
-
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system has no /proc")
-def test_predictions_leave_nothing_behind(bundle):
-    """A leak of 1 KB a prediction would come to 15 MB."""
-    done = subprocess.run(
-        [sys.executable, "-c", SOAK, str(bundle)], check=True, capture_output=True, text=True
-    )
-    before, after = json.loads(done.stdout)
-    assert after - before < 8e6
+def test_predictions_leave_nothing_behind(bundle, tmp_path):
+    """A leak of 128 bytes a prediction would come to 5 MB. The long run: benchmarks/soak.py."""
+    result = tmp_path / "soak.json"
+    command = [sys.executable, SOAK, "--bundle", bundle, "-o", result, "--predictions", "40000"]
+    subprocess.run([*command, "--warm-up", "20000"], check=True, capture_output=True, timeout=300)
+    found = json.loads(result.read_text(encoding="utf-8"))
+    assert (found["predictions"], found["threads"]) == (40_000, 8)
+    assert found["most_mb"] - found["least_mb"] < 5
 
 
 # Importing and using the library leaves the environment alone
