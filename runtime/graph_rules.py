@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from textgate.errors import BundleError
+from textgate.graph_arithmetic import check_arithmetic, shown
 from textgate.manifest import Manifest, StateTensor
 
 if TYPE_CHECKING:
@@ -15,23 +16,15 @@ EMBEDDING_TABLE = "embedding.table"
 PROBABILITIES = "probabilities"
 
 _ONNX_OPERATORS = """
-Abs Add And BitShift BitwiseAnd Cast Clip Concat Constant ConstantOfShape CumSum DequantizeLinear
-Div DynamicQuantizeLinear Equal Exp Expand GRU Gather Gemm Greater Identity LSTM Less Log MatMul
-MatMulInteger Max Min Mod Mul Neg Not Or Pow QuantizeLinear RNN Range ReduceMax ReduceMean ReduceSum
-Relu Reshape ReverseSequence Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Tanh Transpose
-Unsqueeze Where
+Add And BitShift BitwiseAnd Cast Clip Concat ConstantOfShape CumSum DequantizeLinear Div Equal Exp
+Expand GRU Gather Gemm Identity LSTM Less LessOrEqual MatMul Max Min Mod Mul Neg Not Or Pow RNN
+Range ReduceMax ReduceSum Relu Reshape ReverseSequence Shape Sigmoid Slice Softmax Split Sqrt
+Squeeze Sub Tanh Transpose Unsqueeze Where
 """
 OPERATORS = {
     "": frozenset(_ONNX_OPERATORS.split()),
     "com.microsoft": frozenset({"DynamicQuantizeLSTM"}),
 }
-
-# Operators whose first output is of floats, and those whose output is of their inputs' type; of
-# `Where` the first input is something else. What is not listed is not known to be either.
-_OF_FLOATS = frozenset("Exp Gemm GRU LSTM DynamicQuantizeLSTM RNN Sigmoid Softmax Tanh".split())  # noqa: SIM905
-_OF_SAME_TYPE = frozenset(
-    "Add Concat Div Identity MatMul Max Mul ReduceMax ReduceSum Relu Sub Transpose Where".split()  # noqa: SIM905
-)
 
 _WITH_OMISSIONS = frozenset({"DynamicQuantizeLSTM", "GRU", "LSTM", "RNN"})
 
@@ -58,7 +51,7 @@ def check_graph(graph: Graph, manifest: Manifest) -> None:
     _check_defaults(graph, manifest.state)
     _check_embedding(graph, manifest.architecture.vocabulary_size)
     _check_omissions(graph)
-    _check_divisions(graph)
+    check_arithmetic(graph)
     _check_last_operator(graph, "Sigmoid" if manifest.task == "multi-label" else "Softmax")
 
 
@@ -67,12 +60,6 @@ class _Expected(NamedTuple):
     elem_type: int
     shape: tuple[int, ...]  # -1 for a free dimension
     fixed_batch: bool = False  # whether a free dimension may be 1
-
-
-def shown(value: object) -> str:
-    """Return how a message shows what a stranger's graph holds: on one line, and not too long."""
-    text = repr(value)
-    return text if len(text) <= 100 else text[:97] + "..."
 
 
 def _check_versions(graph: Graph, manifest: Manifest) -> None:
@@ -164,18 +151,4 @@ def _check_omissions(graph: Graph) -> None:
         if "" in (*node.inputs, *node.outputs) and node.op_type not in _WITH_OMISSIONS:
             raise BundleError(
                 f"node {shown(node.name)} ({node.op_type}) leaves an input or output out"
-            )
-
-
-def _check_divisions(graph: Graph) -> None:
-    """Refuse to divide whole numbers: the least of them by -1 ends the process."""
-    floats = {tensor.name for tensor in graph.initializers if tensor.data_type == _FLOAT}
-    for node in graph.nodes:
-        operands = node.inputs[1:] if node.op_type == "Where" else node.inputs
-        known = node.op_type in _OF_SAME_TYPE and not floats.isdisjoint(operands)
-        if known or node.op_type in _OF_FLOATS:
-            floats.update(node.outputs[:1])
-        elif node.op_type == "Div":
-            raise BundleError(
-                f"node {shown(node.name)} divides numbers that are not known to be floats"
             )

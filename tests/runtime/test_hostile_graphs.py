@@ -22,7 +22,7 @@ import pytest
 from textgate import Classifier
 from textgate.bundle import GRAPH, MANIFEST, TOKENIZER, read_bundle
 from textgate.errors import BundleError
-from textgate.graph import Node, Tensor, check_graph, read_graph
+from textgate.graph import Node, check_graph, read_graph
 from textgate.manifest import FileEntry, Manifest
 from textgate.session import Session
 from textgate.tokenizer import TextTokenizer
@@ -151,38 +151,6 @@ def test_probabilities_come_from_the_task_s_operator(
 ) -> None:
     with pytest.raises(BundleError, match=rf"'probabilities' comes from '{other.decode()}'"):
         read_bundle(hostile((b"Softmax", other)))
-
-
-@pytest.mark.parametrize(
-    ("nodes", "accepted"),
-    [
-        ([("Div", ("a", "float"))], True),
-        ([("Add", ("a", "float")), ("Div", ("Add", "b"))], True),
-        ([("Where", ("bool", "a", "float")), ("Div", ("b", "Where"))], True),
-        ([("Sigmoid", ("a",)), ("Div", ("Sigmoid", "b"))], True),
-        ([("Div", ("a", "whole"))], False),
-        ([("Div", ("input_ids", "lengths"))], False),
-        ([("Where", ("float", "a", "b")), ("Div", ("Where", "b"))], False),
-        ([("Shape", ("float",)), ("Div", ("Shape", "whole"))], False),
-        ([("Cast", ("float",)), ("Div", ("Cast", "whole"))], False),
-    ],
-)
-def test_only_floats_are_divided(nodes: list[tuple[str, tuple[str, ...]]], accepted: bool) -> None:
-    """The least whole number divided by -1 is beyond the greatest; processors trap it."""
-    golden = read_bundle(GOLDEN)
-    graph = read_graph(golden.graph)
-    added = [Node(kind, "", f"n{kind}", inputs, (kind,), ()) for kind, inputs in nodes]
-    constants = (Tensor("float", (1,), 1, 4), Tensor("whole", (1,), 7, 8))
-    changed = dataclasses.replace(
-        graph,
-        nodes=(*added, *graph.nodes),
-        initializers=(*graph.initializers, *constants),
-    )
-    if accepted:
-        check_graph(changed, golden.manifest)
-        return
-    with pytest.raises(BundleError, match="node 'nDiv' divides numbers that are not known to be"):
-        check_graph(changed, golden.manifest)
 
 
 @pytest.mark.parametrize(
