@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from logging import DEBUG
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 from textgate.batching import BATCHES, batches_by_length, padded, windows
 from textgate.bundle import read_bundle
 from textgate.errors import ConfigError
+from textgate.logs import logger
 from textgate.prediction import Decision
 from textgate.session import Session, thread_count
 from textgate.tokenizer import TextTokenizer
@@ -68,6 +70,13 @@ class Classifier:
             labels=bundle.manifest.labels,
             thresholds=_thresholds(thresholds, bundle.manifest),
             multi_label=multi_label,
+        )
+        logger.info(
+            "loaded %s: %s, %s, %d labels",
+            self._path,
+            bundle.manifest.architecture.cell,
+            bundle.manifest.precision,
+            len(bundle.manifest.labels),
         )
 
     @classmethod
@@ -130,7 +139,10 @@ class Classifier:
         if isinstance(texts, str):
             raise ConfigError("predict_many takes a list of texts, not one text")
         for window in windows(texts, BATCHES * self._batch_size):
-            yield from self._predictions(self._tokenizer.encode_batch(window))
+            encoded = self._tokenizer.encode_batch(window)
+            if logger.isEnabledFor(DEBUG) and (cut := sum(item.truncated for item in encoded)):
+                logger.debug("cut off %d texts of %d", cut, len(encoded))
+            yield from self._predictions(encoded)
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return probabilities, float32 [texts, labels]."""

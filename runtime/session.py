@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,7 @@ import numpy as np
 import onnxruntime
 
 from textgate.errors import BundleError, ConfigError
+from textgate.logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +46,7 @@ class Session:
         self._threads = threads
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
+        self._forked = False
         _sessions.add(self)
 
     def run(self, input_ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -93,12 +96,20 @@ class Session:
         """Forget what a parent process made; its threads do not survive a fork."""
         _inherited.append(self._session)
         self._session = None
+        self._forked = True
         self._lock = threading.Lock()  # the old one may be held by a thread of the parent
 
     def _make(self) -> onnxruntime.InferenceSession:
         with self._lock:
             if self._session is None:
+                begun = time.perf_counter()
                 self._session = make_session(self._graph, threads=self._threads)
+                logger.debug(
+                    "made a session of %d threads in %.1f ms%s",
+                    self._threads,
+                    1000 * (time.perf_counter() - begun),
+                    ", again after a fork" if self._forked else "",
+                )
             return self._session
 
     def _check(self, probabilities: NDArray[np.float32], *, texts: int) -> None:

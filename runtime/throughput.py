@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from textgate.errors import ConfigError
+from textgate.logs import logger
 from textgate.session import MOST_THREADS
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def classify_rows(
     """
     if not 1 <= jobs <= MOST_THREADS:
         raise ConfigError(f"jobs must be a number from 1 to {MOST_THREADS}, not {jobs}")
+    logger.debug("classifying windows of up to %d rows in %d threads", window, jobs)
     tasks = _tasks(classifier, rows, window, more_has_come)
     if jobs == 1:
         for task in tasks:

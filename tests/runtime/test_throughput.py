@@ -316,33 +316,3 @@ def test_predictions_leave_nothing_behind(bundle, tmp_path):
     found = json.loads(result.read_text(encoding="utf-8"))
     assert (found["predictions"], found["threads"]) == (40_000, 8)
     assert found["most_mb"] - found["least_mb"] < 5
-
-
-# Importing and using the library leaves the environment alone
-
-UNTOUCHED = """
-import os, sys
-before = dict(os.environ)
-from textgate import Classifier
-one = Classifier.load(sys.argv[1])
-threads = len(os.listdir("/proc/self/task")) if os.path.exists("/proc/self/task") else 0
-one.predict("good")
-one.predict("\\ud800 bad")
-if threads:
-    assert len(os.listdir("/proc/self/task")) == threads, "a thread pool for one text"
-list(one.predict_many(["good", "bad"]))
-assert dict(os.environ) == before
-"""
-
-
-def test_the_environment_is_left_alone_and_one_text_needs_no_threads(bundle):
-    environment = {**os.environ}
-    environment.pop("TOKENIZERS_PARALLELISM", None)
-    done = subprocess.run(
-        [sys.executable, "-c", UNTOUCHED, str(bundle)],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
