@@ -14,6 +14,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import textgate.throughput
 from textgate.classifier import Classifier
@@ -88,6 +90,30 @@ def test_answers_depend_on_the_text_alone(classifier, alone, jobs, window, batch
         assert (found.label, found.labels) == (expected.label, expected.labels)
         assert (found.tokens, found.truncated) == (expected.tokens, expected.truncated)
         assert found.scores == pytest.approx(expected.scores, abs=SAME)
+
+
+ANY_TEXT = st.text(st.characters(codec=None), max_size=60) | st.integers(0, 60).map("good ".__mul__)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(ANY_TEXT, min_size=1, max_size=12),
+    st.sampled_from([1, 2, 3, 32]),
+    st.sampled_from([1, 2, 3]),
+    st.integers(1, 5),
+    st.sampled_from(["", "\n", "\r\n", "\n\n\n"]),
+)
+@example(["good " * 200, "", "\ud83d", "bad"], 2, 2, 1, "\n")
+def test_any_text_whatever_is_around_it(classifier, texts, batch_size, jobs, window, line_end):
+    """Neighbours, batches, windows, threads and trailing line ends change no score."""
+    alone = [classifier.predict(text) for text in texts]
+    together = Classifier.load(classifier.path, batch_size=batch_size)
+    rows = rows_of([text + line_end for text in texts])
+    groups = classify_rows(together, rows, window=window, jobs=jobs)
+    found = [prediction for group in groups for _, prediction in group]
+    for one, expected in zip(found, alone, strict=True):
+        assert one.tokens == expected.tokens
+        assert one.scores == pytest.approx(expected.scores, abs=SAME)
 
 
 @pytest.mark.parametrize("jobs", JOBS)
