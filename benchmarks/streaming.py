@@ -1,8 +1,8 @@
 """What a stream costs: a word at the front of a text, far behind in it, and inside a long word.
 
-Trains a seed LSTM that reads up to 4,096 tokens (a single epoch: weights do not change the cost),
-exports it in int8, and feeds it texts word by word, timing every call on one thread. The times of
-the different places come from the same texts, so that a busy machine slows them all.
+Takes a seed LSTM in int8 that reads up to 4,096 tokens and feeds it texts word by word, timing
+every call on one thread. The times of the different places come from the same texts, so that a busy
+machine slows them all.
 
     python benchmarks/streaming.py
 """
@@ -16,10 +16,10 @@ from pathlib import Path
 from time import perf_counter_ns
 
 import click
-import torch
+from goals import Goal
+from reference import reference_bundle
 
 from textgate.classifier import Classifier
-from textgate.export import export
 from textgate.latency import (
     bootstrap_ratio_interval,
     measure_alternating,
@@ -28,12 +28,9 @@ from textgate.latency import (
     texts_of_length,
 )
 from textgate.machine import this_machine
-from textgate.rows import load_labelled
 from textgate.tables import format_count, format_ms, format_table
-from textgate.train import fit
 
 HERE = Path(__file__).parent
-SAMPLE = HERE.parent / "examples" / "reviews"
 RESULT = HERE / "results" / "streaming.json"
 
 PRESET = "seed-lstm"
@@ -41,6 +38,7 @@ MAX_TOKENS = 4096
 PLACES = (10, 100, 1000, 4000)  # the word of a text that is timed, and its neighbours
 NEIGHBOURS = 5  # on either side
 LONG_WORDS = (10, 100, 1000, 6400, 16384)  # characters, none of them a separator
+BOUND = 1.2  # of the 1,000th word's time over the 10th's
 WORDS = 500  # how many frequent words the texts are made of
 
 
@@ -72,12 +70,12 @@ class LongWord:
 @click.command()
 @click.option("--texts", default=40, show_default=True, help="Texts to feed.")
 @click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path("runs/streaming"), show_default=True
+    "--cache", type=click.Path(path_type=Path), default=Path("runs/reference"), show_default=True
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
 def main(texts: int, cache: Path, output: Path) -> None:
     """Measure what a stream costs."""
-    classifier = Classifier.load(long_reader(cache))
+    classifier = Classifier.load(reference_bundle(cache, PRESET, max_tokens=MAX_TOKENS))
     times = feed_times(classifier, texts)
     predicted = predict_times(classifier)
     places = [
@@ -89,7 +87,7 @@ def main(texts: int, cache: Path, output: Path) -> None:
         )
         for place in PLACES
     ]
-    ratio = ratio_of_medians(times[1000], times[10])
+    goal = Goal("1,000th word / 10th", ratio_of_medians(times[1000], times[10]), BOUND)
     low, high = bootstrap_ratio_interval(times[1000], times[10])
     words = long_words(classifier)
     result = {
@@ -99,33 +97,16 @@ def main(texts: int, cache: Path, output: Path) -> None:
         "texts": texts,
         "calls_per_place": len(times[10]),
         "places": [asdict(place) for place in places],
-        "ratio_1000_to_10": ratio,
+        "ratio_1000_to_10": goal.value,
         "interval": [low, high],
         "long_words": [asdict(word) for word in words],
+        "goals": [goal.to_json()],
     }
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(place_table(places), "", sep="\n")
-    print(f"1,000th word against 10th: {ratio:.3f} (95 % interval {low:.3f} to {high:.3f})\n")
+    print(f"{goal}, 95 % interval {low:.3f} to {high:.3f}", "", sep="\n")
     print(long_word_table(words))
-
-
-def long_reader(cache: Path) -> Path:
-    """Return a bundle that reads long texts, made if it is not there."""
-    bundle = cache / "bundle"
-    if not bundle.exists():
-        torch.set_num_threads(1)
-        fit(
-            load_labelled(SAMPLE / "train.jsonl.gz")[:2000],
-            cache / "run",
-            dev=load_labelled(SAMPLE / "dev.jsonl.gz")[:500],
-            preset=PRESET,
-            settings={"max_tokens": MAX_TOKENS, "epochs": 1},
-            force=True,
-        )
-        # What quantization loses does not matter here.
-        export(cache / "run", bundle, max_accuracy_drop=1.0)
-    return bundle
 
 
 def feed_times(classifier: Classifier, count: int) -> dict[int, list[int]]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from textgate.atomic import new_folder
 from textgate.errors import BundleError, ExportError
 from textgate.graph import check_graph, read_graph
 from textgate.manifest import (
@@ -22,7 +21,6 @@ from textgate.manifest import (
     FileEntry,
     Manifest,
 )
-from textgate.run import is_run
 from textgate.tokenizer_rules import check_tokenizer
 
 __all__ = [
@@ -104,6 +102,8 @@ def write_bundle(
     Raises:
         ExportError: the folder exists or cannot be written, or what it would hold is no bundle.
     """
+    from textgate.atomic import new_folder  # what only reads bundles does without
+
     target = Path(path)
     if set(files) != set(FILE_LIMITS):
         raise ExportError(
@@ -143,6 +143,8 @@ def _check_folder(folder: Path) -> None:
             raise BundleError(f"{folder}: no such folder; a bundle was expected there")
         if (folder / MANIFEST).exists():
             return
+        from textgate.run import is_run  # only for the message
+
         if is_run(folder):
             raise BundleError(
                 f"{folder}: this is a training run; export it first: textgate export {folder} "

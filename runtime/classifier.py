@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from logging import DEBUG
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,9 +13,9 @@ import numpy as np
 from textgate.batching import BATCHES, batches_by_length, padded, windows
 from textgate.bundle import read_bundle
 from textgate.errors import ConfigError
+from textgate.logs import logger
 from textgate.prediction import Decision
 from textgate.session import Session, thread_count
-from textgate.streaming import Stream
 from textgate.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from textgate.manifest import Manifest
     from textgate.prediction import Prediction
+    from textgate.streaming import Stream
     from textgate.tokenizer import Encoded
 
 
@@ -57,11 +59,24 @@ class Classifier:
         self._tokenizer = TextTokenizer(
             bundle.tokenizer, max_tokens=_token_limit(max_tokens, bundle.manifest)
         )
-        self._session: Session | None = Session(bundle.graph, threads=thread_count(threads))
+        multi_label = bundle.manifest.task == "multi-label"
+        self._session: Session | None = Session(
+            bundle.graph,
+            labels=len(bundle.manifest.labels),
+            sums_to_one=not multi_label,
+            threads=thread_count(threads),
+        )
         self._decision = Decision(
             labels=bundle.manifest.labels,
             thresholds=_thresholds(thresholds, bundle.manifest),
-            multi_label=bundle.manifest.architecture.task == "multi-label",
+            multi_label=multi_label,
+        )
+        logger.info(
+            "loaded %s: %s, %s, %d labels",
+            self._path,
+            bundle.manifest.architecture.cell,
+            bundle.manifest.precision,
+            len(bundle.manifest.labels),
         )
 
     @classmethod
@@ -116,14 +131,18 @@ class Classifier:
     def predict(self, text: str) -> Prediction:
         """Return the prediction for one text."""
         encoded = self._tokenizer.encode(text)
-        return self._predictions([encoded])[0]
+        row: list[float] = self._require_session().run(*padded([encoded]))[0].tolist()
+        return self._decision.predict(row, tokens=len(encoded.ids), truncated=encoded.truncated)
 
     def predict_many(self, texts: Iterable[str]) -> Iterator[Prediction]:
         """Yield the predictions for texts, in order, reading only a little ahead."""
         if isinstance(texts, str):
             raise ConfigError("predict_many takes a list of texts, not one text")
         for window in windows(texts, BATCHES * self._batch_size):
-            yield from self._predictions(self._tokenizer.encode_batch(window))
+            encoded = self._tokenizer.encode_batch(window)
+            if logger.isEnabledFor(DEBUG) and (cut := sum(item.truncated for item in encoded)):
+                logger.debug("cut off %d texts of %d", cut, len(encoded))
+            yield from self._predictions(encoded)
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return probabilities, float32 [texts, labels]."""
@@ -137,6 +156,8 @@ class Classifier:
         Raises:
             ConfigError: the bundle cannot stream: its network reads texts in both directions.
         """
+        from textgate.streaming import Stream
+
         session = self._require_session()
         if not self._manifest.state:
             raise ConfigError(
@@ -195,8 +216,6 @@ class Classifier:
 
     def _probabilities(self, encoded: Sequence[Encoded]) -> NDArray[np.float32]:
         session = self._require_session()
-        if len(encoded) == 1:
-            return session.run(*padded(encoded))
         result = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
         for places in batches_by_length(encoded, self._batch_size):
             result[places] = session.run(*padded([encoded[place] for place in places]))

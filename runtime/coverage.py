@@ -16,12 +16,12 @@ class CoveragePoint:
     """What a classifier is worth that abstains below a probability.
 
     Attributes:
-        threshold: the probability below which it abstains.
+        threshold: the probability below which it abstains; None where each label has its own.
         coverage: share of the rows it answers.
         accuracy: share of its answers that are right; None where it answers nothing.
     """
 
-    threshold: float
+    threshold: float | None
     coverage: float
     accuracy: float | None
 
@@ -36,14 +36,39 @@ def coverage_curve(
         truth: the column of each row's label, int64 [rows].
         thresholds: probabilities in 0..1.
     """
-    scores = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == truth
-    points = []
-    for threshold in thresholds:
-        answered = scores >= threshold
-        accuracy = float(right[answered].mean()) if answered.any() else None
-        points.append(CoveragePoint(threshold, float(answered.mean()), accuracy))
-    return points
+    scores, right = _scores(probabilities, truth)
+    return [_point(threshold, scores >= threshold, right) for threshold in thresholds]
+
+
+def own_coverage(
+    probabilities: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    thresholds: Sequence[float | None],
+) -> CoveragePoint:
+    """Return the point of thresholds by label, as a bundle has them.
+
+    Args:
+        probabilities: float32 [rows, labels], of a single-label classifier.
+        truth: the column of each row's label, int64 [rows].
+        thresholds: the least probability of each label, None for no demand.
+    """
+    scores, right = _scores(probabilities, truth)
+    least = np.array([threshold or 0.0 for threshold in thresholds])
+    return _point(None, scores >= least[probabilities.argmax(axis=1)], right)
+
+
+def _scores(
+    probabilities: NDArray[np.float32], truth: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the probability of each row's most probable label, and whether it is right."""
+    return probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == truth
+
+
+def _point(
+    threshold: float | None, answered: NDArray[np.bool_], right: NDArray[np.bool_]
+) -> CoveragePoint:
+    accuracy = float(right[answered].mean()) if answered.any() else None
+    return CoveragePoint(threshold, float(answered.mean()), accuracy)
 
 
 def uncalibrated(

@@ -6,11 +6,13 @@ package, and only lengths are read of the weights.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textgate.errors import BundleError
-from textgate.graph_rules import OPERATORS, check_graph, shown
+from textgate.graph_arithmetic import shown
+from textgate.graph_rules import OPERATORS, check_graph
 from textgate.protobuf import Budget, Message
 
 __all__ = ["Graph", "Node", "Tensor", "ValueInfo", "check_graph", "read_graph"]
@@ -34,6 +36,8 @@ _STORAGE = {
 }
 _TYPED_FIELDS = (4, _INT32_DATA, 7, 10, 11)
 _FIXED_WIDTHS = {4: 4, 10: 8}
+_WHOLE = {2: "B", 3: "b", 6: "i", 7: "q"}  # element type -> its form for struct
+_FEW = 16  # elements
 _TENSOR_ATTRIBUTE = 4
 # Attribute type -> the field that holds its value: float, int, string, tensor, and lists of them.
 _ATTRIBUTE_FIELDS = {1: 2, 2: 3, 3: 4, _TENSOR_ATTRIBUTE: 5, 6: 7, 7: 8, 8: 9}
@@ -72,19 +76,21 @@ class Node:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A constant of a graph, without its elements.
+    """A constant of a graph, without its elements unless they are few and whole.
 
     Attributes:
         name: the value it is read as.
         dims: its shape; empty for a scalar.
         data_type: ONNX's number for the type of its elements.
         byte_size: bytes of its elements, whichever way they are written.
+        values: the elements, if they are at most 16 whole numbers in ``raw_data``.
     """
 
     name: str
     dims: tuple[int, ...]
     data_type: int
     byte_size: int
+    values: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -184,8 +190,6 @@ def _node(message: Message) -> Node:
         )
     if len(set(node.attributes)) != len(node.attributes):
         raise BundleError(f"{message.where}: an attribute is given twice")
-    if node.op_type == "Constant" and node.attributes != ("value",):
-        raise BundleError(f"{message.where}: a Constant should have one attribute, a tensor")
     return node
 
 
@@ -202,7 +206,7 @@ def _attribute(message: Message) -> str:
     tensor = message.message(5, "tensor")
     if tensor is not None:
         _tensor(tensor)
-    elif kind == _TENSOR_ATTRIBUTE or name == "value":  # a Constant, a ConstantOfShape
+    elif kind == _TENSOR_ATTRIBUTE or name == "value":  # of a ConstantOfShape
         raise BundleError(f"{message.where}: attribute {shown(name)} should be a tensor")
     return name
 
@@ -233,7 +237,10 @@ def _tensor(message: Message) -> Tensor:
         raise BundleError(
             f"{where}: shape {list(dims)} needs {elements * width} bytes of data, found {found}"
         )
-    return Tensor(name=name, dims=dims, data_type=data_type, byte_size=found)
+    values = None
+    if raw is not None and data_type in _WHOLE and elements <= _FEW:
+        values = struct.unpack(f"<{elements}{_WHOLE[data_type]}", raw)
+    return Tensor(name=name, dims=dims, data_type=data_type, byte_size=found, values=values)
 
 
 def _element_count(dims: tuple[int, ...], where: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from textgate.errors import BundleError
+from textgate.graph_arithmetic import check_arithmetic, shown
 from textgate.manifest import Manifest, StateTensor
 
 if TYPE_CHECKING:
@@ -15,23 +16,15 @@ EMBEDDING_TABLE = "embedding.table"
 PROBABILITIES = "probabilities"
 
 _ONNX_OPERATORS = """
-Abs Add And BitShift BitwiseAnd Cast Clip Concat Constant ConstantOfShape CumSum DequantizeLinear
-Div DynamicQuantizeLinear Equal Exp Expand GRU Gather Gemm Greater Identity LSTM Less Log MatMul
-MatMulInteger Max Min Mod Mul Neg Not Or Pow QuantizeLinear RNN Range ReduceMax ReduceMean ReduceSum
-Relu Reshape ReverseSequence Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Tanh Transpose
-Unsqueeze Where
+Add And BitShift BitwiseAnd Cast Clip Concat ConstantOfShape CumSum DequantizeLinear Div Equal Exp
+Expand GRU Gather Gemm Identity LSTM Less LessOrEqual MatMul Max Min Mod Mul Neg Not Or Pow RNN
+Range ReduceMax ReduceSum Relu Reshape ReverseSequence Shape Sigmoid Slice Softmax Split Sqrt
+Squeeze Sub Tanh Transpose Unsqueeze Where
 """
 OPERATORS = {
     "": frozenset(_ONNX_OPERATORS.split()),
     "com.microsoft": frozenset({"DynamicQuantizeLSTM"}),
 }
-
-# Operators whose first output is of floats, and those whose output is of their inputs' type; of
-# `Where` the first input is something else. What is not listed is not known to be either.
-_OF_FLOATS = frozenset("Exp Gemm GRU LSTM DynamicQuantizeLSTM RNN Sigmoid Softmax Tanh".split())  # noqa: SIM905
-_OF_SAME_TYPE = frozenset(
-    "Add Concat Div Identity MatMul Max Mul ReduceMax ReduceSum Relu Sub Transpose Where".split()  # noqa: SIM905
-)
 
 _WITH_OMISSIONS = frozenset({"DynamicQuantizeLSTM", "GRU", "LSTM", "RNN"})
 
@@ -58,32 +51,8 @@ def check_graph(graph: Graph, manifest: Manifest) -> None:
     _check_defaults(graph, manifest.state)
     _check_embedding(graph, manifest.architecture.vocabulary_size)
     _check_omissions(graph)
-    _check_divisions(graph)
+    check_arithmetic(graph)
     _check_last_operator(graph, "Sigmoid" if manifest.task == "multi-label" else "Softmax")
-
-
-class Answer(NamedTuple):
-    """What a graph's probabilities should be like.
-
-    Attributes:
-        labels: how many columns there are.
-        sums_to_one: whether each row should add up to 1.
-    """
-
-    labels: int
-    sums_to_one: bool
-
-
-def answer_of(graph: Graph) -> Answer:
-    """Return what a graph that has passed `check_graph` says of its probabilities.
-
-    Raises:
-        BundleError: it says nothing of them.
-    """
-    for value in graph.outputs:
-        if value.name == PROBABILITIES and len(value.dims) == 2 and isinstance(value.dims[1], int):
-            return Answer(value.dims[1], sums_to_one=_last_operator(graph) == "Softmax")
-    raise BundleError(f"no output {PROBABILITIES!r} with a column for each label")
 
 
 class _Expected(NamedTuple):
@@ -91,12 +60,6 @@ class _Expected(NamedTuple):
     elem_type: int
     shape: tuple[int, ...]  # -1 for a free dimension
     fixed_batch: bool = False  # whether a free dimension may be 1
-
-
-def shown(value: object) -> str:
-    """Return how a message shows what a stranger's graph holds: on one line, and not too long."""
-    text = repr(value)
-    return text if len(text) <= 100 else text[:97] + "..."
 
 
 def _check_versions(graph: Graph, manifest: Manifest) -> None:
@@ -175,15 +138,11 @@ def _check_embedding(graph: Graph, rows: int) -> None:
 
 
 def _check_last_operator(graph: Graph, expected: str) -> None:
-    found = _last_operator(graph)
-    if found != expected:
-        raise BundleError(f"{PROBABILITIES!r} comes from {shown(found)}, expected {expected}")
-
-
-def _last_operator(graph: Graph) -> str | None:
-    """Return the operator that gives the probabilities."""
-    makers = [node for node in graph.nodes if PROBABILITIES in node.outputs]
-    return makers[0].op_type if len(makers) == 1 else None
+    """Check what gives the probabilities."""
+    makers = [node.op_type for node in graph.nodes if PROBABILITIES in node.outputs]
+    if makers != [expected]:
+        found = shown(makers[0]) if len(makers) == 1 else f"{len(makers)} operators"
+        raise BundleError(f"{PROBABILITIES!r} comes from {found}, expected {expected}")
 
 
 def _check_omissions(graph: Graph) -> None:
@@ -192,18 +151,4 @@ def _check_omissions(graph: Graph) -> None:
         if "" in (*node.inputs, *node.outputs) and node.op_type not in _WITH_OMISSIONS:
             raise BundleError(
                 f"node {shown(node.name)} ({node.op_type}) leaves an input or output out"
-            )
-
-
-def _check_divisions(graph: Graph) -> None:
-    """Refuse to divide whole numbers: the least of them by -1 ends the process."""
-    floats = {tensor.name for tensor in graph.initializers if tensor.data_type == _FLOAT}
-    for node in graph.nodes:
-        operands = node.inputs[1:] if node.op_type == "Where" else node.inputs
-        known = node.op_type in _OF_SAME_TYPE and not floats.isdisjoint(operands)
-        if known or node.op_type in _OF_FLOATS:
-            floats.update(node.outputs[:1])
-        elif node.op_type == "Div":
-            raise BundleError(
-                f"node {shown(node.name)} divides numbers that are not known to be floats"
             )

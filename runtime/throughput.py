@@ -2,8 +2,8 @@
 
 Threads, not processes: the tokenizer and ONNX Runtime, where most of the time goes, let other
 threads run meanwhile, and threads share one model. What is Python (reading rows, deciding, writing
-results) stays one thread's work at a time, about a third of the whole with a small network, so that
-more than three threads gain little with those.
+results) stays one thread's work at a time, about a fifth of the whole with the reference networks,
+so that more than five threads gain little with those.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from textgate.errors import ConfigError
+from textgate.logs import logger
 from textgate.session import MOST_THREADS
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from textgate.classifier import Classifier
     from textgate.prediction import Prediction
     from textgate.rows.row import Row
@@ -29,8 +32,9 @@ _MOST_CHARACTERS = 2**18  # of a window's texts, or nearly: what it takes and ho
 _CHARACTERS_PER_ROW = 64  # what a row counts for beside its text
 _AHEAD = 2  # windows under way for each thread
 # Python lets a thread that computes in Python run for 5 ms before another one gets its turn. Here
-# the others ask for 50 us, between calls that take a processor of their own.
-_TURN = 2e-5  # seconds
+# the others ask for 20 us, between calls of a millisecond that take a processor of their own. With
+# still shorter turns the changes from one thread to another cost more than the waiting.
+_TURN = 1e-4  # seconds
 
 
 def classify_rows(
@@ -51,7 +55,7 @@ def classify_rows(
         classifier: what classifies.
         rows: what to classify, read as it is needed, by the thread that iterates.
         window: most rows of a window.
-        jobs: threads that classify; 1 is the thread that iterates.
+        jobs: threads that classify, the one that iterates among them.
         more_has_come: whether the next row can be read at once; nothing that is under way is kept
             waiting for one that cannot.
 
@@ -61,6 +65,7 @@ def classify_rows(
     """
     if not 1 <= jobs <= MOST_THREADS:
         raise ConfigError(f"jobs must be a number from 1 to {MOST_THREADS}, not {jobs}")
+    logger.debug("classifying windows of up to %d rows in %d threads", window, jobs)
     tasks = _tasks(classifier, rows, window, more_has_come)
     if jobs == 1:
         for task in tasks:
@@ -117,28 +122,59 @@ def _raising(problem: Exception) -> Callable[[], NoReturn]:
 def _in_parallel(
     tasks: Iterator[_Task], jobs: int, more_has_come: Callable[[], bool]
 ) -> Iterator[Answers]:
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor
 
-    under_way: deque[tuple[Future[Answers], int]] = deque()
+    under_way: deque[_Started] = deque()
     characters = 0
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="textgate")
+    pool = ThreadPoolExecutor(jobs - 1, thread_name_prefix="textgate")
     try:
         with _short_turns():
             for task in tasks:
-                under_way.append((pool.submit(task.answers), task.characters))
+                under_way.append(_Started(task, pool.submit(task.answers)))
                 characters += task.characters
                 while under_way and (
                     len(under_way) >= _AHEAD * jobs
                     or characters > _AHEAD * jobs * _MOST_CHARACTERS
                     or not more_has_come()
                 ):
-                    done, size = under_way.popleft()
-                    characters -= size
-                    yield done.result()
+                    characters -= under_way[0].task.characters
+                    yield _first(under_way)
             while under_way:
-                yield under_way.popleft()[0].result()
+                yield _first(under_way)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@dataclass
+class _Started:
+    """A window that a thread has begun, or will; whoever takes it over puts a future of its own."""
+
+    task: _Task
+    future: Future[Answers]
+
+
+def _first(under_way: deque[_Started]) -> Answers:
+    """Return the answers of the first window and drop it; help with the others until it is done.
+
+    A thread that only waits would be one more than there are processors, and in their way.
+    """
+    for started in under_way:
+        if under_way[0].future.done():
+            break
+        if started.future.cancel():  # nobody has begun it
+            started.future = _done(started.task)
+    return under_way.popleft().future.result()
+
+
+def _done(task: _Task) -> Future[Answers]:
+    from concurrent.futures import Future
+
+    future: Future[Answers] = Future()
+    try:
+        future.set_result(task.answers())
+    except Exception as problem:  # of any kind: it is raised when its turn comes
+        future.set_exception(problem)
+    return future
 
 
 @contextmanager

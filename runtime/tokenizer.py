@@ -97,7 +97,8 @@ class TextTokenizer:
 
     def encode(self, text: str) -> Encoded:
         """Return the ids of one text."""
-        return self.encode_batch([text])[0]
+        limit = self.max_characters
+        return self._encoded(self._ids([text[:limit]])[0], was_cut=len(text) > limit)
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
         """Return the ids of several texts, in order; other threads can run meanwhile."""

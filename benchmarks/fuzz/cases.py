@@ -59,13 +59,14 @@ def case(kind: str, number: int, seed: int) -> tuple[Path, dict[str, bytes], str
         seed: chooses the random ones.
     """
     if kind in {"damaged", "signed"}:
-        if kind == "signed":  # so that the first few are of all files
-            number = number * _STRIDE % sum(_count(kind, folder) for folder in _DAMAGED)
         for folder in _DAMAGED:
-            if number < _count(kind, folder):
+            known = _count(kind, folder)
+            if number < known:
+                if kind == "signed":  # so that the first few are of all files
+                    number = number * _STRIDE % known
                 content, told = _damaged(kind, folder, number)
                 return folder, sign(content) if kind == "signed" else content, told
-            number -= _count(kind, folder)
+            number -= known
     generator = random.Random(f"{seed} {kind} {number}")  # noqa: S311 - meant to be repeatable
     folder = generator.choice(BUNDLES)
     content = dict(files(folder))

@@ -15,7 +15,7 @@ from textgate.batching import BATCHES
 from textgate.classifier import Classifier
 from textgate.cli import options, stream
 from textgate.cli.results import require_output_options, result_format_of, write_results
-from textgate.rows import RESULT_FORMATS, Row, read_rows
+from textgate.rows import RESULT_FORMATS, Row
 from textgate.rows.source import STANDARD_INPUT
 from textgate.rows.tracking import TrackedPath
 from textgate.session import thread_count
@@ -151,6 +151,8 @@ def classify(
     if source is None:
         rows = (Row(text, (), number, {}) for number, text in enumerate(texts, start=1))
     else:
+        from textgate.rows import read_rows
+
         rows = read_rows(
             path,
             format=input_format,

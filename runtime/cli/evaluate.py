@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from textgate.classifier import Classifier
 from textgate.cli import options
-from textgate.coverage import coverage_curve, uncalibrated
+from textgate.coverage import coverage_curve, own_coverage, uncalibrated
 from textgate.errors import DataError
 from textgate.metrics import Evaluation, evaluate_multi_label, evaluate_single_label
 from textgate.rows import Row, load_labelled
@@ -41,7 +41,8 @@ def evaluate(
     """Score a bundle on labelled rows.
 
     Accuracy is that of the most probable label over all rows, before any abstaining; for a
-    multi-label model, the share of rows with exactly the right labels.
+    multi-label model, the share of rows with exactly the right labels. Below it stands what
+    abstaining would buy: how many rows are answered, and how many of the answers are right.
     """
     classifier = Classifier.load(model, threads=threads)
     rows = load_labelled(
@@ -133,8 +134,11 @@ def _calibration(
     if not multi_label:
         least = 1 / len(result.labels)
         wanted = [threshold for threshold in _ABSTAIN_BELOW if threshold >= least]
-        curve = coverage_curve(probabilities, truth.argmax(axis=1), wanted)
-        more["coverage"] = [asdict(point) for point in curve]
+        columns = truth.argmax(axis=1)
+        points = coverage_curve(probabilities, columns, wanted)
+        if any(threshold is not None for threshold in manifest.thresholds):
+            points.append(own_coverage(probabilities, columns, manifest.thresholds))
+        more["coverage"] = [asdict(point) for point in points]
     return more
 
 
@@ -181,7 +185,7 @@ def _report(result: Evaluation, more: dict[str, Any]) -> str:
             ["abstain below", "answered", "accuracy of the answers"],
             [
                 [
-                    f"{point['threshold']:.2f}",
+                    "as the bundle" if point["threshold"] is None else f"{point['threshold']:.2f}",
                     f"{point['coverage']:.2%}",
                     "-" if point["accuracy"] is None else f"{point['accuracy']:.4f}",
                 ]

@@ -18,7 +18,6 @@ from textgate.errors import DataError, TextgateError
 from textgate.progress import Progress
 from textgate.rows import RESULT_FORMATS, open_writer
 from textgate.rows.output import Output, ResultFile, StandardOutput
-from textgate.rows.resume import Written, read_written, rows_left
 from textgate.rows.source import STANDARD_INPUT, source_name
 from textgate.throughput import classify_rows
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from textgate.classifier import Classifier
     from textgate.prediction import Prediction
     from textgate.rows import ResultWriter, Row
+    from textgate.rows.resume import Written
     from textgate.rows.tracking import TrackedPath
 
 
@@ -91,6 +91,8 @@ def write_results(
     """
     written = None
     if output is not None and resume and output.exists():
+        from textgate.rows.resume import read_written
+
         written = read_written(output, result_format)
     with closing(_destination(output, written, force=force)) as destination:
         writer = open_writer(destination, result_format, classifier.labels)
@@ -138,6 +140,8 @@ def _rows_left(
     source: TrackedPath,
 ) -> Iterable[Row]:
     """Return the rows without results. A header that is there already is not written again."""
+    from textgate.rows.resume import rows_left
+
     scores = dict.fromkeys(classifier.labels, 0.0)
 
     def rendered(row: Row) -> str:

@@ -140,6 +140,7 @@ def _json_line(prediction: Prediction, *, several_labels: bool, final: bool) -> 
         "score": round(prediction.score, _DIGITS),
         "scores": {name: round(score, _DIGITS) for name, score in prediction.scores.items()},
         "tokens": prediction.tokens,
+        "truncated": prediction.truncated,
         "final": final,
     }
     return json.dumps(value, ensure_ascii=False) + "\n"

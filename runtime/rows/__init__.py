@@ -1,13 +1,18 @@
 """Rows of text, with or without labels, out of files; results back into files.
 
 Reads plain text, JSON Lines, CSV, TSV, fastText files and Parquet, the text formats also gzipped.
+What reads and what writes is imported when it is first used: a command often needs only the one.
 """
 
 from __future__ import annotations
 
-from textgate.rows.readers import FORMATS, load_labelled, read_rows
-from textgate.rows.row import Row, fingerprint
-from textgate.rows.writers import RESULT_FORMATS, ResultWriter, open_writer
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from textgate.rows.readers import FORMATS, load_labelled, read_rows
+    from textgate.rows.row import Row, fingerprint
+    from textgate.rows.writers import RESULT_FORMATS, ResultWriter, open_writer
 
 __all__ = [
     "FORMATS",
@@ -19,3 +24,16 @@ __all__ = [
     "open_writer",
     "read_rows",
 ]
+
+_MODULES = {
+    "readers": ("FORMATS", "load_labelled", "read_rows"),
+    "row": ("Row", "fingerprint"),
+    "writers": ("RESULT_FORMATS", "ResultWriter", "open_writer"),
+}
+_LAZY = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'textgate.rows' has no attribute {name!r}")
+    return getattr(import_module(f"textgate.rows.{_LAZY[name]}"), name)

@@ -69,7 +69,7 @@ def read_rows(
     if labelled and chosen == "text":
         raise ConfigError(
             f"{source_name(path)}: plain text has no labels; use one of the other formats "
-            "(--format fasttext for lines that start with __label__)"
+            "(--input-format fasttext for lines that start with __label__)"
         )
     if labelled and text_field == label_field:
         raise ConfigError(f"the text and the label cannot both be the field {text_field!r}")
@@ -136,7 +136,7 @@ def _format_of(path: AnyPath, *, labelled: bool) -> str:
     if extension not in _EXTENSIONS:
         raise ConfigError(
             f"{path}: the name does not say which format it is; known are "
-            f"{' '.join(_EXTENSIONS)} (also with .gz); or pass --format: {', '.join(FORMATS)}"
+            f"{' '.join(_EXTENSIONS)} (also with .gz); or pass --input-format: {', '.join(FORMATS)}"
         )
     chosen = _EXTENSIONS[extension]
     return "fasttext" if chosen == "text" and labelled else chosen

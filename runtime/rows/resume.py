@@ -49,6 +49,8 @@ def read_written(path: Path, result_format: str) -> Written:
     Raises:
         DataError: the file cannot be read, or it does not hold a single whole line.
     """
+    if not path.is_file():  # what a device or a pipe holds has no end, or none yet
+        raise DataError(f"{path}: is no file, and --resume goes on with one")
     records = [b"", b""]  # the first and the last
     count = size = read = quotes = 0
     begun: list[bytes] = []

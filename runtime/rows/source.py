@@ -29,7 +29,7 @@ _MISTAKEN_FOR_TEXT = {
     b"\xfe\xff": "UTF-16",
     b"\x1f\x8b": "gzip; let its name end in .gz",
     b"PK\x03\x04": "a zip archive or a spreadsheet",
-    b"PAR1": "Parquet; pass --format parquet",
+    b"PAR1": "Parquet; pass --input-format parquet",
 }
 
 

@@ -141,14 +141,14 @@ def test_half_a_surrogate_pair_is_replaced(command, bundle):
     assert json.loads(shown.out)["text"] == "\ufffd good"
 
 
-def test_a_text_of_50_megabytes(command, bundle, tmp_path):
+def test_a_line_of_100_megabytes(command, bundle, tmp_path):
     path = tmp_path / "a.txt"
-    path.write_bytes(b"good film " * 5_000_000 + b"\nbad\n")
+    path.write_bytes(b"good film " * 10_000_000 + b"\nbad\n")
     shown = command("classify", "-m", bundle, "-i", path, "--format", "jsonl")
     assert (shown.status, shown.err) == (0, "")
     large, small = (json.loads(line) for line in shown.out.splitlines())
     assert (large["truncated"], small["truncated"]) == (True, False)
-    assert len(large["text"]) == 49_999_999 + 1
+    assert len(large["text"]) == 100_000_000
 
 
 # What is refused
@@ -293,10 +293,12 @@ def process(*arguments, **options):
             running.kill()
 
 
-def test_a_reader_that_stops_is_no_error(bundle, tmp_path):
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_reader_that_stops_is_no_error(bundle, tmp_path, jobs):
     path = tmp_path / "many.txt"
     path.write_text("good film\n" * 60_000, encoding="utf-8")
-    with process("classify", "-m", bundle, "-i", path, stdout=subprocess.PIPE) as running:
+    arguments = ["classify", "-m", bundle, "-i", path, "--jobs", jobs]
+    with process(*arguments, stdout=subprocess.PIPE) as running:
         assert running.stdout.readline().endswith(b"\tgood film\n")
         running.stdout.close()
         assert running.wait(60) == 1

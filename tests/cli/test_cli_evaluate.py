@@ -55,6 +55,45 @@ def test_the_report_says_the_same(command, bundle, data):
     assert "true \\ given" in shown.out
 
 
+def test_what_abstaining_buys(command, bundle, data, tmp_path):
+    """For thresholds of all labels alike, and for the bundle's own."""
+    own = shutil.copytree(bundle, tmp_path / "bundle")
+    manifest = Manifest.parse((own / "textgate.json").read_bytes(), where="bundle")
+    manifest = dataclasses.replace(manifest, thresholds=(0.6, 0.7))
+    (own / "textgate.json").write_text(manifest.to_json(), encoding="utf-8")
+    rows = load_labelled(data)
+    *points, last = json.loads(command("evaluate", "-m", own, data, "--json").out)["coverage"]
+    assert [point["threshold"] for point in points] == [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99]
+    assert last["threshold"] is None
+    for point in (*points, last):
+        classifier = Classifier.load(own, thresholds=point["threshold"])
+        found = classifier.predict_many(row.text for row in rows)
+        right = [
+            one.label == row.labels[0] for one, row in zip(found, rows, strict=True) if one.labels
+        ]
+        assert point["coverage"] == pytest.approx(len(right) / len(rows))
+        assert point["accuracy"] == (pytest.approx(np.mean(right)) if right else None)
+    *_, line = command("evaluate", "-m", own, data).out.splitlines()
+    assert line.split() == [
+        "as",
+        "the",
+        "bundle",
+        f"{last['coverage']:.2%}",
+        f"{last['accuracy']:.4f}",
+    ]
+
+
+def test_the_calibration_error_before_and_after(command, bundle, data):
+    result = json.loads(command("evaluate", "-m", bundle, data, "--json").out)
+    assert result["temperature"] == Classifier.load(bundle).manifest.temperature != 1
+    assert result["ece_uncalibrated"] > result["ece"]
+    line = (
+        f"calibration error  {result['ece']:.4f}  ({result['ece_uncalibrated']:.4f} without the "
+        f"temperature {result['temperature']:.2f})\n"
+    )
+    assert line in command("evaluate", "-m", bundle, data).out
+
+
 def test_several_labels(command, bundles, tmp_path, write_jsonl):
     rows = [
         {"text": "a fine film", "label": ["positive", "movie"]},

@@ -123,6 +123,7 @@ def test_json_lines(capsys):
         "score": 0.8,
         "scores": {"bad": 0.123457, "good": 0.8, "o\tdd": 0.0765},
         "tokens": 1,
+        "truncated": False,
         "final": True,
     }
 
@@ -160,6 +161,17 @@ def test_the_last_line_is_what_predict_says(classifier, capsys):
     whole = classifier.predict(TEXT)
     assert lines[-1]["scores"] == pytest.approx(whole.scores, abs=1e-5)
     assert (lines[-1]["label"], lines[-1]["tokens"]) == (whole.label, whole.tokens)
+
+
+def test_a_text_that_goes_on_behind_what_is_read(classifier, capsys):
+    """Every piece is taken, so that the writer can finish, and the answer says so."""
+    pieces = iter(pieces_of(TEXT * 10))
+    classify_pieces(classifier, pieces, as_json=True)
+    assert list(pieces) == []
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    whole = classifier.predict(TEXT * 10)
+    assert (last["tokens"], last["truncated"]) == (whole.tokens, True)
+    assert last["scores"] == pytest.approx(whole.scores, abs=1e-5)
 
 
 class Stuck(io.StringIO):

@@ -202,7 +202,7 @@ def test_a_graph_is_checked_and_named(bundle: Path) -> None:
     (bundle / GRAPH).write_bytes(FILES[GRAPH].replace(b"Gemm", b"Loop"))
     sign(bundle)
     assert refusal(bundle) == (
-        f"{bundle / GRAPH}: model: graph: node 9: operator 'Loop' is not one that textgate exports"
+        f"{bundle / GRAPH}: model: graph: node 8: operator 'Loop' is not one that textgate exports"
     )
 
 

@@ -306,6 +306,38 @@ def test_it_survives_a_fork(bundle):
     assert done.returncode == 0, done.stderr
 
 
+SPAWN = """
+import multiprocessing, sys
+from textgate import Classifier
+
+TEXTS = ["good", "a bad film", ""] * 5
+
+if __name__ == "__main__":
+    one = Classifier.load(sys.argv[1], batch_size=2, max_tokens=5)
+    expected = one.predict_proba(TEXTS)  # its session exists before the processes do
+    for method in ("spawn", "forkserver", "fork"):
+        if method not in multiprocessing.get_all_start_methods():
+            continue
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            for found, row in zip(pool.map(one.predict, TEXTS), expected, strict=True):
+                assert abs(list(found.scores.values()) - row).max() < 1e-6, method
+"""
+
+
+def test_it_goes_to_other_processes(bundle, tmp_path):
+    """As an argument, by every way that this system starts processes."""
+    script = tmp_path / "spawn.py"
+    script.write_text(SPAWN, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script, bundle],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 CHEAP = """
 import sys, textgate
 heavy = {"numpy", "onnxruntime", "tokenizers", "click", "torch", "onnx"} & set(sys.modules)

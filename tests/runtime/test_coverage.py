@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textgate.coverage import CoveragePoint, coverage_curve, uncalibrated
+from textgate.coverage import CoveragePoint, coverage_curve, own_coverage, uncalibrated
 
 PROBABILITIES = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.45, 0.55]], dtype=np.float32)
 TRUTH = np.array([0, 1, 1, 1])
@@ -19,6 +19,24 @@ def test_coverage_and_accuracy_above_a_threshold(
     assert coverage_curve(PROBABILITIES, TRUTH, [threshold]) == [
         CoveragePoint(threshold, coverage, None if accuracy is None else pytest.approx(accuracy))
     ]
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "coverage", "accuracy"),
+    [
+        ((None, None), 1.0, 0.75),
+        ((0.7, None), 0.75, 1.0),
+        ((None, 0.7), 0.75, 2 / 3),
+        ((0.7, 0.7), 0.5, 1.0),
+        ((1.0, 1.0), 0.0, None),
+    ],
+)
+def test_coverage_and_accuracy_of_thresholds_by_label(
+    thresholds: tuple[float | None, ...], coverage: float, accuracy: float | None
+) -> None:
+    found = own_coverage(PROBABILITIES, TRUTH, thresholds)
+    expected = None if accuracy is None else pytest.approx(accuracy)
+    assert found == CoveragePoint(None, coverage, expected)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])

@@ -24,7 +24,7 @@ def outcomes(kind: str, cases: int, folder: Path) -> dict[str, int]:
     """Try cases in child processes; fail with the list of those that must not be."""
     result = folder / "fuzz.json"
     command = [sys.executable, TRIALS, "--kind", kind, "--cases", str(cases), "--out", result]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(result.read_text(encoding="utf-8"))["kinds"][kind]
     assert sum(found["outcomes"].values()) == found["cases"] == cases
@@ -41,10 +41,11 @@ def test_every_byte_flipped_and_every_length(tmp_path: Path) -> None:
 
 
 def test_the_same_with_checksums_that_fit(tmp_path: Path) -> None:
-    """Some of all places: manifest, graph and tokenizer are parsed now, and what is left runs."""
-    found = outcomes("signed", 1500, tmp_path)
+    """Manifest, graph and tokenizer are parsed now, and what is left runs."""
+    card = (GOLDEN / "README.md").stat().st_size
+    found = outcomes("signed", 3 * (GOLDEN_BYTES - card), tmp_path)
     assert set(found) == {"answered", "refused", "refused when it was run"}
-    assert found["answered"] > 50
+    assert found["answered"] > 500
 
 
 def test_manifests_and_tokenizers_with_other_values(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_the_golden_manifest_reads_and_is_written_as_it_was() -> None:
     assert manifest.thresholds == (None, 0.5)
     assert manifest.state == (StateTensor("state.gru_1.h", "next.gru_1.h", (1, -1, 2)),)
     assert manifest.quality["exported"] == Quality(0.75, 0.7, 0.1, 4)
-    assert manifest.files[GRAPH].size == 1311
+    assert manifest.files[GRAPH].size == 1280
     assert manifest.to_json().encode() == content
 
 

@@ -197,8 +197,8 @@ def test_a_line_without_an_end_is_refused_before_memory_runs_out(tmp_path, monke
             {},
             (
                 "a.json: the name does not say which format it is; known are .jsonl .ndjson .csv "
-                ".tsv .txt .parquet (also with .gz); or pass --format: text, jsonl, csv, tsv, "
-                "fasttext, parquet"
+                ".tsv .txt .parquet (also with .gz); or pass --input-format: text, jsonl, csv, "
+                "tsv, fasttext, parquet"
             ),
         ),
         ("rows", {}, "rows: the name does not say which format it is"),

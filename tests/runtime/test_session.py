@@ -22,8 +22,12 @@ def graph(bundle):
 IDS, LENGTHS = np.array([[2, 3, 4], [5, 0, 0]]), np.array([3, 1])
 
 
+def session_of(graph: bytes, *, labels: int = 2, sums_to_one: bool = True) -> Session:
+    return Session(graph, labels=labels, sums_to_one=sums_to_one, threads=1)
+
+
 def test_probabilities_are_one_row_a_text(graph):
-    result = Session(graph, threads=1).run(IDS, LENGTHS)
+    result = session_of(graph).run(IDS, LENGTHS)
     assert (result.shape, result.dtype) == ((2, 2), np.float32)
     np.testing.assert_allclose(result.sum(axis=1), 1, atol=1e-6)
 
@@ -37,7 +41,7 @@ def test_the_session_is_made_when_it_is_first_needed_and_once(graph, monkeypatch
         return genuine(*args, **options)
 
     monkeypatch.setattr(textgate.session, "make_session", counted)
-    session = Session(graph, threads=1)
+    session = session_of(graph)
     assert made == []
     barrier = threading.Barrier(4)
 
@@ -55,7 +59,7 @@ def test_the_session_is_made_when_it_is_first_needed_and_once(graph, monkeypatch
 
 def test_a_child_process_makes_its_own_and_keeps_its_parents(graph):
     """Taking down a session whose threads are gone would wait for them for ever."""
-    session = Session(graph, threads=1)
+    session = session_of(graph)
     session.run(IDS, LENGTHS)
     parents = session._session
     session._lock.acquire()  # by a thread that the child does not have

@@ -1,0 +1,109 @@
+"""What textgate adds to the work that has to be done: tokenizing, and running the network.
+
+For the reference networks in int8, texts of 25 tokens, one at a time on one thread: a call of
+`Classifier.predict` against a bare `tokenizer.encode` and a bare `session.run` of the same files.
+All three are timed in alternation.
+
+    python benchmarks/overhead.py
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import numpy as np
+from goals import Goal
+from reference import reference_bundle
+from tokenizers import Tokenizer
+
+from textgate import Classifier
+from textgate.latency import (
+    bootstrap_ratio_interval,
+    measure_alternating,
+    percentiles,
+    ratio_of_medians,
+    texts_of_length,
+)
+from textgate.machine import this_machine
+from textgate.session import make_session
+from textgate.tables import format_ms, format_table
+
+RESULT = Path(__file__).parent / "results" / "overhead.json"
+PRESETS = ("seed-lstm", "seed-gru", "seed-rnn")
+TOKENS = 25
+TEXTS = 64  # different ones, in turn
+WORDS = 500  # how many frequent words they are made of
+BOUND = 1.25
+
+
+@click.command()
+@click.option("--seconds", default=20.0, show_default=True, help="How long to measure a network.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), default=Path("runs/reference"), show_default=True
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+def main(seconds: float, cache: Path, output: Path) -> None:
+    """Measure what textgate adds to tokenizing and running."""
+    networks, goals, lines = [], [], []
+    for preset in PRESETS:
+        times = measure_alternating(
+            workloads(reference_bundle(cache, preset)), seconds=seconds, warm_up=200
+        )
+        bare = [sum(pair) for pair in zip(times["encode"], times["run"], strict=True)]
+        goals.append(
+            Goal(f"{preset}: predict / bare", ratio_of_medians(times["predict"], bare), BOUND)
+        )
+        found = {name: percentiles(taken) for name, taken in times.items()}
+        networks.append(
+            {
+                "network": preset,
+                "milliseconds": {name: asdict(one) for name, one in found.items()},
+                "interval": bootstrap_ratio_interval(times["predict"], bare),
+            }
+        )
+        lines.append([preset, *(format_ms(one.p50) for one in found.values())])
+    result = {
+        "machine": asdict(this_machine()),
+        "tokens": TOKENS,
+        "networks": networks,
+        "goals": [goal.to_json() for goal in goals],
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    header = ["network, p50 of", "predict", "encode alone", "run alone"]
+    print(format_table(header, lines, align="<>>>"), *goals, sep="\n")
+
+
+def workloads(bundle: Path) -> dict[str, Callable[[], object]]:
+    """Return a call of `predict`, one of `encode` and one of `run`, on the same texts in turn."""
+    classifier = Classifier.load(bundle)
+    tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    session = make_session((bundle / "model.onnx").read_bytes())
+    texts = texts_of_length(classifier.stages().words(WORDS), TOKENS, TEXTS)
+    feeds = []
+    for text in texts:
+        ids = tokenizer.encode(text).ids
+        if len(ids) != TOKENS:
+            raise click.ClickException(f"{len(ids)} tokens where {TOKENS} were meant: {text!r}")
+        feed = {"input_ids": np.array([ids]), "lengths": np.array([TOKENS])}
+        found = session.run(["probabilities"], feed)[0][0].tolist()
+        if list(classifier.predict(text).scores.values()) != found:
+            raise click.ClickException(f"not the same answer for {text!r}")
+        feeds.append(feed)
+    predicted, encoded, run = itertools.cycle(texts), itertools.cycle(texts), itertools.cycle(feeds)
+    return {
+        "predict": lambda: classifier.predict(next(predicted)),
+        "encode": lambda: tokenizer.encode(next(encoded)).ids,
+        "run": lambda: session.run(["probabilities"], next(run)),
+    }
+
+
+if __name__ == "__main__":
+    main()

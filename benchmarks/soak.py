@@ -1,0 +1,120 @@
+"""Memory over a long time: millions of predictions by several threads that share a classifier.
+
+The texts are of all lengths, so that every shape of input comes up. After a warm-up the resident
+memory is noted every second; it should stay where it is.
+
+    python benchmarks/soak.py
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+
+import click
+from goals import Goal
+from reference import reference_bundle
+
+from textgate import Classifier
+from textgate.machine import this_machine
+
+RESULT = Path(__file__).parent / "results" / "soak.json"
+PRESET = "seed-lstm"
+LONGEST = 120  # words of a text, more than the network reads
+WORDS = "a good film , the worst of all . wonderful \u4e2d\u6587 caf\u00e9 \U0001f600 xyzzy".split()  # noqa: SIM905
+EVERY = 1.0  # seconds between two looks at the memory
+BOUND = 5.0  # MB of 1,000,000 bytes
+
+
+@click.command()
+@click.option("--predictions", default=10_000_000, show_default=True, help="After the warm-up.")
+@click.option("--warm-up", default=200_000, show_default=True, help="Predictions before them.")
+@click.option("--threads", default=8, show_default=True)
+@click.option(
+    "--bundle",
+    type=click.Path(exists=True, path_type=Path),
+    help="What to predict with; by default the seed LSTM in int8.",
+)
+@click.option(
+    "--cache", type=click.Path(path_type=Path), default=Path("runs/reference"), show_default=True
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+def main(
+    predictions: int,
+    warm_up: int,
+    threads: int,
+    bundle: Path | None,
+    cache: Path,
+    output: Path,
+) -> None:
+    """Watch the memory of many predictions."""
+    path = bundle or reference_bundle(cache, PRESET)
+    with Classifier.load(path) as classifier:
+        for _ in sizes_while_predicting(classifier, warm_up, threads, seed=0):
+            pass
+        begun = time.monotonic()
+        before = resident_bytes()
+        sizes = [before, *sizes_while_predicting(classifier, predictions, threads, seed=1)]
+        seconds = time.monotonic() - begun
+    goal = Goal("MB between least and most", (max(sizes) - min(sizes)) / 1e6, BOUND)
+    result = {
+        "machine": asdict(this_machine()),
+        "network": path.name if bundle else PRESET,
+        "predictions": predictions,
+        "warm_up": warm_up,
+        "threads": threads,
+        "seconds": seconds,
+        "after_warm_up_mb": before / 1e6,
+        "at_the_end_mb": sizes[-1] / 1e6,
+        "least_mb": min(sizes) / 1e6,
+        "most_mb": max(sizes) / 1e6,
+        "goals": [goal.to_json()],
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(f"{predictions:,} predictions by {threads} threads in {seconds:,.0f} s")
+    print(f"{before / 1e6:.1f} MB after the warm-up, {sizes[-1] / 1e6:.1f} MB at the end")
+    print(goal)
+
+
+def sizes_while_predicting(
+    classifier: Classifier, predictions: int, threads: int, *, seed: int
+) -> Iterator[int]:
+    """Predict texts in several threads; yield the resident bytes every now and then, and after."""
+    numbers = itertools.count()
+    failures: list[Exception] = []
+
+    def work(own: int) -> None:
+        draw = Random(seed * threads + own)  # noqa: S311 - repeatable, not secret
+        try:
+            while next(numbers) < predictions:
+                classifier.predict(" ".join(draw.choices(WORDS, k=draw.randint(0, LONGEST))))
+        except Exception as problem:  # told by the thread that waits
+            failures.append(problem)
+
+    at_work = [threading.Thread(target=work, args=(own,)) for own in range(threads)]
+    for thread in at_work:
+        thread.start()
+    for thread in at_work:
+        while thread.is_alive():
+            thread.join(EVERY)
+            yield resident_bytes()
+    if failures:
+        raise failures[0]
+
+
+def resident_bytes() -> int:
+    """Return the resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""How long a command takes from nothing: against importing what it cannot do without.
+
+Installs textgate as users do, from a wheel into an environment of its own (an editable installation
+searches for modules in another way), and starts fresh processes in alternation.
+
+    python benchmarks/startup.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from goals import Goal
+
+from textgate.latency import (
+    bootstrap_ratio_interval,
+    measure_alternating,
+    percentiles,
+    ratio_of_medians,
+)
+from textgate.machine import this_machine
+from textgate.tables import format_ms, format_table
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "startup.json"
+BUNDLE = Path("tests/data/lstm-int8")  # from the repository's root, as are the commands
+
+# What is measured -> what it is measured against, and how much longer it may take.
+GOALS = {"textgate --help": ("import click", 1.3), "textgate classify": ("import libraries", 1.35)}
+
+
+@click.command()
+@click.option("--seconds", default=120.0, show_default=True, help="How long to measure.")
+@click.option(
+    "--environment",
+    type=click.Path(path_type=Path),
+    default=Path("runs/startup"),
+    show_default=True,
+    help="Where to install textgate; made anew.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+def main(seconds: float, environment: Path, output: Path) -> None:
+    """Measure how long commands take to start."""
+    programs = install(environment.absolute())
+    commands = {
+        "import click": [programs / "python", "-c", "import click"],
+        "textgate --help": [programs / "textgate", "--help"],
+        "import libraries": [programs / "python", "-c", "import numpy, onnxruntime, tokenizers"],
+        "textgate classify": [programs / "textgate", "classify", "-m", BUNDLE, "x"],
+    }
+    times = measure_alternating(
+        {name: starting(command) for name, command in commands.items()}, seconds=seconds, warm_up=3
+    )
+    goals = [
+        Goal(f"{name} / {base}", ratio_of_medians(times[name], times[base]), bound)
+        for name, (base, bound) in GOALS.items()
+    ]
+    found = {name: asdict(percentiles(taken)) for name, taken in times.items()}
+    result = {
+        "machine": asdict(this_machine()),
+        "commands": {
+            name: " ".join([Path(program).name, *map(str, rest)])
+            for name, (program, *rest) in commands.items()
+        },
+        "milliseconds": found,
+        "goals": [goal.to_json() for goal in goals],
+        "intervals": {
+            name: bootstrap_ratio_interval(times[name], times[base])
+            for name, (base, _) in GOALS.items()
+        },
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    rows = [[name, format_ms(one["p50"]), format_ms(one["p90"])] for name, one in found.items()]
+    print(format_table(["command", "p50", "p90"], rows, align="<>>"), *goals, sep="\n")
+
+
+def install(folder: Path) -> Path:
+    """Return the folder of the programs of a new environment with textgate in it."""
+    wheels = folder / "wheels"
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    python = folder / "bin" / "python"
+    pip = [python, "-m", "pip", "--quiet"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", wheels, ROOT], check=True)
+    (wheel,) = wheels.glob("textgate-*.whl")
+    subprocess.run([*pip, "install", "-c", ROOT / "constraints.txt", wheel], check=True)
+    return python.parent
+
+
+def starting(command: list[str | Path]) -> Callable[[], object]:
+    """Return what runs a command to its end, its output thrown away."""
+    environment = {name: value for name, value in os.environ.items() if "PYTHON" not in name}
+
+    def start() -> None:
+        subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, cwd=ROOT, check=True)
+
+    return start
+
+
+if __name__ == "__main__":
+    main()

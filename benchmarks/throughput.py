@@ -1,0 +1,144 @@
+"""Files of rows: what a second worker gains, and the memory that a long file takes.
+
+Runs `textgate classify` with the seed LSTM in int8 on files made of the sample reviews: one file
+with one worker and with two, in alternation, timed from where the modules are imported; and one of
+a million rows, for the most memory it takes against a process that has loaded the model and waits.
+
+    python benchmarks/throughput.py
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from goals import Goal
+from reference import SAMPLE, reference_bundle
+
+from textgate.latency import bootstrap_ratio_interval, ratio_of_medians
+from textgate.machine import this_machine
+from textgate.rows import read_rows
+from textgate.tables import format_count, format_table
+
+RESULT = Path(__file__).parent / "results" / "throughput.json"
+PRESET = "seed-lstm"
+JOBS = (1, 2)
+GAIN, MEMORY = 1.8, 60.0  # times, MB of 1,000,000 bytes
+
+STATUS = """
+import sys
+def kilobytes(field):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(field))
+"""
+IDLE = f"""{STATUS}
+import textgate.cli.classify
+from textgate import Classifier
+with Classifier.load(sys.argv[1]) as classifier:
+    classifier.predict("a film")
+    print(kilobytes("VmRSS:"))
+"""
+WORK = f"""{STATUS}
+import atexit, time
+import textgate.cli.classify
+from textgate.cli import main
+begun = time.perf_counter_ns()
+atexit.register(lambda: print(kilobytes("VmHWM:"), time.perf_counter_ns() - begun))
+main()
+"""
+
+
+@click.command()
+@click.option("--rows", default=100_000, show_default=True, help="Rows of a timed file.")
+@click.option("--rounds", default=7, show_default=True, help="How often each file is classified.")
+@click.option("--lines", default=1_000_000, show_default=True, help="Rows of the long file.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), default=Path("runs/reference"), show_default=True
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+def main(rows: int, rounds: int, lines: int, cache: Path, output: Path) -> None:
+    """Measure files of rows."""
+    bundle = reference_bundle(cache, PRESET)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        short, long = (written(folder / f"{count}.jsonl", count) for count in (rows, lines))
+        times: dict[int, list[int]] = {jobs: [] for jobs in JOBS}
+        for number in range(rounds):
+            for jobs in JOBS if number % 2 else JOBS[::-1]:
+                times[jobs].append(classified(bundle, short, folder, jobs)[1])
+        same = [(folder / f"results-{jobs}.jsonl").read_bytes() for jobs in JOBS]
+        if same[0] != same[1]:
+            raise click.ClickException("the results depend on the number of workers")
+        (idle,) = printed(IDLE, bundle)
+        peaks = {jobs: classified(bundle, long, folder, jobs)[0] for jobs in JOBS}
+    growth = {jobs: (peak - idle) * 1024 / 1e6 for jobs, peak in peaks.items()}
+    goals = [
+        Goal("two workers / one", ratio_of_medians(times[1], times[2]), GAIN, at_least=True),
+        Goal(f"MB more for {lines:,} rows", max(growth.values()), MEMORY),
+    ]
+    medians = {jobs: statistics.median(times[jobs]) / 1e9 for jobs in JOBS}
+    result = {
+        "machine": asdict(this_machine()),
+        "network": PRESET,
+        "rows": rows,
+        "seconds": medians,
+        "rows_per_second": {jobs: rows / seconds for jobs, seconds in medians.items()},
+        "interval": bootstrap_ratio_interval(times[1], times[2]),
+        "lines": lines,
+        "idle_mb": idle * 1024 / 1e6,
+        "growth_mb": growth,
+        "goals": [goal.to_json() for goal in goals],
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    table = [
+        [str(jobs), f"{format_count(round(rows / medians[jobs]))}", f"{growth[jobs]:.1f}"]
+        for jobs in JOBS
+    ]
+    header = ["workers", "rows a second", "MB more than idle"]
+    print(format_table(header, table, align=">>>"), *goals, sep="\n")
+
+
+def written(path: Path, count: int) -> Path:
+    """Return a file of so many rows, out of the sample reviews, again and again."""
+    texts = [row.text for row in read_rows(SAMPLE / "train.jsonl.gz", labelled=False)]
+    with path.open("w", encoding="utf-8") as file:
+        for number, text in enumerate(itertools.islice(itertools.cycle(texts), count)):
+            file.write(json.dumps({"id": number, "text": text}) + "\n")
+    return path
+
+
+def classified(bundle: Path, rows: Path, folder: Path, jobs: int) -> tuple[int, int]:
+    """Classify a file by the command; return the most memory it took in KiB, and nanoseconds."""
+    output = folder / f"results-{jobs}.jsonl"
+    options = ["classify", "-m", bundle, "-i", rows, "-o", output, "--force", "--jobs", str(jobs)]
+    peak, taken = printed(WORK, *options)
+    return peak, taken
+
+
+def printed(code: str, *arguments: str | Path) -> list[int]:
+    """Run Python code and return the numbers it prints."""
+    # Not what this process would pass on: a limit on threads or on the tokenizer's.
+    environment = {
+        name: value for name, value in os.environ.items() if name != "TOKENIZERS_PARALLELISM"
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [int(number) for number in done.stdout.split()]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,295 @@
+"""`textgate classify -i FILE -o FILE`: whole lines whatever happens, and going on from there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+MAIN = "from textgate.cli import main; main()"
+MANY = 20_000
+SECONDS = 60  # before a test gives up on a process
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """A table of a few rows, with what tables find difficult."""
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    texts = [
+        "a fine film",
+        "",
+        'two\nlines and "quotes", too',
+        "caf\u00e9 \U0001f600",
+        "dull " * 40,
+    ]
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(23):
+            row = {"id": number, "text": texts[number % len(texts)], "label": "x"}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Rows that take a few seconds."""
+    path = tmp_path_factory.mktemp("many") / "many.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(MANY):
+            file.write(json.dumps({"id": number, "text": f"film {number} " + "good " * 30}) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def all_of_them(command, bundle, many, tmp_path_factory):
+    """The results of the many rows, uninterrupted."""
+    path = tmp_path_factory.mktemp("all") / "results.jsonl"
+    assert command("classify", "-m", bundle, "-i", many, "-o", path).status == 0
+    return path.read_bytes()
+
+
+# A file instead of standard output
+
+
+@pytest.mark.parametrize("result_format", ["jsonl", "csv", "tsv", "text"])
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_the_same_as_on_standard_output(command, bundle, rows, tmp_path, result_format, jobs):
+    arguments = ["classify", "-m", bundle, "-i", rows, "--format", result_format]
+    shown = command(*arguments)
+    path = tmp_path / "results"
+    made = command(*arguments, "-o", path, "--jobs", jobs, "--batch-size", 4)
+    assert (shown.status, made.status, made.out, made.err) == (0, 0, "", "")
+    assert path.read_bytes() == shown.out.encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("a.csv", "id,input.label,text,label,"),
+        ("a.tsv", "id\tinput.label\ttext\tlabel\t"),
+        ("a.jsonl", '{"id":0,"input.label":"x","text":"a fine film",'),
+        ("a.ndjson", '{"id":0,'),
+        ("a.txt", "positive\t"),
+        ("results", '{"id":0,'),
+    ],
+)
+def test_the_file_s_name_tells_the_format(command, bundle, rows, tmp_path, name, begins):
+    assert command("classify", "-m", bundle, "-i", rows, "-o", tmp_path / name).status == 0
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "complaint"),
+    [
+        (["--resume"], 2, "--resume goes with --output"),
+        (["--force"], 2, "--force goes with --output"),
+        (["-o", "a.jsonl", "--resume", "--force"], 2, "goes on with a file, and --force replaces"),
+        (["-o", "a.jsonl.gz"], 2, "results are not compressed; leave .gz out of the name"),
+        (["-o", "older.jsonl"], 1, "older.jsonl already exists; choose another path, pass --force"),
+        (["-o", "rows.jsonl", "--force"], 1, "rows.jsonl: is what is read; write the results to"),
+        (["-o", "rows.jsonl", "--resume"], 1, "rows.jsonl: is what is read"),
+        (["-o", "nowhere/a.jsonl"], 1, "a.jsonl: the results cannot be written: No such file or"),
+        (["-o", "."], 1, "the results cannot be written: Is a directory"),
+        (["-o", ".", "--resume"], 1, "is no file, and --resume goes on with one"),
+        (["-o", "older.jsonl", "--resume"], 1, "result 1: not a result in jsonl; --resume goes on"),
+    ],
+)
+def test_what_is_refused(command, bundle, tmp_path, monkeypatch, arguments, status, complaint):
+    monkeypatch.chdir(tmp_path)
+    Path("older.jsonl").write_bytes(b"older\n")
+    Path("rows.jsonl").write_bytes(b'{"text": "good"}\n')
+    shown = command("classify", "-m", bundle, "-i", "rows.jsonl", *arguments)
+    assert shown.status == status
+    assert complaint in shown.message
+    assert Path("older.jsonl").read_bytes() == b"older\n"
+    assert Path("rows.jsonl").read_bytes() == b'{"text": "good"}\n'
+
+
+def test_force_replaces(command, bundle, rows, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"older\n" * 1000)
+    assert command("classify", "-m", bundle, "-i", rows, "-o", path, "--force").status == 0
+    assert path.read_text(encoding="utf-8").count("\n") == 23
+
+
+def test_no_rows_make_an_empty_file(command, bundle, tmp_path):
+    (tmp_path / "none.txt").write_bytes(b"")
+    path = tmp_path / "results.txt"
+    assert command("classify", "-m", bundle, "-i", tmp_path / "none.txt", "-o", path).status == 0
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_rows_before_a_bad_one_are_in_the_file(command, bundle, tmp_path, jobs):
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "good"}\n' * 700 + b"oops\n")
+    path = tmp_path / "results.txt"
+    shown = command(
+        "classify", "-m", bundle, "-i", tmp_path / "a.jsonl", "-o", path, "--jobs", jobs
+    )
+    assert shown.status == 1
+    assert "line 701: not valid JSON" in shown.message
+    assert path.read_text(encoding="utf-8").count("\tgood\n") == 700
+
+
+# Going on
+
+
+@pytest.mark.parametrize("result_format", ["jsonl", "csv", "tsv", "text"])
+def test_going_on_from_anywhere(command, bundle, rows, tmp_path, result_format):
+    path = tmp_path / "results"
+    arguments = ["classify", "-m", bundle, "-i", rows, "-o", path, "--format", result_format]
+    assert command(*arguments).status == 0
+    whole = path.read_bytes()
+    first = whole.index(b"\n") + 1
+    for size in (0, *range(first, len(whole), 131), len(whole) - 1, len(whole)):
+        path.write_bytes(whole[:size])
+        shown = command(*arguments, "--resume", "--jobs", 1 + size % 2)
+        assert (shown.status, shown.out, shown.err) == (0, "", "")
+        assert path.read_bytes() == whole
+
+
+def test_going_on_with_nothing_begins(command, bundle, rows, tmp_path):
+    path = tmp_path / "results.jsonl"
+    assert command("classify", "-m", bundle, "-i", rows, "-o", path, "--resume").status == 0
+    assert path.read_bytes().count(b"\n") == 23
+
+
+def test_going_on_with_another_file_is_refused_and_changes_nothing(
+    command, bundle, rows, tmp_path, write_jsonl
+):
+    path = tmp_path / "results.jsonl"
+    command("classify", "-m", bundle, "-i", rows, "-o", path)
+    before = path.read_bytes()
+    other = write_jsonl(tmp_path / "other.jsonl", [{"id": n, "text": "other"} for n in range(30)])
+    shown = command("classify", "-m", bundle, "-i", other, "-o", path, "--resume")
+    assert shown.status == 1
+    assert "result 23: not of row 23 of" in shown.message
+    assert path.read_bytes() == before
+
+
+# Interrupted, killed, out of room: in processes of their own
+
+
+def started(*arguments, **options):
+    command = [sys.executable, "-c", MAIN, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def wait_for_results(process, path):
+    """Wait until there is something in the file, and the work is not yet done."""
+    for _ in range(1000 * SECONDS):
+        if path.exists() and path.stat().st_size:
+            break
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.001)
+    assert process.poll() is None, "the rows are too few to be interrupted"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_stopped_half_way_and_gone_on_with(
+    command, bundle, many, all_of_them, tmp_path, number, status, jobs
+):
+    path = tmp_path / "results.jsonl"
+    arguments = ["classify", "-m", bundle, "-i", many, "-o", path, "--jobs", jobs]
+    with started(*arguments) as process:
+        wait_for_results(process, path)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out) == (status, b"")
+    if number == signal.SIGINT:
+        assert err.strip() == b"textgate: interrupted"
+        assert path.read_bytes().endswith(b"\n")
+    found = path.read_bytes()
+    assert 0 < len(found) < len(all_of_them)
+    assert all_of_them.startswith(found)
+    assert command(*arguments, "--resume").status == 0
+    assert path.read_bytes() == all_of_them
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs limits on files")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_no_room_left_for_the_results(command, bundle, many, all_of_them, tmp_path, jobs):
+    """As a full disk does, a limit lets a part of what is written through."""
+    import resource
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (700_001, 700_001))
+
+    path = tmp_path / "results.jsonl"
+    arguments = ["classify", "-m", bundle, "-i", many, "-o", path, "--jobs", jobs]
+    with started(*arguments, preexec_fn=limit) as process:
+        out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out) == (1, b"")
+    assert err.decode() == f"textgate: {path}: the results cannot be written: File too large\n"
+    found = path.read_bytes()
+    assert 0 < len(found) <= 700_001
+    assert found.endswith(b"}\n")
+    assert all_of_them.startswith(found)
+    assert command(*arguments, "--resume").status == 0
+    assert path.read_bytes() == all_of_them
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("more", [[], ["--force"]])
+def test_a_device_without_room(command, bundle, more):
+    shown = command("classify", "-m", bundle, "-o", "/dev/full", *more, "good")
+    assert shown.status == 1
+    assert (
+        shown.message
+        == "textgate: /dev/full: the results cannot be written: No space left on device"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_device_is_nothing_to_go_on_with(command, bundle):
+    """Reading it would have no end."""
+    shown = command("classify", "-m", bundle, "-o", "/dev/full", "--resume", "good")
+    assert shown.status == 1
+    assert "/dev/full: is no file, and --resume goes on with one" in shown.message
+
+
+def test_a_pipe_takes_results(bundle, rows, tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with started("classify", "-m", bundle, "-i", rows, "-o", path, "--format", "text") as process:
+        content = path.read_bytes()
+        assert process.wait(SECONDS) == 0
+    assert content.count(b"\n") == 23
+
+
+# Standard input
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("last", [b"half a li", b"", b"\xe2\x82"])
+def test_a_writer_that_stops_early(bundle, last, jobs):
+    """What it wrote is answered; half a character is told."""
+    arguments = ["classify", "-m", bundle, "--jobs", jobs]
+    with started(*arguments, stdin=subprocess.PIPE) as process:
+        out, err = process.communicate(b"one\ntwo\n" + last, timeout=SECONDS)
+    texts = [line.rpartition(b"\t")[2] for line in out.splitlines()]
+    if last == b"\xe2\x82":
+        assert process.returncode == 1
+        assert b"line 3: byte 0xe2 is not UTF-8" in err
+        assert texts == [b"one", b"two"]
+    else:
+        assert (process.returncode, err) == (0, b"")
+        assert texts == [b"one", b"two", *filter(None, [last])]
+
+
+def test_interrupted_while_it_waits(bundle):
+    with started("classify", "-m", bundle, "--jobs", 2, stdin=subprocess.PIPE) as process:
+        process.stdin.write(b"one\n")
+        process.stdin.flush()
+        assert process.stdout.readline().endswith(b"\tone\n")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == 130
+        assert process.stderr.read().strip() == b"textgate: interrupted"
