@@ -43,7 +43,7 @@ p { margin: .4rem 0; max-width: 65rem; } .soft { color: var(--soft); }
 figure { margin: 0; min-width: 0; max-width: 34rem; }
 figcaption { font-weight: 600; } figcaption span { font-weight: 400; color: var(--soft); }
 .plot { display: block; width: 100%; height: auto; margin-top: .5rem; }
-.plot text { fill: var(--soft); font: 12px system-ui, sans-serif; }
+.plot text { fill: var(--soft); font: 13px system-ui, sans-serif; }
 .axis { stroke: var(--soft); } .grid { stroke: var(--rule); }
 .line { fill: none; stroke: var(--c); stroke-width: 2; }
 .whisker { stroke: var(--c); stroke-width: 1.5; }
