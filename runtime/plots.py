@@ -239,4 +239,4 @@ def _marker(number: int, x: float, y: float) -> str:
 
 def _shortened(name: str) -> str:
     """Return a name that fits above a bar."""
-    return name if len(name) <= 48 else "…" + name[-47:]
+    return name if len(name) <= 40 else "…" + name[-39:]
