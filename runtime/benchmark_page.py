@@ -14,7 +14,7 @@ from textgate.benchmark_tables import (
     noise_line,
     size_table,
 )
-from textgate.plots import Axis, Series, plot, stacked_bars, swatch
+from textgate.plots import STYLE, Axis, Series, plot, stacked_bars, swatch
 from textgate.tables import format_count
 
 _WIDE = 12  # from this factor on between the slowest and the fastest, an axis is logarithmic
@@ -26,11 +26,6 @@ _LATENCY = (
 _COLD_START = "Medians of {} fresh processes a bundle, the files in the system's cache."
 
 _STYLE = """
-:root { color-scheme: light dark; --back: #fff; --text: #1b1f24; --soft: #59636e; --rule: #d1d9e0;
-  --c0: #0a5ad6; --c1: #b54708; --c2: #0f7a52; --c3: #a3268d; --c4: #6b5b00; --c5: #5b4bd6; }
-@media (prefers-color-scheme: dark) { :root { --back: #12161b; --text: #e6edf3; --soft: #9aa5b1;
-  --rule: #333c46; --c0: #6cb2ff; --c1: #ffa657; --c2: #56d39b; --c3: #f08bdc; --c4: #d9c44a;
-  --c5: #b4a7ff; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem; max-width: 76rem; background: var(--back);
   color: var(--text); font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
@@ -43,13 +38,6 @@ p { margin: .4rem 0; max-width: 65rem; } .soft { color: var(--soft); }
 figure { margin: 0; min-width: 0; max-width: 34rem; }
 figcaption { font-weight: 600; } figcaption span { font-weight: 400; color: var(--soft); }
 .plot { display: block; width: 100%; height: auto; margin-top: .5rem; }
-.plot text { fill: var(--soft); font: 13px system-ui, sans-serif; }
-.axis { stroke: var(--soft); } .grid { stroke: var(--rule); }
-.line { fill: none; stroke: var(--c); stroke-width: 2; }
-.whisker { stroke: var(--c); stroke-width: 1.5; }
-.mark { fill: var(--c); stroke: var(--back); stroke-width: 1; } .bar { fill: var(--c); }
-.s0 { --c: var(--c0); } .s1 { --c: var(--c1); } .s2 { --c: var(--c2); }
-.s3 { --c: var(--c3); } .s4 { --c: var(--c4); } .s5 { --c: var(--c5); }
 .legend { list-style: none; margin: .2rem 0 0; padding: 0; display: flex; flex-wrap: wrap;
   gap: .1rem 1.2rem; }
 .swatch { width: 22px; height: 14px; vertical-align: -2px; margin-right: .4rem; }
@@ -99,7 +87,7 @@ def page(result: Benchmark) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{escape(_title(names))}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escape(_title(names))}</title>\n<style>{STYLE}{_STYLE}</style>\n</head>\n<body>\n"
         + "\n".join(sections)
         + "\n</body>\n</html>\n"
     )

@@ -1,7 +1,7 @@
 """Plots as SVG, drawn for a narrow screen: text as large as the page's own, and no script.
 
-Colours and fonts come from the page's style sheet, by the classes ``s0`` to ``s5``, so that a plot
-is readable on light and on dark. Series differ by marker and dash as well as by colour.
+Colours come from `STYLE`, which whatever holds a plot must hold, too; it follows the reader's
+choice of light or dark. Series differ by marker and dash as well as by colour.
 """
 
 from __future__ import annotations
@@ -11,6 +11,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+STYLE = """
+:root { color-scheme: light dark; --back: #fff; --text: #1b1f24; --soft: #59636e; --rule: #d1d9e0;
+  --c0: #0a5ad6; --c1: #b54708; --c2: #0f7a52; --c3: #a3268d; --c4: #6b5b00; --c5: #5b4bd6; }
+@media (prefers-color-scheme: dark) { :root { --back: #12161b; --text: #e6edf3; --soft: #9aa5b1;
+  --rule: #333c46; --c0: #6cb2ff; --c1: #ffa657; --c2: #56d39b; --c3: #f08bdc; --c4: #d9c44a;
+  --c5: #b4a7ff; } }
+.plot text { fill: var(--soft); font: 13px system-ui, sans-serif; }
+.axis { stroke: var(--soft); } .grid { stroke: var(--rule); }
+.line { fill: none; stroke: var(--c); stroke-width: 2; }
+.whisker { stroke: var(--c); stroke-width: 1.5; }
+.mark { fill: var(--c); stroke: var(--back); stroke-width: 1; } .bar { fill: var(--c); }
+.s0 { --c: var(--c0); } .s1 { --c: var(--c1); } .s2 { --c: var(--c2); }
+.s3 { --c: var(--c3); } .s4 { --c: var(--c4); } .s5 { --c: var(--c5); }
+"""
 STYLES = 6  # different looks of a series; the next one begins anew
 WIDTH, HEIGHT = 360, 250
 
@@ -189,7 +203,7 @@ class _Scale:
                 if len(found) <= most:
                     break
             if len(found) >= 2:
-                return found
+                return found[:: -(-len(found) // most)]
             ends = 10**self._low, 10**self._high
         else:
             ends = self._low, self._high

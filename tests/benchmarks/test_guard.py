@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -17,14 +16,9 @@ GUARD = ROOT / "benchmarks" / "guard.py"
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
 
-@pytest.fixture(scope="module")
-def guard():
-    spec = importlib.util.spec_from_file_location("guard", GUARD)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["guard"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["guard"]
+@pytest.fixture
+def guard(script):
+    return script("guard")
 
 
 @pytest.fixture
