@@ -21,8 +21,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter_ns
@@ -30,6 +30,7 @@ from typing import Any
 
 import click
 import numpy as np
+from turns import Ask, EndedError, process
 
 from textgate.classifier import Classifier
 from textgate.latency import texts_of_length
@@ -88,7 +89,7 @@ class Worker:
         scores: its probabilities for every text of every case.
     """
 
-    ask: Callable[[object], Any]
+    ask: Ask
     start: Mapping[str, int]
     scores: Mapping[str, Any]
 
@@ -103,7 +104,13 @@ class GuardError(click.ClickException):
     "-m", "--model", "models", type=click.Path(path_type=Path), multiple=True,
     help="Bundle to predict with; the tests' own by default.",
 )  # fmt: skip
-@click.option("--rounds", default=15, show_default=True, help="Pairs of fresh processes a bundle.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=5),  # fewer have no interval worth the name
+    default=15,
+    show_default=True,
+    help="Pairs of fresh processes a bundle.",
+)
 @click.option("--turns", default=25, show_default=True, help="Turns of a case in a round.")
 @click.option(
     "--repository", type=click.Path(path_type=Path), default=ROOT, help="Where BASE is a commit."
@@ -251,38 +258,14 @@ def worker(package: Path, bundle: Path, calls: Mapping[str, object]) -> Iterator
     """
     command = [sys.executable, "-s", "-P", str(WORKER), str(bundle.absolute())]
     environment = {**os.environ, "PYTHONPATH": str(package)}
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8") as complaints,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            text=True,
-            env=environment,
-            cwd=package,
-        ) as process,
-    ):
-
-        def ask(request: object) -> Any:
-            given, said = process.stdin, process.stdout
-            if given is None or said is None:
-                raise GuardError("a process without pipes")
-            with suppress(BrokenPipeError):  # what it complained about is told below
-                given.write(json.dumps(request) + "\n")
-                given.flush()
-            if line := said.readline():
-                return json.loads(line)
-            process.wait()
-            complaints.seek(0)
-            last = complaints.read().strip().splitlines() or ["no word"]
-            raise GuardError(f"the process of {package.name} ended: {last[-1]}")
-
-        hello = ask(calls)
-        if not Path(hello["package"]).is_relative_to(package):
-            process.kill()
-            raise GuardError(f"{hello['package']} was imported, not that in {package}")
-        yield Worker(ask, hello["start"], hello["scores"])
+    try:
+        with process(command, environment=environment, folder=package) as ask:
+            hello = ask(calls)
+            if not Path(hello["package"]).is_relative_to(package):
+                raise GuardError(f"{hello['package']} was imported, not that in {package}")
+            yield Worker(ask, hello["start"], hello["scores"])
+    except EndedError as problem:
+        raise GuardError(f"the process of {package.name} ended: {problem}") from None
 
 
 def summary(bundle: str, case: str, base: list[float], current: list[float]) -> Compared:

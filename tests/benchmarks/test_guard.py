@@ -43,7 +43,7 @@ def commit(tmp_path):
 def run(repository, *arguments):
     command = [sys.executable, GUARD, *arguments, "--repository", repository]
     return subprocess.run(
-        [*map(str, command), "--rounds", "2", "--turns", "1"],
+        [*map(str, command), "--rounds", "5", "--turns", "1"],
         capture_output=True,
         text=True,
         check=False,
@@ -67,7 +67,6 @@ def test_either_side_runs_its_own_code(commit, bundle, tmp_path):
     ]  # fmt: skip
     assert found["10 tokens"]["base_ms"] > 5
     assert found["10 tokens"]["high"] < 0.9
-    assert "WARNING" not in done.stdout
     assert "probabilities differ" not in done.stdout
 
 
