@@ -30,7 +30,7 @@ from typing import Any
 
 import click
 import numpy as np
-from turns import Ask, EndedError, process
+from turns import Ask, EndedError, process, turn_order
 
 from textgate.classifier import Classifier
 from textgate.latency import texts_of_length
@@ -197,7 +197,7 @@ def compare(
     difference = 0.0
     for number in range(rounds):
         # Whichever begins has the quieter machine: they take turns in that as well.
-        order = list(sides) if number % 2 else list(sides)[::-1]
+        order = turn_order(list(sides), number)
         with (
             worker(sides[order[0]], bundle, calls) as one,
             worker(sides[order[1]], bundle, calls) as two,
@@ -237,9 +237,8 @@ def one_round(
     }
     ticks = []
     for turn in range(turns + 1):
-        order = list(pair) if turn % 2 else list(pair)[::-1]
         for name in names:
-            for side in order:
+            for side in turn_order(list(pair), turn):
                 taken = pair[side].ask({"case": name, "calls": TURN})
                 if turn:  # the first one warms up
                     times[side].setdefault(name, []).extend(taken)

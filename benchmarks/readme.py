@@ -26,6 +26,7 @@ from typing import Any
 
 import click
 import memory_report
+import peers_report
 
 from textgate.cli.inspect import layer_table
 from textgate.tables import format_bytes, format_count, format_ms, markdown_table
@@ -174,6 +175,15 @@ def memory() -> str:
     return f"{memory_report.tables(result)}\n\n{shown}\n\n{_where(result)}"
 
 
+def peers() -> str:
+    """Return the reference networks beside their peers."""
+    result = _measured("latency_peers")
+    if result is None:
+        return _NOT_YET.format("latency_peers.py")
+    shown = "![Time of one text, by peer](results/latency_peers.svg)"
+    return f"{peers_report.tables(result)}\n\n{shown}\n\n{_where(result)}"
+
+
 def _measured(name: str) -> dict[str, Any] | None:
     """Return a result, None if it was not measured yet."""
     return _result(name) if (RESULTS / f"{name}.json").exists() else None
@@ -196,9 +206,10 @@ def _where(result: dict[str, Any]) -> str:
 _NOT_YET = "Not measured yet: `python benchmarks/{}`."
 BLOCKS = {
     "README.md": {"quickstart": quickstart, "inspect": inspect, "quantization": quantization},
-    "benchmarks/README.md": {"memory": memory},
+    "benchmarks/README.md": {"peers": peers, "memory": memory},
 }
 PICTURES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "latency_peers": ("latency_peers", peers_report.picture),
     "memory_of_cells-accuracy": ("memory_of_cells", memory_report.accuracy_picture),
     "memory_of_cells-gradient": (
         "memory_of_cells",
