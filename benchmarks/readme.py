@@ -1,13 +1,16 @@
-"""Write the README's tables from the results, or check that they are what the results say.
+"""Write the tables and pictures from the results, or check that they are what the results say.
 
-    python benchmarks/readme.py            # rewrite README.md
-    python benchmarks/readme.py --check    # exit 1 if it would change
+    python benchmarks/readme.py            # rewrite README.md, benchmarks/README.md, the pictures
+    python benchmarks/readme.py --check    # exit 1 if one of them would change
 
 Each table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`. The results come from:
 
     textgate compare ... -o quickstart     # the README's first command, then
     cp quickstart/comparison.json benchmarks/results/quickstart.json
     python benchmarks/quantization.py --data DATA
+    make benchmarks                        # the others
+
+A block without results says that it was not measured yet.
 """
 
 from __future__ import annotations
@@ -16,10 +19,14 @@ import json
 import re
 import statistics
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+import memory_report
+import peers_report
 
 from textgate.cli.inspect import layer_table
 from textgate.tables import format_bytes, format_count, format_ms, markdown_table
@@ -32,28 +39,49 @@ RESULTS = ROOT / "benchmarks" / "results"
 @click.command()
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 if something would change.")
 def main(check: bool) -> None:
-    """Write the README's tables from the results."""
-    path = ROOT / "README.md"
-    before = path.read_text(encoding="utf-8")
-    after = before
-    for name, make in BLOCKS.items():
-        pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
-        if not re.search(pattern, after, re.DOTALL):
-            raise click.ClickException(f"README.md has no block {name!r}")
-        text = make()
-        after = re.sub(
-            pattern,
-            lambda found, text=text: f"{found[1]}{text}\n{found[2]}",
-            after,
-            flags=re.DOTALL,
-        )
-    if check and after != before:
+    """Write the tables and the pictures from the results."""
+    stale = []
+    for path, text in [*pages(), *pictures()]:
+        before = path.read_text(encoding="utf-8") if path.exists() else None
+        if before == text:
+            continue
+        stale.append(str(path.relative_to(ROOT)))
+        if text is None:
+            click.echo(f"{stale[-1]}: its results are gone; remove it", err=True)
+        elif not check:
+            path.write_text(text, encoding="utf-8")
+    if check and stale:
         click.echo(
-            "README.md is not what the results say; run python benchmarks/readme.py", err=True
+            f"{', '.join(stale)}: not what the results say; run python benchmarks/readme.py",
+            err=True,
         )
         sys.exit(1)
-    if not check:
-        path.write_text(after, encoding="utf-8")
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Yield every page with its blocks rewritten."""
+    for page, blocks in BLOCKS.items():
+        path = ROOT / page
+        text = path.read_text(encoding="utf-8")
+        for name, make in blocks.items():
+            pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
+            if not re.search(pattern, text, re.DOTALL):
+                raise click.ClickException(f"{page} has no block {name!r}")
+            made = make()
+            text = re.sub(
+                pattern,
+                lambda found, made=made: f"{found[1]}{made}\n{found[2]}",
+                text,
+                flags=re.DOTALL,
+            )
+        yield path, text
+
+
+def pictures() -> Iterator[tuple[Path, str | None]]:
+    """Yield every picture; None for one that has no results."""
+    for name, (result, draw) in PICTURES.items():
+        found = _measured(result)
+        yield RESULTS / f"{name}.svg", None if found is None else draw(found)
 
 
 def quickstart() -> str:
@@ -131,6 +159,36 @@ def quantization() -> str:
     return f"{accuracy}\n\n{times}\n\n{_where(result)}"
 
 
+def memory() -> str:
+    """Return how far back cells remember and what they cost."""
+    result = _measured("memory_of_cells")
+    if result is None:
+        return _NOT_YET.format("memory_of_cells.py")
+    shown = "\n".join(
+        f"![{title}](results/{name}.svg)"
+        for name, title in (
+            ("memory_of_cells-accuracy", "Accuracy by gap"),
+            ("memory_of_cells-gradient", "Gradient by distance, before training"),
+            ("memory_of_cells-gradient-trained", "Gradient by distance, after training"),
+        )
+    )
+    return f"{memory_report.tables(result)}\n\n{shown}\n\n{_where(result)}"
+
+
+def peers() -> str:
+    """Return the reference networks beside their peers."""
+    result = _measured("latency_peers")
+    if result is None:
+        return _NOT_YET.format("latency_peers.py")
+    shown = "![Time of one text, by peer](results/latency_peers.svg)"
+    return f"{peers_report.tables(result)}\n\n{shown}\n\n{_where(result)}"
+
+
+def _measured(name: str) -> dict[str, Any] | None:
+    """Return a result, None if it was not measured yet."""
+    return _result(name) if (RESULTS / f"{name}.json").exists() else None
+
+
 def _result(name: str) -> dict[str, Any]:
     result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     return result
@@ -145,7 +203,23 @@ def _where(result: dict[str, Any]) -> str:
     )
 
 
-BLOCKS = {"quickstart": quickstart, "inspect": inspect, "quantization": quantization}
+_NOT_YET = "Not measured yet: `python benchmarks/{}`."
+BLOCKS = {
+    "README.md": {"quickstart": quickstart, "inspect": inspect, "quantization": quantization},
+    "benchmarks/README.md": {"peers": peers, "memory": memory},
+}
+PICTURES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "latency_peers": ("latency_peers", peers_report.picture),
+    "memory_of_cells-accuracy": ("memory_of_cells", memory_report.accuracy_picture),
+    "memory_of_cells-gradient": (
+        "memory_of_cells",
+        partial(memory_report.gradient_picture, trained=False),
+    ),
+    "memory_of_cells-gradient-trained": (
+        "memory_of_cells",
+        partial(memory_report.gradient_picture, trained=True),
+    ),
+}
 
 if __name__ == "__main__":
     main()

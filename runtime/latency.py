@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from textgate.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+_Name = TypeVar("_Name")
 
 _NANOSECONDS_PER_MILLISECOND = 1e6
 _NANOSECONDS_PER_SECOND = 1e9
@@ -67,12 +69,12 @@ def percentiles(nanoseconds: Sequence[int]) -> Percentiles:
 
 
 def measure_alternating(
-    workloads: Mapping[str, Callable[[], object]],
+    workloads: Mapping[_Name, Callable[[], object]],
     *,
     seconds: float,
     warm_up: int = 20,
     minimum: int = 30,
-) -> dict[str, list[int]]:
+) -> dict[_Name, list[int]]:
     """Time workloads against each other, each once a round, until the time is spent.
 
     The order changes from round to round: it is turned by one workload every second round, and
@@ -101,7 +103,7 @@ def measure_alternating(
             f"found {seconds:g}, {warm_up} and {minimum}"
         )
     names = list(workloads)
-    times: dict[str, list[int]] = {name: [] for name in names}
+    times: dict[_Name, list[int]] = {name: [] for name in names}
     with _garbage_collection_off():
         for _ in range(warm_up):
             for work in workloads.values():
@@ -151,12 +153,45 @@ def bootstrap_ratio_interval(
 
     _require_times(a)
     _require_divisors(b)
-    if samples < 1:
-        raise ConfigError(f"a bootstrap needs at least 1 sample, found {samples}")
+    _require_samples(samples)
     generator = np.random.default_rng(seed)
     ratios = _resampled_medians(a, samples, generator) / _resampled_medians(b, samples, generator)
     low, high = np.quantile(ratios, (0.025, 0.975)).tolist()
     return low, high
+
+
+def bootstrap_percentile_intervals(
+    nanoseconds: Sequence[int], *, samples: int = 1000, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Return the 95 % percentile bootstrap intervals of p50, p90 and p99, in milliseconds.
+
+    Of the same nearest ranks as `percentiles`. There is none of the maximum: a resample cannot hold
+    a call slower than the slowest that was seen. The calls are taken as independent of each other.
+
+    Args:
+        nanoseconds: how long each call took, in any order.
+        samples: how many times they are resampled.
+        seed: of the resampling.
+
+    Raises:
+        ConfigError: `samples` is below 1.
+        DataError: there are no times.
+    """
+    import numpy as np
+
+    _require_times(nanoseconds)
+    _require_samples(samples)
+    ordered, count = np.sort(np.asarray(nanoseconds, dtype=np.float64)), len(nanoseconds)
+    generator = np.random.default_rng(seed)
+    intervals = {}
+    for percent in (50, 90, 99):
+        places = _places_of_rank(-(-percent * count // 100), count, samples, generator)
+        low, high = np.quantile(_at(ordered, places), (0.025, 0.975)).tolist()
+        intervals[f"p{percent}"] = (
+            low / _NANOSECONDS_PER_MILLISECOND,
+            high / _NANOSECONDS_PER_MILLISECOND,
+        )
+    return intervals
 
 
 def texts_of_length(words: Sequence[str], tokens: int, count: int, *, seed: int = 0) -> list[str]:
@@ -186,7 +221,7 @@ def texts_of_length(words: Sequence[str], tokens: int, count: int, *, seed: int 
     return [" ".join(draw.choices(words, k=tokens)) for _ in range(count)]
 
 
-def _order(names: Sequence[str], round_number: int) -> list[str]:
+def _order(names: Sequence[_Name], round_number: int) -> list[_Name]:
     """Return the order of one round; every 2 * len(names) rounds are balanced."""
     turn = round_number // 2 % len(names)
     order = [*names[turn:], *names[:turn]]
@@ -196,25 +231,38 @@ def _order(names: Sequence[str], round_number: int) -> list[str]:
 def _resampled_medians(
     times: Sequence[int], samples: int, generator: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Return the medians of so many bootstrap resamples [samples], without making the resamples.
-
-    Drawing n of n sorted times is drawing n uniform places among them. The k-th smallest of n
-    uniform numbers follows Beta(k, n - k + 1), and the next one up is the smallest of the n - k
-    above it: exact, and 100,000 calls cost no more than 10.
-    """
+    """Return the medians of so many bootstrap resamples [samples], without making the resamples."""
     import numpy as np
 
     ordered, count = np.sort(np.asarray(times, dtype=np.float64)), len(times)
-
-    def at(places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.asarray(ordered[np.minimum((places * count).astype(np.int64), count - 1)])
-
     lower = (count + 1) // 2
-    places = generator.beta(lower, count - lower + 1, size=samples)
+    places = _places_of_rank(lower, count, samples, generator)
     if count % 2:
-        return at(places)
+        return _at(ordered, places)
+    # The next one up is the smallest of the n - k uniform numbers above the k-th.
     above = places + (1 - places) * generator.beta(1, count - lower, size=samples)
-    return (at(places) + at(above)) / 2
+    return (_at(ordered, places) + _at(ordered, above)) / 2
+
+
+def _places_of_rank(
+    rank: int, count: int, samples: int, generator: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Return where in the sorted times the `rank`-th smallest of a resample is taken, from 0 to 1.
+
+    Drawing n of n sorted times is drawing n uniform places among them, and the k-th smallest of n
+    uniform numbers follows Beta(k, n - k + 1): exact, and 100,000 calls cost no more than 10.
+    """
+    return generator.beta(rank, count - rank + 1, size=samples)
+
+
+def _at(
+    ordered: npt.NDArray[np.float64], places: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the sorted times at places from 0 to 1."""
+    import numpy as np
+
+    last = len(ordered) - 1
+    return np.asarray(ordered[np.minimum((places * len(ordered)).astype(np.int64), last)])
 
 
 @contextmanager
@@ -233,6 +281,11 @@ def _garbage_collection_off() -> Iterator[None]:
 def _require_times(times: Sequence[int]) -> None:
     if not len(times):
         raise DataError("there are no call times: measure at least one call")
+
+
+def _require_samples(samples: int) -> None:
+    if samples < 1:
+        raise ConfigError(f"a bootstrap needs at least 1 sample, found {samples}")
 
 
 def _require_divisors(times: Sequence[int]) -> None:

@@ -27,7 +27,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 TESTS = Path(__file__).parent
 REPOSITORY = TESTS.parent
-NEED_TRAINING = ("train", "export")  # folders
+NEED_TRAINING = ("train", "export", "benchmarks")  # folders
 TRAINING_PACKAGES = ("torch", "onnx", "safetensors", "tqdm")
 
 

@@ -1,39 +1,54 @@
-"""`textgate bench`: how long a bundle takes on this machine."""
+"""`textgate bench`: how long bundles take on this machine, side by side."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
-import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from textgate.cli import options
-from textgate.errors import ConfigError
-from textgate.machine import this_machine
-from textgate.tables import format_bytes, format_ms, format_table
+from textgate.errors import ConfigError, DataError
+from textgate.fields import FieldReader
 
 if TYPE_CHECKING:
+    from textgate.benchmark import Accuracy
     from textgate.classifier import Classifier
 
+_LENGTHS = (10, 25, 50, 100)
 _TEXTS = 16  # different texts a workload takes in turn
-_LOADS = 5
-_WORDS = 500  # how many frequent words the texts are made of
+_OWN_TEXTS = 2000  # as many of the user's own are timed and compared
+_EVALUATION_LIMIT = 64_000_000  # bytes
 
 
 @click.command()
-@options.bundle
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    type=click.Path(path_type=Path),
+    required=True,
+    multiple=True,
+    help="Bundle to measure; repeat it to compare several on the same texts.",
+)
+@click.option(
+    "--text-file",
+    metavar="FILE",
+    help=f"Measure with your own texts: the first {_OWN_TEXTS:,} of any file that classify reads.",
+)
+@click.option(
+    "--text-field", default="text", show_default=True, help="Column of the texts in that file."
+)
 @click.option(
     "--lengths",
     metavar="N,N,...",
     callback=options.whole_numbers,
-    default="10,25,50,100",
-    show_default=True,
-    help="Tokens of a text; those over the bundle's limit are left out.",
+    help="Tokens of texts made of frequent words; those over a bundle's limit are left out.  "
+    f"[default: {','.join(map(str, _LENGTHS))}, or none with --text-file]",
 )
 @click.option(
     "--batch-sizes",
@@ -43,69 +58,66 @@ _WORDS = 500  # how many frequent words the texts are made of
     show_default=True,
     help="Texts a call.",
 )
-@click.option("--seconds", default=0.5, show_default=True, help="Time for each line of the table.")
+@click.option(
+    "--duration",
+    default=0.5,
+    show_default=True,
+    help="Seconds for each bundle at each length and batch size.",
+)
+@click.option(
+    "--evaluation",
+    "evaluations",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="What evaluate --json printed for a bundle, to set accuracy against latency; one for each "
+    "-m, in the same order.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with plots, too."
+)
 @options.threads
 def bench(
-    model: Path,
-    lengths: tuple[int, ...],
+    models: tuple[Path, ...],
+    text_file: str | None,
+    text_field: str,
+    lengths: tuple[int, ...] | None,
     batch_sizes: tuple[int, ...],
-    seconds: float,
+    duration: float,
+    evaluations: tuple[Path, ...],
     as_json: bool,
+    html: Path | None,
     threads: int | Literal["auto"],
 ) -> None:
-    """Measure a bundle's latency on this machine.
+    """Measure the latency of bundles on this machine.
 
-    Tokenizing, running and both together are timed in alternation, on texts made of the bundle's
-    own frequent words. Times are those of one call, whatever its batch size.
+    Tokenizing, running and both together are timed in alternation, bundles too; times are those of
+    one call, whatever its batch size. A fixed piece of work in between tells whether the machine
+    was quiet. Cold start and memory are those of fresh processes. Fails if what was timed is not
+    what the bundle predicts.
     """
+    from textgate.atomic import write_bytes
+    from textgate.benchmark_page import page
+    from textgate.benchmark_tables import report
+    from textgate.measuring import bundle_names, measure
+
+    accuracies = _accuracies(bundle_names(models), evaluations)
+    own_texts = [] if text_file is None else _own_texts(text_file, text_field)
+    if lengths is None:
+        lengths = () if own_texts else _LENGTHS
     result = measure(
-        model, lengths=lengths, batch_sizes=batch_sizes, seconds=seconds, threads=threads
+        models,
+        lengths=lengths,
+        batch_sizes=batch_sizes,
+        duration=duration,
+        threads=threads,
+        own_texts=own_texts,
     )
-    click.echo(json.dumps(result) if as_json else _report(result))
-
-
-def measure(
-    path: Path,
-    *,
-    lengths: tuple[int, ...],
-    batch_sizes: tuple[int, ...],
-    seconds: float,
-    threads: int | Literal["auto"] = 1,
-) -> dict[str, Any]:
-    """Return what `bench` prints, as JSON-ready values; times in milliseconds.
-
-    Raises:
-        BundleError: the bundle cannot be loaded.
-        ConfigError: no length fits the bundle.
-    """
-    from textgate.classifier import Classifier
-
-    load_times = []
-    for _ in range(_LOADS):
-        begun = time.perf_counter()
-        classifier = Classifier.load(path, threads=threads)
-        classifier.predict("warm")
-        load_times.append((time.perf_counter() - begun) * 1000)
-    manifest = classifier.manifest
-    fitting = [tokens for tokens in lengths if tokens <= manifest.max_tokens]
-    if not fitting:
-        raise ConfigError(f"every length is over the bundle's {manifest.max_tokens} tokens")
-    rows = [
-        _measure_row(classifier, tokens, batch_size, seconds)
-        for tokens in fitting
-        for batch_size in batch_sizes
-    ]
-    return {
-        "bundle": str(path),
-        "precision": manifest.precision,
-        "cell": manifest.architecture.cell,
-        "threads": threads,
-        "machine": dataclasses.asdict(this_machine()),
-        "load_ms": statistics.median(load_times),
-        "bytes": {name: entry.size for name, entry in manifest.files.items()},
-        "rows": rows,
-    }
+    result = dataclasses.replace(result, accuracies=accuracies)
+    if html is not None:
+        write_bytes(html, page(result).encode("utf-8"))
+    click.echo(json.dumps(result.to_json()) if as_json else report(result))
 
 
 def measure_together(
@@ -116,10 +128,11 @@ def measure_together(
     They are timed in alternation, each on texts of `tokens` of its own words.
     """
     from textgate.latency import measure_alternating, percentiles, texts_of_length
+    from textgate.measuring import WORDS, in_turn
 
     workloads = {
-        name: _in_turn(
-            classifier.predict, texts_of_length(classifier.stages().words(_WORDS), tokens, _TEXTS)
+        name: in_turn(
+            classifier.predict, texts_of_length(classifier.stages().words(WORDS), tokens, _TEXTS)
         )
         for name, classifier in classifiers.items()
     }
@@ -127,76 +140,54 @@ def measure_together(
     return {name: percentiles(values).p50 for name, values in times.items()}
 
 
-def _measure_row(
-    classifier: Classifier, tokens: int, batch_size: int, seconds: float
-) -> dict[str, Any]:
-    from textgate.latency import measure_alternating, percentiles, texts_of_length
+def _own_texts(path: str, text_field: str) -> list[str]:
+    """Return the first texts of a file.
 
-    stages = classifier.stages()
-    texts = texts_of_length(stages.words(_WORDS), tokens, _TEXTS * batch_size)
-    batches = [texts[at : at + batch_size] for at in range(0, len(texts), batch_size)]
-    encoded = [stages.encode(batch) for batch in batches]
-    times = measure_alternating(
-        {
-            "tokenize": _in_turn(stages.encode, batches),
-            "run": _in_turn(stages.run, encoded),
-            "both": _in_turn(classifier.predict_proba, batches),
-        },
-        seconds=seconds,
-    )
-    both = percentiles(times["both"])
-    return {
-        "tokens": tokens,
-        "batch_size": batch_size,
-        **{name: dataclasses.asdict(percentiles(values)) for name, values in times.items()},
-        "texts_per_second": batch_size / both.p50 * 1000,
-    }
+    Raises:
+        ConfigError: the file's name does not tell its format.
+        DataError: the file cannot be read, or holds no text.
+    """
+    from textgate.rows import read_rows
+
+    rows = read_rows(path, text_field=text_field, labelled=False)
+    texts = [row.text for row in itertools.islice(rows, _OWN_TEXTS)]
+    if not texts:
+        raise DataError(f"{path}: there are no texts to measure with")
+    return texts
 
 
-def _in_turn(function: Callable[[Any], object], arguments: list[Any]) -> Callable[[], object]:
-    """Return a call that takes the next argument each time."""
-    place = 0
+def _accuracies(names: Sequence[str], files: Sequence[Path]) -> tuple[Accuracy, ...]:
+    """Return what the evaluations say, in the order of the bundles.
 
-    def call() -> object:
-        nonlocal place
-        place = (place + 1) % len(arguments)
-        return function(arguments[place])
+    Raises:
+        ConfigError: there are some, but not as many as bundles.
+        DataError: a file is not what `textgate evaluate --json` prints.
+    """
+    if files and len(files) != len(names):
+        raise ConfigError(
+            f"{len(files)} evaluations for {len(names)} bundles: give --evaluation once for each "
+            "-m, in the same order"
+        )
+    return tuple(_accuracy(name, file) for name, file in zip(names, files, strict=bool(files)))
 
-    return call
 
+def _accuracy(name: str, file: Path) -> Accuracy:
+    from textgate import strict_json
+    from textgate.benchmark import Accuracy
 
-def _report(result: dict[str, Any]) -> str:
-    machine = result["machine"]
-    header = [
-        "tokens", "batch", "tokenize p50", "run p50", "both p50", "both p90", "both p99", "texts/s",
-    ]  # fmt: skip
-    rows = [
-        [
-            str(row["tokens"]),
-            str(row["batch_size"]),
-            format_ms(row["tokenize"]["p50"]),
-            format_ms(row["run"]["p50"]),
-            format_ms(row["both"]["p50"]),
-            format_ms(row["both"]["p90"]),
-            format_ms(row["both"]["p99"]),
-            f"{row['texts_per_second']:,.0f}",
-        ]
-        for row in result["rows"]
-    ]
-    sizes = ", ".join(f"{name} {format_bytes(size)}" for name, size in result["bytes"].items())
-    return "\n".join(
-        [
-            (
-                f"{result['bundle']}: {result['cell']}, {result['precision']}, "
-                f"{result['threads']} thread(s)"
-            ),
-            (
-                f"{machine['processor']} ({' '.join(machine['features'])}), "
-                f"{machine['cpus']} CPUs, load {machine['load']}, "
-                f"onnxruntime {machine['versions']['onnxruntime']}"
-            ),
-            f"load and first prediction {format_ms(result['load_ms'])}; {sizes}",
-            "",
-            format_table(header, rows, align=">" * len(header)),
-        ]
+    try:
+        text = file.read_bytes()
+    except OSError as problem:
+        raise DataError(f"{file}: cannot be read: {problem.strerror}") from None
+    document = strict_json.parse(text, where=str(file), error=DataError, limit=_EVALUATION_LIMIT)
+    fields = FieldReader(document, where=str(file), error=DataError)
+    interval = fields.raw("accuracy_interval")
+    is_pair = isinstance(interval, list) and len(interval) == 2
+    if not is_pair or not all(isinstance(end, float | int) and 0 <= end <= 1 for end in interval):
+        raise fields.fail("accuracy_interval", "two numbers from 0 to 1")
+    return Accuracy(
+        bundle=name,
+        rows=fields.integer("rows", low=1),
+        accuracy=fields.number("accuracy", low=0, high=1),
+        interval=(float(interval[0]), float(interval[1])),
     )

@@ -1,4 +1,4 @@
-"""`textgate evaluate`, `inspect` and `bench`: figures for people and for programs."""
+"""`textgate evaluate` and `inspect`: figures for people and for programs."""
 
 from __future__ import annotations
 
@@ -280,46 +280,3 @@ def test_any_label_on_any_terminal(foreign, tmp_path, write_jsonl, encoding, arg
     )
     assert b"Traceback" not in done.stderr
     assert done.returncode == (1 if "b.jsonl" in arguments else 0), done.stderr
-
-
-# bench
-
-
-def test_bench(command, bundle):
-    arguments = ("bench", "-m", bundle, "--seconds", "0", "--lengths", "5,10,500")
-    shown = command(*arguments, "--batch-sizes", "1,3", "--json")
-    assert (shown.status, shown.err) == (0, "")
-    value = json.loads(shown.out)
-    assert [(row["tokens"], row["batch_size"]) for row in value["rows"]] == [
-        (5, 1),
-        (5, 3),
-        (10, 1),
-        (10, 3),
-    ]
-    for row in value["rows"]:
-        for stage in ("tokenize", "run", "both"):
-            assert 0 < row[stage]["p50"] <= row[stage]["p90"] <= row[stage]["p99"]
-    assert value["load_ms"] > 0
-    table = command(*arguments, "--batch-sizes", "2").out.splitlines()
-    assert [line.split()[:2] for line in table[-2:]] == [["5", "2"], ["10", "2"]]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--seconds", "-1"], "measuring needs seconds"),
-        (["--seconds", "nan"], "measuring needs seconds"),
-        (["--seconds", "fast"], "'fast' is not a valid float"),
-        (["--lengths", "0"], "'0' is not a list of numbers from 1 on"),
-        (["--lengths", "5,,6"], "'5,,6' is not a list of numbers from 1 on"),
-        (["--lengths", "1" * 50], "is not a list of numbers from 1 on"),
-        (["--lengths", "400,500"], "every length is over the bundle's 40 tokens"),
-        (["--lengths", "none"], "'none' is not a list of numbers from 1 on"),
-        (["--batch-sizes", "none"], "'none' is not a list of numbers from 1 on"),
-        (["--threads", "0"], "'0' is neither a number from 1 on nor auto"),
-    ],
-)
-def test_bench_refuses(command, bundle, options, message):
-    shown = command("bench", "-m", bundle, *options)
-    assert (shown.status, shown.out) == (2, "")
-    assert message in shown.message

@@ -20,6 +20,7 @@ from textgate.errors import ConfigError, DataError, TextgateError
 from textgate.latency import (
     Percentiles,
     _resampled_medians,
+    bootstrap_percentile_intervals,
     bootstrap_ratio_interval,
     measure_alternating,
     percentiles,
@@ -202,6 +203,8 @@ def test_ratio_of_medians(a: list[int], b: list[int], expected: float) -> None:
         (lambda: bootstrap_ratio_interval([1], []), DataError, "no call times"),
         (lambda: bootstrap_ratio_interval([1], [0]), DataError, "above 0 ns, found 0"),
         (lambda: bootstrap_ratio_interval([1], [1], samples=0), ConfigError, "found 0"),
+        (lambda: bootstrap_percentile_intervals([]), DataError, "no call times"),
+        (lambda: bootstrap_percentile_intervals([1], samples=0), ConfigError, "found 0"),
         (lambda: texts_of_length([], 3, 1), DataError, "no words"),
         (lambda: texts_of_length(["a", "b c"], 3, 1), DataError, "found 'b c'"),
         (lambda: texts_of_length(["a", ""], 3, 1), DataError, "found ''"),
@@ -251,6 +254,26 @@ def test_bootstrap_is_repeatable_and_narrows() -> None:
     assert wide != bootstrap_ratio_interval(few, few, seed=1)
     narrow = bootstrap_ratio_interval(many, many)
     assert wide[0] < narrow[0] < 1 < narrow[1] < wide[1]
+
+
+@pytest.mark.parametrize("size", [1, 2, 9, 10, 25, 200])
+def test_intervals_of_percentiles_agree_with_resampling_outright(size: int) -> None:
+    draw = np.random.default_rng(size)
+    times = (draw.integers(100, 200, size=size) * MS).tolist()
+    found = bootstrap_percentile_intervals(times, samples=20_000)
+    resamples = np.sort(draw.choice(times, size=(20_000, size)), axis=1) / MS
+    assert list(found) == ["p50", "p90", "p99"]
+    for percent, interval in zip((50, 90, 99), found.values(), strict=True):
+        ranked = resamples[:, -(-percent * size // 100) - 1]
+        assert interval == pytest.approx(tuple(np.quantile(ranked, (0.025, 0.975))), rel=0.02)
+
+
+def test_an_interval_holds_the_percentile_it_is_of() -> None:
+    times = [n * MS for n in range(1, 1001)]
+    value, found = percentiles(times), bootstrap_percentile_intervals(times)
+    assert found == bootstrap_percentile_intervals(times)
+    for name, (low, high) in found.items():
+        assert low < getattr(value, name) < high <= value.maximum
 
 
 @pytest.mark.parametrize(("tokens", "count"), [(1, 1), (10, 3), (100, 5), (4, 0)])

@@ -1,0 +1,52 @@
+# The benchmarks. Each writes benchmarks/results/NAME.json, with the machine and the versions in it;
+# `make tables` writes the READMEs' tables and the pictures from these files. Run them on a machine
+# that does nothing else.
+
+PYTHON ?= .venv/bin/python
+PEERS ?= runs/peers-venv
+DATA ?= ../shared/data
+BUNDLES ?=
+BASE ?= HEAD~1
+
+export OMP_NUM_THREADS = 1
+
+.PHONY: benchmarks quick-benchmarks quantization storage streaming memory-of-cells latency-peers \
+	guard tables check-tables
+.NOTPARALLEL:
+
+benchmarks: latency-peers memory-of-cells quantization storage streaming tables
+
+quick-benchmarks: $(PEERS)/done
+	$(PYTHON) benchmarks/memory_of_cells.py --quick
+	$(PEERS)/bin/python benchmarks/latency_peers.py --quick --only torch
+
+latency-peers: $(PEERS)/done
+	$(PEERS)/bin/python benchmarks/latency_peers.py $(foreach bundle,$(BUNDLES),-m $(bundle))
+
+memory-of-cells:
+	$(PYTHON) benchmarks/memory_of_cells.py
+
+quantization:
+	$(PYTHON) benchmarks/quantization.py $(if $(wildcard $(DATA)),--data $(DATA))
+
+storage:
+	$(PYTHON) benchmarks/storage/compare.py
+
+streaming:
+	$(PYTHON) benchmarks/streaming.py
+
+# make guard BASE=HEAD~5
+guard:
+	$(PYTHON) benchmarks/guard.py $(BASE)
+
+tables:
+	$(PYTHON) benchmarks/readme.py
+
+check-tables:
+	$(PYTHON) benchmarks/readme.py --check
+
+# An environment of its own: the peers bring gigabytes.
+$(PEERS)/done: benchmarks/requirements.txt
+	python3 -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet -c constraints.txt -r benchmarks/requirements.txt -e '.[train]'
+	touch $@

@@ -1,0 +1,336 @@
+"""Whether this commit is slower than another: both measured in one run, taking turns.
+
+    python benchmarks/guard.py HEAD~5
+    python benchmarks/guard.py v0.1.0 -m reviews --rounds 20
+
+Each round starts a fresh process for either side, with the same interpreter and packages and only
+textgate's own code from the commit or from this working tree, and lets them predict in turns of a
+few milliseconds. A ratio is that of the medians of a round; its interval is over the rounds: two
+processes of the same code differ more than their calls do. It warns and never fails for a time.
+"""
+
+from __future__ import annotations
+
+import compileall
+import io
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Any
+
+import click
+import numpy as np
+from turns import Ask, EndedError, process, turn_order
+
+from textgate.classifier import Classifier
+from textgate.latency import texts_of_length
+from textgate.machine import this_machine
+from textgate.noise import Noise, fixed_work, noise_in
+from textgate.tables import format_ms, format_table
+
+ROOT = Path(__file__).parent.parent
+WORKER = Path(__file__).with_name("guard_worker.py")
+SAMPLES = ("lstm-int8", "gru-float32")
+FOLDERS = {"runtime": "textgate", "train": "textgate/train", "export": "textgate/export"}
+
+LENGTHS = (10, 40)  # tokens of single texts
+BATCH = 16  # texts of a batch, of the first length
+TEXTS = 8
+TURN = 20  # calls before the other side has its turn
+TOLERATED = 1.05  # a slowdown is warned of if its whole interval is above this
+SAMPLES_OF_BOOTSTRAP = 2000
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One figure of one bundle: this working tree against the other commit.
+
+    Attributes:
+        bundle: the bundle's name.
+        case: what was timed.
+        base_ms: the other commit's median, over rounds.
+        current_ms: the working tree's.
+        ratio: current over base, the median over rounds.
+        low: lower end of its 95 % bootstrap interval over rounds.
+        high: upper end.
+    """
+
+    bundle: str
+    case: str
+    base_ms: float
+    current_ms: float
+    ratio: float
+    low: float
+    high: float
+
+    @property
+    def slower(self) -> bool:
+        """Whether there is no doubt about a slowdown worth a warning."""
+        return self.low > TOLERATED
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process that has started.
+
+    Attributes:
+        ask: sends a request, returns the answer.
+        start: nanoseconds of the stages of its start.
+        scores: its probabilities for every text of every case.
+    """
+
+    ask: Ask
+    start: Mapping[str, int]
+    scores: Mapping[str, Any]
+
+
+class GuardError(click.ClickException):
+    """The comparison cannot be made."""
+
+
+@click.command()
+@click.argument("base")
+@click.option(
+    "-m", "--model", "models", type=click.Path(path_type=Path), multiple=True,
+    help="Bundle to predict with; the tests' own by default.",
+)  # fmt: skip
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=5),  # fewer have no interval worth the name
+    default=15,
+    show_default=True,
+    help="Pairs of fresh processes a bundle.",
+)
+@click.option("--turns", default=25, show_default=True, help="Turns of a case in a round.")
+@click.option(
+    "--repository", type=click.Path(path_type=Path), default=ROOT, help="Where BASE is a commit."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write JSON, too.")
+def main(
+    base: str,
+    models: tuple[Path, ...],
+    rounds: int,
+    turns: int,
+    repository: Path,
+    output: Path | None,
+) -> None:
+    """Compare this working tree with the commit BASE."""
+    bundles = models or tuple(ROOT / "tests" / "data" / name for name in SAMPLES)
+    fixed: list[list[int]] = []
+    compared, difference = [], 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        sides = {"base": Path(folder) / "base", "current": Path(folder) / "current"}
+        commit = stage_commit(repository, base, sides["base"])
+        stage_tree(ROOT, sides["current"])
+        for bundle in bundles:
+            found, apart = compare(bundle, sides, rounds, turns, fixed)
+            compared += found
+            difference = max(difference, apart)
+    noise = noise_in(fixed)
+    if output is not None:
+        result = {
+            "machine": asdict(this_machine()),
+            "base": commit,
+            "rounds": rounds,
+            "noise": asdict(noise),
+            "largest_difference": difference,
+            "compared": [asdict(each) for each in compared],
+        }
+        output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(report(compared, noise, commit, difference))
+
+
+def stage_commit(repository: Path, base: str, target: Path) -> str:
+    """Lay out the package as it was in a commit; return the commit's name.
+
+    Raises:
+        GuardError: there is no such commit, or it holds no package.
+    """
+    name = (
+        _git(repository, "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}").decode().strip()
+    )
+    archive = _git(repository, "archive", "--format=tar", name, *FOLDERS)
+    with tempfile.TemporaryDirectory() as scratch:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+            files.extractall(scratch, filter="data")
+        stage_tree(Path(scratch), target)
+    return name
+
+
+def stage_tree(source: Path, target: Path) -> None:
+    """Lay out a working tree's folders as the packages that they are."""
+    for folder, package in FOLDERS.items():
+        shutil.copytree(
+            source / folder, target / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    compileall.compile_dir(target, quiet=1)  # or the first process would do it on its own time
+
+
+def compare(
+    bundle: Path,
+    sides: Mapping[str, Path],
+    rounds: int,
+    turns: int,
+    fixed: list[list[int]],
+) -> tuple[list[Compared], float]:
+    """Return the figures of one bundle, and how far the probabilities of the sides are apart.
+
+    Args:
+        bundle: the bundle.
+        sides: the folder to import the package from, for ``base`` and ``current``.
+        rounds: how many pairs of processes to start.
+        turns: how often each case has its turn in a round.
+        fixed: where to put the times of a fixed piece of work, one list a round.
+    """
+    calls = cases(bundle)
+    medians: dict[str, dict[str, list[float]]] = {side: {} for side in sides}
+    difference = 0.0
+    for number in range(rounds):
+        # Whichever begins has the quieter machine: they take turns in that as well.
+        order = turn_order(list(sides), number)
+        with (
+            worker(sides[order[0]], bundle, calls) as one,
+            worker(sides[order[1]], bundle, calls) as two,
+        ):
+            pair = dict(zip(order, (one, two), strict=True))
+            times, ticks = one_round(pair, list(calls), turns)
+        difference = max(difference, _apart(pair["base"].scores, pair["current"].scores))
+        fixed.append(ticks)
+        for side, found in times.items():
+            for case, values in found.items():
+                medians[side].setdefault(case, []).append(statistics.median(values))
+    return [
+        summary(bundle.name, case, medians["base"][case], medians["current"][case])
+        for case in medians["base"]
+    ], difference
+
+
+def cases(bundle: Path) -> dict[str, list[list[str]]]:
+    """Return the calls of each case: lists of texts to predict at once."""
+    words = Classifier.load(bundle).stages().words(500)
+    found = {
+        f"{tokens} tokens": [[text] for text in texts_of_length(words, tokens, TEXTS)]
+        for tokens in LENGTHS
+    }
+    found[f"{BATCH} texts of {LENGTHS[0]}"] = [
+        texts_of_length(words, LENGTHS[0], BATCH, seed=number) for number in range(TEXTS)
+    ]
+    return found
+
+
+def one_round(
+    pair: Mapping[str, Worker], names: list[str], turns: int
+) -> tuple[dict[str, dict[str, list[int]]], list[int]]:
+    """Let two processes take turns; return times by side and case, and those of fixed work."""
+    times = {
+        side: {case: [value] for case, value in each.start.items()} for side, each in pair.items()
+    }
+    ticks = []
+    for turn in range(turns + 1):
+        for name in names:
+            for side in turn_order(list(pair), turn):
+                taken = pair[side].ask({"case": name, "calls": TURN})
+                if turn:  # the first one warms up
+                    times[side].setdefault(name, []).extend(taken)
+            begun = perf_counter_ns()
+            fixed_work()
+            ticks.append(perf_counter_ns() - begun)
+    return times, ticks
+
+
+@contextmanager
+def worker(package: Path, bundle: Path, calls: Mapping[str, object]) -> Iterator[Worker]:
+    """Start a process on one side; yield it once it has made its first prediction.
+
+    Raises:
+        GuardError: it ends early, or imports another package than it should.
+    """
+    command = [sys.executable, "-s", "-P", str(WORKER), str(bundle.absolute())]
+    environment = {**os.environ, "PYTHONPATH": str(package)}
+    try:
+        with process(command, environment=environment, folder=package) as ask:
+            hello = ask(calls)
+            if not Path(hello["package"]).is_relative_to(package):
+                raise GuardError(f"{hello['package']} was imported, not that in {package}")
+            yield Worker(ask, hello["start"], hello["scores"])
+    except EndedError as problem:
+        raise GuardError(f"the process of {package.name} ended: {problem}") from None
+
+
+def summary(bundle: str, case: str, base: list[float], current: list[float]) -> Compared:
+    """Return what the medians of all rounds come to, nanoseconds on both sides, round by round."""
+    ratios = np.asarray(current) / np.asarray(base)
+    generator = np.random.default_rng(0)
+    drawn = generator.choice(ratios, size=(SAMPLES_OF_BOOTSTRAP, len(ratios)))
+    low, high = np.quantile(np.median(drawn, axis=1), (0.025, 0.975)).tolist()
+    return Compared(
+        bundle=bundle,
+        case=case,
+        base_ms=statistics.median(base) / 1e6,
+        current_ms=statistics.median(current) / 1e6,
+        ratio=float(np.median(ratios)),
+        low=low,
+        high=high,
+    )
+
+
+def report(compared: list[Compared], noise: Noise, commit: str, difference: float) -> str:
+    """Return the table and the warnings."""
+    table = format_table(
+        ["bundle", "case", commit[:10], "this tree", "ratio", "95 % interval"],
+        [
+            [
+                each.bundle,
+                each.case,
+                format_ms(each.base_ms),
+                format_ms(each.current_ms),
+                f"{each.ratio:.3f}",
+                f"{each.low:.3f} to {each.high:.3f}",
+            ]
+            for each in compared
+        ],
+        align="<<>>>>",
+    )
+    lines = [table, ""]
+    lines += [
+        f"WARNING: {each.bundle}, {each.case}: slower than {commit[:10]} by a factor of "
+        f"{each.ratio:.2f} ({each.low:.2f} to {each.high:.2f})"
+        for each in compared
+        if each.slower
+    ] or [f"nothing is slower than {commit[:10]} by more than {TOLERATED - 1:.0%} for certain"]
+    if difference:
+        lines.append(f"note: probabilities differ by up to {difference:.2g}")
+    if not noise.quiet:
+        lines.append(f"note: a noisy machine: of a fixed piece of work, {'; '.join(noise.reasons)}")
+    return "\n".join(lines)
+
+
+def _apart(base: Mapping[str, Any], current: Mapping[str, Any]) -> float:
+    """Return the largest difference of the probabilities of two sides."""
+    return max(
+        float(np.abs(np.asarray(base[case]) - np.asarray(current[case])).max()) for case in base
+    )
+
+
+def _git(repository: Path, *arguments: str) -> bytes:
+    done = subprocess.run(
+        ["git", "-C", str(repository), *arguments], capture_output=True, check=False
+    )
+    if done.returncode:
+        said = done.stderr.decode("utf-8", errors="replace").strip() or "no such commit"
+        raise GuardError(f"git {' '.join(arguments)}: {said}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()

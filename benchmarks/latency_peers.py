@@ -1,0 +1,323 @@
+"""The reference networks against what a user would pick instead: same texts, one run, taking turns.
+
+    python benchmarks/latency_peers.py                      # about 10 minutes after the first time
+    python benchmarks/latency_peers.py -m reviews           # with a bundle of your own
+    python benchmarks/latency_peers.py --quick --only LSTM  # some, to see that it works
+
+Needs benchmarks/requirements.txt in an environment of its own; a peer that is not installed is
+skipped with a word. Every peer predicts in a process of its own, on one thread where its note says
+nothing else, each as its documentation recommends, and all are asked in turns: a clock that slows
+down slows all of them. Times are from a text to probabilities, tokenizing included. Networks are
+the same network: their probabilities are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter, perf_counter_ns
+
+import click
+import numpy as np
+from turns import Ask, EndedError, process, turn_order
+
+sys.path.insert(0, str(Path(__file__).parent / "peers"))
+
+from installed import installed_bytes, versions
+from reference import REFERENCES, make_references, reference_scores
+from table import PEERS, Peer
+
+from textgate.classifier import Classifier
+from textgate.latency import bootstrap_percentile_intervals, percentiles, texts_of_length
+from textgate.machine import this_machine
+from textgate.noise import fixed_work, noise_in
+from textgate.tables import format_bytes, format_ms, format_table
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+RESULT = HERE / "results" / "latency_peers.json"
+WORKER = HERE / "peers" / "worker.py"
+RUNTIME = ("click", "numpy", "onnxruntime", "tokenizers")
+TEXTS = 16
+TURN_MS = 30.0  # of a peer, before the next one is asked
+WARM_UP = 20  # calls
+FULL = "100"  # tokens of texts that a network of fixed length reads without padding
+DRAWS = 1000  # of the bootstrap
+# One thread for every library that asks the environment; what decides for itself says so.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What was measured of one peer or bundle.
+
+    Attributes:
+        name: the peer's, or the bundle's folder's.
+        is_bundle: whether it is a bundle in textgate's runtime.
+        note: what a reader must know.
+        installed_bytes: of all packages that predicting takes, those they depend on included.
+        peak_bytes: most memory of its process; None where the system does not tell.
+        largest_difference: from the same network in torch, float32; None for another model.
+        times: by tokens.
+    """
+
+    name: str
+    is_bundle: bool
+    note: str
+    installed_bytes: int
+    peak_bytes: int | None
+    largest_difference: float | None
+    times: dict[str, Timed]
+
+
+@dataclass(frozen=True)
+class Timed:
+    """The times of one length: milliseconds, and ratios of medians to each bundle.
+
+    A ratio is (value, low, high): this one's median over the bundle's, with the 95 % bootstrap
+    interval over turns.
+    """
+
+    p50: float
+    p50_interval: tuple[float, float]
+    p90: float
+    p99: float
+    calls: int
+    ratios: dict[str, tuple[float, float, float]]
+
+
+@click.command()
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Further bundle to put beside them.",
+)
+@click.option("--lengths", default="25,100", show_default=True, help="Tokens of a text.")
+@click.option("--seconds", default=180.0, show_default=True, help="For each length, all together.")
+@click.option("--only", default="", help="Peers whose name holds this.")
+@click.option("--quick", is_flag=True, help="A smoke run: 3 seconds a length, nothing written.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), default=Path("runs/peers"), show_default=True
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+def main(
+    models: tuple[Path, ...],
+    lengths: str,
+    seconds: float,
+    only: str,
+    quick: bool,
+    cache: Path,
+    output: Path,
+) -> None:
+    """Measure the reference networks against their peers."""
+    machine = this_machine()
+    make_references(cache)
+    bundles = {path.resolve().name: path for path in (*map(cache.joinpath, REFERENCES), *models)}
+    skipped: dict[str, str] = {}
+    peers = [peer for peer in PEERS if only.lower() in peer.name.lower()]
+    ready = [peer for peer in peers if prepared(peer, cache, skipped)]
+    words = Classifier.load(cache / REFERENCES[0]).stages().words(500)
+    cases = {tokens: texts_of_length(words, int(tokens), TEXTS) for tokens in lengths.split(",")}
+    entries, fixed = measure(bundles, ready, cache, cases, 3.0 if quick else seconds, skipped)
+    result = {
+        "machine": asdict(machine),
+        "packages": versions({package for peer in ready for package in peer.needs}),
+        "noise": asdict(noise_in(fixed)),
+        "skipped": skipped,
+        "entries": [asdict(entry) for entry in entries],
+    }
+    if not quick:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(table(entries))
+    for name, why in skipped.items():
+        print(f"skipped {name}: {why}")
+    for reason in noise_in(fixed).reasons:
+        print(f"a noisy machine: of a fixed piece of work, {reason}")
+
+
+def prepared(peer: Peer, cache: Path, skipped: dict[str, str]) -> bool:
+    """Make a peer's files where they are missing; say why not in `skipped`."""
+    if missing := peer.missing():
+        skipped[peer.name] = f"{missing} is not installed"
+        return False
+    folder = cache / peer.folder
+    done = folder / "done"
+    if not done.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        click.echo(f"preparing {peer.name}", err=True)
+        made = subprocess.run(
+            _command("prepare", peer.name, folder, cache),
+            env={**os.environ, **ONE_THREAD},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode:
+            last = made.stderr.strip().splitlines() or ["no word"]
+            skipped[peer.name] = f"cannot be prepared: {last[-1][:300]}"
+            return False
+        done.touch()
+    return True
+
+
+def measure(
+    bundles: Mapping[str, Path],
+    peers: Sequence[Peer],
+    cache: Path,
+    cases: Mapping[str, list[str]],
+    seconds: float,
+    skipped: dict[str, str],
+) -> tuple[list[Entry], list[list[int]]]:
+    """Let all of them take turns; return what was measured, and times of a fixed piece of work."""
+    commands = {
+        name: _command("serve", "bundle", path.resolve(), Path("-"))
+        for name, path in bundles.items()
+    }
+    commands |= {
+        peer.name: _command("serve", peer.name, cache / peer.folder, cache) for peer in peers
+    }
+    with ExitStack() as stack:
+        asks: dict[str, Ask] = {}
+        scores: dict[str, dict[str, list[list[float]]]] = {}
+        for name, command in commands.items():
+            click.echo(f"starting {name}", err=True)
+            environment = {**os.environ, **ONE_THREAD}
+            try:
+                ask = stack.enter_context(process(command, environment=environment, folder=HERE))
+                scores[name] = ask(cases)
+                asks[name] = ask
+            except EndedError as problem:
+                skipped[name] = f"cannot be loaded: {str(problem)[:300]}"
+        times, fixed = take_turns(asks, list(cases), seconds)
+        peaks = {name: ask(None) for name, ask in asks.items()}
+    known = {peer.name: peer for peer in peers}
+    references = {
+        name: reference_scores(cache, name, cases)
+        for name in {peer.network for peer in peers if peer.network}
+    }
+    entries = []
+    for name in asks:
+        peer = known.get(name)
+        difference = None
+        if peer is not None and peer.network and FULL in cases:
+            difference = _apart(scores[name][FULL], references[peer.network][FULL])
+            if difference > peer.tolerance:
+                skipped[name] = f"computes something else: differs by {difference:.2g}"
+                continue
+        entries.append(
+            Entry(
+                name=name,
+                is_bundle=peer is None,
+                note="" if peer is None else peer.note,
+                installed_bytes=installed_bytes(RUNTIME if peer is None else peer.needs),
+                peak_bytes=peaks[name],
+                largest_difference=difference,
+                times={
+                    tokens: timed(turns[name], {base: turns[base] for base in bundles})
+                    for tokens, turns in times.items()
+                },
+            )
+        )
+    return entries, fixed
+
+
+def take_turns(
+    asks: Mapping[str, Ask], cases: Sequence[str], seconds: float
+) -> tuple[dict[str, dict[str, list[list[int]]]], list[list[int]]]:
+    """Return the nanoseconds by case, peer and turn, and of fixed work by case."""
+    times: dict[str, dict[str, list[list[int]]]] = {}
+    fixed: list[list[int]] = []
+    for case in cases:
+        calls = {}
+        for name, ask in asks.items():
+            warm = ask({"case": case, "calls": WARM_UP})
+            typical = statistics.median(warm[WARM_UP // 2 :]) / 1e6
+            calls[name] = max(1, min(200, round(TURN_MS / typical)))
+        times[case] = {name: [] for name in asks}
+        ticks: list[int] = []
+        deadline, rounds = perf_counter() + seconds, 0
+        while rounds < 3 or perf_counter() < deadline:
+            for name in turn_order(list(asks), rounds):
+                times[case][name].append(asks[name]({"case": case, "calls": calls[name]}))
+                begun = perf_counter_ns()
+                fixed_work()
+                ticks.append(perf_counter_ns() - begun)
+            rounds += 1
+        fixed.append(ticks)
+    return times, fixed
+
+
+def timed(turns: list[list[int]], bases: Mapping[str, list[list[int]]]) -> Timed:
+    """Return percentiles of all calls, and ratios to the bases, turn by turn."""
+    calls = [time for turn in turns for time in turn]
+    found = percentiles(calls)
+    return Timed(
+        p50=found.p50,
+        p50_interval=bootstrap_percentile_intervals(calls)["p50"],
+        p90=found.p90,
+        p99=found.p99,
+        calls=found.count,
+        ratios={name: ratio(turns, base) for name, base in bases.items()},
+    )
+
+
+def ratio(turns: list[list[int]], base: list[list[int]]) -> tuple[float, float, float]:
+    """Return the median over turns of the ratio of their medians, with its 95 % interval."""
+    ratios = np.array(
+        [
+            statistics.median(mine) / statistics.median(other)
+            for mine, other in zip(turns, base, strict=True)
+        ]
+    )
+    drawn = np.random.default_rng(0).choice(ratios, size=(DRAWS, len(ratios)))
+    low, high = np.quantile(np.median(drawn, axis=1), (0.025, 0.975)).tolist()
+    return float(np.median(ratios)), low, high
+
+
+def table(entries: Sequence[Entry]) -> str:
+    """Return one line for each entry and length."""
+    bases = [entry.name for entry in entries if entry.is_bundle]
+    header = ["", "tokens", "p50", "p99", *(f"x {base}" for base in bases), "peak", "installed"]
+    rows = []
+    for entry in entries:
+        for tokens, times in entry.times.items():
+            rows.append(
+                [
+                    entry.name,
+                    tokens,
+                    format_ms(times.p50),
+                    format_ms(times.p99),
+                    *(_shown(times.ratios[base]) for base in bases),
+                    "-" if entry.peak_bytes is None else format_bytes(entry.peak_bytes),
+                    format_bytes(entry.installed_bytes),
+                ]
+            )
+    return format_table(header, rows, align="<" + ">" * (len(header) - 1))
+
+
+def _shown(found: tuple[float, float, float]) -> str:
+    return f"{found[0]:.2f} [{found[1]:.2f}, {found[2]:.2f}]"
+
+
+def _apart(scores: list[list[float]], reference: list[list[float]]) -> float:
+    return float(np.abs(np.asarray(scores) - np.asarray(reference)).max())
+
+
+def _command(task: str, name: str, folder: Path, references: Path) -> list[str]:
+    where = str(references.resolve()) if str(references) != "-" else "-"
+    return [sys.executable, str(WORKER), task, name, str(folder.resolve()), where]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""`textgate bench --html`: one page that holds everything, and asks for nothing from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from textgate.benchmark import Benchmark, Line
+from textgate.benchmark_tables import (
+    agreement_lines,
+    cold_start_table,
+    latency_table,
+    machine_lines,
+    noise_line,
+    size_table,
+)
+from textgate.plots import STYLE, Axis, Series, plot, stacked_bars, swatch
+from textgate.tables import format_count
+
+_WIDE = 12  # from this factor on between the slowest and the fastest, an axis is logarithmic
+
+_LATENCY = (
+    "Times of one call. <b>both</b> is from texts to predictions; brackets hold 95&nbsp;% "
+    "bootstrap intervals. Texts per second are for each second of processor time."
+)
+_COLD_START = "Medians of {} fresh processes a bundle, the files in the system's cache."
+
+_STYLE = """
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1rem; max-width: 76rem; background: var(--back);
+  color: var(--text); font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: .5rem 0; }
+h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+p { margin: .4rem 0; max-width: 65rem; } .soft { color: var(--soft); }
+.noisy { border-left: 4px solid var(--c1); padding: .3rem .8rem; }
+.figures { display: grid; gap: 1.5rem; margin-top: 1.5rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
+figure { margin: 0; min-width: 0; max-width: 34rem; }
+figcaption { font-weight: 600; } figcaption span { font-weight: 400; color: var(--soft); }
+.plot { display: block; width: 100%; height: auto; margin-top: .5rem; }
+.legend { list-style: none; margin: .2rem 0 0; padding: 0; display: flex; flex-wrap: wrap;
+  gap: .1rem 1.2rem; }
+.swatch { width: 22px; height: 14px; vertical-align: -2px; margin-right: .4rem; }
+.scroll { overflow-x: auto; } .scroll:focus-visible { outline: 2px solid var(--c0); }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
+th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid var(--rule); }
+th { color: var(--soft); font-weight: 600; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; position: sticky; left: 0;
+  background: var(--back); }
+"""
+
+
+def page(result: Benchmark) -> str:
+    """Return the page as HTML: plots first, then every figure in tables."""
+    names = [bundle.name for bundle in result.bundles]
+    figures = [
+        figure
+        for figure in (
+            _by_length(result, names),
+            _distribution(result, names),
+            _accuracy(result, names),
+            _cold_start(result, names),
+        )
+        if figure
+    ]
+    quiet = "soft" if result.noise.quiet else "noisy"
+    sections = [
+        f"<h1>{escape(_title(names))}</h1>",
+        *(f'<p class="soft">{escape(line)}</p>' for line in machine_lines(result)),
+        f'<p class="{quiet}">{escape(noise_line(result.noise))}</p>',
+        f'<div class="figures">{"".join(figures)}</div>',
+        "<h2>Latency</h2>",
+        f"<p>{_LATENCY}</p>",
+        _table(*latency_table(result), "Latency"),
+        "<h2>Cold start</h2>",
+        f"<p>{_COLD_START.format(result.bundles[0].cold_start.processes)}</p>",
+        _table(*cold_start_table(result), "Cold start"),
+        "<h2>Files</h2>",
+        _table(*size_table(result), "Files"),
+    ]
+    told = agreement_lines(result)
+    if told:
+        sections += ["<h2>Agreement</h2>", *(f"<p>{escape(line)}</p>" for line in told)]
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f"<title>{escape(_title(names))}</title>\n<style>{STYLE}{_STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(sections)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _title(names: Sequence[str]) -> str:
+    return f"Latency of {', '.join(names)}"
+
+
+def _by_length(result: Benchmark, names: Sequence[str]) -> str:
+    """Return the median by length, at the smallest batch size; "" for fewer than two lengths."""
+    size = min(line.batch_size for line in result.lines)
+    lines = [line for line in result.lines if line.texts == "words" and line.batch_size == size]
+    if len({line.tokens for line in lines}) < 2:
+        return ""
+    series = []
+    for name in names:
+        own = sorted((line for line in lines if line.bundle == name), key=lambda each: each.tokens)
+        points = tuple((float(line.tokens), line.both.p50) for line in own)
+        series.append(Series(name, points, tuple((line.both.p50, line.both.p90) for line in own)))
+    drawn = plot(
+        "Latency by length",
+        series,
+        Axis("tokens of a text", from_zero=True),
+        Axis("ms", from_zero=True),
+    )
+    return _figure("Latency by length", f"{_batch(size)}; p50, whiskers to p90", drawn, names)
+
+
+def _distribution(result: Benchmark, names: Sequence[str]) -> str:
+    """Return how the times of one length are spread."""
+    lines = _typical(result)
+    series = [
+        Series(line.bundle, tuple(zip(line.quantiles[:-1], range(100), strict=True)))
+        for line in lines
+    ]
+    times = [time for line in lines for time in line.quantiles[:-1]]
+    drawn = plot(
+        "Latency distribution",
+        series,
+        Axis("ms", logarithmic=max(times) > _WIDE * min(times)),
+        Axis("% of calls took no longer"),
+        markers=False,
+    )
+    return _figure("Latency distribution", f"{_which(lines[0])}; up to p99", drawn, names)
+
+
+def _accuracy(result: Benchmark, names: Sequence[str]) -> str:
+    """Return accuracy against latency; "" without evaluations."""
+    if not result.accuracies:
+        return ""
+    lines = {line.bundle: line for line in _typical(result)}
+    series = [
+        Series(score.bundle, ((lines[score.bundle].both.p50, score.accuracy),), (score.interval,))
+        for score in result.accuracies
+    ]
+    times = [line.both.p50 for line in lines.values()]
+    drawn = plot(
+        "Accuracy against latency",
+        series,
+        Axis("p50, ms", logarithmic=max(times) > _WIDE * min(times)),
+        Axis("accuracy", show="{:.4g}".format),
+        lines=False,
+    )
+    rows = sorted({score.rows for score in result.accuracies})
+    counts = " and ".join(format_count(count) for count in rows)
+    about = f"{_which(next(iter(lines.values())))}; 95 % intervals, {counts} rows"
+    return _figure("Accuracy against latency", about, drawn, names)
+
+
+def _cold_start(result: Benchmark, names: Sequence[str]) -> str:
+    starts = [bundle.cold_start for bundle in result.bundles]
+    stages = {
+        "interpreter": [start.interpreter_ms for start in starts],
+        "imports": [start.import_ms for start in starts],
+        "load": [start.load_ms for start in starts],
+        "first prediction": [start.first_ms for start in starts],
+    }
+    series = [Series(name, tuple(enumerate(values))) for name, values in stages.items()]
+    drawn = stacked_bars("Cold start", names, series, Axis("ms", from_zero=True))
+    return _figure(
+        "Cold start", "a fresh process, to its first answer", drawn, list(stages), bars=True
+    )
+
+
+def _typical(result: Benchmark) -> list[Line]:
+    """Return the lines of one length and the smallest batch size: own texts, or a middle length."""
+    size = min(line.batch_size for line in result.lines)
+    lines = [line for line in result.lines if line.batch_size == size]
+    own = [line for line in lines if line.texts == "file"]
+    if own:
+        return own
+    lengths = sorted({line.tokens for line in lines})
+    middle = lengths[(len(lengths) - 1) // 2]
+    return [line for line in lines if line.tokens == middle]
+
+
+def _which(line: Line) -> str:
+    texts = f"{line.tokens} tokens" if line.texts == "words" else "own texts"
+    return f"{texts}, {_batch(line.batch_size)}"
+
+
+def _batch(size: int) -> str:
+    return "one text a call" if size == 1 else f"{size} texts a call"
+
+
+def _figure(title: str, about: str, drawn: str, names: Sequence[str], *, bars: bool = False) -> str:
+    legend = "".join(
+        f"<li>{swatch(number, bar=bars)}{escape(name)}</li>" for number, name in enumerate(names)
+    )
+    return (
+        f"<figure><figcaption>{escape(title)} <span>{escape(about)}</span></figcaption>"
+        f'{drawn}<ul class="legend">{legend}</ul></figure>'
+    )
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> str:
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
+    # Focusable, so that a keyboard can scroll it.
+    return (
+        f'<div class="scroll" role="region" aria-label="{escape(title)}" tabindex="0"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
