@@ -142,7 +142,7 @@ def _textgate(split: Split, seed: int, cache: Path) -> Scored:
     rows = load_labelled(split.test)
     with Classifier.load(bundle) as classifier:
         quality = evaluate_rows(classifier, rows, file=str(split.test))
-        predicted = [item.top for item in classifier.predict_many(row.text for row in rows)]
+        predicted = [item.top_label for item in classifier.predict_many(row.text for row in rows)]
     right = [name == row.labels[0] for name, row in zip(predicted, rows, strict=True)]
     return Scored(
         data=split.name,

@@ -1,0 +1,136 @@
+"""What each part of the default recipe is worth: it is left out, and dev says what that costs.
+
+    python benchmarks/ablation.py --data ../shared/data --set sst2 --set trec --set mr --set banking77
+
+Nothing here looks at test rows. What is done is kept in `--cache`: a second call goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from accuracy_sets import Split, find_sets
+
+from textgate.machine import this_machine
+from textgate.tables import format_table
+from textgate.train import fit
+from textgate.train.checkpoint import TrainedModel
+
+HERE = Path(__file__).parent
+RESULT = HERE / "results" / "ablation.json"
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "the recipe": {},
+    "no pretrained vectors": {"vectors": "none"},
+    "10,000 instead of 20,000 tokens": {"vocabulary_size": 10_000},
+    "whole words alone": {"tokenizer": "words"},
+    "no linear branch": {"linear_size": 0, "linear_buckets": 0},
+    "no adversarial step": {"adversarial": 0.0},
+    "no token dropout": {"token_dropout": 0.0},
+    "no moving average": {"average": 0.0},
+    "constant learning rate": {"schedule": "constant"},
+    "max pooling alone": {"pooling": ("max",)},
+    "GRU": {"cell": "gru"},
+    "plain RNN": {"cell": "rnn"},
+    "both directions": {"bidirectional": True},
+    "label smoothing 0.1": {"label_smoothing": 0.1},
+    "dropout 0.5": {"embedding_dropout": 0.5, "head_dropout": 0.5},
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One variant on one set with one seed, as dev sees it."""
+
+    variant: str
+    data: str
+    seed: int
+    accuracy: float
+    macro_f1: float
+    log_loss: float
+    seconds: float
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of sets.")
+@click.option("--set", "names", multiple=True, help="Only these sets; repeat it.")
+@click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)))
+@click.option("--seeds", default=2, show_default=True)
+@click.option("--jobs", default=2, show_default=True, help="Networks trained at a time.")
+@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/ablation"))
+@click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
+def main(
+    data: Path | None,
+    names: tuple[str, ...],
+    variants: tuple[str, ...],
+    seeds: int,
+    jobs: int,
+    cache: Path,
+    out: Path,
+) -> None:
+    """Train every variant and write one table."""
+    cache.mkdir(parents=True, exist_ok=True)
+    sets = find_sets(data, names)
+    work = [
+        (variant, split, seed)
+        for variant in (variants or VARIANTS)
+        for split in sets
+        for seed in range(seeds)
+    ]
+    with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        done = list(pool.map(_trained, *zip(*work, strict=True), [cache] * len(work)))
+    result = {"machine": asdict(this_machine()), "runs": [asdict(item) for item in done]}
+    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    click.echo(table(done))
+
+
+def table(done: list[Trained]) -> str:
+    """Return dev accuracy and log loss by variant and set, means over seeds."""
+    sets = list(dict.fromkeys(item.data for item in done))
+    lines = []
+    for variant in dict.fromkeys(item.variant for item in done):
+        line = [variant]
+        for name in sets:
+            mine = [item for item in done if (item.variant, item.data) == (variant, name)]
+            accuracy = statistics.fmean(item.accuracy for item in mine)
+            loss = statistics.fmean(item.log_loss for item in mine)
+            line.append(f"{accuracy:.4f} ({loss:.3f})")
+        lines.append(line)
+    return format_table(["variant", *sets], lines, align="<" + ">" * len(sets))
+
+
+def _trained(variant: str, split: Split, seed: int, cache: Path) -> Trained:
+    """Return the outcome of one training, from the cache if it is there."""
+    name = f"{variant}-{split.name}-{seed}".replace(" ", "_").replace(",", "")
+    kept = cache / f"{name}.json"
+    if kept.is_file():
+        return Trained(**json.loads(kept.read_text(encoding="utf-8")))
+    settings = {**VARIANTS[variant], "seed": seed}
+    run = cache / f"{name}.run"
+    model = fit(split.train, run, dev=split.dev, settings=settings, resume=True).model
+    found = _outcome(model, variant, split.name, seed)
+    kept.write_text(json.dumps(asdict(found)) + "\n", encoding="utf-8")
+    return found
+
+
+def _outcome(model: TrainedModel, variant: str, data: str, seed: int) -> Trained:
+    return Trained(
+        variant=variant,
+        data=data,
+        seed=seed,
+        accuracy=model.metrics["accuracy"],
+        macro_f1=model.metrics["macro_f1"],
+        log_loss=model.history[model.best_epoch - 1].dev_loss,
+        seconds=sum(epoch.seconds for epoch in model.history),
+    )
+
+
+if __name__ == "__main__":
+    main()
