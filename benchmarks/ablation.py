@@ -1,8 +1,9 @@
 """What each part of the default recipe is worth: it is left out, and dev says what that costs.
 
-    python benchmarks/ablation.py --data ../shared/data --set sst2 --set trec --set mr --set banking77
+    python benchmarks/ablation.py --data ../shared/data --set sst2 --set trec --set mr
 
-Nothing here looks at test rows. What is done is kept in `--cache`: a second call goes on from there.
+Nothing here looks at test rows. What is done is kept in `--cache`: a second call goes on from
+there.
 """
 
 from __future__ import annotations
