@@ -21,12 +21,12 @@ from textgate.train.presets import RECIPE
 from textgate.train.presets import preset as named_preset
 from textgate.train.recipe import recommend
 from textgate.train.start import Start
-from textgate.train.subwords import build_subword_tokenizer
+from textgate.train.subwords import build_subword_tokenizer, split_words
 from textgate.train.vectors import load_vectors
 from textgate.train.vocabulary import build_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from textgate.train.vectors import Vectors
 
 NO_VECTORS = "none"
+_OTHER_WORDS = 100_000  # that no training text holds, but others may
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,9 @@ def prepare(
             raise DataError(
                 f"{file}: {named} rows with labels are too few to hold some out for dev; give --dev"
             )
-    vectors = None if config.vectors == NO_VECTORS else load_vectors(config.vectors)
+    vectors = None
+    if config.vectors != NO_VECTORS:
+        vectors = load_vectors(config.vectors, wanted=_Wanted(row.text for row in rows))
     if preset == RECIPE:
         recipe = recommend(rows, labels, task=task, vectors=vectors)
         config = named_preset(preset).replace(**{**recipe.settings, **settings})
@@ -161,6 +164,24 @@ def prepare(
         start=start,
         notes=tuple(said),
     )
+
+
+class _Wanted:
+    """The words whose vectors are read: those of the texts, and the most frequent others.
+
+    Files of vectors may have millions of words, of which a vocabulary takes a few thousand.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._words = {word for text in texts for word in split_words(text)}
+        self._others = _OTHER_WORDS
+
+    def __contains__(self, word: object) -> bool:
+        """Return whether a word is wanted; each is asked for once, the most frequent first."""
+        if word in self._words:
+            return True
+        self._others -= 1
+        return self._others >= 0
 
 
 def _embedding(
