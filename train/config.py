@@ -43,7 +43,7 @@ class TrainingConfig:
         linear_buckets: most rows of the branch's table of pairs.
         linear_dropout: share of the branch's tokens and pairs dropped.
         linear_rate: learning rate of the branch's tables.
-        token_dropout: share of the tokens replaced by the unknown one.
+        token_dropout: share of the tokens that the recurrent layers read as the unknown one.
         label_smoothing: share of the targets spread over all labels (Szegedy et al. 2016).
         class_weights: how much more rows of rare labels count: by the inverse of the label's
             frequency to this power; 0 counts all alike, 1 balances the labels.

@@ -51,15 +51,12 @@ class Objective:
         alone, and leave the recurrent layers nothing to learn.
         """
         config = self._config
-        ids = batch.ids
-        if config.token_dropout:
-            dropped = torch.rand(ids.shape, device=ids.device) < config.token_dropout
-            ids = torch.where(dropped & (ids != PADDING_ID), UNKNOWN_ID, ids)
-        embedded = model.embedding(ids)
+        embedded = model.embedding(self._with_dropped_tokens(batch.ids))
         value = self._loss(model.recurrent_logits(embedded, batch.lengths), batch.targets)
         total = value
-        if model.linear is not None:
-            total = total + self._loss(model.linear_logits(ids, batch.lengths), batch.targets)
+        if model.linear is not None:  # which has a dropout of its own
+            linear = model.linear_logits(batch.ids, batch.lengths)
+            total = total + self._loss(linear, batch.targets)
         if config.adversarial:
             embedded.retain_grad()
             total.backward(retain_graph=True)  # type: ignore[no-untyped-call]
@@ -67,6 +64,13 @@ class Objective:
             total = self._loss(model.recurrent_logits(worse, batch.lengths), batch.targets)
         total.backward()  # type: ignore[no-untyped-call]
         return float(value.detach())
+
+    def _with_dropped_tokens(self, ids: torch.Tensor) -> torch.Tensor:
+        share = self._config.token_dropout
+        if not share:
+            return ids
+        dropped = torch.rand(ids.shape, device=ids.device) < share
+        return torch.where(dropped & (ids != PADDING_ID), UNKNOWN_ID, ids)
 
     def _worst_step(self, embedded: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Return the step of each text along its gradient, float32 like `embedded`."""
