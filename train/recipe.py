@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from textgate.train.vectors import Vectors
 
 _SAMPLE = 5_000  # rows that are looked at
+_ORDINARY = 14  # characters of a word
 _LONGEST = 0.98  # share of the texts that are read whole
 _TOKENS = (64, 400)
 _ROWS = 70_000  # rows to go through, all epochs together
@@ -96,15 +97,20 @@ def recommend(
 
 
 def _reading(texts: Sequence[Sequence[str]]) -> Choice:
-    lengths = np.array([len(words) for words in texts])
+    lengths = np.array([sum(map(_pieces, words)) for words in texts])
     longest = int(np.quantile(lengths, _LONGEST))
     low, high = _TOKENS
     tokens = min(high, max(low, 16 * math.ceil(1.25 * longest / 16)))
     return Choice(
         {"max_tokens": tokens},
-        f"half of the texts have {int(np.median(lengths))} words or fewer, {_LONGEST:.0%} at most "
+        f"half of the texts have {int(np.median(lengths))} tokens or fewer, {_LONGEST:.0%} at most "
         f"{longest:,}",
     )
+
+
+def _pieces(word: str) -> int:
+    """Return about how many tokens a word takes; in some scripts one "word" is a whole sentence."""
+    return 1 if len(word) <= _ORDINARY else math.ceil(len(word) / 2)
 
 
 def _passes(rows: int, labels: int) -> Choice:
@@ -147,7 +153,8 @@ def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
 def _balance(rows: Sequence[Row], labels: Sequence[str]) -> list[Choice]:
     counts = Counter(label for row in rows for label in row.labels)
     most, least = max(counts.values()), min(counts[label] for label in labels)
-    if most < _UNBALANCED * max(1, least):
+    # Of many labels the rarest are rightly answered seldom; of two, the rare one is looked for.
+    if len(labels) > 2 or most < _UNBALANCED * max(1, least):
         return []
     return [
         Choice(
