@@ -116,7 +116,7 @@ def _pieces(word: str) -> int:
 def _passes(rows: int, labels: int) -> Choice:
     low, high = _EPOCHS
     epochs = _ROWS / rows
-    if labels > _FEW_LABELS:
+    if labels > 2:  # there is more to tell apart
         epochs *= 2
     return Choice(
         {"epochs": min(high, max(low, round(epochs)))}, f"{rows:,} rows with {labels:,} labels"
