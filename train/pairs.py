@@ -25,7 +25,7 @@ FIRST, SECOND = 1_000_003, 7_368_787
 FINGERPRINTS = 251  # a prime, so that it says something new beside buckets by powers of two
 EMPTY = 255
 
-_STEPS = 16  # of a weight
+_STEPS = 64  # of a weight
 _FREQUENT = 2  # texts from which a pair says something about texts not seen yet
 
 
@@ -33,8 +33,9 @@ _FREQUENT = 2  # texts from which a pair says something about texts not seen yet
 class Features:
     """What the linear branch knows of tokens and pairs.
 
-    A weight is 16 times the inverse document frequency 1 + ln((1 + texts) / (1 + texts with it)),
-    rounded.
+    A weight is 64 times the root of the inverse document frequency 1 + ln((1 + texts) / (1 + texts
+    with it)), rounded. The root: with the frequency itself the words that questions begin with count
+    for too little.
 
     Attributes:
         token_weights: uint8 [tokens]; later ids add nothing.
@@ -79,7 +80,7 @@ def find_features(sequences: Sequence[NDArray[np.int64]], *, most_buckets: int) 
 
 def _weights(counts: NDArray[np.int64], texts: int) -> NDArray[np.uint8]:
     frequency = 1.0 + np.log((1.0 + texts) / (1.0 + counts))
-    return np.clip(np.rint(_STEPS * frequency), 1, 255).astype(np.uint8)
+    return np.clip(np.rint(_STEPS * np.sqrt(frequency)), 1, 255).astype(np.uint8)
 
 
 def before(ids: torch.Tensor) -> torch.Tensor:
