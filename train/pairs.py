@@ -34,7 +34,7 @@ class Features:
     """What the linear branch knows of tokens and pairs.
 
     A weight is 64 times the root of the inverse document frequency 1 + ln((1 + texts) / (1 + texts
-    with it)), rounded. The root: with the frequency itself the words that questions begin with count
+    with it)), rounded. With the frequency itself, the words that questions begin with would count
     for too little.
 
     Attributes:

@@ -30,7 +30,7 @@ _EPOCHS = (4, 30)
 _FEW_LABELS = 8  # for which the linear branch has a column each
 _COMPRESSED = 32  # columns of the branch for more labels
 _UNBALANCED = 1.5  # rows of the most frequent label for one of the rarest
-_COMPENSATION = 0.5
+_COMPENSATION = 1.0
 _KNOWN = 0.5  # share of the running words from which vectors are of the texts' language
 
 
