@@ -117,7 +117,7 @@ def rows_left(
     where = f"{written.path}, result {number}"
     try:
         found, expected = _own_part(written.last, written), _own_part(line, written)
-    except (ValueError, KeyError, TypeError, AttributeError, csv.Error):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error):
         raise DataError(f"{where}: not a result in {written.format}; {_ADVICE}") from None
     if found != expected:
         raise DataError(f"{where}: not of row {number} of {source}; {_ADVICE}")

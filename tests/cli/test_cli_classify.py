@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -114,6 +115,78 @@ def test_several_labels(command, bundles):
     assert label == "|".join(as_json["label"])
 
 
+@pytest.mark.parametrize("least", ["0", "0.7", "1"])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_abstaining_below(command, bundle, classifier, tmp_path, least, jobs):
+    texts = [GOOD, BAD, "good good good", "a film", ""]
+    (tmp_path / "a.txt").write_text("\n".join([*texts, ""]), encoding="utf-8")
+    options = ["--abstain-below", least, "--jobs", jobs, "--format", "jsonl"]
+    shown = command("classify", "-m", bundle, "-i", tmp_path / "a.txt", *options)
+    found = [json.loads(line) for line in shown.out.splitlines()]
+    for row, text in zip(found, texts, strict=True):
+        expected = classifier.predict(text)
+        sure = expected.score >= float(least)
+        assert row["label"] == (expected.top_label if sure else "")
+        assert row["scores"] == pytest.approx(expected.scores, abs=2e-6)
+    assert {row["label"] for row in found} == {
+        "0": {"positive", "negative"},
+        "0.7": {"positive", "negative", ""},
+        "1": {""},
+    }[least]
+
+
+def test_abstaining_from_several_labels(command, bundles):
+    options = ["--abstain-below", "1", "--format", "jsonl"]
+    shown = command("classify", "-m", bundles["rnn-multi-label"], *options, GOOD)
+    assert json.loads(shown.out)["label"] == []
+
+
+def test_reading_less_of_a_text(command, bundle, classifier):
+    shown = command(
+        "classify",
+        "-m",
+        bundle,
+        "--max-tokens",
+        "2",
+        "--format",
+        "jsonl",
+        "good film",
+        "good film .",
+    )
+    rows = [json.loads(line) for line in shown.out.splitlines()]
+    assert [row["truncated"] for row in rows] == [False, True]
+    for row in rows:
+        assert row["scores"] == pytest.approx(classifier.predict("good film").scores, abs=2e-6)
+
+
+def test_how_far_it_has_come_on_a_terminal(bundle, tmp_path, monkeypatch):
+    """Rate, share and the time left on standard error; the results are untouched."""
+    from textgate.cli.results import write_results
+    from textgate.rows import read_rows
+    from textgate.rows.tracking import TrackedPath
+
+    class Screen(io.StringIO):
+        def isatty(self):
+            return True
+
+    (tmp_path / "a.txt").write_text("good film\n" * 30_000, encoding="utf-8")
+    source = TrackedPath(tmp_path / "a.txt")
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr("textgate.progress._FIRST", 0)
+    monkeypatch.setattr("textgate.progress._NEXT", 0)
+    rows = read_rows(source, labelled=False)
+    output = tmp_path / "results.txt"
+    write_results(
+        Classifier.load(bundle), rows, "text", source=source, output=output, window=512, jobs=1
+    )
+    said = screen.getvalue()
+    assert re.search(r"\r\x1b\[K512 rows, [\d,]+ rows/s, \d+%", said)
+    assert re.search(r"rows/s, \d+%, \d+:\d\d left", said)
+    assert re.search(r"\r\x1b\[K30,000 rows in [\d.]+ s \([\d,]+ rows/s\)\n$", said)
+    assert output.read_text(encoding="utf-8").count("\n") == 30_000
+
+
 ODD = [
     "",
     "   \t ",
@@ -169,6 +242,18 @@ USAGE = [
     (["--threads", "\u0663", "good"], "is neither a number from 1 on nor auto"),
     (["--threads", "9" * 5000, "good"], "...' is neither a number from 1 on nor auto"),
     (["--threads", "99999", "good"], "textgate: threads must be a number from 1 to 1024"),
+    (
+        ["--abstain-below", "1.1", "good"],
+        "the threshold of 'negative' must be from 0 to 1, not 1.1",
+    ),
+    (
+        ["--abstain-below", "nan", "good"],
+        "the threshold of 'negative' must be from 0 to 1, not nan",
+    ),
+    (["--max-tokens", "41", "good"], "max_tokens must be from 1 to the bundle's 40, not 41"),
+    (["--jobs", "1025", "good"], "jobs must be a number from 1 to 1024, not 1025"),
+    (["--jobs", "0", "good"], "'0' is neither a number from 1 on nor auto"),
+    (["--batch-size", "0", "good"], "Invalid value for '--batch-size'"),
     (["-i", "rows.unknown"], "the name does not say which format it is; known are .jsonl"),
     (["--input-format", "parquet"], "Parquet cannot be read from standard input"),
 ]

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 MAIN = "from textgate.cli import main; main()"
+ROOM = 700_001  # bytes of a file
+LIMITED = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({ROOM}, {ROOM})); {MAIN}"
 MANY = 20_000
 SECONDS = 60  # before a test gives up on a process
 
@@ -175,8 +177,8 @@ def test_going_on_with_another_file_is_refused_and_changes_nothing(
 # Interrupted, killed, out of room: in processes of their own
 
 
-def started(*arguments, **options):
-    command = [sys.executable, "-c", MAIN, *map(str, arguments)]
+def started(*arguments, code=MAIN, **options):
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
@@ -218,19 +220,14 @@ def test_stopped_half_way_and_gone_on_with(
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_no_room_left_for_the_results(command, bundle, many, all_of_them, tmp_path, jobs):
     """As a full disk does, a limit lets a part of what is written through."""
-    import resource
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (700_001, 700_001))
-
     path = tmp_path / "results.jsonl"
     arguments = ["classify", "-m", bundle, "-i", many, "-o", path, "--jobs", jobs]
-    with started(*arguments, preexec_fn=limit) as process:
+    with started(*arguments, code=LIMITED) as process:
         out, err = process.communicate(timeout=SECONDS)
     assert (process.returncode, out) == (1, b"")
     assert err.decode() == f"textgate: {path}: the results cannot be written: File too large\n"
     found = path.read_bytes()
-    assert 0 < len(found) <= 700_001
+    assert 0 < len(found) <= ROOM
     assert found.endswith(b"}\n")
     assert all_of_them.startswith(found)
     assert command(*arguments, "--resume").status == 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from textgate.errors import DataError
 from textgate.rows import Row, open_writer
@@ -92,6 +94,8 @@ def test_a_result_cut_anywhere_does_not_count(tmp_path, result_format):
         (b"[1]\n", "result 1: not a result in jsonl"),
         (b'{"text": "a film"}\n', "result 1: not a result in jsonl"),
         (b'{"scores": 5}\n', "result 1: not a result in jsonl"),
+        (b"[" * 100_000 + b"\n", "result 1: not a result in jsonl"),
+        (b'{"a": ' + b"9" * 5000 + b"}\n", "result 1: not a result in jsonl"),
     ],
 )
 def test_files_that_hold_something_else(tmp_path, content, complaint):
@@ -138,6 +142,25 @@ def test_another_bundle_s_labels(tmp_path):
     )
     with pytest.raises(DataError, match="result 1: not of row 1"):
         left(path, "jsonl")
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.binary(max_size=80) | st.text('{}[]":,textidlabscore1.\n\t\\ "\u20ac').map(str.encode),
+    st.sampled_from(FORMATS),
+    st.booleans(),
+)
+def test_any_bytes_are_results_or_a_data_error_on_one_line(tmp_path, data, result_format, follows):
+    path = written_file(tmp_path / "a", result_format, ROWS[:1] if follows else [], more=data)
+    refusal = f"{path}"
+    try:
+        assert left(path, result_format) in ([1, 2, 3, 4], [2, 3, 4], [3, 4], [4], [])
+    except DataError as problem:
+        refusal = str(problem)
+    assert refusal.startswith(str(path))
+    assert len(refusal.splitlines()) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
