@@ -59,8 +59,8 @@ def ranking(title: str, rows: Sequence[tuple[str, float, bool]]) -> str:
         look = "s0" if marked else "s1"
         parts.append(
             f'<g class="{look}"><text x="4" y="{y + 4}"{_BOLD if marked else ""}>{escape(name)}'
-            f'</text><line class="grid" x1="{left}" y1="{y + 16}" x2="{right}" y2="{y + 16}"/>'
-            f'<line class="line" x1="{left}" y1="{y + 16}" x2="{x:.1f}" y2="{y + 16}"/>'
+            # No bar: on a logarithmic axis its length would say nothing.
+            f'</text><line class="grid" x1="{left}" y1="{y + 16}" x2="{x:.1f}" y2="{y + 16}"/>'
             f'<circle class="mark" cx="{x:.1f}" cy="{y + 16}" r="4.2"/>'
             f'<text x="{x + 8:.1f}" y="{y + 20}">{value:.3g}</text></g>'
         )

@@ -28,6 +28,7 @@ class Shape:
 
 def prepare(folder: Path, _references: Path, *, shape: Shape, int8: bool) -> None:
     """Export a transformer with any length, fuse its nodes, and quantize it if asked."""
+    import onnx
     import torch
     from onnxruntime.quantization import quantize_dynamic
     from onnxruntime.transformers import optimizer
@@ -49,7 +50,9 @@ def prepare(folder: Path, _references: Path, *, shape: Shape, int8: bool) -> Non
     )
     model.save_model_to_file(str(fused))
     if int8:
-        quantize_dynamic(fused, folder / _GRAPH)
+        # Shape inference does not know the fused nodes; without this it could not go on.
+        known = {"DefaultTensorType": onnx.TensorProto.FLOAT}
+        quantize_dynamic(fused, folder / _GRAPH, extra_options=known)
 
 
 def load(folder: Path, references: Path) -> Predict:
