@@ -126,8 +126,8 @@ class TrainingConfig:
                 f"vocabulary_size {self.vocabulary_size} is too small for subwords, which need "
                 f"{SMALLEST_VOCABULARY} or more: 256 bytes, pieces and words"
             )
-        if bool(self.linear_size) != bool(self.linear_buckets):
-            raise ConfigError("linear_size and linear_buckets must both be 0, or neither")
+        if self.linear_size and not self.linear_buckets:
+            raise ConfigError("linear_buckets must be above 0 where linear_size is, not 0")
         if not self.vectors:
             raise ConfigError("vectors must be a file, 'english' or 'none', not ''")
         # The sizes are checked by the architecture; made here, so that a mistake shows at once.

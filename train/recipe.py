@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textgate.tokenizer import CHARACTERS_PER_TOKEN
 from textgate.train.subwords import split_words
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def recommend(
         vectors: the pretrained vectors that could be used, or None.
     """
     step = max(1, len(rows) // _SAMPLE)
-    texts = [split_words(row.text) for row in rows[::step]]
+    most = CHARACTERS_PER_TOKEN * _TOKENS[1]  # what is behind them is never read
+    texts = [split_words(row.text[:most]) for row in rows[::step]]
     choices = [_reading(texts), _passes(len(rows), len(labels)), _branch(len(labels))]
     if vectors is not None:
         choices.append(_start(texts, vectors))
