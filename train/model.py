@@ -87,7 +87,7 @@ class TextClassifier(nn.Module):
         return self._by_label(self.head[-1](pooled))
 
     def linear_logits(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Return the linear branch's part of the logits, float32 [batch, labels]; there must be one.
+        """Return the linear branch's part of the logits, float32 [batch, labels]; it must exist.
 
         Args:
             ids: token ids, int64 [batch, tokens], padded on the right.

@@ -123,7 +123,7 @@ def _learned_pieces(
         wanted: how many pieces to learn.
         room: most pieces there may be.
     """
-    # A word as often as it occurs, capped: the pieces are for rare words, not for the most frequent.
+    # A word as often as it occurs, capped: pieces are for rare words, not for the most frequent.
     sample = [word for word, count in counts.items() for _ in range(min(count, 5))]
     alphabet = _frequent_characters(sample, max(1, wanted // 2))
     tokenizer = Tokenizer(BPE())

@@ -1,4 +1,4 @@
-"""The tokenizer without unknown words: what is whole, what comes in pieces, and which ids they get."""
+"""The tokenizer without unknown words: what is whole, what is in pieces, and which ids they get."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ SPLIT = [
     ("can't", ["ca", "n't"]),
     ("do n't it 's", ["do", "n't", "it", "'s"]),  # tokenized before
     ("don'ts", ["don", "'", "ts"]),  # no contraction
-    ("o'clock 'twas rock 'n' roll", "o ' clock ' twas rock ' n ' roll".split()),
+    (
+        "o'clock 'twas rock 'n' roll",
+        ["o", "'", "clock", "'", "twas", "rock", "'", "n", "'", "roll"],
+    ),
     ("well-known?!", ["well", "-", "known", "?", "!"]),
     ("1,000 a_b", ["1", ",", "000", "a_b"]),
     ("cafe\u0301", ["caf\u00e9"]),  # NFC
@@ -182,7 +185,8 @@ def without_spaces(count=200):
     generator = random.Random(0)
     characters = [chr(0x4E00 + place) for place in range(60)]
     pairs = ["".join(generator.sample(characters, 2)) for _ in range(12)]
-    return ["".join(generator.choices([*characters, *pairs * 5], k=14)) for _ in range(count)], pairs
+    parts = [*characters, *pairs * 5]
+    return ["".join(generator.choices(parts, k=14)) for _ in range(count)], pairs
 
 
 def test_a_language_without_spaces_comes_in_pieces():
