@@ -29,9 +29,9 @@ _ROWS = 70_000  # rows to go through, all epochs together
 _EPOCHS = (4, 30)
 _FEW_LABELS = 8  # for which the linear branch has a column each
 _COMPRESSED = 32  # columns of the branch for more labels
-# Share of the running words from which vectors are of the texts' language. English ones know nine in
-# ten of the words in English texts, and more, but also two in three in Spanish texts: lists made from
-# the web hold the small words of every language.
+# Share of the running words from which vectors are of the texts' language. English ones know nine
+# in ten of the words in English texts, and more, but also two in three in Spanish texts: lists made
+# from the web hold the small words of every language.
 _KNOWN = 0.8
 
 
