@@ -13,13 +13,15 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LOW, _HIGH = 0.1, 10.0
+_LOW, _HIGH = 0.1, 1000.0
+_HIGHEST_OF_A_PART = 10.0  # and with a tenth of the weight, a hundred for the whole
+_SAME = 1e-6  # losses that differ by less do not speak for the branch
 
 
 def fit_temperature(
     logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
 ) -> float:
-    """Return the temperature from 0.1 to 10 with the lowest log loss.
+    """Return the temperature from 0.1 to 1000 with the lowest log loss.
 
     Args:
         logits: float32 [rows, labels].
@@ -50,7 +52,8 @@ def best_share(
     """Return what to multiply the linear branch's logits with before they are added.
 
     Both parts are calibrated by themselves, which makes them comparable, and then weighed by the
-    log loss of what they give together. The recurrent part keeps a tenth of the weight.
+    log loss of what they give together, calibrated again. The recurrent part keeps a tenth of the
+    weight.
 
     Args:
         recurrent: logits of the one part, float32 [rows, labels].
@@ -58,16 +61,19 @@ def best_share(
         targets: float32 [rows, labels], 1 where a label applies.
         multi_label: whether every label is a decision of its own.
     """
-    first = fit_temperature(recurrent, targets, multi_label=multi_label)
-    second = fit_temperature(linear, targets, multi_label=multi_label)
+    first, second = (
+        min(_HIGHEST_OF_A_PART, fit_temperature(part, targets, multi_label=multi_label))
+        for part in (recurrent, linear)
+    )
 
-    def loss(weight: float) -> float:
-        both = (1.0 - weight) * recurrent / first + weight * linear / second
+    def loss(share: float) -> float:
+        both = recurrent + np.float32(share) * linear
         temperature = fit_temperature(both, targets, multi_label=multi_label)
-        return log_loss(both / temperature, targets, multi_label=multi_label)
+        found = log_loss(both / np.float32(temperature), targets, multi_label=multi_label)
+        return found // _SAME
 
-    weight = min((step / 10 for step in range(10)), key=loss)
-    return weight / (1.0 - weight) * first / second
+    weights = (step / 10 for step in range(10))
+    return min((weight / (1.0 - weight) * first / second for weight in weights), key=loss)
 
 
 def log_loss(

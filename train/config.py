@@ -135,6 +135,8 @@ class TrainingConfig:
     def _check_combinations(self) -> None:
         if not self.vectors:
             raise ConfigError("vectors must be a file, 'english' or 'none', not ''")
+        if self.linear_size and not self.linear_buckets:
+            raise ConfigError("linear_buckets must be above 0 where linear_size is, not 0")
         if self.tokenizer == "subwords" and self.vocabulary_size < SMALLEST_VOCABULARY:
             raise ConfigError(
                 f"vocabulary_size {self.vocabulary_size} is too small for subwords, which need "

@@ -123,15 +123,26 @@ def _learned_pieces(
         wanted: how many pieces to learn.
         room: most pieces there may be.
     """
+    # A word as often as it occurs, capped: pieces are for rare words, not for the most frequent.
+    sample = [word for word, count in counts.items() for _ in range(min(count, 5))]
+    alphabet = _frequent_characters(sample, max(1, wanted // 2))
     tokenizer = Tokenizer(BPE())
     trainer = BpeTrainer(
         vocab_size=min(wanted, room),
         min_frequency=_FREQUENT,
-        limit_alphabet=max(1, wanted // 2),
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
         show_progress=False,
     )
-    # A word as often as it occurs, but at most so: the pieces are for rare words.
-    sample = (word for word, count in counts.items() for _ in range(min(count, 5)))
     tokenizer.train_from_iterator(sample, trainer)
     model = json.loads(tokenizer.to_str())["model"]
     return sorted(model["vocab"], key=model["vocab"].__getitem__), model["merges"]
+
+
+def _frequent_characters(words: Iterable[str], most: int) -> list[str]:
+    """Return the most frequent characters, those that are equally frequent in their own order.
+
+    The package's trainer would choose among equals by chance, each time anew.
+    """
+    counts = Counter(character for word in words for character in word)
+    return sorted(counts, key=lambda character: (-counts[character], character))[:most]

@@ -58,25 +58,28 @@ def test_help(command, name, option):
 def test_train_export_classify_evaluate(command, data, tmp_path):
     run, bundle = tmp_path / "run", tmp_path / "bundle"
     options = ("--hidden", "8", "--embedding-size", "6", "--learning-rate", "0.03")
-    trained = command("train", data, "-o", run, *options, "--epochs", "14", "--patience", "9")
+    trained = command("train", data, "-o", run, *options, "--epochs", "30", "--patience", "9")
     assert trained.status == 0
     assert trained.out.startswith(f"{run}: epoch ")
     assert "dev rows accuracy 1.0000, macro-F1 1.0000, calibration error 0." in trained.out
     told = trained.err.splitlines()
     assert told[0].startswith("rows.jsonl: 1 row repeats an earlier one, text and label, such as ")
-    assert told[1] == "108 rows to train on, 12 to choose by, 2 labels, 24 words"
-    assert told[2].startswith("epoch   1  train loss 0.")
+    chosen = ["max_tokens 64", "linear_size 2, linear_buckets 65,536", "vectors none"]
+    assert [line.partition(": ")[0] for line in told[1:4]] == chosen
+    assert told[4] == "108 rows to train on, 12 to choose by, 2 labels, 303 words"
+    assert told[5].startswith("epoch   1  train loss 0.")
 
     exported = command("export", run, "-o", bundle)
     assert exported.status == 0
     assert exported.out.startswith(f"{bundle}: int8, ")
     assert "float32 graph against torch: " in exported.err
     assert "alone, in a batch and in chunks: " in exported.err
-    assert [line.split()[0] for line in exported.err.splitlines()[:5]] == [
+    assert [line.split()[0] for line in exported.err.splitlines()[:6]] == [
         "operator",
         "embedding",
         "lstm_1",
         "output",
+        "linear",
         "total",
     ]
 

@@ -23,7 +23,11 @@ from textgate.train import fit
 HERE = Path(__file__).parent
 REVIEWS = HERE.parents[1] / "examples" / "reviews"
 
+# Words, and nothing that stands beside the recurrent layers, so that a bundle has few bytes.
 _SETTINGS = {
+    "tokenizer": "words",
+    "vectors": "none",
+    "linear_size": 0,
     "vocabulary_size": 300,
     "embedding_size": 8,
     "hidden_sizes": (12,),
@@ -31,6 +35,11 @@ _SETTINGS = {
     "head_dropout": 0.1,
     "max_tokens": 40,
     "learning_rate": 0.01,
+    "embedding_rate": 1.0,
+    "schedule": "constant",
+    "average": 0.0,
+    "adversarial": 0.0,
+    "sparse": False,
     "batch_size": 32,
     "epochs": 4,
 }

@@ -51,11 +51,18 @@ def run(finished, tmp_path):
 
 @pytest.fixture(scope="module")
 def lstm(separable, quick, tmp_path_factory):
+    """A run whose decisions hang on its cells alone: there is no linear branch beside them."""
     return fit(
         separable(240),
         tmp_path_factory.mktemp("lstm") / "run",
         dev=separable(60, seed=1),
-        settings={**quick, "cell": "lstm", "bidirectional": True},
+        settings={
+            **quick,
+            "cell": "lstm",
+            "bidirectional": True,
+            "tokenizer": "words",
+            "linear_size": 0,
+        },
     ).path
 
 
@@ -128,7 +135,7 @@ def test_the_report_of_what_became_int8(finished, tmp_path):
     done = export(finished.path, tmp_path / "bundle")
     cell = finished.manifest.architecture.cell
     lines = {report.name: report for report in done.manifest.operators}
-    assert list(lines) == ["embedding", f"{cell}_1", "output"]
+    assert list(lines) == ["embedding", f"{cell}_1", "output", "linear"]
     layer = lines[f"{cell}_1"]
     if cell == "lstm":
         assert layer.computed == "int8"
@@ -138,8 +145,11 @@ def test_the_report_of_what_became_int8(finished, tmp_path):
         assert layer.stored.startswith("int8")
     assert lines["embedding"].stored.startswith("int8")
     assert lines["output"].stored == "float32"
+    assert (lines["linear"].kind, lines["linear"].computed) == ("Linear branch", "float32")
+    assert lines["linear"].stored.startswith("int8")
     assert all(report.bytes_after <= report.bytes_before + 64 for report in lines.values())
-    assert lines["embedding"].bytes_after < lines["embedding"].bytes_before / 2
+    for name in ("embedding", "linear"):
+        assert lines[name].bytes_after < lines[name].bytes_before / 2
     card = (done.path / "README.md").read_text(encoding="utf-8")
     silent = f"{cell}_1: stored int8, computed in float32 by the native"
     assert (silent in card) == (cell != "lstm")

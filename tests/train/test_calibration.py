@@ -1,4 +1,4 @@
-"""Temperature scaling: recovered where it is known, and never changing a decision."""
+"""Temperature scaling and the weight of a branch: found where known, and never to anyone's loss."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from textgate.train.calibration import fit_temperature, log_loss
+from textgate.train.calibration import best_share, fit_temperature, log_loss
 
 
 def draw(true_logits, generator):
@@ -42,14 +42,14 @@ def test_a_known_temperature_is_found_for_several_labels(temperature):
     ("logits", "targets", "expected"),
     [
         ([[0.0, 1.0]], [[0.0, 1.0]], 0.1),  # always right: as sure as is allowed
-        ([[0.0, 1.0]], [[1.0, 0.0]], 10.0),  # always wrong: as unsure as is allowed
+        ([[0.0, 1.0]], [[1.0, 0.0]], 1000.0),  # always wrong: as unsure as is allowed
     ],
 )
 def test_it_stays_in_its_bounds(logits, targets, expected):
     arguments = [np.array(values, dtype=np.float32) for values in (logits, targets)]
     for multi_label in (False, True):
         found = fit_temperature(*arguments, multi_label=multi_label)
-        assert 0.1 <= found <= 10.0
+        assert 0.1 <= found <= 1000.0
     assert fit_temperature(*arguments, multi_label=False) == pytest.approx(expected, rel=1e-3)
 
 
@@ -79,3 +79,80 @@ def test_extreme_logits_have_a_finite_loss():
     targets = np.array([[0.0, 1.0], [0.0, 1.0]], dtype=np.float32)
     for multi_label in (False, True):
         assert np.isfinite(log_loss(logits, targets, multi_label=multi_label))
+
+
+# How much a linear branch counts
+
+
+def mixture(seed, *, labels=3, rows=3000):
+    """Honest logits, labels drawn by them, and noise of the same size."""
+    generator = np.random.default_rng(seed)
+    honest = generator.normal(0, 2, (rows, labels)).astype(np.float32)
+    noise = generator.normal(0, 2, honest.shape).astype(np.float32)
+    return honest, noise, generator
+
+
+def targets_of(honest, generator, *, multi_label):
+    if multi_label:
+        return (generator.random(honest.shape) < 1 / (1 + np.exp(-honest))).astype(np.float32)
+    return draw(honest, generator)
+
+
+def calibrated_loss(logits, targets, *, multi_label):
+    temperature = fit_temperature(logits, targets, multi_label=multi_label)
+    return log_loss(logits / np.float32(temperature), targets, multi_label=multi_label)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("size", [0.01, 1.0, 50.0])
+def test_a_branch_that_says_nothing_does_not_count(multi_label, size):
+    honest, noise, generator = mixture(0)
+    targets = targets_of(honest, generator, multi_label=multi_label)
+    share = best_share(honest, noise * np.float32(size), targets, multi_label=multi_label)
+    assert share * size < 0.01
+    assert best_share(honest, np.zeros_like(noise), targets, multi_label=multi_label) == 0.0
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("size", [0.2, 1.0, 5.0])
+def test_a_network_that_says_nothing_leaves_it_to_the_branch(multi_label, size):
+    honest, noise, generator = mixture(1)
+    targets = targets_of(honest, generator, multi_label=multi_label)
+    branch = honest * np.float32(size)
+    share = best_share(noise, branch, targets, multi_label=multi_label)
+    both = noise + np.float32(share) * branch
+    found = calibrated_loss(both, targets, multi_label=multi_label)
+    best = calibrated_loss(honest, targets, multi_label=multi_label)
+    alone = calibrated_loss(noise, targets, multi_label=multi_label)
+    assert found < best + 0.05 * (alone - best)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_two_that_know_half_each_count_alike(multi_label):
+    """However large the one's logits are, and however sure of itself it is."""
+    honest, _, generator = mixture(2)
+    other, _, _ = mixture(3)
+    targets = targets_of(honest + other, generator, multi_label=multi_label)
+    for size in (0.3, 1.0, 4.0):
+        branch = other * np.float32(size)
+        share = best_share(honest, branch, targets, multi_label=multi_label)
+        assert share * size == pytest.approx(1.0, rel=0.4)  # weights are tenths
+        found = calibrated_loss(
+            honest + np.float32(share) * branch, targets, multi_label=multi_label
+        )
+        alone = calibrated_loss(honest, targets, multi_label=multi_label)
+        assert found < 0.9 * alone
+
+
+@settings(max_examples=25, deadline=None)
+@given(LOGITS, st.integers(0, 99), st.booleans())
+def test_the_branch_never_makes_it_worse(recurrent, seed, multi_label):
+    """On the rows that choose, after calibration."""
+    generator = np.random.default_rng(seed)
+    linear = generator.normal(0, generator.uniform(0, 9), recurrent.shape).astype(np.float32)
+    targets = np.eye(3, dtype=np.float32)[generator.integers(0, 3, len(recurrent))]
+    share = best_share(recurrent, linear, targets, multi_label=multi_label)
+    assert share >= 0.0
+    both = recurrent + np.float32(share) * linear
+    found = calibrated_loss(both, targets, multi_label=multi_label)
+    assert found <= calibrated_loss(recurrent, targets, multi_label=multi_label) + 1e-4
