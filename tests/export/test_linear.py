@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +17,8 @@ from textgate.architecture import CELLS
 from textgate.export.graph import FLOAT32, INT8, Plan, Storage
 from textgate.export.report import operator_reports
 from textgate.session import make_session
-from textgate.train.pairs import EMPTY, find_pairs, look_up
+from textgate.train.pairs import EMPTY, find_features, look_up
+from textgate.train.start import Start
 
 TOLERANCE = 1e-5
 VOCABULARY, TOKENS, BUCKETS = 30, 22, 256
@@ -64,11 +66,13 @@ def branched(tools):
     def make(**changes):
         changes = {"linear_size": 3, **BRANCH, **changes}
         model = tools.network(**changes)
-        fingerprints = find_pairs(texts(60, seed=99), most_buckets=BUCKETS)
-        assert len(fingerprints) == BUCKETS
+        found = find_features(texts(60, seed=99), most_buckets=BUCKETS)
+        assert len(found.fingerprints) == BUCKETS
+        tokens = model.architecture.linear_tokens
+        found = dataclasses.replace(found, token_weights=np.resize(found.token_weights, tokens))
         with torch.no_grad():
             model.linear.projection.weight.mul_(2.0)
-            model.linear.fingerprints.copy_(torch.from_numpy(fingerprints))
+        Start(features=found).apply(model)
         return model
 
     return make
@@ -161,7 +165,8 @@ def test_ids_up_to_the_largest_are_mixed_without_overflow(tools, branched):
     generator = np.random.default_rng(0)
     some = [generator.integers(size - 50, size, 30) for _ in range(40)]
     with torch.no_grad():
-        model.linear.fingerprints.copy_(torch.from_numpy(find_pairs(some, most_buckets=BUCKETS)))
+        found = find_features(some, most_buckets=BUCKETS)
+        model.linear.fingerprints.copy_(torch.from_numpy(found.fingerprints))
     ids, lengths = pad(some)
     found = tools.by_graph(tools.graph(model, FLOAT32), ids, lengths)
     np.testing.assert_allclose(found, tools.by_torch(model, ids, lengths), atol=TOLERANCE)
@@ -244,6 +249,16 @@ def test_in_integers_neighbours_and_padding_change_nothing(integer_branch, ids, 
     np.testing.assert_allclose(together[:1], alone, atol=1e-6)
 
 
+def weighed_pair(branch, two):
+    """What a known pair with a row of ones adds to each logit, beside two tokens without any."""
+    buckets, _ = look_up(torch.tensor([two]), branch.fingerprints)
+    weight = float(branch.pair_weights[buckets[0, 1]])
+    tokens = [
+        float(branch.token_weights[token]) for token in two if token < len(branch.token_weights)
+    ]
+    return 3.0 * weight / (weight**2 + sum(value**2 for value in tokens)) ** 0.5
+
+
 def test_a_pair_may_be_cut_in_two(tools, alone):
     """Known pairs alone speak: were one lost or made up at a border, the result would change."""
     model = alone(linear_size=3)
@@ -261,10 +276,11 @@ def test_a_pair_may_be_cut_in_two(tools, alone):
     for plan, tolerance in ((FLOAT32, 1e-6), (INT8, 0.01)):
         graph = tools.graph(model, plan)
         session = make_session(graph.model)
-        for pairs, expected in ((known[:20], 1 / 2**0.5), (free[:20], 0.0)):
+        for pairs, has_row in ((known[:20], True), (free[:20], False)):
             assert len(pairs) == 20
             for two in pairs:
                 found = chunked_logits(graph, session, np.array(two), [1])
+                expected = weighed_pair(model.linear, two) if has_row else 0.0
                 np.testing.assert_allclose(found, [[expected] * 3], atol=tolerance)
 
 
@@ -274,7 +290,7 @@ def test_what_a_stream_carries(tools, branched):
     assert shapes == {
         "state.linear.previous": (-1, 1),
         "state.linear.sum": (-1, 8),
-        "state.linear.count": (-1, 1),
+        "state.linear.squares": (-1, 1),
     }
 
 

@@ -11,7 +11,7 @@ import torch
 from textgate.errors import CheckpointError
 from textgate.train.model import TextClassifier
 from textgate.train.optimization import Average, Optimizer
-from textgate.train.pairs import find_pairs
+from textgate.train.pairs import find_features
 from textgate.train.presets import RECIPE, preset
 
 RATES = {"learning_rate": 0.01, "embedding_rate": 0.5, "linear_rate": 0.07}
@@ -26,9 +26,9 @@ def network(architecture):
         model = TextClassifier(architecture(**{**BRANCH, **changes}), sparse=sparse)
         if model.linear is not None:
             texts = [np.array(ids) for number in range(12) for ids in batch(number)]
-            model.linear.fingerprints.copy_(
-                torch.from_numpy(find_pairs(texts * 2, most_buckets=BRANCH["linear_buckets"]))
-            )
+            found = find_features(texts * 2, most_buckets=BRANCH["linear_buckets"])
+            model.linear.fingerprints.copy_(torch.from_numpy(found.fingerprints))
+            model.linear.pair_weights.copy_(torch.from_numpy(found.pair_weights))
         return model
 
     return network

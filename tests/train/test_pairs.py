@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections import Counter
 from itertools import pairwise
 
@@ -13,11 +15,24 @@ from hypothesis import strategies as st
 
 from textgate.tokenizer import PADDING_ID
 from textgate.train.model import TextClassifier
-from textgate.train.pairs import EMPTY, FINGERPRINTS, FIRST, SECOND, before, find_pairs, look_up
+from textgate.train.pairs import (
+    EMPTY,
+    FINGERPRINTS,
+    FIRST,
+    SECOND,
+    before,
+    find_features,
+    look_up,
+)
+from textgate.train.start import Start
 
 
 def texts(*lists):
     return [np.array(ids, dtype=np.int64) for ids in lists]
+
+
+def find_pairs(sequences, *, most_buckets):
+    return find_features(sequences, most_buckets=most_buckets).fingerprints
 
 
 def looked_up(ids, table):
@@ -35,7 +50,7 @@ def mixed(pair):
 
 def owners(sequences, buckets):
     """The pair of each bucket, by a dictionary: of the frequent ones that fall in it the first."""
-    counts = Counter(pair for ids in sequences for pair in pairs_of(ids.tolist()))
+    counts = Counter(pair for ids in sequences for pair in set(pairs_of(ids.tolist())))
     found = {}
     for pair, count in counts.items():
         if count >= 2:
@@ -153,6 +168,29 @@ def test_hardly_any_unseen_pair_is_taken_for_another():
     assert 0 < wrong < 1 / FINGERPRINTS
 
 
+def weight(texts, texts_with_it):
+    """The formula of the documentation."""
+    return round(64 * (1 + math.log((1 + texts) / (1 + texts_with_it))) ** 0.5)
+
+
+def test_rare_tokens_and_pairs_weigh_more():
+    found = find_features(texts([5, 6, 5, 6], [5, 6, 9], [5], [7]), most_buckets=64)
+    weights = found.token_weights.tolist()
+    assert len(weights) == 10
+    assert (weights[5], weights[6], weights[9]) == (weight(4, 3), weight(4, 2), weight(4, 1))
+    assert weights[5] < weights[6] < weights[9] < weights[8] == weight(4, 0)
+    place = mixed((5, 6)) % len(found.fingerprints)
+    assert found.pair_weights[place] == weight(4, 2)
+    owned = found.fingerprints != EMPTY
+    assert ((found.pair_weights > 0) == owned).all()
+
+
+def test_weights_stay_within_a_byte():
+    rare = find_features(texts(*[[5]] * 300_000, [6]), most_buckets=4).token_weights
+    assert rare[6] == weight(300_001, 1) < 255
+    assert rare[5] == 64
+
+
 # In the network
 
 
@@ -163,11 +201,13 @@ def model(architecture):
     torch.manual_seed(0)
     model = TextClassifier(net).eval()
     sequences = texts([5, 6, 7, 6, 7], [6, 7, 25], [5, 6])
-    found = find_pairs(sequences, most_buckets=16)
+    found = find_features(sequences * 4, most_buckets=16)
+    assert len(found.fingerprints) == 16
     with torch.no_grad():
-        for weight in model.linear.parameters():
-            weight.normal_()
-        model.linear.fingerprints[: len(found)] = torch.from_numpy(found)
+        for parameter in model.linear.parameters():
+            parameter.normal_()
+    weights = np.arange(20, dtype=np.uint8) * 3 + 1
+    Start(features=dataclasses.replace(found, token_weights=weights)).apply(model)
     return model
 
 
@@ -176,15 +216,18 @@ def by_hand(model, ids):
     branch = model.linear
     tokens, pairs = branch.tokens.weight, branch.pairs.weight
     total = torch.zeros(tokens.shape[1])
+    squares = 0.0
     for token in ids:
         if token < len(tokens):
-            total = total + tokens[token]
+            weight = float(branch.token_weights[token])
+            total, squares = total + weight * tokens[token], squares + weight**2
     table = branch.fingerprints.numpy()
     for pair in pairs_of(ids):
         place = mixed(pair) % len(table)
         if table[place] == mixed(pair) % FINGERPRINTS:
-            total = total + pairs[place]
-    return branch.projection.weight @ total / len(ids) ** 0.5
+            weight = float(branch.pair_weights[place])
+            total, squares = total + weight * pairs[place], squares + weight**2
+    return branch.projection.weight @ total * 3.0 / max(squares, 1.0) ** 0.5
 
 
 @pytest.mark.parametrize("ids", [[5], [5, 6, 7], [6, 7] * 9, [25, 5, 29, 6, 25], [25], [0, 1, 0]])
@@ -230,8 +273,8 @@ def test_dropout_drops_rows_and_keeps_their_mean(architecture):
     ids, lengths = torch.full((4000, 4), 7), torch.full((4000,), 4)
     with torch.no_grad():
         model.eval()
-        assert model.linear_logits(ids, lengths).unique().tolist() == [2.0]  # 4 / sqrt(4)
+        assert model.linear_logits(ids, lengths).unique().tolist() == [6.0]  # 3 * 4 / sqrt(4)
         model.train()
         found = model.linear_logits(ids, lengths)
-    assert found.unique().tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
-    assert found.mean().item() == pytest.approx(2.0, abs=0.1)
+    assert found.unique().tolist() == [0.0, 3.0, 6.0, 9.0, 12.0]
+    assert found.mean().item() == pytest.approx(6.0, abs=0.3)
