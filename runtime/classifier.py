@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from logging import DEBUG
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from textgate.prediction import Prediction
     from textgate.streaming import Stream
     from textgate.tokenizer import Encoded
+
+VARIABLE = "TEXTGATE_MODEL"  # names the bundle where nobody gives one
 
 
 class Classifier:
@@ -82,7 +85,7 @@ class Classifier:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        path: str | Path | None = None,
         *,
         threads: int | Literal["auto"] = 1,
         batch_size: int = 32,
@@ -92,7 +95,7 @@ class Classifier:
         """Return a classifier for the bundle in a folder.
 
         Args:
-            path: the bundle.
+            path: the bundle; None takes the one that the environment variable TEXTGATE_MODEL names.
             threads: threads inside one call; ``"auto"`` takes what the process may use. For many
                 texts, several Python threads with one each do more.
             batch_size: most texts that run together in `predict_many` and `predict_proba`.
@@ -103,10 +106,14 @@ class Classifier:
 
         Raises:
             BundleError: the bundle is missing, damaged, unsafe, or of another version.
-            ConfigError: an option is out of range or names a label that the bundle does not have.
+            ConfigError: an option is out of range or names a label that the bundle does not have,
+                or there is neither a path nor the variable.
         """
+        chosen = path or os.environ.get(VARIABLE)
+        if not chosen:
+            raise ConfigError(f"no bundle to load: give its path, or set {VARIABLE} to it")
         return cls(
-            Path(path),
+            Path(chosen),
             threads=threads,
             batch_size=batch_size,
             max_tokens=max_tokens,

@@ -33,6 +33,8 @@ _EVALUATION_LIMIT = 64_000_000  # bytes
     type=click.Path(path_type=Path),
     required=True,
     multiple=True,
+    envvar="TEXTGATE_MODEL",
+    show_envvar=True,
     help="Bundle to measure; repeat it to compare several on the same texts.",
 )
 @click.option(

@@ -36,7 +36,13 @@ def columns(function: _F) -> _F:
 def bundle(function: _F) -> _F:
     """Add the bundle to use."""
     option: Any = click.option(
-        "-m", "--model", type=click.Path(path_type=Path), required=True, help="Bundle to use."
+        "-m",
+        "--model",
+        type=click.Path(path_type=Path),
+        required=True,
+        envvar="TEXTGATE_MODEL",
+        show_envvar=True,
+        help="Bundle to use.",
     )
     result: _F = option(function)
     return result

@@ -471,3 +471,10 @@ def test_interrupted(command, bundle, monkeypatch):
     shown = command("classify", "-m", bundle, "good")
     assert (shown.status, shown.out) == (130, "")
     assert shown.err.strip() == "textgate: interrupted"
+
+
+def test_the_bundle_of_the_environment(command, bundle, monkeypatch):
+    monkeypatch.setenv("TEXTGATE_MODEL", str(bundle))
+    shown = command("classify", "A wonderful, moving film.")
+    assert (shown.status, shown.err) == (0, "")
+    assert shown.out == command("classify", "-m", bundle, "A wonderful, moving film.").out

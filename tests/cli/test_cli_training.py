@@ -115,10 +115,51 @@ def test_every_format_is_the_same_data(command, separable, tmp_path):
     assert len(seen) == 1
 
 
+def test_settings_out_of_a_file(command, data, tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text('hidden_sizes = [5]\nepochs = 2\nvectors = "none"\n', encoding="utf-8")
+    run = tmp_path / "run"
+    shown = command("train", data, "-o", run, "--config", file, "--epochs", "1")
+    assert shown.status == 0, shown.err
+    settings = read_run(run).settings
+    assert (settings["hidden_sizes"], settings["vectors"]) == ([5], "none")
+    assert settings["epochs"] == 1  # an option goes before the file
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("epochs = ", "not TOML in UTF-8"),
+        (b"\xff", "not TOML in UTF-8"),
+        ("[network]\nepochs = 1\n", "'network' is a table"),
+        ("epoch = 1\n", "'epoch' is not a setting"),
+        ('epochs = "1"\n', "epochs must be a whole number"),
+        (None, "cannot be read"),
+    ],
+)
+def test_files_of_settings_that_are_refused(command, data, tmp_path, content, complaint):
+    file = tmp_path / "settings.toml"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    shown = command("train", data, "-o", tmp_path / "run", "--config", file)
+    assert complaint in shown.message
+    assert not (tmp_path / "run").exists()
+
+
 def test_every_option_arrives(command, data, tmp_path):
     options = {
         "cell": ("gru", "gru"),
+        "tokenizer": ("words", "words"),
+        "vectors": ("none", "none"),
         "vocabulary-size": ("12", 12),
+        "linear-size": ("3", 3),
+        "linear-buckets": ("8", 8),
+        "token-dropout": ("0.15", 0.15),
+        "adversarial": ("0.2", 0.2),
+        "label-smoothing": ("0.05", 0.05),
+        "class-weights": ("0.5", 0.5),
+        "schedule": ("constant", "constant"),
+        "average": ("0.9", 0.9),
         "embedding-size": ("5", 5),
         "hidden": ("6,4", [6, 4]),
         "pooling": ("max+mean", ["max", "mean"]),
