@@ -11,15 +11,10 @@ processes of the same code differ more than their calls do. It warns and never f
 
 from __future__ import annotations
 
-import compileall
-import io
 import json
 import os
-import shutil
 import statistics
-import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +25,7 @@ from typing import Any
 
 import click
 import numpy as np
+from staging import GuardError, stage_commit, stage_tree
 from turns import Ask, EndedError, process, turn_order
 
 from textgate.classifier import Classifier
@@ -41,7 +37,6 @@ from textgate.tables import format_ms, format_table
 ROOT = Path(__file__).parent.parent
 WORKER = Path(__file__).with_name("guard_worker.py")
 SAMPLES = ("lstm-int8", "gru-float32")
-FOLDERS = {"runtime": "textgate", "train": "textgate/train", "export": "textgate/export"}
 
 LENGTHS = (10, 40)  # tokens of single texts
 BATCH = 16  # texts of a batch, of the first length
@@ -94,10 +89,6 @@ class Worker:
     scores: Mapping[str, Any]
 
 
-class GuardError(click.ClickException):
-    """The comparison cannot be made."""
-
-
 @click.command()
 @click.argument("base")
 @click.option(
@@ -148,32 +139,6 @@ def main(
         }
         output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(report(compared, noise, commit, difference))
-
-
-def stage_commit(repository: Path, base: str, target: Path) -> str:
-    """Lay out the package as it was in a commit; return the commit's name.
-
-    Raises:
-        GuardError: there is no such commit, or it holds no package.
-    """
-    name = (
-        _git(repository, "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}").decode().strip()
-    )
-    archive = _git(repository, "archive", "--format=tar", name, *FOLDERS)
-    with tempfile.TemporaryDirectory() as scratch:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-            files.extractall(scratch, filter="data")
-        stage_tree(Path(scratch), target)
-    return name
-
-
-def stage_tree(source: Path, target: Path) -> None:
-    """Lay out a working tree's folders as the packages that they are."""
-    for folder, package in FOLDERS.items():
-        shutil.copytree(
-            source / folder, target / package, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    compileall.compile_dir(target, quiet=1)  # or the first process would do it on its own time
 
 
 def compare(
@@ -320,16 +285,6 @@ def _apart(base: Mapping[str, Any], current: Mapping[str, Any]) -> float:
     return max(
         float(np.abs(np.asarray(base[case]) - np.asarray(current[case])).max()) for case in base
     )
-
-
-def _git(repository: Path, *arguments: str) -> bytes:
-    done = subprocess.run(
-        ["git", "-C", str(repository), *arguments], capture_output=True, check=False
-    )
-    if done.returncode:
-        said = done.stderr.decode("utf-8", errors="replace").strip() or "no such commit"
-        raise GuardError(f"git {' '.join(arguments)}: {said}")
-    return done.stdout
 
 
 if __name__ == "__main__":

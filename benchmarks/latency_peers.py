@@ -33,9 +33,10 @@ sys.path.insert(0, str(Path(__file__).parent / "peers"))
 from installed import installed_bytes, versions
 from reference import REFERENCES, make_references, reference_scores
 from table import PEERS, Peer
+from timing import Timed, timed
 
 from textgate.classifier import Classifier
-from textgate.latency import bootstrap_percentile_intervals, percentiles, texts_of_length
+from textgate.latency import texts_of_length
 from textgate.machine import this_machine
 from textgate.noise import fixed_work, noise_in
 from textgate.tables import format_bytes, format_ms, format_table
@@ -49,7 +50,6 @@ TEXTS = 16
 TURN_MS = 30.0  # of a peer, before the next one is asked
 WARM_UP = 20  # calls
 FULL = "100"  # tokens of texts that a network of fixed length reads without padding
-DRAWS = 1000  # of the bootstrap
 # One thread for every library that asks the environment; what decides for itself says so.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
@@ -75,22 +75,6 @@ class Entry:
     peak_bytes: int | None
     largest_difference: float | None
     times: dict[str, Timed]
-
-
-@dataclass(frozen=True)
-class Timed:
-    """The times of one length: milliseconds, and ratios of medians to each bundle.
-
-    A ratio is (value, low, high): this one's median over the bundle's, with the 95 % bootstrap
-    interval over turns.
-    """
-
-    p50: float
-    p50_interval: tuple[float, float]
-    p90: float
-    p99: float
-    calls: int
-    ratios: dict[str, tuple[float, float, float]]
 
 
 @click.command()
@@ -256,33 +240,6 @@ def take_turns(
             rounds += 1
         fixed.append(ticks)
     return times, fixed
-
-
-def timed(turns: list[list[int]], bases: Mapping[str, list[list[int]]]) -> Timed:
-    """Return percentiles of all calls, and ratios to the bases, turn by turn."""
-    calls = [time for turn in turns for time in turn]
-    found = percentiles(calls)
-    return Timed(
-        p50=found.p50,
-        p50_interval=bootstrap_percentile_intervals(calls)["p50"],
-        p90=found.p90,
-        p99=found.p99,
-        calls=found.count,
-        ratios={name: ratio(turns, base) for name, base in bases.items()},
-    )
-
-
-def ratio(turns: list[list[int]], base: list[list[int]]) -> tuple[float, float, float]:
-    """Return the median over turns of the ratio of their medians, with its 95 % interval."""
-    ratios = np.array(
-        [
-            statistics.median(mine) / statistics.median(other)
-            for mine, other in zip(turns, base, strict=True)
-        ]
-    )
-    drawn = np.random.default_rng(0).choice(ratios, size=(DRAWS, len(ratios)))
-    low, high = np.quantile(np.median(drawn, axis=1), (0.025, 0.975)).tolist()
-    return float(np.median(ratios)), low, high
 
 
 def table(entries: Sequence[Entry]) -> str:
