@@ -21,7 +21,7 @@ from textgate.train.checkpoint import load_model
 from textgate.train.dataset import encode_rows
 from textgate.train.model import TextClassifier
 from textgate.train.progress import Progress
-from textgate.train.trainer import evaluate_logits, predict_logits
+from textgate.train.trainer import evaluate_logits, predict_logits, with_linear_share
 
 
 def same_weights(left, right):
@@ -119,6 +119,25 @@ def test_the_kept_model_is_that_of_the_best_epoch_and_measured_so(finished):
     assert quality.accuracy == model.metrics["accuracy"]
     assert quality.ece == pytest.approx(model.metrics["ece"], abs=1e-9)
     assert model.metrics["ece"] <= model.metrics["ece_uncalibrated"] + 1e-6
+
+
+def test_the_branchs_share_is_in_the_kept_weights(finished):
+    """What is scored is what is kept: nobody need know the share any more."""
+    weights = finished.model.weights
+    assert weights["linear.projection.weight"].shape == (2, 2)
+    scaled = with_linear_share(weights, 0.25)
+    for name, tensor in weights.items():
+        expected = tensor * 0.25 if name == "linear.projection.weight" else tensor
+        assert torch.equal(scaled[name], expected), name
+    without = {name: tensor for name, tensor in weights.items() if "linear" not in name}
+    assert with_linear_share(without, 0.25) == without
+    network = TextClassifier(finished.manifest.architecture).eval()
+    ids, lengths = torch.tensor([[300, 301, 302, 303]]), torch.tensor([4])
+    with torch.inference_mode():
+        network.load_state_dict(weights)
+        whole = network.linear_logits(ids, lengths)
+        network.load_state_dict(scaled)
+        torch.testing.assert_close(network.linear_logits(ids, lengths), 0.25 * whole)
 
 
 def test_the_second_bias_of_rnn_and_lstm_is_never_trained(finished):
