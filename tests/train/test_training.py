@@ -17,6 +17,7 @@ from textgate.rows import Row, fingerprint, load_labelled
 from textgate.run import read_run
 from textgate.tokenizer import TextTokenizer
 from textgate.train import fit
+from textgate.train.calibration import log_loss
 from textgate.train.checkpoint import load_model
 from textgate.train.dataset import encode_rows
 from textgate.train.model import TextClassifier
@@ -109,9 +110,12 @@ def test_the_kept_model_is_that_of_the_best_epoch_and_measured_so(finished):
     dev = encode_rows(rows, tokenizer, finished.manifest.labels, task="single-label", file="dev")
     network = TextClassifier(finished.manifest.architecture)
     network.load_state_dict(model.weights)
+    logits = predict_logits(network, dev)
+    found = log_loss(logits, dev.targets, multi_label=False)
+    assert found == pytest.approx(best.dev_loss, rel=1e-3, abs=1e-9)
     quality = evaluate_logits(
         network,
-        predict_logits(network, dev),
+        logits,
         dev.targets,
         finished.manifest.labels,
         temperature=model.temperature,
