@@ -66,9 +66,10 @@ def best_share(
     )
 
     def loss(share: float) -> float:
-        both = recurrent + np.float32(share) * linear
+        both: NDArray[np.float32] = recurrent + np.float32(share) * linear
         temperature = fit_temperature(both, targets, multi_label=multi_label)
-        return log_loss(both / np.float32(temperature), targets, multi_label=multi_label)
+        scaled: NDArray[np.float32] = both / np.float32(temperature)
+        return log_loss(scaled, targets, multi_label=multi_label)
 
     weights = (step / 10 for step in range(10))
     return min((weight / (1.0 - weight) * first / second for weight in weights), key=loss)
