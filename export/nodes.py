@@ -55,7 +55,7 @@ class GraphBuilder:
         self._domains.add(domain)
         return name
 
-    def constant(self, name: str, value: NDArray[Any] | np.float32) -> str:
+    def constant(self, name: str, value: NDArray[Any] | np.generic) -> str:
         """Add a constant tensor and return its name; the same name must mean the same values."""
         if name not in self._initializers:
             self._initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)

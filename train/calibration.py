@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _LOW, _HIGH = 0.1, 1000.0
 _HIGHEST_OF_A_PART = 10.0  # and with a tenth of the weight, a hundred for the whole
-_SAME = 1e-6  # losses that differ by less do not speak for the branch
 
 
 def fit_temperature(
@@ -67,10 +66,10 @@ def best_share(
     )
 
     def loss(share: float) -> float:
-        both = recurrent + np.float32(share) * linear
+        both: NDArray[np.float32] = recurrent + np.float32(share) * linear
         temperature = fit_temperature(both, targets, multi_label=multi_label)
-        found = log_loss(both / np.float32(temperature), targets, multi_label=multi_label)
-        return found // _SAME
+        scaled: NDArray[np.float32] = both / np.float32(temperature)
+        return log_loss(scaled, targets, multi_label=multi_label)
 
     weights = (step / 10 for step in range(10))
     return min((weight / (1.0 - weight) * first / second for weight in weights), key=loss)

@@ -122,7 +122,9 @@ class TrainingConfig:
             value = getattr(self, name)
             if value not in choices:
                 raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-        self._check_combinations()
+        problem = _conflict(self)
+        if problem:
+            raise ConfigError(problem)
         # The sizes are checked by the architecture; made here, so that a mistake shows at once.
         self.architecture(
             vocabulary_size=self.vocabulary_size,
@@ -131,17 +133,6 @@ class TrainingConfig:
             linear_tokens=1,
             linear_buckets=self.linear_buckets,
         )
-
-    def _check_combinations(self) -> None:
-        if not self.vectors:
-            raise ConfigError("vectors must be a file, 'english' or 'none', not ''")
-        if self.linear_size and not self.linear_buckets:
-            raise ConfigError("linear_buckets must be above 0 where linear_size is, not 0")
-        if self.tokenizer == "subwords" and self.vocabulary_size < SMALLEST_VOCABULARY:
-            raise ConfigError(
-                f"vocabulary_size {self.vocabulary_size} is too small for subwords, which need "
-                f"{SMALLEST_VOCABULARY} or more: 256 bytes, pieces and words"
-            )
 
     def architecture(
         self,
@@ -201,6 +192,20 @@ class TrainingConfig:
             key: list(value) if isinstance(value, tuple) else value
             for key, value in dataclasses.asdict(self).items()
         }
+
+
+def _conflict(config: TrainingConfig) -> str | None:
+    """Return what does not go together, or None."""
+    if config.tokenizer == "subwords" and config.vocabulary_size < SMALLEST_VOCABULARY:
+        return (
+            f"vocabulary_size {config.vocabulary_size} is too small for subwords, which need "
+            f"{SMALLEST_VOCABULARY} or more: 256 bytes, pieces and words"
+        )
+    if config.linear_size and not config.linear_buckets:
+        return "linear_buckets must be above 0 where linear_size is, not 0"
+    if not config.vectors:
+        return "vectors must be a file, 'english' or 'none', not ''"
+    return None
 
 
 def _is_whole(value: object) -> bool:

@@ -23,6 +23,8 @@ from textgate.train.preparation import Columns, Preparation, prepare
 from textgate.train.progress import Progress
 from textgate.train.trainer import evaluate_logits, predict_logits, train_network
 
+__all__ = ["Columns", "FittedRun", "fit"]
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -78,7 +78,8 @@ class Objective:
         assert gradient is not None  # retained  # noqa: S101
         size = embedded.detach().pow(2).mean().sqrt() * lengths[:, None, None].sqrt()
         norm = gradient.flatten(1).norm(dim=1)[:, None, None]
-        return self._config.adversarial * size * gradient / (norm + _TINY)
+        step: torch.Tensor = self._config.adversarial * size * gradient / (norm + _TINY)
+        return step
 
     def _loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         smoothing = self._config.label_smoothing

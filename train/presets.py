@@ -49,6 +49,7 @@ PRESETS = {
         tokenizer="subwords",
         vectors="english",
         linear_size=0,
+        linear_buckets=2**16,  # for whoever asks for a branch
         linear_dropout=0.3,
         linear_rate=0.01,
         learning_rate=2e-3,

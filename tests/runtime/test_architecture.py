@@ -80,6 +80,18 @@ def test_the_layer_table_of_everything_at_once():
     assert parameter_count(net) == sum(layer.parameters for layer in layers(net))
 
 
+@pytest.mark.parametrize(("output", "units"), [("sigmoid", 1), ("softmax", 2), ("multi-label", 2)])
+def test_a_linear_branch_is_the_last_line(output, units):
+    net = changed(output=output, linear_size=4, linear_tokens=900, linear_buckets=256)
+    assert layers(net)[:-1] == layers(changed(output=output))
+    assert dataclasses.astuple(layers(net)[-1]) == (
+        "linear",
+        "Linear branch, tokens + pairs",
+        (None, units),
+        (900 + 256) * 4 + 4 * units,
+    )
+
+
 @pytest.mark.parametrize(
     ("cell", "expected"),
     [("rnn", 3 * (2 + 3 + 1)), ("lstm", 4 * 3 * (2 + 3 + 1)), ("gru", 3 * 3 * (2 + 3 + 2))],
@@ -121,6 +133,7 @@ def test_widths(cell, bidirectional, pooling, widths):
     assert (net.input_sizes, net.state_size, net.pooled_size) == widths
 
 
+BRANCH = {"linear_size": 4, "linear_tokens": 1000, "linear_buckets": 256}
 LIMIT = "sizes must be from 1 to 16777216"
 REFUSED = [
     ({"cell": "LSTM"}, "cell 'LSTM' is not one of rnn, lstm, gru"),
@@ -141,6 +154,12 @@ REFUSED = [
     ({"output": "multi-label", "label_count": 0}, "there must be at least one label"),
     ({"output": "softmax", "label_count": 1}, "needs two labels or more, not 1"),
     ({"label_count": 3}, "one sigmoid unit tells two labels apart, not 3; use softmax"),
+    ({"linear_size": 4}, "a linear branch needs a size, tokens and buckets, all above 0"),
+    ({"linear_tokens": 4}, "a linear branch needs a size, tokens and buckets, all above 0"),
+    ({"linear_size": 4, "linear_buckets": 4}, "a linear branch needs a size, tokens and buckets"),
+    ({**BRANCH, "linear_size": -1}, "the linear branch's sizes must be from 0 to 16777216"),
+    ({**BRANCH, "linear_buckets": 2**24 + 1}, "the linear branch's sizes must be from 0 to"),
+    ({**BRANCH, "linear_tokens": 1001}, "cannot have more tokens than the vocabulary"),
 ]
 
 
@@ -157,9 +176,37 @@ def reader(value, error=BundleError):
 
 
 def test_json_and_back():
-    net = changed(pooling=("max", "mean"), embedding_dropout=0.25)
-    text = json.dumps(net.to_json())
-    assert Architecture.from_json(reader(json.loads(text)), error=BundleError) == net
+    for net in (changed(pooling=("max", "mean"), embedding_dropout=0.25), changed(**BRANCH)):
+        text = json.dumps(net.to_json())
+        assert Architecture.from_json(reader(json.loads(text)), error=BundleError) == net
+
+
+def old_json():
+    """What was written before there was a linear branch."""
+    value = SEED.to_json()
+    for name in BRANCH:
+        del value[name]
+    return value
+
+
+def test_json_from_before_the_linear_branch():
+    assert Architecture.from_json(reader(old_json()), error=BundleError) == SEED
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"linear_size": 4}, "field 'linear_tokens' is missing"),
+        ({"linear_size": 4, "linear_tokens": 9}, "field 'linear_buckets' is missing"),
+        ({"linear_tokens": 9}, "unknown field 'linear_tokens'"),
+        ({**BRANCH, "linear_size": "4"}, "field 'linear_size' should be a whole number"),
+        ({**BRANCH, "linear_size": 0}, "architecture: a linear branch needs a size, tokens and"),
+    ],
+)
+def test_json_of_half_a_branch(given, message):
+    with pytest.raises(BundleError) as caught:
+        Architecture.from_json(reader({**old_json(), **given}), error=BundleError)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,27 @@ from textgate.tokenizer import (
     settled_length,
     without_surrogates,
 )
+from textgate.tokenizer_rules import SUBWORD_WORDS
 
 DATA = Path(__file__).parents[1] / "data"
 STREAMING = ["lstm-int8", "gru-float32"]
+SUBWORDS = "lstm-int8 of subwords"
 FEW = 6  # tokens: texts of a few words are truncated
 TOLERANCE = 1e-5
+
+SUBWORD_SPLIT = {
+    "type": "Split",
+    "pattern": {"Regex": SUBWORD_WORDS},
+    "behavior": "Removed",
+    "invert": True,
+}
+
+
+def replacing(old, new, kind="String"):
+    return {"type": "Replace", "pattern": {kind: old}, "content": new}
+
+
+CURLY_TO_STRAIGHT = replacing("\u2019", "'")
 
 # What could go wrong at a cut: marks that compose with what stands before them (also across what
 # looks like an end: "=" and U+0338), jamo, joiners, letters that change length or depend on their
@@ -58,14 +74,66 @@ def assert_same(found, expected):
     assert found.scores == pytest.approx(expected.scores, abs=TOLERANCE)
 
 
-@pytest.fixture(scope="module", params=STREAMING)
+def subword_tokenizer():
+    """A tokenizer as training writes it, of few pieces: other characters come as bytes."""
+    merges = [
+        ("o", "o"),
+        ("g", "oo"),
+        ("goo", "d"),
+        ("i", "s"),
+        ("n", "'t"),
+        ("'", "t"),
+        ("m", "o"),
+    ]
+    pieces = [*"adegimost'nb", *dict.fromkeys("".join(merge) for merge in merges)]
+    words = ["movie", "bad", "the", "it", "'s", "n't"]
+    tokens = ["[PAD]", "[UNK]", *(f"<0x{byte:02X}>" for byte in range(256)), *pieces, *words]
+    value = json.loads((DATA / "lstm-int8" / "tokenizer.json").read_text(encoding="utf-8"))
+    value["normalizer"] = {
+        "type": "Sequence",
+        "normalizers": [{"type": "NFC"}, CURLY_TO_STRAIGHT, {"type": "Lowercase"}],
+    }
+    value["pre_tokenizer"] = {**SUBWORD_SPLIT}
+    value["model"] = {
+        "type": "BPE",
+        "vocab": {token: place for place, token in enumerate(dict.fromkeys(tokens))},
+        "merges": merges,
+        "unk_token": "[UNK]",
+        "byte_fallback": True,
+        "ignore_merges": True,
+    }
+    return json.dumps(value)
+
+
+def load(name, bundles, **options):
+    """The classifier of a bundle, or of one whose tokenizer is changed for one of subwords."""
+    if name != SUBWORDS:
+        return Classifier.load(bundles[name], **options)
+    classifier = Classifier.load(bundles["lstm-int8"], **options)
+    tokens = classifier._tokenizer.max_tokens
+    classifier._tokenizer = TextTokenizer(subword_tokenizer(), max_tokens=tokens)
+    return classifier
+
+
+@pytest.fixture(scope="module", params=[*STREAMING, SUBWORDS])
 def classifier(request, bundles):
+    return load(request.param, bundles)
+
+
+@pytest.fixture(scope="module", params=[*STREAMING, SUBWORDS])
+def brief(request, bundles):
+    """A classifier that reads few tokens."""
+    return load(request.param, bundles, max_tokens=FEW)
+
+
+@pytest.fixture(scope="module", params=STREAMING)
+def worded(request, bundles):
+    """A classifier to whom a word is one token."""
     return Classifier.load(bundles[request.param])
 
 
 @pytest.fixture(scope="module", params=STREAMING)
-def brief(request, bundles):
-    """A classifier that reads few tokens."""
+def brief_worded(request, bundles):
     return Classifier.load(bundles[request.param], max_tokens=FEW)
 
 
@@ -100,9 +168,11 @@ def test_settled_length(text, length):
     assert settled_length(text) == length
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
+@pytest.fixture(scope="module", params=["words", "subwords"])
+def tokenizer(request):
     text = (DATA / "lstm-int8" / "tokenizer.json").read_text(encoding="utf-8")
+    if request.param == "subwords":
+        text = subword_tokenizer()
     return TextTokenizer(text, max_tokens=40)
 
 
@@ -113,6 +183,8 @@ def tokenizer():
 @example(head="a\u0301\u0323 ", tail="\u0301\u0323")
 @example(head="\u1100", tail="\u1161")
 @example(head="don'", tail="t")
+@example(head="don\u2019t ", tail="s")
+@example(head="isn't", tail="\u0301")
 @example(head="x \ud83d", tail="\ude00")
 def test_no_continuation_changes_what_is_settled(tokenizer, head, tail):
     """Said of words, not of ids: two unknown words have one id."""
@@ -159,6 +231,17 @@ TOKENIZERS = [
     ({}, True),
     ({"normalizer": None}, True),
     ({"normalizer": {"type": "Lowercase"}}, True),
+    ({"normalizer": CURLY_TO_STRAIGHT}, True),
+    ({"normalizer": replacing("e", "\u0301")}, True),
+    ({"normalizer": replacing("e", ",")}, True),  # what is a separator now was none before
+    ({"normalizer": replacing(",", "e")}, False),
+    ({"normalizer": replacing(" ", "_")}, False),
+    ({"normalizer": replacing("ab", "c")}, False),
+    ({"normalizer": replacing("a", "bc")}, False),
+    ({"normalizer": replacing("a", "")}, False),
+    ({"normalizer": replacing("a", "b", kind="Regex")}, False),
+    ({"normalizer": {"type": "Sequence", "normalizers": [CURLY_TO_STRAIGHT] * 2}}, True),
+    ({"normalizer": CURLY_TO_STRAIGHT, "pre_tokenizer": SUBWORD_SPLIT}, True),
     ({"normalizer": {"type": "Prepend", "prepend": "_"}}, False),
     ({"normalizer": {"type": "Strip", "strip_left": True, "strip_right": True}}, False),
     ({"pre_tokenizer": {"type": "Split", **SPLIT}}, True),
@@ -215,10 +298,12 @@ def test_which_tokenizers_may_be_cut(bundle, changes, cuttable):
 
 def test_what_training_writes_may_be_cut():
     pytest.importorskip("torch", reason="torch is needed to import the training part")
+    from textgate.train.subwords import build_subword_tokenizer
     from textgate.train.vocabulary import build_tokenizer
 
-    written = build_tokenizer(["good movie"], vocabulary_size=10, max_tokens=10)
-    assert TextTokenizer(written, max_tokens=10).splits_at_separators
+    for build in (build_tokenizer, build_subword_tokenizer):
+        written = build(["good movie"], vocabulary_size=600, max_tokens=10)
+        assert TextTokenizer(written, max_tokens=10).splits_at_separators
 
 
 # The same as predict
@@ -414,9 +499,9 @@ def test_the_same_as_predict(brief, text, size):
     assert_same(stream.finish(), brief.predict(text))
 
 
-def test_too_much_for_now(brief):
+def test_too_much_for_now(brief_worded):
     """Two tokens that may yet become one are one too many only as long as they are two."""
-    stream = brief.stream()
+    stream = brief_worded.stream()
     stream.feed("good " * (FEW - 1))
     assert not stream.feed("a").truncated
     assert stream.feed("'").truncated
@@ -477,24 +562,24 @@ def test_a_word_is_run_once_and_tokenized_twice(classifier):
     assert max(spy.characters) <= len(" movie ")
 
 
-def test_a_word_that_grows_is_run_for_every_form_it_takes(classifier):
-    stream = classifier.stream()
+def test_a_word_that_grows_is_run_for_every_form_it_takes(worded):
+    stream = worded.stream()
     spy = Spy(stream)
     for piece in ("qqq", "q", "q", " ", "th", "e", " ", ".", " "):
         stream.feed(piece)
-    ids = [classifier._tokenizer.token_ids(word)[0] for word in ("qqq", "th", "the", ".")]
+    ids = [worded._tokenizer.token_ids(word)[0] for word in ("qqq", "th", "the", ".")]
     assert spy.runs == [[token] for token in ids]
 
 
-def test_a_long_piece_is_one_run(classifier, text):
-    stream = classifier.stream()
+def test_a_long_piece_is_one_run(worded, text):
+    stream = worded.stream()
     spy = Spy(stream)
     stream.feed(text)
-    assert spy.runs == [classifier._tokenizer.token_ids(text)]
+    assert spy.runs == [worded._tokenizer.token_ids(text)]
 
 
-def test_text_without_spaces_is_settled_at_its_punctuation(classifier):
-    stream = classifier.stream()
+def test_text_without_spaces_is_settled_at_its_punctuation(worded):
+    stream = worded.stream()
     spy = Spy(stream)
     for character in "\u4e2d\u6587\uff0c\u597d\u3002" * 7:
         stream.feed(character)

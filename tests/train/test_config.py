@@ -83,6 +83,19 @@ REFUSED = [
     ({"hidden_sizes": (8, "8")}, "hidden_sizes must be several whole numbers, not (8, '8')"),
     ({"dense_sizes": 8}, "dense_sizes must be several whole numbers, not 8"),
     ({"pooling": "max"}, "pooling must be several names, not 'max'"),
+    ({"tokenizer": "bytes"}, "tokenizer must be one of words, subwords, not 'bytes'"),
+    ({"schedule": "linear"}, "schedule must be one of constant, cosine, not 'linear'"),
+    ({"vocabulary_size": 511}, "vocabulary_size 511 is too small for subwords, which need 512 or"),
+    ({"vectors": ""}, "vectors must be a file, 'english' or 'none', not ''"),
+    ({"linear_size": -1}, "linear_size must be from 0 to 65536, not -1"),
+    ({"linear_size": 4, "linear_buckets": 0}, "linear_buckets must be above 0 where linear_size"),
+    ({"linear_rate": 0}, "linear_rate must be above 0, not 0"),
+    ({"linear_dropout": 1}, "linear_dropout must be from 0 to 0.99, not 1"),
+    ({"token_dropout": -0.1}, "token_dropout must be from 0 to 0.99, not -0.1"),
+    ({"label_smoothing": 1.0}, "label_smoothing must be from 0 to 0.99, not 1.0"),
+    ({"average": 1}, "average must be from 0 to 0.999999, not 1"),
+    ({"adversarial": math.nan}, "adversarial must be from 0 to 1000, not nan"),
+    ({"sparse": 1}, "sparse must be true or false, not 1"),
     ({"layers": 3}, "'layers' is not a setting; there are "),
 ]
 
@@ -92,6 +105,27 @@ def test_refusals(changes, message):
     with pytest.raises(ConfigError) as caught:
         DEFAULT.replace(**changes)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sizes"),
+    [
+        ({}, (0, 0, 0)),
+        ({"linear_size": 4}, (4, 7, 65_536)),
+        ({"linear_size": 4, "linear_buckets": 9}, (4, 7, 9)),
+        ({"linear_size": 0, "linear_buckets": 9}, (0, 0, 0)),  # no branch, whatever it would have
+    ],
+)
+def test_a_linear_branch_is_there_if_it_has_a_size(changes, sizes):
+    settings = DEFAULT.replace(**changes)
+    net = settings.architecture(
+        vocabulary_size=10,
+        label_count=2,
+        task="single-label",
+        linear_tokens=7,
+        linear_buckets=settings.linear_buckets,
+    )
+    assert (net.linear_size, net.linear_tokens, net.linear_buckets) == sizes
 
 
 @pytest.mark.parametrize("name", list(PRESETS))

@@ -52,6 +52,14 @@ def test_the_layer_table_counts_what_is_trained(architecture):
         assert parameter_count(net) == sum(weight.numel() for weight in trained), changes
 
 
+@pytest.mark.parametrize(("output", "labels"), [("sigmoid", 2), ("softmax", 3), ("multi-label", 1)])
+def test_it_counts_a_linear_branch(architecture, output, labels):
+    branch = {"linear_size": 4, "linear_tokens": 20, "linear_buckets": 32}
+    net = architecture(output=output, label_count=labels, **branch)
+    trained = [weight for weight in TextClassifier(net).parameters() if weight.requires_grad]
+    assert parameter_count(net) == sum(weight.numel() for weight in trained)
+
+
 @pytest.mark.parametrize(
     ("name", "total"), [("seed-lstm", 214_337), ("seed-gru", 177_857), ("seed-rnn", 103_169)]
 )

@@ -239,7 +239,7 @@ def test_the_branch_adds_the_rows_of_tokens_and_pairs(model, ids):
 
 def test_padding_and_neighbours_add_nothing(model):
     lists = [[5, 6, 7, 6], [6], [25, 7], [7, 6, 5, 6, 7, 6, 7]]
-    ids = torch.full((4, 9), 6)  # garbage, which would be pairs that are known
+    ids = torch.tensor([5, 6, 7] * 3).repeat(4, 1)  # garbage, of pairs that are known
     for row, tokens in enumerate(lists):
         ids[row, : len(tokens)] = torch.tensor(tokens)
     with torch.inference_mode():

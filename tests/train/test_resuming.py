@@ -19,6 +19,18 @@ from textgate.train import Columns, fit
 from textgate.train.progress import Progress
 
 EPOCHS = 4
+# The default preset's kind of training, on every cell, and the one that has nothing to carry on.
+KINDS = {
+    **{cell: {"cell": cell} for cell in CELLS},
+    "plain lstm": {
+        "schedule": "constant",
+        "average": 0.0,
+        "sparse": False,
+        "adversarial": 0.0,
+        "linear_size": 0,
+        "tokenizer": "words",
+    },
+}
 
 
 class Stopped(BaseException):
@@ -56,6 +68,12 @@ def settings(quick):
         "layer_dropout": 0.1,
         "head_dropout": 0.2,
         "hidden_sizes": (6, 5),
+        "schedule": "cosine",
+        "average": 0.9,
+        "sparse": True,
+        "adversarial": 0.3,
+        "token_dropout": 0.1,
+        "linear_dropout": 0.3,
         "seed": 11,
     }
 
@@ -65,10 +83,15 @@ def rows(separable):
     return separable(96)
 
 
-@pytest.fixture(scope="module", params=CELLS)
-def uninterrupted(request, rows, settings, tmp_path_factory):
-    path = tmp_path_factory.mktemp("whole") / "run"
-    return fit(rows, path, settings={**settings, "cell": request.param})
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request, settings):
+    """The settings of one kind of training."""
+    return {**settings, **KINDS[request.param]}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(rows, kind, tmp_path_factory):
+    return fit(rows, tmp_path_factory.mktemp("whole") / "run", settings=kind)
 
 
 def stop(rows, path, settings, *, epoch, steps=0):
@@ -77,12 +100,11 @@ def stop(rows, path, settings, *, epoch, steps=0):
 
 
 @pytest.fixture
-def begin(uninterrupted, rows, settings, tmp_path):
+def begin(rows, kind, tmp_path):
     """Begins the same run as `uninterrupted`, stops it, and returns its folder."""
 
     def begin(*, epoch, steps=0):
-        cell = uninterrupted.manifest.architecture.cell
-        stop(rows, tmp_path / "run", {**settings, "cell": cell}, epoch=epoch, steps=steps)
+        stop(rows, tmp_path / "run", kind, epoch=epoch, steps=steps)
         return tmp_path / "run"
 
     return begin
@@ -105,6 +127,17 @@ def assert_same(found, expected):
     assert sorted(path.name for path in found.path.iterdir()) == sorted(
         path.name for path in expected.path.iterdir()
     )
+
+
+def test_there_is_something_to_go_on_with(kind, begin):
+    """The average, and moments of the tables: of all that is kept, weights alone would not do."""
+    path = begin(epoch=2)
+    state = textgate.train.checkpoint.load_state(path / run_folder.CHECKPOINT)
+    assert bool(state.average) == bool(kind["average"])
+    assert ("linear.pairs.weight/exp_avg" in state.optimizer) == bool(kind["sparse"])
+    trained = ("embedding.weight", "linear.pairs.weight", "layers.1.ahead.weight_hh_l0")
+    for name in trained if state.average else ():
+        assert not torch.equal(state.average[name], state.weights[name]), name
 
 
 @pytest.mark.parametrize("epoch", range(1, EPOCHS + 1))
@@ -175,9 +208,8 @@ def test_a_finished_run_is_left_alone(uninterrupted, rows):
     assert_same(found, uninterrupted)
 
 
-def test_nothing_to_resume_is_a_beginning(uninterrupted, rows, settings, tmp_path):
-    cell = uninterrupted.manifest.architecture.cell
-    found = fit(rows, tmp_path / "run", settings={**settings, "cell": cell}, resume=True)
+def test_nothing_to_resume_is_a_beginning(uninterrupted, rows, kind, tmp_path):
+    found = fit(rows, tmp_path / "run", settings=kind, resume=True)
     assert_same(found, uninterrupted)
 
 

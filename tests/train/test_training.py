@@ -17,11 +17,12 @@ from textgate.rows import Row, fingerprint, load_labelled
 from textgate.run import read_run
 from textgate.tokenizer import TextTokenizer
 from textgate.train import fit
+from textgate.train.calibration import log_loss
 from textgate.train.checkpoint import load_model
 from textgate.train.dataset import encode_rows
 from textgate.train.model import TextClassifier
 from textgate.train.progress import Progress
-from textgate.train.trainer import evaluate_logits, predict_logits
+from textgate.train.trainer import evaluate_logits, predict_logits, with_linear_share
 
 
 def same_weights(left, right):
@@ -109,9 +110,12 @@ def test_the_kept_model_is_that_of_the_best_epoch_and_measured_so(finished):
     dev = encode_rows(rows, tokenizer, finished.manifest.labels, task="single-label", file="dev")
     network = TextClassifier(finished.manifest.architecture)
     network.load_state_dict(model.weights)
+    logits = predict_logits(network, dev)
+    found = log_loss(logits, dev.targets, multi_label=False)
+    assert found == pytest.approx(best.dev_loss, rel=1e-3, abs=1e-9)
     quality = evaluate_logits(
         network,
-        predict_logits(network, dev),
+        logits,
         dev.targets,
         finished.manifest.labels,
         temperature=model.temperature,
@@ -119,6 +123,25 @@ def test_the_kept_model_is_that_of_the_best_epoch_and_measured_so(finished):
     assert quality.accuracy == model.metrics["accuracy"]
     assert quality.ece == pytest.approx(model.metrics["ece"], abs=1e-9)
     assert model.metrics["ece"] <= model.metrics["ece_uncalibrated"] + 1e-6
+
+
+def test_the_branchs_share_is_in_the_kept_weights(finished):
+    """What is scored is what is kept: nobody need know the share any more."""
+    weights = finished.model.weights
+    assert weights["linear.projection.weight"].shape == (2, 2)
+    scaled = with_linear_share(weights, 0.25)
+    for name, tensor in weights.items():
+        expected = tensor * 0.25 if name == "linear.projection.weight" else tensor
+        assert torch.equal(scaled[name], expected), name
+    without = {name: tensor for name, tensor in weights.items() if "linear" not in name}
+    assert with_linear_share(without, 0.25) == without
+    network = TextClassifier(finished.manifest.architecture).eval()
+    ids, lengths = torch.tensor([[300, 301, 302, 303]]), torch.tensor([4])
+    with torch.inference_mode():
+        network.load_state_dict(weights)
+        whole = network.linear_logits(ids, lengths)
+        network.load_state_dict(scaled)
+        torch.testing.assert_close(network.linear_logits(ids, lengths), 0.25 * whole)
 
 
 def test_the_second_bias_of_rnn_and_lstm_is_never_trained(finished):
