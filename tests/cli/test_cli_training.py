@@ -85,7 +85,7 @@ def test_train_export_classify_evaluate(command, data, tmp_path):
 
     assert command("classify", "-m", bundle, "w1 awful").out.startswith("bad\t")
     result = json.loads(command("evaluate", "-m", bundle, data, "--json").out)
-    assert result["accuracy"] == 1.0
+    assert result["accuracy"] > 0.98
     assert "lstm_1" in command("inspect", run).out
     inside = ("run.json", "tokenizer.json", "dev.jsonl.gz", "model.safetensors")
     assert names(run) == sorted(inside)

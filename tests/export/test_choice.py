@@ -16,7 +16,7 @@ from textgate.export import choice as choice_module
 from textgate.export.candidate import Candidate, Original, build_candidate
 from textgate.export.choice import Wishes, choose
 from textgate.export.plan import FLOAT32, INT8, Plan, Storage, integer_plan, raises
-from textgate.export.pruning import prune_sequences, prune_tokenizer
+from textgate.export.pruning import prune_sequences, prune_tokenizer, smallest_vocabulary
 from textgate.export.verification import run
 from textgate.export.weights import network_weights
 from textgate.train.dataset import Dataset
@@ -52,7 +52,12 @@ def make_original(cell: str = "lstm") -> Original:
     weights = network_weights(architecture, model.state_dict())
     empty = Dataset(sequences, np.eye(3, dtype=np.float32)[np.zeros(300, dtype=int)])
     original = Original.build(
-        architecture, weights, temperature=1.0, tokenizer_json=tokenizer_json, rows=empty
+        architecture,
+        weights,
+        temperature=1.0,
+        tokenizer_json=tokenizer_json,
+        max_tokens=20,
+        rows=empty,
     )
     decisions = [
         run(original.session, sequence[None], np.array([len(sequence)]))[0].argmax()
@@ -188,7 +193,7 @@ def test_a_size_that_cannot_be_reached_names_the_smallest(original: Original) ->
 def test_the_smallest_size_named_is_one_that_can_be_had(
     original: Original, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice_module, "_SMALLEST_VOCABULARY", 50)
+    monkeypatch.setattr("textgate.export.pruning._FEWEST_WORDS", 50)
     least = build_candidate(original, dataclasses.replace(INT8, embedding_bits=4), 50)
     wishes = dataclasses.replace(WISHES, max_accuracy_drop=1.0, max_bytes=size(least) + 200)
     assert size(choose(original, wishes, size).candidate) <= size(least) + 200
@@ -200,14 +205,36 @@ def test_pruned_ids_are_what_the_pruned_tokenizer_gives(original: Original) -> N
     text = " ".join(f"w{word:03}" for word in (0, 3, 200, 397, 5))
     whole = TextTokenizer(original.tokenizer_json, max_tokens=50).encode(text).ids
     pruned = TextTokenizer(prune_tokenizer(original.tokenizer_json, 100), max_tokens=50)
-    (expected,) = prune_sequences([np.array(whole)], 100)
+    (expected,) = prune_sequences([np.array(whole)], original.tokenizer_json, 100, max_tokens=50)
     assert pruned.encode(text).ids == expected.tolist()
     assert 1 in expected.tolist()
 
 
-def test_only_word_level_tokenizers_are_pruned() -> None:
-    with pytest.raises(ExportError, match="cannot be dropped from a BPE tokenizer"):
-        prune_tokenizer(json.dumps({"model": {"type": "BPE", "vocab": {}}}), 10)
+def test_words_that_go_from_a_subword_tokenizer_come_in_pieces() -> None:
+    from textgate.tokenizer import TextTokenizer
+    from textgate.train.subwords import build_subword_tokenizer, piece_count
+
+    texts = ["low lower lowest", "new newer newest", "wide wider widest"] * 4
+    known = [f"{stem}{end}" for stem in ("low", "new", "wide") for end in ("ly", "ness", "ish")]
+    whole = build_subword_tokenizer(texts, vocabulary_size=700, max_tokens=9, known=known)
+    least = smallest_vocabulary(whole)
+    assert least == piece_count(whole)
+    tokenizer = TextTokenizer(whole, max_tokens=9)
+    text = "lowest wideness newish low " * 2
+    ids = np.array(tokenizer.encode(text).ids)
+    for size in range(least, tokenizer.vocabulary_size + 1):
+        pruned = TextTokenizer(prune_tokenizer(whole, size), max_tokens=9)
+        assert pruned.vocabulary_size == size
+        (expected,) = prune_sequences([ids], whole, size, max_tokens=9)
+        assert pruned.encode(text).ids == expected.tolist()
+        assert 1 not in expected
+    assert len(pruned.encode("newish").ids) == 1  # nothing was dropped in the end
+    assert len(TextTokenizer(prune_tokenizer(whole, least), max_tokens=9).encode("newish").ids) > 1
+
+
+def test_other_tokenizers_are_not_pruned() -> None:
+    with pytest.raises(ExportError, match="cannot be dropped from a Unigram tokenizer"):
+        prune_tokenizer(json.dumps({"model": {"type": "Unigram", "vocab": []}}), 10)
 
 
 def test_labels_that_are_never_the_decision_are_found(original: Original) -> None:
