@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from textgate.batching import windows
 from textgate.errors import DataError
 from textgate.tokenizer import PADDING_ID
 
@@ -136,11 +137,14 @@ def encode_rows(
                     f"rows, which have {_shortened(labels)}"
                 )
             targets[index, column[label]] = target
-    sequences: list[NDArray[np.int64]] = []
-    for start in range(0, len(rows), 1000):
-        encoded = tokenizer.encode_batch([row.text for row in rows[start : start + 1000]])
-        sequences.extend(np.array(item.ids, dtype=np.int64) for item in encoded)
-    return Dataset(tuple(sequences), targets)
+    return Dataset(tuple(encode_texts((row.text for row in rows), tokenizer)), targets)
+
+
+def encode_texts(texts: Iterable[str], tokenizer: TextTokenizer) -> Iterator[NDArray[np.int64]]:
+    """Yield the ids of texts, int64 [tokens] each, reading only a little ahead."""
+    for window in windows(texts, 1000):
+        for item in tokenizer.encode_batch(window):
+            yield np.array(item.ids, dtype=np.int64)
 
 
 def _targets(row: Row, where: str, *, task: str, soft: bool) -> Iterable[tuple[str, float]]:

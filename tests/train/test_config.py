@@ -83,6 +83,8 @@ REFUSED = [
     ({"hidden_sizes": (8, "8")}, "hidden_sizes must be several whole numbers, not (8, '8')"),
     ({"dense_sizes": 8}, "dense_sizes must be several whole numbers, not 8"),
     ({"pooling": "max"}, "pooling must be several names, not 'max'"),
+    ({"teacher_weight": 1.5}, "teacher_weight must be from 0 to 1, not 1.5"),
+    ({"teacher_weight": -0.1}, "teacher_weight must be from 0 to 1, not -0.1"),
     ({"layers": 3}, "'layers' is not a setting; there are "),
 ]
 
