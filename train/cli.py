@@ -95,7 +95,8 @@ def poolings(
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="PATH",
-    help="Run or bundle whose answers are learned, too; repeat it for the mean of several.",
+    help="Run, bundle or fine-tuned transformer whose answers are learned, too; repeat it for the "
+    "mean of several.",
 )
 @click.option(
     "--unlabelled",

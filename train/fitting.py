@@ -70,8 +70,8 @@ def fit(
         preset: the settings to start from, see `textgate.train.presets`; "default" if None.
         settings: single settings by name, see `textgate.train.config.TrainingConfig`.
         columns: where the files keep text and label.
-        teachers: finished runs or bundles with the rows' labels; the mean of their answers is
-            learned beside the labels, see the setting ``teacher_weight``.
+        teachers: finished runs, bundles or fine-tuned transformers with the rows' labels; the mean
+            of their answers is learned beside the labels, see the setting ``teacher_weight``.
         unlabelled: files of texts that the teachers alone label.
         device: where to compute: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
         resume: go on with the run in `output` if there is one; it must be the same run.

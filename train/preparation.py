@@ -112,10 +112,14 @@ def prepare(
         ConfigError: settings are wrong or cannot work together, or a teacher has other labels.
     """
     config = named_preset(preset).replace(**settings)
-    rows, file = _load(data, columns, several_labels=config.task != "multi-label", soft_labels=True)
+    rows, file = load_rows(
+        data, columns, several_labels=config.task != "multi-label", soft_labels=True
+    )
     labels, task = find_labels(rows, task=config.task, file=file)
     check_teachers(teachers, labels, task=task, file=file)
-    held_out, dev_file = ([], file) if dev is None else _load(dev, columns, several_labels=False)
+    held_out, dev_file = (
+        ([], file) if dev is None else load_rows(dev, columns, several_labels=False)
+    )
     said = notes(rows, held_out, file=file, dev_file=dev_file)
     if dev is None:
         rows, held_out = hold_out(rows, config.dev_fraction, seed=config.seed)
@@ -218,13 +222,25 @@ def _tokenizer(texts: Iterable[str], config: TrainingConfig, vectors: Vectors | 
     )
 
 
-def _load(
+def load_rows(
     data: str | Path | Sequence[Row],
     columns: Columns,
     *,
     several_labels: bool,
     soft_labels: bool = False,
 ) -> tuple[list[Row], str]:
+    """Return labelled rows and what messages call them.
+
+    Args:
+        data: a file of labelled rows, or the rows.
+        columns: where files keep text and label.
+        several_labels: as for `textgate.rows.load_labelled`, and so the next one.
+        soft_labels: whether rows may have probabilities instead of a label.
+
+    Raises:
+        DataError: the rows are missing or malformed.
+        ConfigError: the file's format is not known.
+    """
     if isinstance(data, str | Path):
         rows = load_labelled(
             data,

@@ -1,4 +1,4 @@
-"""What can teach: finished runs and exported bundles, found, checked and asked."""
+"""What can teach: runs, bundles and fine-tuned transformers, found, checked and asked."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from textgate.run import read_run
 from textgate.tokenizer import TextTokenizer
 from textgate.train.checkpoint import load_model
 from textgate.train.dataset import Dataset, encode_texts
+from textgate.train.encoders import WEIGHTS
+from textgate.train.finetuned import is_finetuned, open_finetuned, read_finetuned
 from textgate.train.model import TextClassifier
 from textgate.train.trainer import predict_logits
 
@@ -55,11 +57,11 @@ def find_teacher(path: str | Path) -> Teacher:
     """Return the teacher in a folder, not loaded yet.
 
     Args:
-        path: a finished run, or a bundle.
+        path: a finished run, a bundle, or a transformer that `textgate teach` fine-tuned.
 
     Raises:
-        ConfigError: the folder is neither.
-        CheckpointError: the run is unfinished, damaged or of another version.
+        ConfigError: the folder is none of them.
+        CheckpointError: the run is unfinished, damaged or of another version; or the transformer.
         BundleError: the bundle is damaged, unsafe or of another version.
     """
     folder = Path(path)
@@ -67,9 +69,11 @@ def find_teacher(path: str | Path) -> Teacher:
         return _own_run(folder)
     if (folder / MANIFEST).is_file():
         return _bundle(folder)
+    if is_finetuned(folder):
+        return _finetuned(folder)
     raise ConfigError(
         f"{folder}: neither a finished run nor a bundle, so it cannot teach; give the folder that "
-        "textgate train or textgate export made"
+        "textgate train, textgate export or textgate teach made"
     )
 
 
@@ -173,6 +177,15 @@ def _bundle(folder: Path) -> Teacher:
         return Classifier.load(folder, threads=torch.get_num_threads()).predict_proba
 
     return Teacher(folder, manifest.labels, manifest.task, manifest.files[GRAPH].sha256, load)
+
+
+def _finetuned(folder: Path) -> Teacher:
+    manifest = read_finetuned(folder)
+
+    def load(device: torch.device) -> Answer:
+        return open_finetuned(folder, device)
+
+    return Teacher(folder, manifest.labels, manifest.task, file_sha256(folder / WEIGHTS), load)
 
 
 def _listed(labels: Sequence[str]) -> str:
