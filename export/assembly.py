@@ -108,6 +108,7 @@ class Assembly:
                 "train_sha256": trained.train.sha256,
                 "dev_rows": trained.dev.rows,
                 "dev_sha256": trained.dev.sha256,
+                **_teaching(trained),
             },
             versions={
                 **trained.versions,
@@ -117,6 +118,25 @@ class Assembly:
             },
             files={},
         )
+
+
+def _teaching(trained: RunManifest) -> dict[str, str | int | float]:
+    """Return who taught the network, as scalars; nothing if the labels alone did."""
+    teaching = trained.teaching
+    if teaching is None:
+        return {}
+    said: dict[str, str | int | float] = {
+        "teachers": ", ".join(teacher.name for teacher in teaching.teachers),
+        "teachers_sha256": ", ".join(teacher.sha256 for teacher in teaching.teachers),
+        "teacher_weight": trained.settings["teacher_weight"],
+    }
+    if teaching.unlabelled:
+        said |= {
+            "unlabelled_files": ", ".join(file.file for file in teaching.unlabelled),
+            "unlabelled_rows": sum(file.rows for file in teaching.unlabelled),
+            "unlabelled_sha256": ", ".join(file.sha256 for file in teaching.unlabelled),
+        }
+    return said
 
 
 def latencies(session: onnxruntime.InferenceSession, max_tokens: int) -> dict[str, float]:

@@ -20,6 +20,7 @@ TOKENIZER = "tokenizer.json"
 DEV_ROWS = "dev.jsonl.gz"
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
+TEACHING = "teaching.safetensors"
 
 _LIMIT = 2**26  # bytes; labels can be many
 
@@ -40,6 +41,32 @@ class DataSummary:
 
 
 @dataclass(frozen=True)
+class TeacherSummary:
+    """A model that taught a run.
+
+    Attributes:
+        name: its folder's name.
+        sha256: checksum of the file with its weights.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """What a run was taught by, besides its rows' labels.
+
+    Attributes:
+        teachers: the models whose mean answer it learned.
+        unlabelled: the texts that they alone labelled, of every file.
+    """
+
+    teachers: tuple[TeacherSummary, ...]
+    unlabelled: tuple[DataSummary, ...]
+
+
+@dataclass(frozen=True)
 class RunManifest:
     """Everything that is settled before the first training step.
 
@@ -52,6 +79,7 @@ class RunManifest:
         train: the training rows.
         dev: the rows that decide when to stop; they are kept in the folder.
         versions: tool name -> version.
+        teaching: who taught it; None for rows and labels alone.
     """
 
     architecture: Architecture
@@ -62,10 +90,11 @@ class RunManifest:
     train: DataSummary
     dev: DataSummary
     versions: dict[str, str]
+    teaching: Teaching | None = None
 
     def to_json(self) -> str:
         """Return the text of ``run.json``."""
-        value = {
+        value: dict[str, Any] = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "architecture": self.architecture.to_json(),
@@ -77,6 +106,11 @@ class RunManifest:
             "dev": vars(self.dev),
             "versions": self.versions,
         }
+        if self.teaching is not None:
+            value["teaching"] = {
+                "teachers": [vars(teacher) for teacher in self.teaching.teachers],
+                "unlabelled": [vars(file) for file in self.teaching.unlabelled],
+            }
         return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -117,6 +151,9 @@ def read_run(folder: Path) -> RunManifest:
         train=_read_data(fields.object("train")),
         dev=_read_data(fields.object("dev")),
         versions={name: versions.text(name) for name in versions.names()},
+        teaching=(
+            _read_teaching(fields.object("teaching")) if "teaching" in fields.names() else None
+        ),
     )
     fields.finish()
     if len(manifest.labels) != manifest.architecture.label_count:
@@ -133,3 +170,13 @@ def _read_data(fields: FieldReader) -> DataSummary:
     summary = DataSummary(fields.text("file"), fields.integer("rows"), fields.sha256("sha256"))
     fields.finish()
     return summary
+
+
+def _read_teaching(fields: FieldReader) -> Teaching:
+    teachers = []
+    for item in fields.objects("teachers"):
+        teachers.append(TeacherSummary(item.text("name"), item.sha256("sha256")))
+        item.finish()
+    unlabelled = tuple(_read_data(item) for item in fields.objects("unlabelled"))
+    fields.finish()
+    return Teaching(tuple(teachers), unlabelled)

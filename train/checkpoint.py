@@ -161,6 +161,26 @@ def load_model(path: Path) -> TrainedModel:
         )
 
 
+def save_targets(path: Path, targets: torch.Tensor) -> None:
+    """Write what teachers answered, float32 [texts, labels].
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    _write(path, {"targets": targets}, {})
+
+
+def load_targets(path: Path) -> torch.Tensor:
+    """Return what `save_targets` wrote.
+
+    Raises:
+        CheckpointError: it is damaged or of another version.
+    """
+    with _damage_told(path):
+        tensors, _ = _read(path)
+        return tensors["targets"]
+
+
 def _write(path: Path, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {

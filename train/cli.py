@@ -89,6 +89,27 @@ def poolings(
 @click.option(
     "--class-weights", type=float, help="How much rare labels count: 0 as all, 1 balanced."
 )
+@click.option(
+    "--teacher",
+    "teachers",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Run, bundle or fine-tuned transformer whose answers are learned, too; repeat it for the "
+    "mean of several.",
+)
+@click.option(
+    "--unlabelled",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Texts that the teachers label, one a line of .txt or rows; repeat it.",
+)
+@click.option(
+    "--teacher-weight",
+    type=float,
+    help="How much teachers count beside the label of a row: 0 nothing, 1 alone.",
+)
 @click.option("--max-tokens", type=int, help="Tokens of a text that are read.")
 @click.option("--task", type=click.Choice(TASKS), help="auto: several labels in a row, or none.")
 @click.option("--epochs", type=int, help="Most passes over the rows.")
@@ -116,6 +137,8 @@ def train(
     dev: str | None,
     preset: str | None,
     config: Path | None,
+    teachers: tuple[Path, ...],
+    unlabelled: tuple[Path, ...],
     device: str,
     threads: int,
     resume: bool,
@@ -132,6 +155,14 @@ def train(
     """
     if resume and force:
         raise click.UsageError("--resume goes on with a run and --force replaces it: give one")
+    if not teachers:
+        if unlabelled:
+            raise click.UsageError(
+                "--unlabelled needs somebody to label the texts: add --teacher PATH, a finished "
+                "run or a bundle with the labels of DATA"
+            )
+        if settings["teacher_weight"] is not None:
+            raise click.UsageError("--teacher-weight says nothing without --teacher PATH: add one")
     torch.set_num_threads(threads)
     given = read_settings(config) if config is not None else {}
     given |= {name: value for name, value in settings.items() if value is not None}
@@ -142,6 +173,8 @@ def train(
         preset=preset,
         settings=given,
         columns=Columns(text_field, label_field, input_format),
+        teachers=teachers,
+        unlabelled=unlabelled,
         device=device,
         resume=resume,
         force=force,

@@ -47,6 +47,8 @@ class TrainingConfig:
         label_smoothing: share of the targets spread over all labels (Szegedy et al. 2016).
         class_weights: how much more rows of rare labels count: by the inverse of the label's
             frequency to this power; 0 counts all alike, 1 balances the labels.
+        teacher_weight: how much a teacher's answer counts beside a labelled row's own target, from
+            0 to 1; texts without labels have nothing else.
         adversarial: length of the worst step of a text's embedding that must not change the
             answer, in units of its root mean square a token (Miyato et al. 2017); 0 for none.
         task: ``single-label``, ``multi-label``, or ``auto``: whatever the rows show.
@@ -90,6 +92,7 @@ class TrainingConfig:
     token_dropout: float = 0.0
     label_smoothing: float = 0.0
     class_weights: float = 0.0
+    teacher_weight: float = 0.5
     adversarial: float = 0.0
     max_tokens: int = 100
     task: str = "auto"
@@ -243,6 +246,7 @@ _RANGES = (
     ("token_dropout", 0, 0.99),
     ("label_smoothing", 0, 0.99),
     ("class_weights", 0, 1),
+    ("teacher_weight", 0, 1),
     ("adversarial", 0, 1000),
     ("average", 0, 0.999999),
     ("gradient_norm", 1e-6, 1e9),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
+from textgate.batching import windows
 from textgate.errors import DataError
 from textgate.tokenizer import PADDING_ID
 
@@ -19,12 +20,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.rows import Row
-    from textgate.tokenizer import TextTokenizer
+    from textgate.tokenizer import Encoded
 
 # Batches are filled from windows of this many, sorted by length: little padding, enough shuffling.
 _WINDOW = 50
 _TOLERANCE = 1e-3  # of what soft labels add up to, so that rounded ones pass
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Encoder(Protocol):
+    """What turns texts into ids."""
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
+        """Return the ids of several texts, in order; at least one each."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ def pad(sequences: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDAr
 
 def encode_rows(
     rows: Sequence[Row],
-    tokenizer: TextTokenizer,
+    tokenizer: Encoder,
     labels: Sequence[str],
     *,
     task: str,
@@ -136,11 +144,14 @@ def encode_rows(
                     f"rows, which have {_shortened(labels)}"
                 )
             targets[index, column[label]] = target
-    sequences: list[NDArray[np.int64]] = []
-    for start in range(0, len(rows), 1000):
-        encoded = tokenizer.encode_batch([row.text for row in rows[start : start + 1000]])
-        sequences.extend(np.array(item.ids, dtype=np.int64) for item in encoded)
-    return Dataset(tuple(sequences), targets)
+    return Dataset(tuple(encode_texts((row.text for row in rows), tokenizer)), targets)
+
+
+def encode_texts(texts: Iterable[str], tokenizer: Encoder) -> Iterator[NDArray[np.int64]]:
+    """Yield the ids of texts, int64 [tokens] each, reading only a little ahead."""
+    for window in windows(texts, 1000):
+        for item in tokenizer.encode_batch(window):
+            yield np.array(item.ids, dtype=np.int64)
 
 
 def _targets(row: Row, where: str, *, task: str, soft: bool) -> Iterable[tuple[str, float]]:

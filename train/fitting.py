@@ -13,14 +13,15 @@ import torch
 
 from textgate import run as run_folder
 from textgate.atomic import new_folder
-from textgate.errors import CheckpointError
-from textgate.run import RunManifest, read_run
+from textgate.errors import CheckpointError, ConfigError
+from textgate.run import RunManifest, Teaching, read_run
 from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import TrainedModel, load_model, load_state, save_model, save_state
 from textgate.train.device import find_device
 from textgate.train.model import TextClassifier
 from textgate.train.preparation import Columns, Preparation, prepare
 from textgate.train.progress import Progress
+from textgate.train.teachers import find_teacher
 from textgate.train.trainer import evaluate_logits, predict_logits, train_network
 
 __all__ = ["Columns", "FittedRun", "fit"]
@@ -55,6 +56,8 @@ def fit(
     preset: str | None = None,
     settings: dict[str, Any] | None = None,
     columns: Columns | None = None,
+    teachers: Sequence[str | Path] = (),
+    unlabelled: Sequence[str | Path] = (),
     device: str = "cpu",
     resume: bool = False,
     force: bool = False,
@@ -69,6 +72,9 @@ def fit(
         preset: the settings to start from, see `textgate.train.presets`; "default" if None.
         settings: single settings by name, see `textgate.train.config.TrainingConfig`.
         columns: where the files keep text and label.
+        teachers: finished runs, bundles or fine-tuned transformers with the rows' labels; the mean
+            of their answers is learned beside the labels, see the setting ``teacher_weight``.
+        unlabelled: files of texts that the teachers alone label.
         device: where to compute: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
         resume: go on with the run in `output` if there is one; it must be the same run.
         force: replace a run that is there.
@@ -79,10 +85,16 @@ def fit(
 
     Raises:
         DataError: the rows are missing, malformed or do not suit a classifier.
-        ConfigError: settings are wrong or cannot work together.
-        CheckpointError: the folder exists, cannot be written, or is not the run to resume.
+        ConfigError: settings are wrong or cannot work together; a teacher has other labels.
+        CheckpointError: the folder exists, cannot be written, or is not the run to resume; a
+            teacher is unfinished or damaged.
+        BundleError: a teacher is damaged.
     """
     output = Path(output)
+    if unlabelled and not teachers:
+        raise ConfigError("texts without labels need a teacher to label them; add one: --teacher")
+    if any(Path(path).resolve() == output.resolve() for path in teachers):
+        raise ConfigError(f"{output} cannot be its own teacher; choose another folder to make")
     progress = progress or Progress()
     where = find_device(device)
     stored = read_run(output) if resume and run_folder.is_run(output) else None
@@ -90,7 +102,15 @@ def fit(
         preset = preset or stored.preset
         settings = {**stored.settings, **(settings or {})} if preset == stored.preset else settings
     preset = preset or "default"
-    ready = prepare(data, dev, preset, _tuples(settings or {}), columns or Columns())
+    ready = prepare(
+        data,
+        dev,
+        preset,
+        _tuples(settings or {}),
+        columns or Columns(),
+        teachers=[find_teacher(path) for path in teachers],
+        unlabelled=unlabelled,
+    )
     config = ready.config
     for note in ready.notes if stored is None else ():  # who resumes has heard them
         progress.note(note)
@@ -111,6 +131,14 @@ def fit(
         f"{manifest.train.rows:,} rows to train on, {manifest.dev.rows:,} to choose by, "
         f"{len(manifest.labels)} labels, {manifest.architecture.vocabulary_size:,} words"
     )
+    if ready.lesson is not None:
+        ready.lesson.mix(
+            ready.train.targets,
+            weight=config.teacher_weight,
+            kept=output / run_folder.TEACHING,
+            device=where,
+            progress=progress,
+        )
     final = train_network(
         manifest.architecture,
         config,
@@ -146,8 +174,9 @@ def _dev_line(row: Row, task: str) -> str:
 
 
 def _tidy(output: Path) -> None:
-    """Remove the checkpoint of a finished run, and what was half-written when it was killed."""
-    for path in (output / run_folder.CHECKPOINT, *output.glob(".*.partial")):
+    """Remove what a finished run no longer needs, and what was half-written when it was killed."""
+    needless = (output / run_folder.CHECKPOINT, output / run_folder.TEACHING)
+    for path in (*needless, *output.glob(".*.partial")):
         with contextlib.suppress(OSError):
             path.unlink()
 
@@ -160,14 +189,32 @@ def _require_same(output: Path, stored: RunManifest, wanted: RunManifest) -> Non
                 f"{output}: begun with other {name} rows than these; give the same file, or begin "
                 "anew in another folder"
             )
+    _require_same_teaching(output, stored.teaching, wanted.teaching)
     for name, value in wanted.settings.items():
-        if stored.settings.get(name) != value:
+        # A run that was begun before there was the setting went without it.
+        if stored.settings.get(name, value) != value:
             raise CheckpointError(
-                f"{output}: begun with {name} {stored.settings.get(name)!r}, not {value!r}; leave "
+                f"{output}: begun with {name} {stored.settings[name]!r}, not {value!r}; leave "
                 "the option out, or begin anew in another folder"
             )
     if stored.architecture != wanted.architecture or stored.labels != wanted.labels:
         raise CheckpointError(f"{output}: begun as another network; begin anew in another folder")
+
+
+def _require_same_teaching(output: Path, stored: Teaching | None, wanted: Teaching | None) -> None:
+    nothing = Teaching((), ())
+    stored, wanted = stored or nothing, wanted or nothing
+    for what, option, begun, given in (
+        ("teachers", "--teacher", stored.teachers, wanted.teachers),
+        ("texts without labels", "--unlabelled", stored.unlabelled, wanted.unlabelled),
+    ):
+        if [item.sha256 for item in begun] != [item.sha256 for item in given]:
+            names = [getattr(item, "name", "") or getattr(item, "file", "") for item in begun]
+            raise CheckpointError(
+                f"{output}: begun with other {what} than these; it had "
+                f"{', '.join(names) if names else 'none'}: give the same with {option}, in the "
+                "same order, or begin anew in another folder"
+            )
 
 
 def _finish(ready: Preparation, state: TrainingState) -> TrainedModel:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 import textgate
 from textgate.errors import DataError
@@ -14,7 +18,7 @@ from textgate.rows import Row, fingerprint, load_labelled
 from textgate.run import DataSummary, RunManifest
 from textgate.tokenizer import TextTokenizer
 from textgate.train.checks import notes
-from textgate.train.dataset import Dataset, encode_rows, find_labels, hold_out
+from textgate.train.dataset import Dataset, encode_rows, encode_texts, find_labels, hold_out
 from textgate.train.embedding import initial_embedding
 from textgate.train.pairs import find_features
 from textgate.train.presets import RECIPE
@@ -22,16 +26,19 @@ from textgate.train.presets import preset as named_preset
 from textgate.train.recipe import recommend
 from textgate.train.start import Start
 from textgate.train.subwords import build_subword_tokenizer, split_words
+from textgate.train.teachers import check_teachers
+from textgate.train.teaching import Lesson
+from textgate.train.unlabelled import Unlabelled
 from textgate.train.vectors import load_vectors
 from textgate.train.vocabulary import build_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from textgate.train.config import TrainingConfig
+    from textgate.train.teachers import Teacher
     from textgate.train.vectors import Vectors
 
 NO_VECTORS = "none"
@@ -61,11 +68,13 @@ class Preparation:
         manifest: what the run's folder will say.
         config: the settings.
         tokenizer_json: the tokenizer.
-        train: the training rows, encoded.
+        train: the training rows, encoded, and behind them the texts without labels, whose targets
+            are 0 until a teacher has answered.
         dev: the rows to choose by, encoded.
         dev_rows: the same, as they are.
         start: what training starts from.
         notes: what was chosen and why, in words.
+        lesson: what teachers are asked; None if there are none.
     """
 
     manifest: RunManifest
@@ -76,6 +85,7 @@ class Preparation:
     dev_rows: Sequence[Row]
     start: Start
     notes: tuple[str, ...]
+    lesson: Lesson | None
 
 
 def prepare(
@@ -84,6 +94,8 @@ def prepare(
     preset: str,
     settings: dict[str, Any],
     columns: Columns,
+    teachers: Sequence[Teacher] = (),
+    unlabelled: Sequence[str | Path] = (),
 ) -> Preparation:
     """Read the rows and settle the rest.
 
@@ -93,15 +105,22 @@ def prepare(
         preset: the settings to start from.
         settings: single settings by name, which go before the preset's and the recipe's.
         columns: where files keep text and label.
+        teachers: models whose answers are learned, too.
+        unlabelled: files of texts that they alone label.
 
     Raises:
         DataError: the rows are missing, malformed or do not suit a classifier.
-        ConfigError: settings are wrong or cannot work together.
+        ConfigError: settings are wrong or cannot work together, or a teacher has other labels.
     """
     config = named_preset(preset).replace(**settings)
-    rows, file = _load(data, columns, several_labels=config.task != "multi-label", soft_labels=True)
+    rows, file = load_rows(
+        data, columns, several_labels=config.task != "multi-label", soft_labels=True
+    )
     labels, task = find_labels(rows, task=config.task, file=file)
-    held_out, dev_file = ([], file) if dev is None else _load(dev, columns, several_labels=False)
+    check_teachers(teachers, labels, task=task, file=file)
+    held_out, dev_file = (
+        ([], file) if dev is None else load_rows(dev, columns, several_labels=False)
+    )
     said = notes(rows, held_out, file=file, dev_file=dev_file)
     if dev is None:
         rows, held_out = hold_out(rows, config.dev_fraction, seed=config.seed)
@@ -110,21 +129,25 @@ def prepare(
             raise DataError(
                 f"{file}: {named} rows with labels are too few to hold some out for dev; give --dev"
             )
+    more = Unlabelled(unlabelled, columns, held_out)
+    said.extend(more.notes)
+    lesson = Lesson(tuple(teachers), labels, rows, more) if teachers else None
     vectors = None
     if config.vectors != NO_VECTORS:
-        vectors = load_vectors(config.vectors, wanted=_Wanted(row.text for row in rows))
+        wanted = _Wanted(chain((row.text for row in rows), more))
+        vectors = load_vectors(config.vectors, wanted=wanted)
     if preset == RECIPE:
-        recipe = recommend(rows, labels, task=task, vectors=vectors)
+        recipe = recommend(rows, labels, task=task, vectors=vectors, unlabelled=more)
         config = named_preset(preset).replace(**{**recipe.settings, **settings})
         said.extend(recipe.notes(settings))
         if config.vectors == NO_VECTORS:
             vectors = None
-    tokenizer_json = _tokenizer(rows, config, vectors)
+    tokenizer_json = _tokenizer(chain((row.text for row in rows), more), config, vectors)
     tokenizer = TextTokenizer(tokenizer_json, max_tokens=config.max_tokens)
     vocabulary_size = (
         config.vocabulary_size if config.whole_vocabulary else tokenizer.vocabulary_size
     )
-    train = encode_rows(rows, tokenizer, labels, task=task, file=file)
+    train = _with_texts(encode_rows(rows, tokenizer, labels, task=task, file=file), more, tokenizer)
     start = Start(
         embedding=_embedding(tokenizer_json, config, vectors, rows=vocabulary_size),
         features=(
@@ -153,6 +176,7 @@ def prepare(
             "tokenizers": version("tokenizers"),
             "python": platform.python_version(),
         },
+        teaching=None if lesson is None else lesson.summary,
     )
     return Preparation(
         manifest=manifest,
@@ -163,6 +187,7 @@ def prepare(
         dev_rows=held_out,
         start=start,
         notes=tuple(said),
+        lesson=lesson,
     )
 
 
@@ -194,8 +219,19 @@ def _embedding(
     )
 
 
-def _tokenizer(rows: Sequence[Row], config: TrainingConfig, vectors: Vectors | None) -> str:
-    texts = (row.text for row in rows)
+def _with_texts(rows: Dataset, texts: Unlabelled, tokenizer: TextTokenizer) -> Dataset:
+    """Return the rows with more texts behind them, which have no targets yet."""
+    if not len(texts):
+        return rows
+    nothing = np.zeros((len(texts), rows.targets.shape[1]), dtype=np.float32)
+    return dataclasses.replace(
+        rows,
+        sequences=(*rows.sequences, *encode_texts(texts, tokenizer)),
+        targets=np.concatenate([rows.targets, nothing]),
+    )
+
+
+def _tokenizer(texts: Iterable[str], config: TrainingConfig, vectors: Vectors | None) -> str:
     if config.tokenizer == "words":
         return build_tokenizer(
             texts, vocabulary_size=config.vocabulary_size, max_tokens=config.max_tokens
@@ -208,13 +244,25 @@ def _tokenizer(rows: Sequence[Row], config: TrainingConfig, vectors: Vectors | N
     )
 
 
-def _load(
+def load_rows(
     data: str | Path | Sequence[Row],
     columns: Columns,
     *,
     several_labels: bool,
     soft_labels: bool = False,
 ) -> tuple[list[Row], str]:
+    """Return labelled rows and what messages call them.
+
+    Args:
+        data: a file of labelled rows, or the rows.
+        columns: where files keep text and label.
+        several_labels: as for `textgate.rows.load_labelled`, and so the next one.
+        soft_labels: whether rows may have probabilities instead of a label.
+
+    Raises:
+        DataError: the rows are missing or malformed.
+        ConfigError: the file's format is not known.
+    """
     if isinstance(data, str | Path):
         rows = load_labelled(
             data,

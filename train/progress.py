@@ -17,6 +17,12 @@ class Progress:
     def note(self, message: str) -> None:
         """Say something once."""
 
+    def begin(self, what: str, rows: int) -> None:
+        """Begin something that takes a while: going through so many rows."""
+
+    def end(self) -> None:
+        """End it."""
+
     def begin_epoch(self, number: int, rows: int) -> None:
         """Begin a pass over so many rows."""
 
@@ -46,16 +52,25 @@ class TerminalProgress(Progress):
         """Print a line."""
         print(message, file=sys.stderr)  # noqa: T201
 
-    def begin_epoch(self, number: int, rows: int) -> None:
+    def begin(self, what: str, rows: int) -> None:
         """Open a bar; none is drawn where stderr is not a terminal."""
         self._bar = tqdm(
             total=rows,
-            desc=f"epoch {number}",
+            desc=what,
             unit="row",
             leave=False,
             disable=None,
             file=sys.stderr,
         )
+
+    def end(self) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def begin_epoch(self, number: int, rows: int) -> None:
+        """Open a bar for the pass."""
+        self.begin(f"epoch {number}", rows)
 
     def step(self, rows: int) -> None:
         """Move the bar."""
@@ -64,8 +79,7 @@ class TerminalProgress(Progress):
 
     def end_epoch(self, epoch: Epoch, *, rows: int, remaining: int, score: str, best: bool) -> None:
         """Close the bar and print the epoch's line."""
-        if self._bar is not None:
-            self._bar.close()
+        self.end()
         self._seconds.append(epoch.seconds)
         left = remaining * sum(self._seconds) / len(self._seconds)
         self.note(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from textgate.rows import Row
+    from textgate.train.unlabelled import Unlabelled
     from textgate.train.vectors import Vectors
 
 _SAMPLE = 5_000  # rows that are looked at
@@ -80,7 +82,12 @@ class Recipe:
 
 
 def recommend(
-    rows: Sequence[Row], labels: Sequence[str], *, task: str, vectors: Vectors | None
+    rows: Sequence[Row],
+    labels: Sequence[str],
+    *,
+    task: str,
+    vectors: Vectors | None,
+    unlabelled: Unlabelled | Sequence[str] = (),
 ) -> Recipe:
     """Return settings for these training rows.
 
@@ -89,11 +96,14 @@ def recommend(
         labels: their labels.
         task: ``single-label`` or ``multi-label``.
         vectors: the pretrained vectors that could be used, or None.
+        unlabelled: texts to train on that a teacher labels.
     """
-    step = max(1, len(rows) // _SAMPLE)
+    count = len(rows) + len(unlabelled)
+    every = chain((row.text for row in rows), unlabelled)
     most = CHARACTERS_PER_TOKEN * _TOKENS[1]  # what is behind them is never read
-    texts = [split_words(row.text[:most]) for row in rows[::step]]
-    choices = [_reading(texts), _passes(len(rows), len(labels)), _branch(len(labels))]
+    sample = islice(every, 0, None, max(1, count // _SAMPLE))
+    texts = [split_words(text[:most]) for text in sample]
+    choices = [_reading(texts), _passes(count, len(labels)), _branch(len(labels))]
     if vectors is not None:
         choices.append(_start(texts, vectors))
     if task == "single-label":
@@ -157,6 +167,8 @@ def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
 
 def _balance(rows: Sequence[Row], labels: Sequence[str]) -> list[Choice]:
     counts = Counter(label for row in rows for label in row.labels)
+    if not counts:  # soft labels alone
+        return []
     most, least = max(counts.values()), min(counts[label] for label in labels)
     # Of many labels the rarest are rightly answered seldom; of two, the rare one is looked for.
     if len(labels) > 2 or most < _UNBALANCED * max(1, least):

