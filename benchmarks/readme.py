@@ -159,6 +159,59 @@ def quantization() -> str:
     return f"{accuracy}\n\n{times}\n\n{_where(result)}"
 
 
+def accuracy() -> str:
+    """Return the default recipe beside linear models, by set."""
+    result = _measured("accuracy")
+    if result is None:
+        return _NOT_YET.format("accuracy.py")
+    names = list(
+        dict.fromkeys(item["system"] for found in result["sets"] for item in found["peers"])
+    )
+    rows = []
+    for found in result["sets"]:
+        ours = found["textgate"]
+        peers = {item["system"]: item for item in found["peers"]}
+        rows.append(
+            [
+                found["data"],
+                str(found["seeds"]),
+                f"{ours['accuracy']['mean']:.4f} ± {ours['accuracy']['standard_deviation']:.4f}",
+                f"{ours['macro_f1']['mean']:.4f} ± {ours['macro_f1']['standard_deviation']:.4f}",
+                *(
+                    f"{peers[name]['accuracy']:.4f} ({peers[name]['macro_f1']:.4f})"
+                    if name in peers
+                    else "-"
+                    for name in names
+                ),
+                f"{ours['ece']['mean']:.3f}",
+                format_bytes(round(ours["bytes"]["mean"])),
+            ]
+        )
+    header = ["set", "seeds", "accuracy", "macro-F1", *names, "calibration error", "bundle"]
+    table = markdown_table(header, rows, align="<" + ">" * (len(header) - 1))
+    return f"{table}\n\n{_where(result)}"
+
+
+def production() -> str:
+    """Return what the runtime's benchmarks came to beside their goals."""
+    rows = []
+    machines = []
+    for name in ("startup", "overhead", "throughput", "streaming", "soak"):
+        result = _measured(name)
+        if result is None:
+            continue
+        machines.append(_where(result))
+        for goal in result.get("goals", []):
+            direction = "at least" if goal["at_least"] else "at most"
+            reached = "yes" if goal["reached"] else "**no**"
+            wanted = f"{direction} {goal['bound']:g}"
+            rows.append([f"`{name}.py`", goal["what"], f"{goal['value']:.3f}", wanted, reached])
+    if not rows:
+        return _NOT_YET.format("startup.py")
+    header = ["script", "what", "measured", "goal", "reached"]
+    return "\n\n".join([markdown_table(header, rows, align="<<>><"), *dict.fromkeys(machines)])
+
+
 def memory() -> str:
     """Return how far back cells remember and what they cost."""
     result = _measured("memory_of_cells")
@@ -205,8 +258,13 @@ def _where(result: dict[str, Any]) -> str:
 
 _NOT_YET = "Not measured yet: `python benchmarks/{}`."
 BLOCKS = {
-    "README.md": {"quickstart": quickstart, "inspect": inspect, "quantization": quantization},
-    "benchmarks/README.md": {"peers": peers, "memory": memory},
+    "README.md": {
+        "quickstart": quickstart,
+        "inspect": inspect,
+        "accuracy": accuracy,
+        "quantization": quantization,
+    },
+    "benchmarks/README.md": {"production": production, "peers": peers, "memory": memory},
 }
 PICTURES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "latency_peers": ("latency_peers", peers_report.picture),
