@@ -143,6 +143,21 @@ def test_an_answer_depends_on_the_text_alone(taught):
 
 
 @needs_transformers
+def test_padding_does_not_count(encoder):
+    """With large random weights, so that whatever is read shows."""
+    torch.manual_seed(1)
+    model = EncoderClassifier(load_encoder(encoder), label_count=3).eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight)
+    short, long = [2, 4, 3], [2, 5, 6, 7, 8, 9, 3]
+    with torch.inference_mode():
+        alone = model(torch.tensor([short]), torch.tensor([3]))
+        batch = torch.tensor([short + [0] * 4, long])
+        together = model(batch, torch.tensor([3, 7]))
+    assert together[0].tolist() == pytest.approx(alone[0].tolist(), rel=1e-3)
+
+
+@needs_transformers
 def test_a_student_of_it(taught, separable, dev, quick, tmp_path):
     texts = tmp_path / "more.txt"
     texts.write_text("".join(f"{row.text}\n" for row in separable(200, seed=2)), encoding="utf-8")
