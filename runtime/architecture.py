@@ -41,12 +41,12 @@ class Architecture:
         output: ``sigmoid`` (two labels from one unit), ``softmax`` (one label out of several), or
             ``multi-label`` (a sigmoid a label).
         label_count: how many labels there are.
-        linear_size: columns of the linear branch's tables, 0 for no branch.
-        linear_tokens: rows of its table of tokens; later ids have none.
-        linear_buckets: rows of its table of pairs, which are found by hashing.
         embedding_dropout: share of the embedded inputs dropped in training.
         layer_dropout: share dropped between recurrent layers in training.
         head_dropout: share of the pooled vector dropped in training.
+        linear_size: columns of the linear branch's tables, 0 for no branch.
+        linear_tokens: rows of its table of tokens; later ids have none.
+        linear_buckets: rows of its table of pairs, which are found by hashing.
 
     Raises:
         ConfigError: sizes, names or combinations that cannot work.
@@ -61,12 +61,12 @@ class Architecture:
     dense_sizes: tuple[int, ...]
     output: str
     label_count: int
-    linear_size: int = 0
-    linear_tokens: int = 0
-    linear_buckets: int = 0
     embedding_dropout: float = 0.0
     layer_dropout: float = 0.0
     head_dropout: float = 0.0
+    linear_size: int = 0
+    linear_tokens: int = 0
+    linear_buckets: int = 0
 
     def __post_init__(self) -> None:
         problem = _problem(self)

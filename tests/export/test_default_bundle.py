@@ -68,7 +68,7 @@ def test_its_branch_has_a_say(trained):
     """Or what follows would be about a branch that adds nothing."""
     classifier, _ = trained
     states = [state.input for state in classifier.manifest.state]
-    assert {"state.linear.previous", "state.linear.sum", "state.linear.count"} <= set(states)
+    assert {"state.linear.previous", "state.linear.sum", "state.linear.squares"} <= set(states)
     (line,) = [line for line in classifier.manifest.operators if line.name == "linear"]
     assert line.bytes_after > 1000
 
