@@ -167,9 +167,14 @@ def accuracy() -> str:
     names = list(
         dict.fromkeys(item["system"] for found in result["sets"] for item in found["peers"])
     )
-    rows = []
+    rows, wins = [], []
     for found in result["sets"]:
         ours = found["textgate"]
+        wins.extend(
+            f"{item['system']} is the more accurate one on {found['data']}"
+            for item in found["peers"]
+            if item["accuracy"] > ours["accuracy"]["mean"]
+        )
         peers = {item["system"]: item for item in found["peers"]}
         rows.append(
             [
@@ -189,7 +194,8 @@ def accuracy() -> str:
         )
     header = ["set", "seeds", "accuracy", "macro-F1", *names, "calibration error", "bundle"]
     table = markdown_table(header, rows, align="<" + ">" * (len(header) - 1))
-    return f"{table}\n\n{_where(result)}"
+    told = f"{'; '.join(wins)}." if wins else "No peer is more accurate on any of them."
+    return f"{table}\n\n{told} {_where(result)}"
 
 
 def production() -> str:
