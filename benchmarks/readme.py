@@ -218,6 +218,22 @@ def production() -> str:
     return "\n\n".join([markdown_table(header, rows, align="<<>><"), *dict.fromkeys(machines)])
 
 
+def training() -> str:
+    """Return how fast training is beside the usual loop."""
+    result = _measured("training")
+    if result is None:
+        return _NOT_YET.format("training.py")
+    rates = result["rows_per_second"]
+    low, high = result["ratio_tenth_to_ninetieth"]
+    return (
+        f"On {result['rows']:,} rows of {result['data']} with a batch size of "
+        f"{result['batch_size']} and {result['threads']} thread: {rates['textgate']:,.0f} rows a "
+        f"second against {rates['packed']:,.0f}, a ratio of medians of {result['ratio']:.2f} "
+        f"({low:.2f} to {high:.2f} in eight turns of ten; goal: at least {result['goal']:g}).\n\n"
+        f"{_where(result)}"
+    )
+
+
 def memory() -> str:
     """Return how far back cells remember and what they cost."""
     result = _measured("memory_of_cells")
@@ -270,7 +286,12 @@ BLOCKS = {
         "accuracy": accuracy,
         "quantization": quantization,
     },
-    "benchmarks/README.md": {"production": production, "peers": peers, "memory": memory},
+    "benchmarks/README.md": {
+        "production": production,
+        "training": training,
+        "peers": peers,
+        "memory": memory,
+    },
 }
 PICTURES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "latency_peers": ("latency_peers", peers_report.picture),
