@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto
 
+from textgate.export.carry import Carry
 from textgate.export.cells import LayerValues, Source, Wiring, recurrent_layer, stored_value
 from textgate.export.equalization import BOUND, column_scale, equalized
 from textgate.export.linear import add_linear_branch
@@ -105,7 +106,7 @@ def build_graph(
             states.extend(_carried_states(builder, name, layer))
     if layer is None:
         raise ValueError("a network has at least one recurrent layer")
-    pool = Pool(builder, layer, carried=carried, states=states)
+    pool = Pool(builder, layer, Carry(builder, states, carried, "pool"))
     pooled = [pool.add(name, weights.attention) for name in net.pooling]
     vector = pooled[0] if len(pooled) == 1 else builder.node("Concat", pooled, "pooled", axis=1)
     linear = None

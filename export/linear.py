@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import TensorProto
 
+from textgate.export.carry import Carry
 from textgate.export.quantization import quantize
-from textgate.manifest import StateTensor
 from textgate.train.pairs import FINGERPRINTS, FIRST, SECOND
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from textgate.export.nodes import GraphBuilder
     from textgate.export.weights import LinearWeights
+    from textgate.manifest import StateTensor
 
 
 def add_linear_branch(
@@ -43,7 +44,7 @@ def add_linear_branch(
         carried: whether earlier results can be given from outside.
         states: what a stream carries; the branch's states are added.
     """
-    carry = _Carry(builder, states, carried=carried)
+    carry = Carry(builder, states, carried, "linear")
     size = weights.tokens.shape[1]
     zero = builder.constant("zero", np.float32(0.0))
     rows, projections, squares = [], [], []
@@ -78,8 +79,8 @@ def add_linear_branch(
     added = builder.node("ReduceSum", [both, axis], "linear.squares_of_chunk", keepdims=0)
     added = builder.node("Unsqueeze", [added, builder.integers("one", 1)], "linear.squares_column")
     length = builder.node("Add", [added, carry.before("squares", 1)], "linear.square_length")
-    carry.after("sum", total, 2 * size)
-    carry.after("squares", length, 1)
+    carry.after("sum", total)
+    carry.after("squares", length)
     projection = builder.constant("linear.projection", np.concatenate(projections))
     linear = builder.node("MatMul", [total, projection], "linear.projected")
     least = builder.constant("linear.least", np.float32(1.0))  # a text may have nothing known
@@ -112,7 +113,7 @@ def _token_rows(builder: GraphBuilder, count: int) -> tuple[str, str]:
 
 
 def _pair_rows(
-    builder: GraphBuilder, carry: _Carry, fingerprints: NDArray[np.uint8]
+    builder: GraphBuilder, carry: Carry, fingerprints: NDArray[np.uint8]
 ) -> tuple[str, str]:
     """Return each token's bucket with the one before it, and whether it is that pair's."""
     node = builder.node
@@ -130,7 +131,7 @@ def _pair_rows(
         "Mul", ["ids_by_step", builder.constant("linear.second", np.int64(SECOND))], "linear.b"
     )
     mixed = node("Add", [first, second], "linear.mixed")
-    carry.after("previous", _last_tokens(builder), 1)
+    carry.after("previous", _last_tokens(builder))
     buckets = builder.constant("linear.bucket_count", np.int64(len(fingerprints)))
     places = node("Mod", [mixed, buckets], "linear.pairs.places")
     kinds = builder.constant("linear.fingerprint_count", np.int64(FINGERPRINTS))
@@ -153,27 +154,3 @@ def _last_tokens(builder: GraphBuilder) -> str:
     last = node("ReduceSum", [ids, axis], "linear.last_row", keepdims=0)
     column = node("Unsqueeze", [last, one], "linear.last_column")
     return node("Cast", [column], "linear.last", to=TensorProto.FLOAT)
-
-
-class _Carry:
-    """States of the branch, each float32 [batch, width] and 0 at a text's beginning."""
-
-    def __init__(self, builder: GraphBuilder, states: list[StateTensor], *, carried: bool) -> None:
-        self._builder = builder
-        self._states = states
-        self._carried = carried
-
-    def before(self, name: str, width: int) -> str:
-        """Add a state as it was before this chunk, and return its name."""
-        start = np.zeros((1, width), dtype=np.float32)
-        constant = self._builder.constant(f"state.linear.{name}", start)
-        if self._carried:
-            self._builder.input(constant, ["state_batch", width])
-            self._states.append(StateTensor(constant, f"next.linear.{name}", (-1, width)))
-        return constant
-
-    def after(self, name: str, value: str, width: int) -> None:
-        """Make a value the state of the next chunk."""
-        if self._carried:
-            self._builder.node("Identity", [value], f"next.linear.{name}")
-            self._builder.output(f"next.linear.{name}", ["batch", width])

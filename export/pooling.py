@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textgate.manifest import StateTensor
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from textgate.export.carry import Carry
     from textgate.export.cells import LayerValues
     from textgate.export.nodes import GraphBuilder
 
@@ -32,14 +31,12 @@ class Pool:
         builder: the graph; it must hold ``inside``, a mask [tokens, batch, 1], and
             ``lengths_float``, float32 [batch, 1].
         layer: the recurrent layer to pool.
-        carried: whether earlier results can be given from outside.
-        states: what a stream carries.
+        carry: adds what a stream carries.
     """
 
     builder: GraphBuilder
     layer: LayerValues
-    carried: bool
-    states: list[StateTensor]
+    carry: Carry
 
     def add(self, name: str, attention: NDArray[np.float32] | None) -> str:
         """Add one pooling and return its value, float32 [batch, width].
@@ -62,21 +59,21 @@ class Pool:
         lowest = self.builder.constant("lowest", np.float32(_LOWEST))
         visible = self._node("Where", ["inside", self.layer.states, lowest], "pool.max.visible")
         largest = self._reduce("ReduceMax", visible, "pool.max.chunk")
-        before = self._before("max", self.layer.wiring.width, _LOWEST)
-        return self._after("max", self._node("Max", [largest, before], "pool.max"))
+        before = self.carry.before("max", self.layer.wiring.width, _LOWEST)
+        return self.carry.after("max", self._node("Max", [largest, before], "pool.max"))
 
     def _mean(self) -> str:
         zero = self.builder.constant("zero", np.float32(0.0))
         visible = self._node("Where", ["inside", self.layer.states, zero], "pool.mean.visible")
         chunk = self._reduce("ReduceSum", visible, "pool.mean.chunk")
         total = self._node(
-            "Add", [chunk, self._before("sum", self.layer.wiring.width, 0.0)], "pool.mean.sum"
+            "Add", [chunk, self.carry.before("sum", self.layer.wiring.width, 0.0)], "pool.mean.sum"
         )
         count = self._node(
-            "Add", ["lengths_float", self._before("count", 1, 0.0)], "pool.mean.count"
+            "Add", ["lengths_float", self.carry.before("count", 1, 0.0)], "pool.mean.count"
         )
-        self._after("sum", total)
-        self._after("count", count)
+        self.carry.after("sum", total)
+        self.carry.after("count", count)
         return self._node("Div", [total, count], "pool.mean")
 
     def _attention(self, attention: NDArray[np.float32]) -> str:
@@ -86,7 +83,7 @@ class Pool:
         raw = self._node("MatMul", [self.layer.states, weights], "pool.attention.raw")
         scores = self._node("Where", ["inside", raw, lowest], "pool.attention.scores")
         chunk = self._reduce("ReduceMax", scores, "pool.attention.chunk_top")
-        before = self._before("top", 1, _LOWEST)
+        before = self.carry.before("top", 1, _LOWEST)
         top = self._node("Max", [chunk, before], "pool.attention.top")
         shifted = self._node("Sub", [scores, top], "pool.attention.shifted")
         powers = self._node("Exp", [shifted], "pool.attention.powers")
@@ -95,15 +92,15 @@ class Pool:
         weighted = self._node("Mul", [powers, self.layer.states], "pool.attention.weighted")
         normalizer = self._continued("normalizer", powers, fade, 1)
         total = self._continued("total", weighted, fade, wiring.width)
-        self._after("top", top)
-        self._after("normalizer", normalizer)
-        self._after("total", total)
+        self.carry.after("top", top)
+        self.carry.after("normalizer", normalizer)
+        self.carry.after("total", total)
         return self._node("Div", [total, normalizer], "pool.attention")
 
     def _continued(self, name: str, values: str, fade: str, width: int) -> str:
         """Return the sum over time plus the faded sum so far."""
         chunk = self._reduce("ReduceSum", values, f"pool.attention.{name}.chunk")
-        before = self._before(name, width, 0.0)
+        before = self.carry.before(name, width, 0.0)
         faded = self._node("Mul", [before, fade], f"pool.attention.{name}.faded")
         return self._node("Add", [chunk, faded], f"pool.attention.{name}")
 
@@ -113,20 +110,3 @@ class Pool:
     def _reduce(self, operator: str, value: str, output: str) -> str:
         axis = self.builder.integers("axis_0", 0)
         return self.builder.node(operator, [value, axis], output, keepdims=0)
-
-    def _before(self, name: str, width: int, start: float) -> str:
-        """Add the result so far, float32 [1, width], which callers may override."""
-        value = np.full((1, width), start, dtype=np.float32)
-        constant = self.builder.constant(f"state.pool.{name}", value)
-        if self.carried:
-            self.builder.input(constant, ["state_batch", width])
-            self.states.append(StateTensor(constant, f"next.pool.{name}", (-1, width)))
-        return constant
-
-    def _after(self, name: str, value: str) -> str:
-        """Make a value the result so far of the next call; return the value."""
-        if self.carried:
-            output = self.builder.node("Identity", [value], f"next.pool.{name}")
-            width = next(state.shape[1] for state in self.states if state.output == output)
-            self.builder.output(output, ["batch", width])
-        return value

@@ -1,0 +1,53 @@
+"""What a stream carries beside the recurrent states: constants that a caller may override."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textgate.manifest import StateTensor
+
+if TYPE_CHECKING:
+    from textgate.export.nodes import GraphBuilder
+
+
+@dataclass
+class Carry:
+    """Adds such states to a graph, each float32 [batch, width], and notes them.
+
+    Attributes:
+        builder: the graph.
+        states: what a stream carries; new states are added.
+        carried: whether earlier results can be given from outside; without it, they are constants.
+        name: the part of the network that they belong to, the front of their names.
+    """
+
+    builder: GraphBuilder
+    states: list[StateTensor]
+    carried: bool
+    name: str
+
+    def before(self, name: str, width: int, start: float = 0.0) -> str:
+        """Add a state as it was before this chunk, float32 [1, width], and return its name.
+
+        Args:
+            name: the state.
+            width: its columns.
+            start: what it is at a text's beginning.
+        """
+        value = np.full((1, width), start, dtype=np.float32)
+        constant = self.builder.constant(f"state.{self.name}.{name}", value)
+        if self.carried:
+            self.builder.input(constant, ["state_batch", width])
+            self.states.append(StateTensor(constant, f"next.{self.name}.{name}", (-1, width)))
+        return constant
+
+    def after(self, name: str, value: str) -> str:
+        """Make a value the state of the next chunk; return the value."""
+        if self.carried:
+            output = self.builder.node("Identity", [value], f"next.{self.name}.{name}")
+            width = next(state.shape[1] for state in self.states if state.output == output)
+            self.builder.output(output, ["batch", width])
+        return value
