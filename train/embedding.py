@@ -39,12 +39,15 @@ def initial_embedding(
     Raises:
         ConfigError: the vectors are narrower than the embedding.
     """
-    matrix = _fitted(vectors.matrix, size, vectors.name)
+    matrix = _fitted(vectors, size)
     spread = float(matrix.std())
     generator = np.random.default_rng([seed, 1])
     table = generator.normal(0.0, _SPREAD * spread, (rows, size)).astype(np.float32)
-    vocabulary = json.loads(tokenizer_json)["model"]["vocab"]
-    spelled = _piece_vectors(tokenizer_json, vocabulary, vectors, matrix)
+    model = json.loads(tokenizer_json)["model"]
+    vocabulary: dict[str, int] = model["vocab"]
+    spelled = {}
+    if model.get("type") == "BPE":
+        spelled = _piece_vectors(tokenizer_json, vocabulary, vectors, matrix)
     for token, place in vocabulary.items():
         row = vectors.words.get(token)
         if row is not None:
@@ -55,12 +58,12 @@ def initial_embedding(
     return table
 
 
-def _fitted(matrix: NDArray[np.float32], size: int, name: str) -> NDArray[np.float32]:
-    width = matrix.shape[1]
+def _fitted(vectors: Vectors, size: int) -> NDArray[np.float32]:
+    matrix, width = vectors.matrix, vectors.dims
     if width < size:
         raise ConfigError(
-            f"embedding_size {size} is wider than the vectors {name}, which have {width} columns; "
-            f"choose at most {width}, or other vectors"
+            f"embedding_size {size} is wider than the vectors {vectors.name}, which have {width} "
+            f"columns; choose at most {width}, or other vectors"
         )
     if width == size:
         return matrix
@@ -74,8 +77,6 @@ def _piece_vectors(
     tokenizer_json: str, vocabulary: dict[str, int], vectors: Vectors, matrix: NDArray[np.float32]
 ) -> dict[int, NDArray[np.float32]]:
     """Return the mean vector of the words that each piece is part of, by the piece's id."""
-    if json.loads(tokenizer_json)["model"].get("type") != "BPE":
-        return {}
     outside = [word for word in vectors.words if word not in vocabulary][:_SPELLED]
     if not outside:
         return {}

@@ -29,7 +29,7 @@ from textgate.train.subwords import build_subword_tokenizer, split_words
 from textgate.train.teachers import check_teachers
 from textgate.train.teaching import Lesson
 from textgate.train.unlabelled import Unlabelled
-from textgate.train.vectors import load_vectors
+from textgate.train.vectors import ENGLISH, NO_VECTORS, load_vectors
 from textgate.train.vocabulary import build_tokenizer
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from textgate.train.teachers import Teacher
     from textgate.train.vectors import Vectors
 
-NO_VECTORS = "none"
 _OTHER_WORDS = 100_000  # that no training text holds, but others may
 
 
@@ -132,10 +131,7 @@ def prepare(
     more = Unlabelled(unlabelled, columns, held_out)
     said.extend(more.notes)
     lesson = Lesson(tuple(teachers), labels, rows, more) if teachers else None
-    vectors = None
-    if config.vectors != NO_VECTORS:
-        wanted = _Wanted(chain((row.text for row in rows), more))
-        vectors = load_vectors(config.vectors, wanted=wanted)
+    vectors = _vectors(config.vectors, chain((row.text for row in rows), more))
     if preset == RECIPE:
         recipe = recommend(rows, labels, task=task, vectors=vectors, unlabelled=more)
         config = named_preset(preset).replace(**{**recipe.settings, **settings})
@@ -189,6 +185,15 @@ def prepare(
         notes=tuple(said),
         lesson=lesson,
     )
+
+
+def _vectors(spec: str, texts: Iterable[str]) -> Vectors | None:
+    """Return the vectors that may be of use for texts."""
+    if spec == NO_VECTORS:
+        return None
+    if spec == ENGLISH:  # few enough to take them all, and leave the texts unread
+        return load_vectors(spec)
+    return load_vectors(spec, wanted=_Wanted(texts))
 
 
 class _Wanted:

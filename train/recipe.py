@@ -16,6 +16,7 @@ import numpy as np
 
 from textgate.tokenizer import CHARACTERS_PER_TOKEN
 from textgate.train.subwords import split_words
+from textgate.train.vectors import NO_VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -157,10 +158,11 @@ def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
     share = known / max(1, running)
     if share < _KNOWN:
         return Choice(
-            {"vectors": "none"}, f"the vectors {vectors.name} know {share:.0%} of the running words"
+            {"vectors": NO_VECTORS},
+            f"the vectors {vectors.name} know {share:.0%} of the running words",
         )
     return Choice(
-        {"embedding_size": min(100, vectors.matrix.shape[1])},
+        {"embedding_size": min(100, vectors.dims)},
         f"the vectors {vectors.name} know {share:.0%} of the running words",
     )
 

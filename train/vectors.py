@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ENGLISH = "english"
+NO_VECTORS = "none"
 
 _WIDEST = 4096  # numbers a word; a file with more holds something else
 _MOST_NUMBERS = 2**28  # read in all: 1 GiB
