@@ -29,7 +29,8 @@ from textgate.train.dataset import Batch, Dataset
 from textgate.train.model import TextClassifier
 from textgate.train.objective import Objective, loss
 from textgate.train.optimization import Optimizer
-from textgate.train.preparation import Columns, Preparation, prepare
+from textgate.train.preparation import Preparation, prepare
+from textgate.train.split import Columns
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "examples" / "reviews" / "train.jsonl.gz"

@@ -12,7 +12,7 @@ from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS, Answers
 from textgate.export.exporter import export as export_run
 from textgate.export.report import format_report
 from textgate.tables import format_bytes
-from textgate.train.fitting import Columns
+from textgate.train.split import Columns
 
 
 @click.command()

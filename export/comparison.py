@@ -20,9 +20,10 @@ from textgate.export.exporter import PRECISIONS, export
 from textgate.machine import this_machine
 from textgate.rows import load_labelled
 from textgate.tables import format_bytes, format_count, format_ms, format_table
-from textgate.train.fitting import Columns, fit
+from textgate.train.fitting import fit
 from textgate.train.presets import PRESETS
 from textgate.train.progress import TerminalProgress
+from textgate.train.split import Columns
 
 RESULT = "comparison.json"
 _SEEDS = ("seed-lstm", "seed-gru")

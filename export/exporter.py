@@ -31,8 +31,8 @@ from textgate.session import make_session
 from textgate.tokenizer import TextTokenizer
 from textgate.train.checkpoint import load_model
 from textgate.train.dataset import Dataset, encode_rows
-from textgate.train.fitting import Columns
 from textgate.train.model import TextClassifier
+from textgate.train.split import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

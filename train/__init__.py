@@ -3,8 +3,9 @@
 from textgate.train.config import TrainingConfig
 from textgate.train.finetuner import FinetuningConfig
 from textgate.train.finetuning import teach
-from textgate.train.fitting import Columns, FittedRun, fit
+from textgate.train.fitting import FittedRun, fit
 from textgate.train.presets import PRESETS
+from textgate.train.split import Columns
 
 __all__ = [
     "PRESETS",

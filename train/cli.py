@@ -13,10 +13,10 @@ from textgate.cli import options
 from textgate.tables import format_count
 from textgate.train.config import SCHEDULES, TASKS, TOKENIZERS
 from textgate.train.fitting import fit
-from textgate.train.preparation import Columns
 from textgate.train.presets import PRESETS
 from textgate.train.progress import TerminalProgress
 from textgate.train.settings import read_settings
+from textgate.train.split import Columns
 
 
 def poolings(

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import textgate
 from textgate.atomic import new_folder
-from textgate.errors import CheckpointError, DataError
+from textgate.errors import CheckpointError
 from textgate.rows import fingerprint
 from textgate.train.calibration import fit_temperature
-from textgate.train.checks import notes
-from textgate.train.dataset import encode_rows, find_labels, hold_out
+from textgate.train.dataset import encode_rows
 from textgate.train.device import find_device
 from textgate.train.encoders import (
     CONFIG,
@@ -29,8 +28,8 @@ from textgate.train.finetuned import (
     save_weights,
 )
 from textgate.train.finetuner import Finetuner, FinetuningConfig
-from textgate.train.preparation import Columns, load_rows
 from textgate.train.progress import Progress
+from textgate.train.split import Columns, split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,23 +94,16 @@ def teach(
     progress = progress or Progress()
     where = find_device(device)
     folder = find_encoder(transformer)
-    rows, file = load_rows(
-        data, columns, several_labels=config.task != "multi-label", soft_labels=True
+    split = split_rows(
+        data, dev, columns, task=config.task, dev_fraction=config.dev_fraction, seed=config.seed
     )
-    labels, task = find_labels(rows, task=config.task, file=file)
-    held_out, dev_file = (
-        ([], file) if dev is None else load_rows(dev, columns, several_labels=False)
-    )
-    for note in notes(rows, held_out, file=file, dev_file=dev_file):
+    for note in split.notes:
         progress.note(note)
-    if dev is None:
-        rows, held_out = hold_out(rows, config.dev_fraction, seed=config.seed)
-    if not held_out:
-        raise DataError(f"{file}: too few rows to hold some out for dev; give --dev")
+    labels, task = split.labels, split.task
     tokens = min(config.max_tokens, longest_text(folder))
     tokenizer = EncoderTokenizer(folder / TOKENIZER, max_tokens=tokens)
-    train = encode_rows(rows, tokenizer, labels, task=task, file=file)
-    on_dev = encode_rows(held_out, tokenizer, labels, task=task, file=dev_file, soft=False)
+    train = encode_rows(split.train, tokenizer, labels, task=task, file=split.file)
+    on_dev = encode_rows(split.dev, tokenizer, labels, task=task, file=split.dev_file, soft=False)
     output = Path(output)
     with new_folder(output, force=force, error=CheckpointError, complete_marker=TEACHER) as made:
         finetuning = Finetuner(folder, config, train, on_dev, task=task, device=where)
@@ -132,11 +124,11 @@ def teach(
             sha256=save_weights(made, finetuning.best_model()),
             training={
                 "encoder": transformer if folder != Path(transformer) else folder.name,
-                "train_file": file,
-                "train_rows": len(rows),
-                "train_sha256": fingerprint(rows),
-                "dev_rows": len(held_out),
-                "dev_sha256": fingerprint(held_out),
+                "train_file": split.file,
+                "train_rows": len(split.train),
+                "train_sha256": fingerprint(split.train),
+                "dev_rows": len(split.dev),
+                "dev_sha256": fingerprint(split.dev),
                 "epochs": len(finetuning.history),
                 "best_epoch": finetuning.best_epoch,
                 "seed": config.seed,

@@ -19,12 +19,11 @@ from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import TrainedModel, load_model, load_state, save_model, save_state
 from textgate.train.device import find_device
 from textgate.train.model import TextClassifier
-from textgate.train.preparation import Columns, Preparation, prepare
+from textgate.train.preparation import Preparation, prepare
 from textgate.train.progress import Progress
+from textgate.train.split import Columns
 from textgate.train.teachers import find_teacher
 from textgate.train.trainer import evaluate_logits, predict_logits, train_network
-
-__all__ = ["Columns", "FittedRun", "fit"]
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import textgate
-from textgate.errors import DataError
-from textgate.rows import Row, fingerprint, load_labelled
+from textgate.rows import Row, fingerprint
 from textgate.run import DataSummary, RunManifest
 from textgate.tokenizer import TextTokenizer
-from textgate.train.checks import notes
-from textgate.train.dataset import Dataset, encode_rows, encode_texts, find_labels, hold_out
+from textgate.train.dataset import Dataset, encode_rows, encode_texts
 from textgate.train.embedding import initial_embedding
 from textgate.train.pairs import find_features
 from textgate.train.presets import RECIPE
 from textgate.train.presets import preset as named_preset
 from textgate.train.recipe import recommend
+from textgate.train.split import split_rows
 from textgate.train.start import Start
 from textgate.train.subwords import build_subword_tokenizer, split_words
 from textgate.train.teachers import check_teachers
@@ -38,25 +37,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.train.config import TrainingConfig
+    from textgate.train.split import Columns
     from textgate.train.teachers import Teacher
     from textgate.train.vectors import Vectors
 
 _OTHER_WORDS = 100_000  # that no training text holds, but others may
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Where rows keep their text and label, for files that name their columns.
-
-    Attributes:
-        text: the text's field.
-        label: the label's field.
-        format: the file's format; None takes it from the file's name.
-    """
-
-    text: str = "text"
-    label: str = "label"
-    format: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,23 +97,13 @@ def prepare(
         ConfigError: settings are wrong or cannot work together, or a teacher has other labels.
     """
     config = named_preset(preset).replace(**settings)
-    rows, file = load_rows(
-        data, columns, several_labels=config.task != "multi-label", soft_labels=True
+    split = split_rows(
+        data, dev, columns, task=config.task, dev_fraction=config.dev_fraction, seed=config.seed
     )
-    labels, task = find_labels(rows, task=config.task, file=file)
-    check_teachers(teachers, labels, task=task, file=file)
-    held_out, dev_file = (
-        ([], file) if dev is None else load_rows(dev, columns, several_labels=False)
-    )
-    said = notes(rows, held_out, file=file, dev_file=dev_file)
-    if dev is None:
-        rows, held_out = hold_out(rows, config.dev_fraction, seed=config.seed)
-        if not held_out:
-            named = sum(bool(row.labels) or not row.probabilities for row in rows)
-            raise DataError(
-                f"{file}: {named} rows with labels are too few to hold some out for dev; give --dev"
-            )
-    more = Unlabelled(unlabelled, columns, held_out)
+    rows, labels, task = split.train, split.labels, split.task
+    check_teachers(teachers, labels, task=task, file=split.file)
+    said = list(split.notes)
+    more = Unlabelled(unlabelled, columns, split.dev)
     said.extend(more.notes)
     lesson = Lesson(tuple(teachers), labels, rows, more) if teachers else None
     vectors = _vectors(config.vectors, chain((row.text for row in rows), more))
@@ -143,7 +118,9 @@ def prepare(
     vocabulary_size = (
         config.vocabulary_size if config.whole_vocabulary else tokenizer.vocabulary_size
     )
-    train = _with_texts(encode_rows(rows, tokenizer, labels, task=task, file=file), more, tokenizer)
+    train = _with_texts(
+        encode_rows(rows, tokenizer, labels, task=task, file=split.file), more, tokenizer
+    )
     start = Start(
         embedding=_embedding(tokenizer_json, config, vectors, rows=vocabulary_size),
         features=(
@@ -164,8 +141,8 @@ def prepare(
         max_tokens=config.max_tokens,
         preset=preset,
         settings=config.to_json(),
-        train=DataSummary(file, len(rows), fingerprint(rows)),
-        dev=DataSummary(dev_file, len(held_out), fingerprint(held_out)),
+        train=DataSummary(split.file, len(rows), fingerprint(rows)),
+        dev=DataSummary(split.dev_file, len(split.dev), fingerprint(split.dev)),
         versions={
             "textgate": textgate.__version__,
             "torch": version("torch"),
@@ -179,8 +156,8 @@ def prepare(
         config=config,
         tokenizer_json=tokenizer_json,
         train=train,
-        dev=encode_rows(held_out, tokenizer, labels, task=task, file=dev_file, soft=False),
-        dev_rows=held_out,
+        dev=encode_rows(split.dev, tokenizer, labels, task=task, file=split.dev_file, soft=False),
+        dev_rows=split.dev,
         start=start,
         notes=tuple(said),
         lesson=lesson,
@@ -247,38 +224,3 @@ def _tokenizer(texts: Iterable[str], config: TrainingConfig, vectors: Vectors | 
         max_tokens=config.max_tokens,
         known=() if vectors is None else list(vectors.words),
     )
-
-
-def load_rows(
-    data: str | Path | Sequence[Row],
-    columns: Columns,
-    *,
-    several_labels: bool,
-    soft_labels: bool = False,
-) -> tuple[list[Row], str]:
-    """Return labelled rows and what messages call them.
-
-    Args:
-        data: a file of labelled rows, or the rows.
-        columns: where files keep text and label.
-        several_labels: as for `textgate.rows.load_labelled`, and so the next one.
-        soft_labels: whether rows may have probabilities instead of a label.
-
-    Raises:
-        DataError: the rows are missing or malformed.
-        ConfigError: the file's format is not known.
-    """
-    if isinstance(data, str | Path):
-        rows = load_labelled(
-            data,
-            format=columns.format,
-            text_field=columns.text,
-            label_field=columns.label,
-            several_labels=several_labels,
-            soft_labels=soft_labels,
-        )
-        # A name need not be UTF-8; what is written down must be.
-        return rows, Path(data).name.encode("utf-8", "replace").decode()
-    if not data:
-        raise DataError("no rows were given")
-    return list(data), "rows"

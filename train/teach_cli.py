@@ -13,8 +13,8 @@ from textgate.tables import format_count
 from textgate.train.config import TASKS
 from textgate.train.finetuner import FinetuningConfig
 from textgate.train.finetuning import teach
-from textgate.train.preparation import Columns
 from textgate.train.progress import TerminalProgress
+from textgate.train.split import Columns
 
 _DEFAULT = FinetuningConfig()
 

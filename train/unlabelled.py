@@ -15,7 +15,7 @@ from textgate.run import DataSummary
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from textgate.train.preparation import Columns
+    from textgate.train.split import Columns
 
 _NO_LETTER = re.compile(r"[\W_]+")
 

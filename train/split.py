@@ -1,0 +1,127 @@
+"""Labelled rows out of files, told apart: those to learn from and those to choose by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textgate.errors import DataError
+from textgate.rows import Row, load_labelled
+from textgate.train.checks import notes
+from textgate.train.dataset import find_labels, hold_out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where rows keep their text and label, for files that name their columns.
+
+    Attributes:
+        text: the text's field.
+        label: the label's field.
+        format: the file's format; None takes it from the file's name.
+    """
+
+    text: str = "text"
+    label: str = "label"
+    format: str | None = None
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """Rows to learn from and rows to choose by.
+
+    Attributes:
+        train: the rows to learn from.
+        dev: the rows to choose by, at least one.
+        labels: the labels of `train`, in the order of their names.
+        task: ``single-label`` or ``multi-label``.
+        file: how messages name the rows to learn from.
+        dev_file: how they name the others.
+        notes: what somebody should know of the rows, a sentence each.
+    """
+
+    train: list[Row]
+    dev: list[Row]
+    labels: tuple[str, ...]
+    task: str
+    file: str
+    dev_file: str
+    notes: tuple[str, ...]
+
+
+def split_rows(
+    data: str | Path | Sequence[Row],
+    dev: str | Path | Sequence[Row] | None,
+    columns: Columns,
+    *,
+    task: str,
+    dev_fraction: float,
+    seed: int,
+) -> SplitRows:
+    """Return the rows of two files, or those of one file in two parts.
+
+    Args:
+        data: a file of labelled rows, or the rows.
+        dev: rows to choose by; None holds some of `data` out.
+        columns: where files keep text and label.
+        task: ``single-label``, ``multi-label``, or ``auto``: whatever the rows show.
+        dev_fraction: the share that is held out.
+        seed: of what is held out.
+
+    Raises:
+        DataError: the rows are missing, malformed, too few, or do not suit a classifier.
+        ConfigError: a file's format is not known.
+    """
+    rows, file = _load_rows(data, columns, several_labels=task != "multi-label", soft_labels=True)
+    labels, task = find_labels(rows, task=task, file=file)
+    held_out, dev_file = (
+        ([], file) if dev is None else _load_rows(dev, columns, several_labels=False)
+    )
+    said = notes(rows, held_out, file=file, dev_file=dev_file)
+    if dev is None:
+        rows, held_out = hold_out(rows, dev_fraction, seed=seed)
+        if not held_out:
+            named = sum(bool(row.labels) or not row.probabilities for row in rows)
+            raise DataError(
+                f"{file}: {named} rows with labels are too few to hold some out for dev; give --dev"
+            )
+    return SplitRows(rows, held_out, labels, task, file, dev_file, tuple(said))
+
+
+def _load_rows(
+    data: str | Path | Sequence[Row],
+    columns: Columns,
+    *,
+    several_labels: bool,
+    soft_labels: bool = False,
+) -> tuple[list[Row], str]:
+    """Return labelled rows and what messages call them.
+
+    Args:
+        data: a file of labelled rows, or the rows.
+        columns: where files keep text and label.
+        several_labels: as for `textgate.rows.load_labelled`, and so the next one.
+        soft_labels: whether rows may have probabilities instead of a label.
+
+    Raises:
+        DataError: the rows are missing or malformed.
+        ConfigError: the file's format is not known.
+    """
+    if isinstance(data, str | Path):
+        rows = load_labelled(
+            data,
+            format=columns.format,
+            text_field=columns.text,
+            label_field=columns.label,
+            several_labels=several_labels,
+            soft_labels=soft_labels,
+        )
+        # A name need not be UTF-8; what is written down must be.
+        return rows, Path(data).name.encode("utf-8", "replace").decode()
+    if not data:
+        raise DataError("no rows were given")
+    return list(data), "rows"
