@@ -42,6 +42,11 @@ class Epoch:
     dev_score: float
     seconds: float
 
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What orders epochs: the score on dev, then the loss on it."""
+        return self.dev_score, -self.dev_loss
+
 
 @dataclass
 class TrainingState:

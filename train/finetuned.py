@@ -24,6 +24,7 @@ from textgate.train.encoders import (
     EncoderTokenizer,
     build_encoder,
 )
+from textgate.train.scoring import probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -160,12 +161,3 @@ def finetuned_logits(
             moved = batch.to(device)
             logits[places] = model(moved.ids, moved.lengths).cpu().numpy()
     return logits
-
-
-def probabilities(
-    logits: NDArray[np.float32], temperature: float, *, multi_label: bool
-) -> NDArray[np.float32]:
-    """Return calibrated probabilities, float32 [rows, labels]."""
-    scaled = torch.from_numpy(logits) / temperature
-    result = torch.sigmoid(scaled) if multi_label else torch.softmax(scaled, dim=1)
-    return result.numpy()

@@ -13,13 +13,11 @@ import numpy as np
 import torch
 
 from textgate.errors import ConfigError
-from textgate.metrics import evaluate_multi_label, evaluate_single_label
 from textgate.train.bfloat16 import prefers_bfloat16
-from textgate.train.calibration import log_loss
-from textgate.train.checkpoint import Epoch
 from textgate.train.encoders import EncoderClassifier, load_encoder
-from textgate.train.finetuned import finetuned_logits, probabilities
+from textgate.train.finetuned import finetuned_logits
 from textgate.train.objective import loss
+from textgate.train.scoring import finished_epoch, score_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from textgate.metrics import Evaluation
+    from textgate.train.checkpoint import Epoch
     from textgate.train.dataset import Batch, Dataset
     from textgate.train.progress import Progress
 
@@ -140,25 +138,24 @@ class Finetuner:
             with _seeded(self._config.seed * 100_003 + number, self._device):
                 train_loss = self._pass(number, progress)
             logits = finetuned_logits(self._model, self._dev, bfloat16=self.bfloat16)
-            if not (math.isfinite(train_loss) and np.isfinite(logits).all()):
-                raise ConfigError(
-                    f"training diverged in epoch {number}: the network computes NaN or infinite "
-                    "values; choose a lower learning rate"
-                )
-            quality = self.quality(logits)
-            score = quality.macro_f1 if self.multi_label else quality.accuracy
-            dev_loss = log_loss(logits, self._dev.targets, multi_label=self.multi_label)
-            seconds = time.perf_counter() - started
-            self.history.append(Epoch(number, train_loss, dev_loss, score, seconds))
-            best = self._is_best()
+            epoch = finished_epoch(
+                number,
+                train_loss,
+                logits,
+                self._dev.targets,
+                multi_label=self.multi_label,
+                started=started,
+            )
+            best = not self.history or epoch.rank > self.history[self.best_epoch - 1].rank
+            self.history.append(epoch)
             if best:
                 self.best_epoch, self.best_logits = number, logits
                 self._best = copy.deepcopy(self._model.state_dict())
             progress.end_epoch(
-                self.history[-1],
+                epoch,
                 rows=len(self._train),
                 remaining=self._config.epochs - number,
-                score="macro-F1" if self.multi_label else "accuracy",
+                score=score_name(multi_label=self.multi_label),
                 best=best,
             )
 
@@ -166,15 +163,6 @@ class Finetuner:
         """Return the network with the best epoch's weights."""
         self._model.load_state_dict(self._best)
         return self._model
-
-    def quality(self, logits: NDArray[np.float32], temperature: float = 1.0) -> Evaluation:
-        """Return the quality of logits on dev."""
-        answers = probabilities(logits, temperature, multi_label=self.multi_label)
-        targets = self._dev.targets
-        names = [str(column) for column in range(targets.shape[1])]
-        if self.multi_label:
-            return evaluate_multi_label(answers, targets > 0.5, names)
-        return evaluate_single_label(answers, targets.argmax(axis=1), names)
 
     def _pass(self, number: int, progress: Progress) -> float:
         """Make one pass over the rows and return the mean loss."""
@@ -197,13 +185,6 @@ class Finetuner:
             progress.step(len(batch.lengths))
             step += 1
         return total / len(self._train)
-
-    def _is_best(self) -> bool:
-        def rank(epoch: Epoch) -> tuple[float, float]:
-            return epoch.dev_score, -epoch.dev_loss
-
-        *others, last = self.history
-        return all(rank(last) > rank(other) for other in others)
 
 
 def rate(step: int, steps: int) -> float:

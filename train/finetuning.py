@@ -29,6 +29,7 @@ from textgate.train.finetuned import (
 )
 from textgate.train.finetuner import Finetuner, FinetuningConfig
 from textgate.train.progress import Progress
+from textgate.train.scoring import evaluate_logits
 from textgate.train.split import Columns, split_rows
 
 if TYPE_CHECKING:
@@ -114,7 +115,13 @@ def teach(
         finetuning.run(progress)
         logits = finetuning.best_logits
         temperature = fit_temperature(logits, on_dev.targets, multi_label=finetuning.multi_label)
-        quality = finetuning.quality(logits, temperature)
+        quality = evaluate_logits(
+            logits,
+            on_dev.targets,
+            labels,
+            multi_label=finetuning.multi_label,
+            temperature=temperature,
+        )
         manifest = FinetunedManifest(
             labels=labels,
             task=task,

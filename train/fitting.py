@@ -21,9 +21,10 @@ from textgate.train.device import find_device
 from textgate.train.model import TextClassifier
 from textgate.train.preparation import Preparation, prepare
 from textgate.train.progress import Progress
+from textgate.train.scoring import evaluate_logits
 from textgate.train.split import Columns
 from textgate.train.teachers import find_teacher
-from textgate.train.trainer import evaluate_logits, predict_logits, train_network
+from textgate.train.trainer import predict_logits, train_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -223,12 +224,13 @@ def _finish(ready: Preparation, state: TrainingState) -> TrainedModel:
         network = TextClassifier(manifest.architecture)
     network.load_state_dict(state.best_weights)
     logits = predict_logits(network, ready.dev)
-    targets = ready.dev.targets
-    temperature = fit_temperature(
-        logits, targets, multi_label=manifest.architecture.task == "multi-label"
+    targets, labels = ready.dev.targets, manifest.labels
+    multi_label = manifest.architecture.task == "multi-label"
+    temperature = fit_temperature(logits, targets, multi_label=multi_label)
+    before = evaluate_logits(logits, targets, labels, multi_label=multi_label)
+    after = evaluate_logits(
+        logits, targets, labels, multi_label=multi_label, temperature=temperature
     )
-    before = evaluate_logits(network, logits, targets, manifest.labels)
-    after = evaluate_logits(network, logits, targets, manifest.labels, temperature=temperature)
     return TrainedModel(
         weights=state.best_weights,
         temperature=temperature,

@@ -21,6 +21,7 @@ from textgate.train.dataset import Dataset, encode_texts
 from textgate.train.encoders import WEIGHTS
 from textgate.train.finetuned import is_finetuned, open_finetuned, read_finetuned
 from textgate.train.model import TextClassifier
+from textgate.train.scoring import probabilities
 from textgate.train.trainer import predict_logits
 
 if TYPE_CHECKING:
@@ -151,13 +152,13 @@ def _own_run(folder: Path) -> Teacher:
             raise CheckpointError(f"{folder}: damaged: {first_line}") from None
         network.to(device)
         tokenizer = TextTokenizer(tokenizer_json, max_tokens=manifest.max_tokens)
+        multi_label = manifest.architecture.task == "multi-label"
 
         def answer(texts: Sequence[str]) -> NDArray[np.float32]:
             sequences = tuple(encode_texts(texts, tokenizer))
             nothing = np.zeros((len(sequences), 0), dtype=np.float32)
-            logits = torch.from_numpy(predict_logits(network, Dataset(sequences, nothing)))
-            result: NDArray[np.float32] = network.probabilities(logits, model.temperature).numpy()
-            return result
+            logits = predict_logits(network, Dataset(sequences, nothing))
+            return probabilities(logits, model.temperature, multi_label=multi_label)
 
         return answer
 

@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from textgate.errors import CheckpointError, ConfigError
-from textgate.metrics import evaluate_multi_label, evaluate_single_label
-from textgate.train.calibration import best_share, log_loss
-from textgate.train.checkpoint import Epoch, TrainingState
+from textgate.errors import CheckpointError
+from textgate.train.calibration import best_share
+from textgate.train.checkpoint import TrainingState
 from textgate.train.model import TextClassifier
 from textgate.train.objective import Objective
 from textgate.train.optimization import Average, Optimizer
 from textgate.train.progress import Progress
+from textgate.train.scoring import finished_epoch, score_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from textgate.architecture import Architecture
-    from textgate.metrics import Evaluation
     from textgate.train.config import TrainingConfig
     from textgate.train.dataset import Dataset
     from textgate.train.start import Start
@@ -70,6 +69,7 @@ def train_network(
         CheckpointError: the saved state does not fit the network.
     """
     progress = progress or Progress()
+    multi_label = architecture.task == "multi-label"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = TextClassifier(
@@ -109,26 +109,20 @@ def train_network(
             model.load_state_dict(scored)
             logits, share = _mixed_logits(model, dev)
             model.load_state_dict(state.weights)
-            if not (math.isfinite(train_loss) and np.isfinite(logits).all()):
-                raise ConfigError(
-                    f"training diverged in epoch {number}: the network computes NaN or infinite "
-                    "values; choose a lower learning rate"
-                )
-            dev_loss, dev_score = _score(model, logits, dev)
-            seconds = time.perf_counter() - started
-            state.history.append(Epoch(number, train_loss, dev_loss, dev_score, seconds))
-            best = state.best_epoch == 0 or _rank(state.history[-1]) > _rank(
-                state.history[state.best_epoch - 1]
+            epoch = finished_epoch(
+                number, train_loss, logits, dev.targets, multi_label=multi_label, started=started
             )
+            best = not state.history or epoch.rank > state.history[state.best_epoch - 1].rank
+            state.history.append(epoch)
             if best:
                 state.best_epoch = number
                 state.best_weights = with_linear_share(scored, share)
             save(state)
             progress.end_epoch(
-                state.history[-1],
+                epoch,
                 rows=len(train),
                 remaining=config.epochs - number,
-                score="macro-F1" if architecture.output == "multi-label" else "accuracy",
+                score=score_name(multi_label=multi_label),
                 best=best,
             )
     return state
@@ -175,21 +169,6 @@ def with_linear_share(weights: dict[str, torch.Tensor], share: float) -> dict[st
     return {**weights, _PROJECTION: weights[_PROJECTION] * share}
 
 
-def evaluate_logits(
-    model: TextClassifier,
-    logits: NDArray[np.float32],
-    targets: NDArray[np.float32],
-    labels: Sequence[str],
-    *,
-    temperature: float = 1.0,
-) -> Evaluation:
-    """Return the quality of logits [rows, labels] against targets [rows, labels]."""
-    probabilities = model.probabilities(torch.from_numpy(logits), temperature).numpy()
-    if model.architecture.output == "multi-label":
-        return evaluate_multi_label(probabilities, targets > 0.5, labels)
-    return evaluate_single_label(probabilities, targets.argmax(axis=1), labels)
-
-
 def _train_epoch(
     model: TextClassifier,
     optimizer: Optimizer,
@@ -216,20 +195,6 @@ def _train_epoch(
             average.update(step)
         progress.step(rows)
     return total / len(train)
-
-
-def _score(model: TextClassifier, logits: NDArray[np.float32], dev: Dataset) -> tuple[float, float]:
-    """Return the log loss on dev, and the accuracy (macro-F1 for a multi-label task)."""
-    multi_label = model.architecture.output == "multi-label"
-    names = [str(column) for column in range(model.architecture.label_count)]
-    quality = evaluate_logits(model, logits, dev.targets, names)
-    score = quality.macro_f1 if multi_label else quality.accuracy
-    return log_loss(logits, dev.targets, multi_label=multi_label), score
-
-
-def _rank(epoch: Epoch) -> tuple[float, float]:
-    """Order epochs by their score on dev, then by their loss on it."""
-    return epoch.dev_score, -epoch.dev_loss
 
 
 def _finished(state: TrainingState, config: TrainingConfig) -> bool:

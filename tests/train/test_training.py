@@ -22,7 +22,8 @@ from textgate.train.checkpoint import load_model
 from textgate.train.dataset import encode_rows
 from textgate.train.model import TextClassifier
 from textgate.train.progress import Progress
-from textgate.train.trainer import evaluate_logits, predict_logits, with_linear_share
+from textgate.train.scoring import evaluate_logits
+from textgate.train.trainer import predict_logits, with_linear_share
 
 
 def same_weights(left, right):
@@ -114,10 +115,10 @@ def test_the_kept_model_is_that_of_the_best_epoch_and_measured_so(finished):
     found = log_loss(logits, dev.targets, multi_label=False)
     assert found == pytest.approx(best.dev_loss, rel=1e-3, abs=1e-9)
     quality = evaluate_logits(
-        network,
         logits,
         dev.targets,
         finished.manifest.labels,
+        multi_label=False,
         temperature=model.temperature,
     )
     assert quality.accuracy == model.metrics["accuracy"]
