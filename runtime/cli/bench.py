@@ -26,17 +26,7 @@ _EVALUATION_LIMIT = 64_000_000  # bytes
 
 
 @click.command()
-@click.option(
-    "-m",
-    "--model",
-    "models",
-    type=click.Path(path_type=Path),
-    required=True,
-    multiple=True,
-    envvar="TEXTGATE_MODEL",
-    show_envvar=True,
-    help="Bundle to measure; repeat it to compare several on the same texts.",
-)
+@options.bundles
 @click.option(
     "--text-file",
     metavar="FILE",

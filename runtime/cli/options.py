@@ -8,8 +8,16 @@ from typing import Any, TypeVar
 
 import click
 
+from textgate import environment
+
 _F = TypeVar("_F")
 
+_MODEL: dict[str, Any] = {
+    "type": click.Path(path_type=Path),
+    "required": True,
+    "envvar": environment.MODEL,
+    "show_envvar": True,
+}
 FORMATS = ("text", "jsonl", "csv", "tsv", "fasttext", "parquet")
 
 
@@ -35,14 +43,20 @@ def columns(function: _F) -> _F:
 
 def bundle(function: _F) -> _F:
     """Add the bundle to use."""
+    option: Any = click.option("-m", "--model", **_MODEL, help="Bundle to use.")
+    result: _F = option(function)
+    return result
+
+
+def bundles(function: _F) -> _F:
+    """Add the bundles to use, one or several."""
     option: Any = click.option(
         "-m",
         "--model",
-        type=click.Path(path_type=Path),
-        required=True,
-        envvar="TEXTGATE_MODEL",
-        show_envvar=True,
-        help="Bundle to use.",
+        "models",
+        **_MODEL,
+        multiple=True,
+        help="Bundle to measure; repeat it to compare several on the same texts.",
     )
     result: _F = option(function)
     return result

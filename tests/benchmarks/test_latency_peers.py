@@ -89,13 +89,6 @@ def test_turns_rotate_and_slow_peers_get_fewer_calls(latency_peers):
     assert len(fixed[0]) == 6
 
 
-def test_each_is_in_each_place_equally_often(script):
-    turn_order = script("turns").turn_order
-    orders = [turn_order(["a", "b", "c"], number) for number in range(6)]
-    for place in range(3):
-        assert sorted(order[place] for order in orders) == ["a", "a", "b", "b", "c", "c"]
-
-
 def test_gates_in_the_order_of_keras(latency_peers):
     import recurrent
 

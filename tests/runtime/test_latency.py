@@ -26,6 +26,7 @@ from textgate.latency import (
     percentiles,
     ratio_of_medians,
     texts_of_length,
+    turn_order,
 )
 
 
@@ -80,6 +81,12 @@ def test_percentiles_are_the_least_times_that_enough_calls_kept_to(times: list[i
         assert value == min(enough) / 1e6
     assert found.maximum == max(times) / 1e6
     assert found.count == len(times)
+
+
+def test_each_is_in_each_place_equally_often() -> None:
+    orders = [turn_order(["a", "b", "c"], number) for number in range(6)]
+    for place in range(3):
+        assert sorted(order[place] for order in orders) == ["a", "a", "b", "b", "c", "c"]
 
 
 def test_workloads_run_in_changing_and_balanced_order(clock: Clock) -> None:

@@ -1,0 +1,5 @@
+"""The environment variables that are read; none is ever set."""
+
+from __future__ import annotations
+
+MODEL = "TEXTGATE_MODEL"  # names the bundle where nobody gives one
