@@ -17,12 +17,11 @@ from typing import Any
 
 import click
 import torch
-from accuracy_sets import Split, find_sets
+from accuracy_sets import Split, find_sets, remembered
 
 from textgate.machine import this_machine
 from textgate.tables import format_table
 from textgate.train import fit
-from textgate.train.checkpoint import TrainedModel
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "ablation.json"
@@ -110,27 +109,22 @@ def table(done: list[Trained]) -> str:
 def _trained(variant: str, split: Split, seed: int, cache: Path) -> Trained:
     """Return the outcome of one training, from the cache if it is there."""
     name = f"{variant}-{split.name}-{seed}".replace(" ", "_").replace(",", "")
-    kept = cache / f"{name}.json"
-    if kept.is_file():
-        return Trained(**json.loads(kept.read_text(encoding="utf-8")))
-    settings = {**VARIANTS[variant], "seed": seed}
-    run = cache / f"{name}.run"
-    model = fit(split.train, run, dev=split.dev, settings=settings, resume=True).model
-    found = _outcome(model, variant, split.name, seed)
-    kept.write_text(json.dumps(asdict(found)) + "\n", encoding="utf-8")
-    return found
 
+    def find() -> Trained:
+        settings = {**VARIANTS[variant], "seed": seed}
+        run = cache / f"{name}.run"
+        model = fit(split.train, run, dev=split.dev, settings=settings, resume=True).model
+        return Trained(
+            variant=variant,
+            data=split.name,
+            seed=seed,
+            accuracy=model.metrics["accuracy"],
+            macro_f1=model.metrics["macro_f1"],
+            log_loss=model.history[model.best_epoch - 1].dev_loss,
+            seconds=sum(epoch.seconds for epoch in model.history),
+        )
 
-def _outcome(model: TrainedModel, variant: str, data: str, seed: int) -> Trained:
-    return Trained(
-        variant=variant,
-        data=data,
-        seed=seed,
-        accuracy=model.metrics["accuracy"],
-        macro_f1=model.metrics["macro_f1"],
-        log_loss=model.history[model.best_epoch - 1].dev_loss,
-        seconds=sum(epoch.seconds for epoch in model.history),
-    )
+    return remembered(cache / f"{name}.json", Trained, find)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from typing import Any
 import click
 import torch
 from accuracy_peers import PEERS, missing
-from accuracy_sets import Split, find_sets, novel, p_value
+from accuracy_sets import Split, find_sets, novel, p_value, remembered
 
 from textgate.classifier import Classifier
 from textgate.cli.evaluate import evaluate_rows
@@ -111,29 +111,29 @@ def main(
 
 def _scored(split: Split, system: str, seed: int, cache: Path) -> Scored:
     """Return the outcome of one training, from the cache if it is there."""
-    kept = cache / f"{split.name}-{system}-{seed}.json"
-    if kept.is_file():
-        return Scored(**json.loads(kept.read_text(encoding="utf-8")))
-    if system == "textgate":
-        found = _textgate(split, seed, cache)
-    else:
-        outcome = PEERS[system].run(split)
-        right = [a == b for a, b in zip(outcome.predicted, split.test_labels, strict=True)]
-        found = Scored(
-            data=split.name,
-            system=system,
-            seed=seed,
-            accuracy=statistics.fmean(right),
-            macro_f1=outcome.macro_f1,
-            ece=None,
-            novel=novel(split, right),
-            bytes=None,
-            seconds=outcome.seconds,
-            right="".join("01"[value] for value in right),
-            setting=outcome.setting,
-        )
-    kept.write_text(json.dumps(asdict(found)) + "\n", encoding="utf-8")
-    return found
+
+    def find() -> Scored:
+        return _textgate(split, seed, cache) if system == "textgate" else _peer(split, system, seed)
+
+    return remembered(cache / f"{split.name}-{system}-{seed}.json", Scored, find)
+
+
+def _peer(split: Split, system: str, seed: int) -> Scored:
+    outcome = PEERS[system].run(split)
+    right = [a == b for a, b in zip(outcome.predicted, split.test_labels, strict=True)]
+    return Scored(
+        data=split.name,
+        system=system,
+        seed=seed,
+        accuracy=statistics.fmean(right),
+        macro_f1=outcome.macro_f1,
+        ece=None,
+        novel=novel(split, right),
+        bytes=None,
+        seconds=outcome.seconds,
+        right="".join("01"[value] for value in right),
+        setting=outcome.setting,
+    )
 
 
 def _textgate(split: Split, seed: int, cache: Path) -> Scored:

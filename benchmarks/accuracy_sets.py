@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from textgate.rows import Row, load_labelled
 from textgate.train.dataset import hold_out
@@ -14,6 +17,7 @@ from textgate.train.dataset import hold_out
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "examples" / "reviews"
 _DEV_SHARE = 0.1
+_Outcome = TypeVar("_Outcome")
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,21 @@ def p_value(first: str, second: str) -> float:
     both = wins + losses
     tail = sum(math.comb(both, count) for count in range(min(wins, losses) + 1))
     return min(1.0, 2 * tail / 2**both)
+
+
+def remembered(kept: Path, kind: type[_Outcome], find: Callable[[], _Outcome]) -> _Outcome:
+    """Return an outcome from the file that keeps it, or find it and keep it there.
+
+    Args:
+        kept: the file.
+        kind: the outcome's class, a dataclass of JSON-ready values.
+        find: finds the outcome.
+    """
+    if kept.is_file():
+        return kind(**json.loads(kept.read_text(encoding="utf-8")))
+    found = find()
+    kept.write_text(json.dumps(vars(found)) + "\n", encoding="utf-8")
+    return found
 
 
 def _bare(text: str) -> str:

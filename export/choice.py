@@ -98,6 +98,7 @@ def _shrunk(
     original: Original, full: Candidate, limit: int, bundle_bytes: Callable[[Candidate], int]
 ) -> Candidate:
     """Return what loses least out of: fewer words, and fewer words with 4-bit rows."""
+    fewest = smallest_vocabulary(original.tokenizer_json)
     plans = [full.plan]
     if full.plan.embedding_bits == 8:
         plans.append(dataclasses.replace(full.plan, embedding_bits=4))
@@ -105,23 +106,24 @@ def _shrunk(
     for plan in plans:
         whole = full if plan == full.plan else build_candidate(original, plan)
         size = bundle_bytes(whole)
-        words = _words_that_fit(original, plan, size, limit)
+        words = _words_that_fit(original, plan, size, limit, fewest=fewest)
         if words is None:
-            least = build_candidate(original, plan, smallest_vocabulary(original.tokenizer_json))
+            least = build_candidate(original, plan, fewest)
             smallest.append(bundle_bytes(least))
         else:
             fitting.append(build_candidate(original, plan, words))
     if not fitting:
-        words = smallest_vocabulary(original.tokenizer_json)
         raise ExportError(
             f"no bundle of this network fits into {format_bytes(limit)}: the smallest, with "
-            f"{format_count(words)} words and 4-bit rows, has {format_bytes(min(smallest))}; its "
+            f"{format_count(fewest)} words and 4-bit rows, has {format_bytes(min(smallest))}; its "
             "recurrent layers alone set that size: train with smaller --hidden sizes"
         )
     return min(fitting, key=lambda candidate: candidate.loss)
 
 
-def _words_that_fit(original: Original, plan: Plan, full_size: int, limit: int) -> int | None:
+def _words_that_fit(
+    original: Original, plan: Plan, full_size: int, limit: int, *, fewest: int
+) -> int | None:
     """Return the largest vocabulary whose bundle has at most `limit` bytes, or None.
 
     Args:
@@ -129,6 +131,7 @@ def _words_that_fit(original: Original, plan: Plan, full_size: int, limit: int) 
         plan: how it would be stored.
         full_size: bytes of the bundle with all words.
         limit: bytes it may have.
+        fewest: the smallest vocabulary there can be.
     """
     net = original.architecture
     # A lower estimate of what a word takes, so that the bundle does not come out too large.
@@ -140,7 +143,7 @@ def _words_that_fit(original: Original, plan: Plan, full_size: int, limit: int) 
         saved = (net.vocabulary_size - words) * row_bytes + full_tokenizer - tokenizer
         return full_size - saved
 
-    low, high = smallest_vocabulary(original.tokenizer_json), net.vocabulary_size
+    low, high = fewest, net.vocabulary_size
     if full_size <= limit:
         return high
     if low >= high or size(low) > limit:
