@@ -2,7 +2,8 @@
 
 Runs `textgate classify` with the seed LSTM in int8 on files made of the sample reviews: one file
 with one worker and with two, in alternation, timed from where the modules are imported; and one of
-a million rows, for the most memory it takes against a process that has loaded the model and waits.
+a million rows, for the most memory it takes against a process that has loaded the model and waits:
+what the command itself has in memory, and what each of its worker processes has for itself alone.
 
     python benchmarks/throughput.py
 """
@@ -16,6 +17,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -54,6 +57,7 @@ begun = time.perf_counter_ns()
 atexit.register(lambda: print(kilobytes("VmHWM:"), time.perf_counter_ns() - begun))
 main()
 """
+EVERY = 0.2  # seconds between two looks at the workers' memory
 
 
 @click.command()
@@ -78,7 +82,7 @@ def main(rows: int, rounds: int, lines: int, cache: Path, output: Path) -> None:
         if same[0] != same[1]:
             raise click.ClickException("the results depend on the number of workers")
         (idle,) = printed(IDLE, bundle)
-        peaks = {jobs: classified(bundle, long, folder, jobs)[0] for jobs in JOBS}
+        peaks = {jobs: classified(bundle, long, folder, jobs, look=True)[0] for jobs in JOBS}
     growth = {jobs: (peak - idle) * 1024 / 1e6 for jobs, peak in peaks.items()}
     goals = [
         Goal("two workers / one", ratio_of_medians(times[1], times[2]), GAIN, at_least=True),
@@ -116,28 +120,54 @@ def written(path: Path, count: int) -> Path:
     return path
 
 
-def classified(bundle: Path, rows: Path, folder: Path, jobs: int) -> tuple[int, int]:
-    """Classify a file by the command; return the most memory it took in KiB, and nanoseconds."""
+def classified(
+    bundle: Path, rows: Path, folder: Path, jobs: int, *, look: bool = False
+) -> tuple[int, int]:
+    """Classify a file by the command; return the most memory it took in KiB, and nanoseconds.
+
+    Of the workers' memory only if that is looked at, which takes time of its own.
+    """
     output = folder / f"results-{jobs}.jsonl"
     options = ["classify", "-m", bundle, "-i", rows, "-o", output, "--force", "--jobs", str(jobs)]
-    peak, taken = printed(WORK, *options)
-    return peak, taken
+    workers: dict[str, int] = {}
+    peak, taken = printed(WORK, *options, workers=workers if look else None)
+    return peak + sum(workers.values()), taken
 
 
-def printed(code: str, *arguments: str | Path) -> list[int]:
-    """Run Python code and return the numbers it prints."""
+def printed(code: str, *arguments: str | Path, workers: dict[str, int] | None = None) -> list[int]:
+    """Run Python code and return the numbers it prints; note the most memory of its children."""
     # Not what this process would pass on: a limit on threads or on the tokenizer's.
     environment = {
         name: value for name, value in os.environ.items() if name != "TOKENIZERS_PARALLELISM"
     }
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=True,
     )
-    return [int(number) for number in done.stdout.split()]
+    while workers is not None and process.poll() is None:
+        for child, size in private_kilobytes(process.pid).items():
+            workers[child] = max(size, workers.get(child, 0))
+        time.sleep(EVERY)
+    out, told = process.communicate()
+    if process.returncode:
+        raise click.ClickException(told)
+    return [int(number) for number in out.split()]
+
+
+def private_kilobytes(parent: int) -> dict[str, int]:
+    """Return how much memory each child of a process shares with nobody."""
+    found = {}
+    with suppress(OSError):  # it may have ended
+        listed = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
+        for child in listed.split():
+            rollup = Path(f"/proc/{child}/smaps_rollup").read_text(encoding="ascii")
+            found[child] = sum(
+                int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_")
+            )
+    return found
 
 
 if __name__ == "__main__":

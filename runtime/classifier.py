@@ -16,7 +16,7 @@ from textgate.batching import BATCHES, batches_by_length, padded, windows
 from textgate.bundle import read_bundle
 from textgate.errors import ConfigError
 from textgate.logs import logger
-from textgate.prediction import Decision
+from textgate.prediction import Decision, Scores
 from textgate.session import Session, thread_count
 from textgate.tokenizer import TextTokenizer
 
@@ -145,16 +145,26 @@ class Classifier:
         if isinstance(texts, str):
             raise ConfigError("predict_many takes a list of texts, not one text")
         for window in windows(texts, BATCHES * self._batch_size):
-            encoded = self._tokenizer.encode_batch(window)
-            if logger.isEnabledFor(DEBUG) and (cut := sum(item.truncated for item in encoded)):
-                logger.debug("cut off %d texts of %d", cut, len(encoded))
-            yield from self._predictions(encoded)
+            yield from self.decide(self.scores(window))
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return probabilities, float32 [texts, labels]."""
         if isinstance(texts, str):
             raise ConfigError("predict_proba takes a list of texts, not one text")
         return self._probabilities(self._tokenizer.encode_batch(list(texts)))
+
+    def scores(self, texts: Sequence[str]) -> Scores:
+        """Return what the network says of texts, for `decide`, which may be called elsewhere."""
+        encoded = self._tokenizer.encode_batch(texts)
+        truncated = [item.truncated for item in encoded]
+        if logger.isEnabledFor(DEBUG) and any(truncated):
+            logger.debug("cut off %d texts of %d", sum(truncated), len(texts))
+        tokens = [len(item.ids) for item in encoded]
+        return Scores(self._probabilities(encoded), tokens, truncated)
+
+    def decide(self, scores: Scores) -> list[Prediction]:
+        """Return the predictions that `scores` come to."""
+        return self._decision.predict_many(scores)
 
     def stream(self) -> Stream:
         """Return a stream, which classifies one text while it arrives.
@@ -212,13 +222,6 @@ class Classifier:
 
     def __repr__(self) -> str:
         return f"Classifier({str(self._path)!r}, labels={list(self.labels)!r})"
-
-    def _predictions(self, encoded: Sequence[Encoded]) -> list[Prediction]:
-        rows: list[list[float]] = self._probabilities(encoded).tolist()
-        return [
-            self._decision.predict(row, tokens=len(item.ids), truncated=item.truncated)
-            for row, item in zip(rows, encoded, strict=True)
-        ]
 
     def _probabilities(self, encoded: Sequence[Encoded]) -> NDArray[np.float32]:
         session = self._require_session()

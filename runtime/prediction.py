@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DEFAULT_THRESHOLD = 0.5  # of a multi-label decision without a threshold of its own
 
@@ -35,6 +40,21 @@ class Prediction:
     truncated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the network says of some texts, before it is decided on: small enough to send about.
+
+    Attributes:
+        probabilities: float32 [texts, labels].
+        tokens: how many tokens of each text were read.
+        truncated: whether each text was longer than that.
+    """
+
+    probabilities: NDArray[np.float32]
+    tokens: list[int]
+    truncated: list[bool]
+
+
 @dataclass(frozen=True)
 class Decision:
     """Turns probabilities into predictions.
@@ -48,6 +68,14 @@ class Decision:
     labels: tuple[str, ...]
     thresholds: tuple[float | None, ...]
     multi_label: bool
+
+    def predict_many(self, scores: Scores) -> list[Prediction]:
+        """Return the predictions for some texts, in order."""
+        rows: list[list[float]] = scores.probabilities.tolist()
+        return [
+            self.predict(row, tokens=tokens, truncated=truncated)
+            for row, tokens, truncated in zip(rows, scores.tokens, scores.truncated, strict=True)
+        ]
 
     def predict(
         self, probabilities: Sequence[float], *, tokens: int, truncated: bool

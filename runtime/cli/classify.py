@@ -63,8 +63,8 @@ from textgate.session import thread_count
     callback=options.thread_count,
     default="1",
     show_default=True,
-    help="Texts of a file to work on at the same time, each in a thread; auto: as many as this "
-    "process may use processors.",
+    help="Workers for the rows of a file: processes on Linux, threads elsewhere; auto: as many as "
+    "this process may use processors.",
 )
 @click.option(
     "--batch-size",

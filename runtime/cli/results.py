@@ -20,6 +20,7 @@ from textgate.rows import RESULT_FORMATS, open_writer
 from textgate.rows.output import Output, ResultFile, StandardOutput
 from textgate.rows.source import STANDARD_INPUT, source_name
 from textgate.throughput import classify_rows
+from textgate.workers import can_fork
 
 if TYPE_CHECKING:
     from textgate.classifier import Classifier
@@ -84,7 +85,7 @@ def write_results(
         resume: whether an older output is gone on with.
         force: whether an older output may be replaced.
         window: most rows that are read before the first of them is answered.
-        jobs: threads that classify.
+        jobs: workers that classify, this thread among them.
 
     Raises:
         TextgateError: a row cannot be read or classified, or a result not be written.
@@ -99,7 +100,12 @@ def write_results(
         if written is not None:
             rows = _rows_left(rows, written, writer, destination, classifier, source)
         answered = classify_rows(
-            classifier, rows, window=window, jobs=jobs, more_has_come=source.more_has_come
+            classifier,
+            rows,
+            window=window,
+            jobs=jobs,
+            forked=can_fork(),
+            more_has_come=source.more_has_come,
         )
         progress = Progress(_terminal(output, source), source.share_read)
         with closing(answered), _settled(), progress:

@@ -26,6 +26,7 @@ from textgate.throughput import classify_rows
 SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
 SAME = 1e-6
 JOBS = [1, 2, 5]
+FORKS = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux are workers forked")
 TEXTS = [
     ("good " * (number % 13) + ("a dull film " * (number % 5)) + str(number))
     for number in range(97)
@@ -58,11 +59,14 @@ class Counting:
         self.calls = []
         self.fails_at = fails_at
 
-    def predict_many(self, texts):
+    def scores(self, texts):
         self.calls.append(list(texts))
         if self.fails_at in texts:
             raise BundleError("ONNX Runtime cannot run the graph: out of order")
-        return iter(texts)
+        return list(texts)
+
+    def decide(self, scores):
+        return scores
 
 
 # The same answers, in order
@@ -78,11 +82,12 @@ def alone(classifier):
     return [classifier.predict(text) for text in TEXTS]
 
 
+@pytest.mark.parametrize("forked", [False, pytest.param(True, marks=FORKS)])
 @pytest.mark.parametrize(("jobs", "window", "batch_size"), [(1, 16, 4), (2, 7, 32), (5, 1, 1)])
-def test_answers_depend_on_the_text_alone(classifier, alone, jobs, window, batch_size):
+def test_answers_depend_on_the_text_alone(classifier, alone, jobs, window, batch_size, forked):
     classifier = Classifier.load(classifier.path, batch_size=batch_size)
     rows = rows_of(TEXTS)
-    groups = list(classify_rows(classifier, iter(rows), window=window, jobs=jobs))
+    groups = list(classify_rows(classifier, iter(rows), window=window, jobs=jobs, forked=forked))
     assert {len(group) for group in groups[:-1]} <= {window}
     answers = list(itertools.chain(*groups))
     assert [row for row, _ in answers] == rows
@@ -218,8 +223,8 @@ def test_what_has_not_begun_is_not_done_for_nobody(jobs):
     at_work, go_on = threading.Barrier(jobs), threading.Event()
 
     class Slow(Counting):
-        def predict_many(self, texts):
-            answers = super().predict_many(texts)
+        def scores(self, texts):
+            answers = super().scores(texts)
             at_work.wait(10)
             if threading.current_thread() is threading.main_thread():
                 threading.Timer(0.05, go_on.set).start()
@@ -241,13 +246,13 @@ def test_so_many_threads_and_no_more_are_at_work(jobs):
     names, at_work, most = set(), [], []
 
     class Noting(Counting):
-        def predict_many(self, texts):
+        def scores(self, texts):
             names.add(threading.current_thread().name)
             at_work.append(1)
             most.append(len(at_work))
             time.sleep(0.001)
             at_work.pop()
-            return super().predict_many(texts)
+            return super().scores(texts)
 
     rows = rows_of(str(number) for number in range(200))
     groups = classify_rows(Noting(), rows, window=1, jobs=jobs)
