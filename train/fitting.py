@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,11 @@ from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import TrainedModel, load_model, load_state, save_model, save_state
 from textgate.train.device import find_device
 from textgate.train.model import TextClassifier
+from textgate.train.objective import label_weights
 from textgate.train.preparation import Preparation, prepare
 from textgate.train.progress import Progress
 from textgate.train.scoring import evaluate_logits
+from textgate.train.solver import can_be_solved, solve
 from textgate.train.split import Columns
 from textgate.train.teachers import find_teacher
 from textgate.train.trainer import predict_logits, train_network
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from textgate.rows import Row
     from textgate.train.checkpoint import TrainingState
+    from textgate.train.start import Start
 
 
 @dataclass(frozen=True)
@@ -139,13 +142,14 @@ def fit(
             device=where,
             progress=progress,
         )
+    start = _settled(ready, progress)
     final = train_network(
         manifest.architecture,
         config,
         ready.train,
         ready.dev,
         device=where,
-        start=ready.start,
+        start=start,
         save=lambda state: save_state(output / run_folder.CHECKPOINT, state),
         resume_from=state,
         progress=progress,
@@ -171,6 +175,31 @@ def _create(output: Path, ready: Preparation, *, force: bool) -> None:
 def _dev_line(row: Row, task: str) -> str:
     label = row.labels[0] if task == "single-label" else list(row.labels)
     return json.dumps({"text": row.text, "label": label}) + "\n"
+
+
+def _settled(ready: Preparation, progress: Progress) -> Start:
+    """Return what to start from, now that the targets are what they are to be."""
+    start, net = ready.start, ready.manifest.architecture
+    features = start.features
+    if features is None:
+        return start
+    if ready.lesson is not None:
+        features = features.weighed(ready.train.sequences, ready.train.targets)
+        start = replace(start, features=features)
+    if not can_be_solved(net):
+        return start
+    solution = solve(
+        features,
+        ready.train,
+        ready.dev,
+        output=net.output,
+        weights=label_weights(ready.train.targets, ready.config.class_weights),
+    )
+    progress.note(
+        f"the linear branch alone: log loss {solution.dev_loss:.4f} on dev, with a penalty of "
+        f"{solution.penalty:g}"
+    )
+    return replace(start, solution=solution)
 
 
 def _tidy(output: Path) -> None:

@@ -10,6 +10,9 @@ from torch.nn import functional
 from textgate.tokenizer import PADDING_ID, UNKNOWN_ID
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from textgate.architecture import Architecture
     from textgate.train.config import TrainingConfig
     from textgate.train.dataset import Batch, Dataset
@@ -38,23 +41,21 @@ class Objective:
     ) -> None:
         self._config = config
         self._output = architecture.output
-        self._weights = None
-        if config.class_weights:
-            counts = torch.from_numpy(train.targets.sum(axis=0)).clamp(min=1.0)
-            weights = (counts.mean() / counts) ** config.class_weights
-            self._weights = weights.to(torch.float32).to(device)
+        weights = label_weights(train.targets, config.class_weights)
+        self._weights = None if weights is None else weights.to(device)
 
     def backward(self, model: TextClassifier, batch: Batch) -> float:
         """Add the gradient of the mean loss over a batch to the network's, and return that loss.
 
-        The linear branch learns by itself: taught together, it would soon explain the training rows
-        alone, and leave the recurrent layers nothing to learn.
+        The linear branch learns by itself, if it has not been solved: taught together, it would
+        soon explain the training rows alone, and leave the recurrent layers nothing to learn.
         """
         config = self._config
         embedded = model.embedding(self._with_dropped_tokens(batch.ids))
         value = self._loss(model.recurrent_logits(embedded, batch.lengths), batch.targets)
         total = value
-        if model.linear is not None:  # which has a dropout of its own
+        if model.linear is not None and model.linear.tokens.weight.requires_grad:
+            # It has a dropout of its own.
             linear = model.linear_logits(batch.ids, batch.lengths)
             total = total + self._loss(linear, batch.targets)
         if config.adversarial:
@@ -87,6 +88,20 @@ class Objective:
             spread = 0.5 if self._output == "multi-label" else 1.0 / targets.shape[1]
             targets = targets * (1.0 - smoothing) + smoothing * spread
         return loss(logits, targets, output=self._output, weights=self._weights)
+
+
+def label_weights(targets: NDArray[np.float32], power: float) -> torch.Tensor | None:
+    """Return how much each label counts, float32 [labels], or None if all count alike.
+
+    Args:
+        targets: of the training rows, float32 [rows, labels].
+        power: of the inverse of a label's frequency; 0 counts all alike.
+    """
+    if not power:
+        return None
+    counts = torch.from_numpy(targets.sum(axis=0)).clamp(min=1.0)
+    weights: torch.Tensor = (counts.mean() / counts) ** power
+    return weights.to(torch.float32)
 
 
 def loss(

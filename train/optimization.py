@@ -32,7 +32,7 @@ class Optimizer:
         self._steps = steps
         tables = [model.embedding.weight]
         rates = {id(model.embedding.weight): config.learning_rate * config.embedding_rate}
-        if model.linear is not None:
+        if model.linear is not None and model.linear.tokens.weight.requires_grad:
             linear = (model.linear.tokens.weight, model.linear.pairs.weight)
             tables.extend(linear)
             rates |= {id(table): config.linear_rate for table in linear}

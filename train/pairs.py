@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,17 +26,22 @@ FIRST, SECOND = 1_000_003, 7_368_787
 FINGERPRINTS = 251  # a prime, so that it says something new beside buckets by powers of two
 EMPTY = 255
 
-_STEPS = 64  # of a weight
 _FREQUENT = 2  # texts from which a pair says something about texts not seen yet
+_DOUBT = 0.1  # texts a label that are added to those that have a token or pair
+_FLOOR = 0.1  # for what says nothing about the label, in roots of nats
+_HEAVIEST = 255  # a byte's most
+_AT_A_TIME = 10_000  # texts
 
 
 @dataclass(frozen=True)
 class Features:
     """What the linear branch knows of tokens and pairs.
 
-    A weight is 64 times the root of the inverse document frequency 1 + ln((1 + texts) / (1 + texts
-    with it)), rounded. With the frequency itself, the words that questions begin with would count
-    for too little.
+    A weight says how much a token or pair tells about the label: the root of the divergence, in
+    nats, of the labels of the texts that have it from those of all texts, both smoothed, plus a
+    little; and that times the root of the inverse document frequency 1 + ln((1 + texts) / (1 +
+    texts with it)). For two labels the first is about the ratio by which naive Bayes would weigh it
+    (Wang and Manning 2012). The largest weight is 255.
 
     Attributes:
         token_weights: uint8 [tokens]; later ids add nothing.
@@ -48,43 +53,114 @@ class Features:
     pair_weights: NDArray[np.uint8]
     fingerprints: NDArray[np.uint8]
 
+    def weighed(
+        self, sequences: Sequence[NDArray[np.int64]], targets: NDArray[np.float32]
+    ) -> Features:
+        """Return the same tokens and pairs, weighed by what these texts teach.
 
-def find_features(sequences: Sequence[NDArray[np.int64]], *, most_buckets: int) -> Features:
+        Args:
+            sequences: texts, int64 [tokens] each.
+            targets: float32 [texts, labels]; a text without any label teaches nothing.
+        """
+        tokens = len(self.token_weights)
+        told = _informativeness(
+            map(np.unique, self.occurrences(sequences)),
+            targets,
+            features=tokens + len(self.fingerprints),
+        )
+        told[tokens:][self.fingerprints == EMPTY] = 0.0
+        weights = np.rint(told * (_HEAVIEST / told.max())).astype(np.uint8)
+        return Features(weights[:tokens], weights[tokens:], self.fingerprints)
+
+    def occurrences(self, sequences: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+        """Yield what each text has, as often as it does: ids of tokens, behind them buckets.
+
+        Args:
+            sequences: texts, int64 [tokens] each.
+        """
+        tokens = len(self.token_weights)
+        for ids in sequences:
+            keys = _keys(ids)
+            buckets = keys % len(self.fingerprints)
+            owned = buckets[self.fingerprints[buckets] == keys % FINGERPRINTS]
+            yield np.concatenate([ids[ids < tokens], owned + tokens])
+
+
+def find_features(
+    sequences: Sequence[NDArray[np.int64]], targets: NDArray[np.float32], *, most_buckets: int
+) -> Features:
     """Return what the training texts teach about tokens and pairs.
 
     Args:
         sequences: the training texts, int64 [tokens] each.
+        targets: float32 [texts, labels], 1 where a label applies, or how probable it is.
         most_buckets: most buckets; there are fewer, by powers of two, where half are enough to
             leave every other bucket empty.
     """
-    texts = len(sequences)
-    tokens = np.bincount(np.concatenate([np.unique(ids) for ids in sequences]))
-    keys = [
-        _mixed(before(torch.from_numpy(ids[None]))[0], torch.from_numpy(ids)) for ids in sequences
-    ]
-    mixed, counts = np.unique(
-        np.concatenate([np.unique(key.numpy()) for key in keys]), return_counts=True
-    )
+    keys = [_keys(ids) for ids in sequences]
+    mixed, counts = np.unique(np.concatenate([np.unique(key) for key in keys]), return_counts=True)
     mixed, counts = mixed[counts >= _FREQUENT], counts[counts >= _FREQUENT]
     buckets = 1
     while buckets < min(2 * len(mixed), most_buckets):
         buckets *= 2
     buckets = min(buckets, most_buckets)
     fingerprints = np.full(buckets, EMPTY, dtype=np.uint8)
-    weights = np.zeros(buckets, dtype=np.uint8)
     order = np.argsort(counts, kind="stable")  # the most frequent last, so that they stay
-    places = mixed[order] % buckets
-    fingerprints[places] = mixed[order] % FINGERPRINTS
-    weights[places] = _weights(counts[order], texts)
-    return Features(_weights(tokens, texts), weights, fingerprints)
+    fingerprints[mixed[order] % buckets] = mixed[order] % FINGERPRINTS
+    tokens = 1 + max(int(ids.max()) for ids in sequences)
+    empty = Features(np.ones(tokens, np.uint8), np.zeros(buckets, np.uint8), fingerprints)
+    return empty.weighed(sequences, targets)
 
 
-def _weights(counts: NDArray[np.int64], texts: int) -> NDArray[np.uint8]:
-    frequency = 1.0 + np.log((1.0 + texts) / (1.0 + counts))
-    weights: NDArray[np.uint8] = np.clip(np.rint(_STEPS * np.sqrt(frequency)), 1, 255).astype(
-        np.uint8
+def _keys(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    tensor = torch.from_numpy(ids)
+    keys: NDArray[np.int64] = _mixed(before(tensor[None])[0], tensor).numpy()
+    return keys
+
+
+def _informativeness(
+    texts: Iterable[NDArray[np.int64]], targets: NDArray[np.float32], *, features: int
+) -> NDArray[np.float64]:
+    """Return how much each feature tells about a text's label, float64 [features], above 0."""
+    labels = targets.shape[1]
+    cells, counts = _counted(texts, targets)
+    feature, label = cells // labels, cells % labels
+    total = np.bincount(feature, counts, minlength=features)
+    frequency = np.bincount(label, counts, minlength=labels)
+    prior = frequency / max(1.0, frequency.sum())
+    doubt = _DOUBT * labels
+    # Labels that never came together with a feature have the same share of what was added alone.
+    added = doubt / (total + doubt)
+    posterior = (counts + doubt * prior[label]) / (total[feature] + doubt)
+    divergence = np.bincount(
+        feature, posterior * np.log(posterior / prior[label]), minlength=features
     )
-    return weights
+    absent = 1.0 - np.bincount(feature, prior[label], minlength=features)
+    divergence = divergence + np.maximum(0.0, absent) * added * np.log(added)
+    rarity = 1.0 + np.log((1.0 + (targets.max(axis=1) > 0).sum()) / (1.0 + total))
+    told: NDArray[np.float64] = np.sqrt(np.maximum(0.0, divergence)) + _FLOOR
+    told *= np.sqrt(np.maximum(1.0, rarity))
+    return told
+
+
+def _counted(
+    texts: Iterable[NDArray[np.int64]], targets: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return in how many texts a feature comes with a label: feature * labels + label, counts."""
+    labels = targets.shape[1]
+    cells, counts = np.zeros(0, np.int64), np.zeros(0, np.float64)
+    found: list[NDArray[np.int64]] = []
+    for number, (text, target) in enumerate(zip(texts, targets, strict=True), start=1):
+        best = float(target.max())
+        if best > 0:  # of a soft target the likely labels, at least one
+            of_text = np.flatnonzero(target >= min(best, 0.5))
+            found.append((text[:, None] * labels + of_text).ravel())
+        if found and (number % _AT_A_TIME == 0 or number == len(targets)):
+            more, times = np.unique(np.concatenate(found), return_counts=True)
+            cells, place = np.unique(np.concatenate([cells, more]), return_inverse=True)
+            counts = np.bincount(place, np.concatenate([counts, times])).astype(np.float64)
+            found = []
+    return cells, counts
 
 
 def before(ids: torch.Tensor) -> torch.Tensor:

@@ -124,7 +124,7 @@ def prepare(
     start = Start(
         embedding=_embedding(tokenizer_json, config, vectors, rows=vocabulary_size),
         features=(
-            find_features(train.sequences, most_buckets=config.linear_buckets)
+            find_features(train.sequences, train.targets, most_buckets=config.linear_buckets)
             if config.linear_size
             else None
         ),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SAMPLE = 5_000  # rows that are looked at
 _ORDINARY = 14  # characters of a word
 _LONGEST = 0.98  # share of the texts that are read whole
-_TOKENS = (64, 400)
+_TOKENS = (64, 1024)
 _ROWS = 70_000  # rows to go through, all epochs together
 _EPOCHS = (4, 30)
 _FEW_LABELS = 8  # for which the linear branch has a column each

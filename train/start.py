@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from textgate.train.model import TextClassifier
     from textgate.train.pairs import Features
+    from textgate.train.solver import Solution
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,12 @@ class Start:
     Attributes:
         embedding: float32 [vocabulary, embedding]; None leaves the embedding random.
         features: what the linear branch knows of tokens and pairs; None if there is no branch.
+        solution: the branch's tables, which then stay as they are; None if they are to be learned.
     """
 
     embedding: NDArray[np.float32] | None = None
     features: Features | None = None
+    solution: Solution | None = None
 
     def apply(self, model: TextClassifier) -> None:
         """Put the values into a network."""
@@ -36,3 +39,7 @@ class Start:
                 for name in ("token_weights", "pair_weights", "fingerprints"):
                     values = torch.from_numpy(getattr(self.features, name))
                     getattr(model.linear, name).copy_(values)
+            if self.solution is not None and model.linear is not None:
+                model.linear.tokens.weight.copy_(self.solution.tokens)
+                model.linear.pairs.weight.copy_(self.solution.pairs)
+                model.linear.requires_grad_(False)

@@ -50,6 +50,11 @@ def texts(count, *, seed=0, longest=25):
     return found
 
 
+def labels_of(lists):
+    """One of three labels for each text."""
+    return np.eye(3, dtype=np.float32)[np.arange(len(lists)) % 3]
+
+
 def pad(lists):
     """Ids [batch, longest] whose padding is garbage that makes pairs, and lengths."""
     lengths = np.array([len(ids) for ids in lists], dtype=np.int64)
@@ -66,10 +71,17 @@ def branched(tools):
     def make(**changes):
         changes = {"linear_size": 3, **BRANCH, **changes}
         model = tools.network(**changes)
-        found = find_features(texts(60, seed=99), most_buckets=BUCKETS)
+        some = texts(60, seed=99)
+        found = find_features(some, labels_of(some), most_buckets=BUCKETS)
         assert len(found.fingerprints) == BUCKETS
         tokens = model.architecture.linear_tokens
-        found = dataclasses.replace(found, token_weights=np.resize(found.token_weights, tokens))
+        generator = np.random.default_rng(1)
+        owned = found.fingerprints != EMPTY
+        found = dataclasses.replace(
+            found,
+            token_weights=generator.integers(64, 192, tokens).astype(np.uint8),
+            pair_weights=(owned * generator.integers(64, 192, BUCKETS)).astype(np.uint8),
+        )
         with torch.no_grad():
             model.linear.projection.weight.mul_(2.0)
         Start(features=found).apply(model)
@@ -165,7 +177,7 @@ def test_ids_up_to_the_largest_are_mixed_without_overflow(tools, branched):
     generator = np.random.default_rng(0)
     some = [generator.integers(size - 50, size, 30) for _ in range(40)]
     with torch.no_grad():
-        found = find_features(some, most_buckets=BUCKETS)
+        found = find_features(some, labels_of(some), most_buckets=BUCKETS)
         model.linear.fingerprints.copy_(torch.from_numpy(found.fingerprints))
     ids, lengths = pad(some)
     found = tools.by_graph(tools.graph(model, FLOAT32), ids, lengths)

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import textgate.train.pairs
 from textgate.tokenizer import PADDING_ID
 from textgate.train.model import TextClassifier
 from textgate.train.pairs import (
@@ -31,8 +32,13 @@ def texts(*lists):
     return [np.array(ids, dtype=np.int64) for ids in lists]
 
 
+def one_label(sequences):
+    return np.ones((len(sequences), 1), dtype=np.float32)
+
+
 def find_pairs(sequences, *, most_buckets):
-    return find_features(sequences, most_buckets=most_buckets).fingerprints
+    targets = one_label(sequences)
+    return find_features(sequences, targets, most_buckets=most_buckets).fingerprints
 
 
 def looked_up(ids, table):
@@ -168,27 +174,78 @@ def test_hardly_any_unseen_pair_is_taken_for_another():
     assert 0 < wrong < 1 / FINGERPRINTS
 
 
-def weight(texts, texts_with_it):
-    """The formula of the documentation."""
-    return round(64 * (1 + math.log((1 + texts) / (1 + texts_with_it))) ** 0.5)
+def told(counts, frequency, texts):
+    """What the documentation says of the labels of the texts that have something, in plain sums."""
+    labels = len(counts)
+    prior = [one / sum(frequency) for one in frequency]
+    doubt = 0.1 * labels
+    total = sum(counts) + doubt
+    posterior = [(n + doubt * p) / total for n, p in zip(counts, prior, strict=True)]
+    divergence = sum(q * math.log(q / p) for q, p in zip(posterior, prior, strict=True))
+    rarity = 1 + math.log((1 + texts) / (1 + sum(counts)))
+    return (divergence**0.5 + 0.1) * rarity**0.5
 
 
-def test_rare_tokens_and_pairs_weigh_more():
-    found = find_features(texts([5, 6, 5, 6], [5, 6, 9], [5], [7]), most_buckets=64)
-    weights = found.token_weights.tolist()
-    assert len(weights) == 10
-    assert (weights[5], weights[6], weights[9]) == (weight(4, 3), weight(4, 2), weight(4, 1))
-    assert weights[5] < weights[6] < weights[9] < weights[8] == weight(4, 0)
-    place = mixed((5, 6)) % len(found.fingerprints)
-    assert found.pair_weights[place] == weight(4, 2)
+def test_what_tells_about_the_label_weighs_more():
+    sequences = texts([5, 6, 5, 6], [5, 6, 9], [5, 8], [7, 8])
+    targets = np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
+    found = find_features(sequences, targets, most_buckets=64)
+    counts = {5: (2, 1, 0), 6: (2, 0, 0), 7: (0, 0, 1), 8: (0, 1, 1), 9: (1, 0, 0), 4: (0, 0, 0)}
+    labels_of_all = np.sum([*(counts[one] for one in (5, 6, 7, 8, 9))], axis=0)
+    pairs = {(0, 5): (2, 1, 0), (5, 6): (2, 0, 0)}  # those of two texts
+    frequency = labels_of_all + np.sum([*pairs.values()], axis=0)
+    by_hand = {one: told(of_one, frequency.tolist(), 4) for one, of_one in counts.items()}
+    of_pairs = {pair: told(of_one, frequency.tolist(), 4) for pair, of_one in pairs.items()}
+    most = max(*by_hand.values(), *of_pairs.values())
+    for token, value in by_hand.items():
+        assert found.token_weights[token] == round(255 * value / most)
+    for pair, value in of_pairs.items():
+        place = mixed(pair) % len(found.fingerprints)
+        assert found.pair_weights[place] == round(255 * value / most)
+    assert max(found.token_weights.max(), found.pair_weights.max()) == 255
     owned = found.fingerprints != EMPTY
     assert ((found.pair_weights > 0) == owned).all()
 
 
-def test_weights_stay_within_a_byte():
-    rare = find_features(texts(*[[5]] * 300_000, [6]), most_buckets=4).token_weights
-    assert rare[6] == weight(300_001, 1) < 255
-    assert rare[5] == 64
+def test_weights_of_many_texts_are_counted_in_parts(monkeypatch):
+    generator = np.random.default_rng(0)
+    sequences = [generator.integers(2, 30, 6) for _ in range(50)]
+    targets = np.eye(4, dtype=np.float32)[generator.integers(0, 4, 50)]
+    targets[7] = 0.0  # nobody has labelled it
+    targets[-1] = 0.0
+    expected = find_features(sequences, targets, most_buckets=16)
+    monkeypatch.setattr(textgate.train.pairs, "_AT_A_TIME", 7)
+    found = find_features(sequences, targets, most_buckets=16)
+    assert (found.token_weights == expected.token_weights).all()
+    assert (found.pair_weights == expected.pair_weights).all()
+
+
+@pytest.mark.parametrize(
+    ("target", "as_if"),
+    [
+        ([0.7, 0.2, 0.1], [1, 0, 0]),
+        ([0.4, 0.3, 0.3], [1, 0, 0]),
+        ([0.5, 0.5, 0.0], [1, 1, 0]),
+        ([0.9, 0.8, 0.1], [1, 1, 0]),
+    ],
+)
+def test_soft_targets_count_by_their_likely_labels(target, as_if):
+    sequences = texts([5, 6], [6, 7], [7, 8])
+    others = [[0, 1, 0], [0, 0, 1]]
+    soft = find_features(sequences, np.float32([target, *others]), most_buckets=8)
+    hard = find_features(sequences, np.float32([as_if, *others]), most_buckets=8)
+    assert (soft.token_weights == hard.token_weights).all()
+
+
+def test_texts_that_teachers_have_labelled_weigh_anew():
+    sequences = texts([5, 6], [6, 7], [5, 6], [7, 8])
+    targets = np.zeros((4, 2), dtype=np.float32)
+    before_teachers = find_features(sequences, targets, most_buckets=8)
+    targets[[0, 1, 2, 3], [0, 1, 0, 1]] = 1.0
+    after = before_teachers.weighed(sequences, targets)
+    expected = find_features(sequences, targets, most_buckets=8)
+    assert (after.token_weights == expected.token_weights).all()
+    assert (after.pair_weights == expected.pair_weights).all()
 
 
 # In the network
@@ -201,7 +258,7 @@ def model(architecture):
     torch.manual_seed(0)
     model = TextClassifier(net).eval()
     sequences = texts([5, 6, 7, 6, 7], [6, 7, 25], [5, 6])
-    found = find_features(sequences * 4, most_buckets=16)
+    found = find_features(sequences * 4, one_label(sequences * 4), most_buckets=16)
     assert len(found.fingerprints) == 16
     with torch.no_grad():
         for parameter in model.linear.parameters():
