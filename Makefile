@@ -11,10 +11,10 @@ BASE ?= HEAD~1
 export OMP_NUM_THREADS = 1
 
 .PHONY: benchmarks quick-benchmarks quantization storage streaming memory-of-cells latency-peers \
-	guard tables check-tables
+	pareto guard tables check-tables
 .NOTPARALLEL:
 
-benchmarks: latency-peers memory-of-cells quantization storage streaming tables
+benchmarks: latency-peers memory-of-cells pareto quantization storage streaming tables
 
 quick-benchmarks: $(PEERS)/done
 	$(PYTHON) benchmarks/memory_of_cells.py --quick
@@ -25,6 +25,9 @@ latency-peers: $(PEERS)/done
 
 memory-of-cells:
 	$(PYTHON) benchmarks/memory_of_cells.py
+
+pareto:
+	$(PYTHON) benchmarks/pareto.py $(if $(wildcard $(DATA)),--data $(DATA) --set sst2)
 
 quantization:
 	$(PYTHON) benchmarks/quantization.py $(if $(wildcard $(DATA)),--data $(DATA))

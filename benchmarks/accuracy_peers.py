@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import pickle
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -25,12 +26,16 @@ class Outcome:
         macro_f1: on the test rows.
         seconds: of training with the settings chosen.
         setting: those settings, in words.
+        classify: classifies one text.
+        bytes: of the model as the package writes it.
     """
 
     predicted: list[str]
     macro_f1: float
     seconds: float
     setting: str
+    classify: Callable[[str], object]
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,14 @@ def _tfidf(split: Split) -> Outcome:
     assert best is not None  # noqa: S101 - the loops above run
     _, vectorizer, model, seconds, setting = best
     predicted = model.predict(vectorizer.transform(_texts(split.test_rows)))
-    return _outcome(split, list(predicted), seconds, setting)
+    return _outcome(
+        split,
+        list(predicted),
+        seconds,
+        setting,
+        classify=lambda text: model.predict_proba(vectorizer.transform([text])),
+        size=len(pickle.dumps((vectorizer, model))),
+    )
 
 
 def _fasttext(split: Split) -> Outcome:
@@ -101,21 +113,39 @@ def _fasttext(split: Split) -> Outcome:
         assert best is not None  # noqa: S101 - the loop above runs
         _, model, seconds, setting = best
         predicted = [back[tag] for tag in _tags(model, split.test_rows)]
-    return _outcome(split, predicted, seconds, setting)
+        written = Path(folder) / "model.bin"
+        model.save_model(str(written))
+        size = written.stat().st_size
+    return _outcome(
+        split,
+        predicted,
+        seconds,
+        setting,
+        classify=lambda text: model.predict(_line(text)),
+        size=size,
+    )
 
 
 _WORDS = r"(?u)\w+|[^\w\s]"
 PEERS = {"TF-IDF": Peer("sklearn", _tfidf), "fastText": Peer("fasttext", _fasttext)}
 
 
-def _outcome(split: Split, predicted: list[str], seconds: float, setting: str) -> Outcome:
+def _outcome(
+    split: Split,
+    predicted: list[str],
+    seconds: float,
+    setting: str,
+    *,
+    classify: Callable[[str], object],
+    size: int,
+) -> Outcome:
     scores = []
     for name in sorted(set(split.test_labels)):
         pairs = list(zip(predicted, split.test_labels, strict=True))
         hits = sum(a == b == name for a, b in pairs)
         named = sum(a == name for a, _ in pairs) + sum(b == name for _, b in pairs)
         scores.append(2 * hits / named)
-    return Outcome(predicted, sum(scores) / len(scores), seconds, setting)
+    return Outcome(predicted, sum(scores) / len(scores), seconds, setting, classify, size)
 
 
 def _tags(model: Any, rows: Iterable[Row]) -> list[str]:

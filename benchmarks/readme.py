@@ -26,6 +26,7 @@ from typing import Any
 
 import click
 import memory_report
+import pareto_report
 import peers_report
 
 from textgate.cli.inspect import layer_table
@@ -259,6 +260,15 @@ def peers() -> str:
     return f"{peers_report.tables(result)}\n\n{shown}\n\n{_where(result)}"
 
 
+def pareto() -> str:
+    """Return accuracy against time and size."""
+    result = _measured("pareto")
+    if result is None:
+        return _NOT_YET.format("pareto.py")
+    shown = "![Accuracy against time and size](results/pareto.svg)"
+    return f"{pareto_report.tables(result)}\n\n{shown}\n\n{_where(result)}"
+
+
 def _measured(name: str) -> dict[str, Any] | None:
     """Return a result, None if it was not measured yet."""
     return _result(name) if (RESULTS / f"{name}.json").exists() else None
@@ -289,12 +299,14 @@ BLOCKS = {
     "benchmarks/README.md": {
         "production": production,
         "training": training,
+        "pareto": pareto,
         "peers": peers,
         "memory": memory,
     },
 }
 PICTURES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "latency_peers": ("latency_peers", peers_report.picture),
+    "pareto": ("pareto", pareto_report.drawing),
     "memory_of_cells-accuracy": ("memory_of_cells", memory_report.accuracy_picture),
     "memory_of_cells-gradient": (
         "memory_of_cells",

@@ -1,0 +1,218 @@
+"""Accuracy against time and against size: cells, widths and precisions, with linear models beside.
+
+Trains the default recipe with every cell and several widths, exports each network in float32 and in
+int8, and measures all of them and the peers in one run, in alternation, one text a call, on texts
+of the set. A network is on the front if no other one of any kind is both at least as accurate and
+faster (or smaller).
+
+    python benchmarks/pareto.py --data ../shared/data --set sst2
+
+What is trained is kept in `--cache`: a second call goes on from there. Without `--data` it uses the
+sample reviews of this repository.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from accuracy_peers import PEERS, missing
+from accuracy_sets import Split, find_sets
+
+from textgate.classifier import Classifier
+from textgate.cli.evaluate import evaluate_rows
+from textgate.export import export
+from textgate.latency import measure_alternating, percentiles
+from textgate.machine import this_machine
+from textgate.noise import fixed_work, noise_in
+from textgate.rows import load_labelled
+from textgate.tables import format_bytes, format_ms, format_table
+from textgate.train import fit
+
+RESULT = Path(__file__).parent / "results" / "pareto.json"
+CELLS = ("rnn", "gru", "lstm")
+WIDTHS = (30, 62, 126, 254)
+PRECISIONS = ("float32", "int8")
+TEXTS = 32
+
+
+@dataclass(frozen=True)
+class Point:
+    """One classifier.
+
+    Attributes:
+        name: in words.
+        kind: the cell and the precision, or the peer: what is drawn in one look.
+        accuracy: on the test rows.
+        bytes: of the bundle, or of the peer's model file.
+        p50: milliseconds of a text.
+        fast: whether it is on the front of accuracy and time.
+        small: whether it is on the front of accuracy and size.
+    """
+
+    name: str
+    kind: str
+    accuracy: float
+    bytes: int
+    p50: float
+    fast: bool = False
+    small: bool = False
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of sets.")
+@click.option("--set", "name", default="", help="Which of them.")
+@click.option("--seconds", default=120.0, show_default=True, help="For measuring, all together.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--jobs", default=2, show_default=True, help="Networks trained at a time.")
+@click.option("--cells", default=",".join(CELLS), show_default=True)
+@click.option("--widths", default=",".join(map(str, WIDTHS)), show_default=True)
+@click.option("--epochs", type=int, help="In place of the recipe's, for a smoke run.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), default=Path("runs/pareto"), show_default=True
+)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
+def main(
+    data: Path | None,
+    name: str,
+    seconds: float,
+    seed: int,
+    jobs: int,
+    cells: str,
+    widths: str,
+    epochs: int | None,
+    cache: Path,
+    out: Path,
+) -> None:
+    """Train, export, measure, and write one file."""
+    (split,) = find_sets(data, (name,) if name else ())
+    cache.mkdir(parents=True, exist_ok=True)
+    settings: dict[str, Any] = {"seed": seed} | ({"epochs": epochs} if epochs else {})
+    work = list(itertools.product(cells.split(","), map(int, widths.split(","))))
+    with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        pool_map = pool.map(
+            bundles_of,
+            itertools.repeat(split),
+            *zip(*work, strict=True),
+            itertools.repeat(settings),
+            itertools.repeat(cache),
+        )
+        bundles = {kind: path for found in pool_map for kind, path in found.items()}
+    points, noise = measured(split, bundles, seconds)
+    result = {
+        "machine": asdict(this_machine()),
+        "data": split.name,
+        "test_rows": len(split.test_rows),
+        "seed": seed,
+        "noise": asdict(noise_in([noise])),
+        "points": [asdict(point) for point in points],
+    }
+    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    click.echo(table(points))
+
+
+def bundles_of(
+    split: Split, cell: str, width: int, settings: dict[str, Any], cache: Path
+) -> dict[tuple[str, str], Path]:
+    """Train a network and export it in every precision; return the bundles by name and kind."""
+    run = cache / f"{split.name}-{cell}-{width}-{settings['seed']}.run"
+    chosen = {**settings, "cell": cell, "hidden_sizes": (width,)}
+    fit(split.train, run, dev=split.dev, settings=chosen, resume=True)
+    found = {}
+    for precision in PRECISIONS:
+        bundle = run.with_suffix(f".{precision}")
+        if not bundle.exists():
+            export(run, bundle, precision=precision)
+        found[f"{cell.upper()} {width}, {precision}", f"{cell.upper()}, {precision}"] = bundle
+    return found
+
+
+def measured(
+    split: Split, bundles: dict[tuple[str, str], Path], seconds: float
+) -> tuple[list[Point], list[int]]:
+    """Return all points, and times of a fixed piece of work in between."""
+    rows = load_labelled(split.test)
+    texts = [row.text for row in rows[:: max(1, len(rows) // TEXTS)]][:TEXTS]
+    with ExitStack() as stack:
+        found: dict[str, Point] = {}
+        calls = {}
+        for (name, kind), path in bundles.items():
+            classifier = stack.enter_context(Classifier.load(path))
+            quality = evaluate_rows(classifier, rows, file=str(split.test))
+            size = sum(file.stat().st_size for file in path.iterdir())
+            found[name] = Point(name, kind, quality.accuracy, size, 0.0)
+            calls[name] = classifier.predict
+        for name, peer in PEERS.items():
+            if missing(name):
+                click.echo(f"{name}: {missing(name)} is not installed; left out", err=True)
+                continue
+            outcome = peer.run(split)
+            right = [a == b for a, b in zip(outcome.predicted, split.test_labels, strict=True)]
+            found[name] = Point(name, name, sum(right) / len(right), outcome.bytes, 0.0)
+            calls[name] = outcome.classify
+        turns = {name: _each(call, texts) for name, call in calls.items()}
+        times = measure_alternating({**turns, "": fixed_work}, seconds=seconds)
+    fixed = times.pop("")
+    timed = [
+        _changed(found[name], p50=percentiles(each).p50 / len(texts))
+        for name, each in times.items()
+    ]
+    return with_fronts(timed), fixed
+
+
+def with_fronts(points: list[Point]) -> list[Point]:
+    """Return the points, each knowing whether it is on the fronts."""
+    return [
+        _changed(
+            point,
+            fast=not any(_beats(other, point, "p50") for other in points),
+            small=not any(_beats(other, point, "bytes") for other in points),
+        )
+        for point in points
+    ]
+
+
+def table(points: list[Point]) -> str:
+    """Return one line a point, the fastest first."""
+    lines = [
+        [
+            point.name,
+            f"{point.accuracy:.4f}",
+            format_ms(point.p50),
+            "*" if point.fast else "",
+            format_bytes(point.bytes),
+            "*" if point.small else "",
+        ]
+        for point in sorted(points, key=lambda point: point.p50)
+    ]
+    return format_table(["", "accuracy", "p50", "front", "bytes", "front"], lines, align="<>><><")
+
+
+def _each(call: Any, texts: list[str]) -> Any:
+    def work() -> None:
+        for text in texts:
+            call(text)
+
+    return work
+
+
+def _beats(other: Point, point: Point, cost: str) -> bool:
+    """Return whether another point is as good in both ways and better in one."""
+    theirs, ours = getattr(other, cost), getattr(point, cost)
+    as_good = other.accuracy >= point.accuracy and theirs <= ours
+    return bool(as_good and (other.accuracy > point.accuracy or theirs < ours))
+
+
+def _changed(point: Point, **values: Any) -> Point:
+    return Point(**{**asdict(point), **values})
+
+
+if __name__ == "__main__":
+    main()

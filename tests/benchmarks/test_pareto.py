@@ -1,0 +1,84 @@
+"""Accuracy against time and size: who is on a front, and that the whole runs."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "pareto.py"
+
+
+def test_fronts(script):
+    pareto = script("pareto")
+
+    def point(name, accuracy, size, p50):
+        return pareto.Point(name, "a kind", accuracy, size, p50)
+
+    points = pareto.with_fronts(
+        [
+            point("fast", 0.7, 100, 1.0),
+            point("best", 0.9, 300, 3.0),
+            point("beaten in both", 0.8, 300, 3.5),
+            point("small", 0.8, 50, 3.2),
+            point("as good as the fast one, but slower", 0.7, 40, 1.1),
+            point("twin of the best", 0.9, 300, 3.0),
+        ]
+    )
+    assert [one.name for one in points if one.fast] == ["fast", "best", "twin of the best"]
+    assert [one.name for one in points if one.small] == [
+        "best",
+        "small",
+        "as good as the fast one, but slower",
+        "twin of the best",
+    ]
+
+
+def test_it_trains_exports_and_measures(tmp_path, script):
+    folder = tmp_path / "data" / "films"
+    folder.mkdir(parents=True)
+    for name, count in (("train", 120), ("test", 30)):
+        lines = "".join(
+            json.dumps({"text": f"a {word} film, number {number}", "label": label}) + "\n"
+            for number in range(count)
+            for word, label in (("good", "positive"), ("bad", "negative"))
+        )
+        (folder / f"{name}.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    out = tmp_path / "pareto.json"
+    options = [
+        "--cells",
+        "gru,lstm",
+        "--widths",
+        "4,6",
+        "--epochs",
+        "1",
+        "--seconds",
+        "1",
+        "--jobs",
+        "1",
+    ]
+    folders = ["--data", tmp_path / "data", "--cache", tmp_path / "cache", "--out", out]
+    command = [sys.executable, SCRIPT, *options, *folders]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    result = json.loads(out.read_text(encoding="utf-8"))
+    ours = {one["name"]: one for one in result["points"] if one["kind"] != one["name"]}
+    assert set(ours) == {
+        f"{cell} {width}, {precision}"
+        for cell in ("GRU", "LSTM")
+        for width in (4, 6)
+        for precision in ("float32", "int8")
+    }
+    for one in result["points"]:
+        assert 0 <= one["accuracy"] <= 1
+        assert one["p50"] > 0
+        assert one["bytes"] > 0
+    assert ours["LSTM 6, int8"]["bytes"] < ours["LSTM 6, float32"]["bytes"]
+    assert any(one["fast"] for one in result["points"])
+    pareto_report = script("pareto_report")
+    shown = pareto_report.tables(result)
+    assert all(one["name"] in shown for one in result["points"])
+    picture = pareto_report.drawing(result)
+    assert "LSTM, int8" in picture
+    assert "float32" not in picture
