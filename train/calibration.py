@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LOW, _HIGH = 0.1, 1000.0
+_HALVINGS = 40  # golden ones, of the range of log T: to a millionth of T
+_SHARED_BY = 2**21  # logits by which a share is chosen, at most, where there are many labels
+_LEAST_ROWS = 500
 _HIGHEST_OF_A_PART = 10.0  # and with a tenth of the weight, a hundred for the whole
 
 
@@ -27,17 +30,25 @@ def fit_temperature(
         targets: float32 [rows, labels], 1 where a label applies.
         multi_label: whether every label is a decision of its own.
     """
+
+    def at(logarithm: float) -> float:
+        scaled: NDArray[np.float32] = logits * np.float32(np.exp(-logarithm))
+        return log_loss(scaled, targets, multi_label=multi_label)
+
     # Golden-section search on log T: the log loss is convex in 1/T, so it has one minimum.
     ratio = (np.sqrt(5.0) - 1.0) / 2.0
     low, high = np.log(_LOW), np.log(_HIGH)
-    for _ in range(60):
-        left, right = high - ratio * (high - low), low + ratio * (high - low)
-        at_left = log_loss(logits / np.exp(left), targets, multi_label=multi_label)
-        at_right = log_loss(logits / np.exp(right), targets, multi_label=multi_label)
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    at_left, at_right = at(left), at(right)
+    for _ in range(_HALVINGS):
         if at_left < at_right:
-            high = right
+            high, right, at_right = right, left, at_left
+            left = high - ratio * (high - low)
+            at_left = at(left)
         else:
-            low = left
+            low, left, at_left = left, right, at_right
+            right = low + ratio * (high - low)
+            at_right = at(right)
     return float(np.exp((low + high) / 2.0))
 
 
@@ -60,6 +71,9 @@ def best_share(
         targets: float32 [rows, labels], 1 where a label applies.
         multi_label: whether every label is a decision of its own.
     """
+    # Some rows are enough where each has thousands of logits, and all would take minutes an epoch.
+    every = max(1, len(targets) // max(_LEAST_ROWS, _SHARED_BY // targets.shape[1]))
+    recurrent, linear, targets = recurrent[::every], linear[::every], targets[::every]
     first, second = (
         min(_HIGHEST_OF_A_PART, fit_temperature(part, targets, multi_label=multi_label))
         for part in (recurrent, linear)
