@@ -31,7 +31,7 @@ class Epoch:
     Attributes:
         number: 1 for the first pass.
         train_loss: mean loss over its batches, dropout on.
-        dev_loss: mean log loss on dev.
+        dev_loss: mean log loss on dev; calibrated where it chooses the epoch.
         dev_score: accuracy on dev, or macro-F1 for a multi-label task.
         seconds: the time it took, dev included.
     """
@@ -42,9 +42,10 @@ class Epoch:
     dev_score: float
     seconds: float
 
-    @property
-    def rank(self) -> tuple[float, float]:
-        """What orders epochs: the score on dev, then the loss on it."""
+    def rank(self, criterion: str = "score") -> tuple[float, float]:
+        """Return what orders epochs: the score on dev, then the loss on it; or the other way."""
+        if criterion == "loss":
+            return -self.dev_loss, self.dev_score
         return self.dev_score, -self.dev_loss
 
 

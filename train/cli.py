@@ -11,7 +11,7 @@ import torch
 from textgate.architecture import CELLS
 from textgate.cli import options
 from textgate.tables import format_count
-from textgate.train.config import SCHEDULES, TASKS, TOKENIZERS
+from textgate.train.config import CRITERIA, SCHEDULES, TASKS, TOKENIZERS
 from textgate.train.fitting import fit
 from textgate.train.presets import PRESETS
 from textgate.train.progress import TerminalProgress
@@ -114,6 +114,7 @@ def poolings(
 @click.option("--task", type=click.Choice(TASKS), help="auto: several labels in a row, or none.")
 @click.option("--epochs", type=int, help="Most passes over the rows.")
 @click.option("--patience", type=int, help="Epochs without progress on dev before it stops.")
+@click.option("--criterion", type=click.Choice(CRITERIA), help="What chooses the epoch on dev.")
 @click.option("--batch-size", type=int)
 @click.option("--learning-rate", type=float)
 @click.option("--schedule", type=click.Choice(SCHEDULES), help="Of the learning rate.")

@@ -14,6 +14,7 @@ SMALLEST_VOCABULARY = 512  # of subwords
 TASKS = ("auto", "single-label", "multi-label")
 TOKENIZERS = ("words", "subwords")
 SCHEDULES = ("constant", "cosine")
+CRITERIA = ("score", "loss")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ class TrainingConfig:
         sparse: whether a step updates only those rows of the tables that its batch read, as lazy
             Adam does.
         gradient_norm: the gradient is scaled down to this norm when it is longer.
+        criterion: what chooses the best epoch: the ``score`` on dev (accuracy, or macro-F1 of a
+            multi-label task), and of equal ones the log loss; or the ``loss`` alone, calibrated:
+            it is less a matter of chance where dev has few rows.
         dev_fraction: share of the training rows held out for dev when no dev file is given.
         seed: of the held-out rows, the initial weights, the order and the dropout.
 
@@ -105,6 +109,7 @@ class TrainingConfig:
     average: float = 0.0
     sparse: bool = False
     gradient_norm: float = 5.0
+    criterion: str = "score"
     dev_fraction: float = 0.1
     seed: int = 0
 
@@ -230,7 +235,12 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: isinstance(value, tuple) and all(isinstance(item, str) for item in value),
     ),
 }
-_CHOICES = (("task", TASKS), ("tokenizer", TOKENIZERS), ("schedule", SCHEDULES))
+_CHOICES = (
+    ("task", TASKS),
+    ("tokenizer", TOKENIZERS),
+    ("schedule", SCHEDULES),
+    ("criterion", CRITERIA),
+)
 _RANGES = (
     ("vocabulary_size", 3, 2**24),
     ("max_tokens", 1, 1_000_000),

@@ -146,7 +146,7 @@ class Finetuner:
                 multi_label=self.multi_label,
                 started=started,
             )
-            best = not self.history or epoch.rank > self.history[self.best_epoch - 1].rank
+            best = not self.history or epoch.rank() > self.history[self.best_epoch - 1].rank()
             self.history.append(epoch)
             if best:
                 self.best_epoch, self.best_logits = number, logits

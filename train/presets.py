@@ -59,6 +59,7 @@ PRESETS = {
         adversarial=0.3,
         token_dropout=0.1,
         patience=1000,
+        criterion="loss",
         sparse=True,
     ),
     "seed-rnn": _seed("rnn"),

@@ -110,9 +110,17 @@ def train_network(
             logits, share = _mixed_logits(model, dev)
             model.load_state_dict(state.weights)
             epoch = finished_epoch(
-                number, train_loss, logits, dev.targets, multi_label=multi_label, started=started
+                number,
+                train_loss,
+                logits,
+                dev.targets,
+                multi_label=multi_label,
+                started=started,
+                calibrated=config.criterion == "loss",
             )
-            best = not state.history or epoch.rank > state.history[state.best_epoch - 1].rank
+            best = not state.history or epoch.rank(config.criterion) > state.history[
+                state.best_epoch - 1
+            ].rank(config.criterion)
             state.history.append(epoch)
             if best:
                 state.best_epoch = number
