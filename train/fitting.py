@@ -132,7 +132,7 @@ def fit(
     manifest = stored or ready.manifest
     progress.note(
         f"{manifest.train.rows:,} rows to train on, {manifest.dev.rows:,} to choose by, "
-        f"{len(manifest.labels)} labels, {manifest.architecture.vocabulary_size:,} words"
+        f"{len(manifest.labels):,} labels, {manifest.architecture.vocabulary_size:,} tokens"
     )
     if ready.lesson is not None:
         ready.lesson.mix(
