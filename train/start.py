@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -22,16 +24,22 @@ class Start:
     Attributes:
         embedding: float32 [vocabulary, embedding]; None leaves the embedding random.
         features: what the linear branch knows of tokens and pairs; None if there is no branch.
+        layers: tensors of recurrent layers by their names in the network; those that are not named
+            stay random.
     """
 
     embedding: NDArray[np.float32] | None = None
     features: Features | None = None
+    layers: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def apply(self, model: TextClassifier) -> None:
         """Put the values into a network."""
         with torch.no_grad():
             if self.embedding is not None:
                 model.embedding.weight.copy_(torch.from_numpy(self.embedding))
+            tensors = model.state_dict()
+            for name, weight in self.layers.items():
+                tensors[name].copy_(weight)
             if self.features is not None and model.linear is not None:
                 for name in ("token_weights", "pair_weights", "fingerprints"):
                     values = torch.from_numpy(getattr(self.features, name))
