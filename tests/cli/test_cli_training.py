@@ -47,7 +47,7 @@ def names(folder):
 # What works
 
 
-@pytest.mark.parametrize("name", ["train", "teach", "export", "compare"])
+@pytest.mark.parametrize("name", ["train", "teach", "pretrain", "export", "compare"])
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help(command, name, option):
     shown = command(name, option)
