@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _POWER = 0.75  # of the counts: rare tokens are drawn more often than they occur
-_HIDDEN = -1e9  # a logit that takes no part; finite, so that gradients stay numbers
+_POSITIONS = 1024  # at a time: their logits stay in a core's cache
 
 
 class Sampler:
@@ -79,11 +79,64 @@ def sampled_loss(
     offsets = bias - log_expected
     own_rows = functional.embedding(targets, table, sparse=True)
     own = (projected * own_rows).sum(dim=1) + offsets[targets]
-    rivals = torch.addmm(
-        offsets[sample], projected, functional.embedding(sample, table, sparse=True).T
-    )
     places = torch.searchsorted(sample, targets).clamp(max=len(sample) - 1)
-    hits = torch.nonzero(sample[places] == targets).squeeze(1)
-    rivals[hits, places[hits]] = _HIDDEN
-    loss: torch.Tensor = (torch.logaddexp(own, torch.logsumexp(rivals, dim=1)) - own).mean()
+    # Where the sample holds the target itself; elsewhere a column that there is not.
+    places = torch.where(sample[places] == targets, places, len(sample))
+    rows = functional.embedding(sample, table, sparse=True)
+    loss: torch.Tensor = _Rivalry.apply(  # type: ignore[no-untyped-call]
+        projected, own, rows, offsets[sample], places
+    )
     return loss
+
+
+class _Rivalry(torch.autograd.Function):
+    """The mean of ``log(exp(own) + sum(exp(rivals))) - own``, some positions at a time.
+
+    All gradients are computed along with the loss, in place, so that there never is a number for
+    every position and rival: autograd would keep several of them.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        projected: torch.Tensor,
+        own: torch.Tensor,
+        rows: torch.Tensor,
+        offsets: torch.Tensor,
+        places: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the loss.
+
+        Args:
+            ctx: keeps the gradients.
+            projected: float32 [positions, embedding].
+            own: the targets' logits, float32 [positions].
+            rows: the sample's rows of the embedding, float32 [sample, embedding].
+            offsets: what their logits have besides, float32 [sample].
+            places: which of them is the target, int64 [positions]; one past the last for none.
+        """
+        grads = [torch.zeros_like(tensor) for tensor in (projected, own, rows, offsets)]
+        for_projected, for_own, for_rows, for_offsets = grads
+        total, count = torch.zeros((), dtype=torch.float64, device=own.device), len(own)
+        for start in range(0, count, _POSITIONS):
+            part = slice(start, start + _POSITIONS)
+            logits = torch.addmm(offsets, projected[part], rows.T)
+            hits = torch.nonzero(places[part] < len(rows)).squeeze(1)
+            logits[hits, places[part][hits]] = -torch.inf
+            highest = torch.maximum(logits.amax(dim=1), own[part])
+            shares = logits.sub_(highest[:, None]).exp_()
+            own_share = (own[part] - highest).exp()
+            sums = shares.sum(dim=1) + own_share
+            total += (sums.log() + highest - own[part]).sum()
+            shares.div_((sums * count)[:, None])
+            for_own[part] = own_share / (sums * count) - 1.0 / count
+            torch.mm(shares, rows, out=for_projected[part])
+            for_rows.addmm_(shares.T, projected[part])
+            for_offsets += shares.sum(dim=0)
+        ctx.save_for_backward(*grads)
+        return (total / count).to(own.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Any) -> tuple[torch.Tensor | None, ...]:
+        """Return the gradients."""
+        return (*(grad * outputs[0] for grad in ctx.saved_tensors), None)

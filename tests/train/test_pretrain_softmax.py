@@ -32,7 +32,9 @@ def gradients(loss, tensors):
     return [grad.to_dense() if grad.is_sparse else grad for grad in found]
 
 
-def test_with_all_words_it_is_the_full_softmax(given):
+@pytest.mark.parametrize("at_a_time", [1, 7, POSITIONS, 1024])
+def test_with_all_words_it_is_the_full_softmax(given, monkeypatch, at_a_time):
+    monkeypatch.setattr("textgate.train.sampled_softmax._POSITIONS", at_a_time)
     projected, targets, table, bias = given
     counts = np.arange(1, VOCABULARY + 1)
     sampler = Sampler(counts, draws=VOCABULARY)
@@ -53,6 +55,8 @@ def test_a_target_is_no_rival_of_itself(given):
         for sample in ([3, 7, 20], [3, 20])
     ]
     torch.testing.assert_close(*losses)
+    for one, other in zip(*(gradients(loss, (projected, table, bias)) for loss in losses)):  # noqa: B905
+        torch.testing.assert_close(one, other)
     alone = sampled_loss(projected, targets, torch.tensor([7]), expected, table, bias)
     assert alone.item() == 0.0
     assert all(torch.isfinite(grad).all() for grad in gradients(alone, (projected, table, bias)))
@@ -118,6 +122,18 @@ class Fixed:
 
     def draw(self):
         return torch.tensor([9, 12, 30])
+
+
+def test_logits_of_any_size(given):
+    projected, targets, table, bias = (tensor.detach() for tensor in given)
+    sampler = Sampler(np.ones(VOCABULARY, dtype=np.int64), draws=VOCABULARY)
+    for factor in (1e4, -1e4):
+        said = (projected * factor).requires_grad_()
+        loss = sampled_loss(said, targets, sampler.draw(), sampler.log_expected, table, bias)
+        full = functional.cross_entropy(said @ table.T + bias, targets)
+        torch.testing.assert_close(loss, full)
+        (grad,) = gradients(loss, (said,))
+        torch.testing.assert_close(grad, gradients(full, (said,))[0], rtol=1e-3, atol=1e-5)
 
 
 @pytest.fixture
