@@ -108,6 +108,8 @@ def prepare(
     rows, labels, task = split.train, split.labels, split.task
     check_teachers(teachers, labels, task=task, file=split.file)
     said = list(split.notes)
+    if pretrained is not None:
+        said.append(f"starts from {pretrained.path}: {pretrained.note}")
     more = Unlabelled(unlabelled, columns, split.dev)
     said.extend(more.notes)
     lesson = Lesson(tuple(teachers), labels, rows, more) if teachers else None

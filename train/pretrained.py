@@ -116,6 +116,12 @@ class Pretrained:
     layers: dict[str, torch.Tensor]
     summary: PretrainedSummary
 
+    @property
+    def note(self) -> str:
+        """What it is, in words."""
+        of, words = self.settings, len(self.embedding)
+        return f"{words:,} words x {of.embedding_size}, {of.cell} of {of.hidden_size} units"
+
 
 def is_pretrained(folder: Path) -> bool:
     """Return whether the folder looks like a pretrained one, finished or not."""

@@ -60,6 +60,9 @@ def test_train_from_it(command, folder, data, tmp_path):
     arguments = ("train", data, "-o", run, "--pretrained", folder, "--epochs", "2")
     shown = command(*arguments)
     assert shown.status == 0, shown.err
+    told = next(line for line in shown.err.splitlines() if line.startswith("starts from "))
+    assert told.startswith(f"starts from {folder}: ")
+    assert told.endswith(" words x 6, lstm of 8 units")
     assert read_run(run).pretrained.name == "tiny"
     assert read_run(run).architecture.hidden_sizes == (8,)
     facts = command("inspect", run).out
