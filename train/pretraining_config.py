@@ -46,7 +46,7 @@ class PretrainingConfig:
     max_tokens: int = _DEFAULT.max_tokens
     epochs: int = 4
     batch_size: int = 32
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     embedding_dropout: float = 0.1
     state_dropout: float = 0.1
     samples: int = 2048
