@@ -108,6 +108,7 @@ class Assembly:
                 "train_sha256": trained.train.sha256,
                 "dev_rows": trained.dev.rows,
                 "dev_sha256": trained.dev.sha256,
+                **_pretrained(trained),
                 **_teaching(trained),
             },
             versions={
@@ -118,6 +119,16 @@ class Assembly:
             },
             files={},
         )
+
+
+def _pretrained(trained: RunManifest) -> dict[str, str | int | float]:
+    """Return what the network started from, as scalars; nothing if it was nothing pretrained."""
+    if trained.pretrained is None:
+        return {}
+    return {
+        "pretrained": trained.pretrained.name,
+        "pretrained_sha256": trained.pretrained.sha256,
+    }
 
 
 def _teaching(trained: RunManifest) -> dict[str, str | int | float]:

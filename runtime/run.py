@@ -67,6 +67,19 @@ class Teaching:
 
 
 @dataclass(frozen=True)
+class PretrainedSummary:
+    """What a run's embedding and first recurrent layer started from.
+
+    Attributes:
+        name: the pretrained folder's name.
+        sha256: checksum of the file with its weights.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class RunManifest:
     """Everything that is settled before the first training step.
 
@@ -80,6 +93,7 @@ class RunManifest:
         dev: the rows that decide when to stop; they are kept in the folder.
         versions: tool name -> version.
         teaching: who taught it; None for rows and labels alone.
+        pretrained: what it started from; None for word vectors or random weights.
     """
 
     architecture: Architecture
@@ -91,6 +105,7 @@ class RunManifest:
     dev: DataSummary
     versions: dict[str, str]
     teaching: Teaching | None = None
+    pretrained: PretrainedSummary | None = None
 
     def to_json(self) -> str:
         """Return the text of ``run.json``."""
@@ -111,6 +126,8 @@ class RunManifest:
                 "teachers": [vars(teacher) for teacher in self.teaching.teachers],
                 "unlabelled": [vars(file) for file in self.teaching.unlabelled],
             }
+        if self.pretrained is not None:
+            value["pretrained"] = vars(self.pretrained)
         return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -154,6 +171,11 @@ def read_run(folder: Path) -> RunManifest:
         teaching=(
             _read_teaching(fields.object("teaching")) if "teaching" in fields.names() else None
         ),
+        pretrained=(
+            _read_pretrained(fields.object("pretrained"))
+            if "pretrained" in fields.names()
+            else None
+        ),
     )
     fields.finish()
     if len(manifest.labels) != manifest.architecture.label_count:
@@ -168,6 +190,12 @@ def read_run(folder: Path) -> RunManifest:
 
 def _read_data(fields: FieldReader) -> DataSummary:
     summary = DataSummary(fields.text("file"), fields.integer("rows"), fields.sha256("sha256"))
+    fields.finish()
+    return summary
+
+
+def _read_pretrained(fields: FieldReader) -> PretrainedSummary:
+    summary = PretrainedSummary(fields.text("name"), fields.sha256("sha256"))
     fields.finish()
     return summary
 

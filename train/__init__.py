@@ -5,6 +5,8 @@ from textgate.train.finetuner import FinetuningConfig
 from textgate.train.finetuning import teach
 from textgate.train.fitting import FittedRun, fit
 from textgate.train.presets import PRESETS
+from textgate.train.pretraining import PretrainedModel, pretrain
+from textgate.train.pretraining_config import PretrainingConfig
 from textgate.train.split import Columns
 
 __all__ = [
@@ -12,7 +14,10 @@ __all__ = [
     "Columns",
     "FinetuningConfig",
     "FittedRun",
+    "PretrainedModel",
+    "PretrainingConfig",
     "TrainingConfig",
     "fit",
+    "pretrain",
     "teach",
 ]

@@ -104,7 +104,9 @@ def save_state(path: Path, state: TrainingState) -> None:
     }
     tensors |= {f"average/{name}": value for name, value in state.average.items()}
     tensors |= {f"optimizer/{name}": value for name, value in state.optimizer.items()}
-    _write(path, tensors, {"history": _to_json(state.history), "best_epoch": state.best_epoch})
+    write_tensors(
+        path, tensors, {"history": _to_json(state.history), "best_epoch": state.best_epoch}
+    )
 
 
 def load_state(path: Path) -> TrainingState:
@@ -113,8 +115,8 @@ def load_state(path: Path) -> TrainingState:
     Raises:
         CheckpointError: it is damaged or of another version.
     """
-    with _damage_told(path):
-        tensors, values = _read(path)
+    with damage_told(path):
+        tensors, values = read_tensors(path)
         groups: dict[str, dict[str, torch.Tensor]] = {
             name: {} for name in ("weights", "best", "average", "optimizer")
         }
@@ -143,7 +145,7 @@ def save_model(path: Path, model: TrainedModel) -> None:
         "history": _to_json(model.history),
         "best_epoch": model.best_epoch,
     }
-    _write(path, model.weights, values)
+    write_tensors(path, model.weights, values)
 
 
 def load_model(path: Path) -> TrainedModel:
@@ -156,8 +158,8 @@ def load_model(path: Path) -> TrainedModel:
         raise CheckpointError(
             f"{path.parent}: training has not finished; go on with textgate train --resume"
         )
-    with _damage_told(path):
-        tensors, values = _read(path)
+    with damage_told(path):
+        tensors, values = read_tensors(path)
         return TrainedModel(
             weights=tensors,
             temperature=float(values["temperature"]),
@@ -173,7 +175,7 @@ def save_targets(path: Path, targets: torch.Tensor) -> None:
     Raises:
         CheckpointError: it cannot be written.
     """
-    _write(path, {"targets": targets}, {})
+    write_tensors(path, {"targets": targets}, {})
 
 
 def load_targets(path: Path) -> torch.Tensor:
@@ -182,12 +184,17 @@ def load_targets(path: Path) -> torch.Tensor:
     Raises:
         CheckpointError: it is damaged or of another version.
     """
-    with _damage_told(path):
-        tensors, _ = _read(path)
+    with damage_told(path):
+        tensors, _ = read_tensors(path)
         return tensors["targets"]
 
 
-def _write(path: Path, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
+    """Write tensors and JSON-ready values as one file with a checksum, which is whole or absent.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {
         "format_version": FORMAT_VERSION,
@@ -202,7 +209,12 @@ def _write(path: Path, tensors: dict[str, torch.Tensor], values: dict[str, Any])
         raise CheckpointError(f"{path}: cannot be written: {problem.strerror}") from None
 
 
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return the tensors and the values that `write_tensors` wrote; call it inside `damage_told`.
+
+    Raises:
+        CheckpointError: it is of another version.
+    """
     with safetensors.safe_open(path, framework="pt") as file:
         header = json.loads((file.metadata() or {})[_ENTRY])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -219,7 +231,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 @contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
+def damage_told(path: Path) -> Iterator[None]:
     """Turn what a damaged file may lead to into one error."""
     try:
         yield

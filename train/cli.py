@@ -110,6 +110,12 @@ def poolings(
     type=float,
     help="How much teachers count beside the label of a row: 0 nothing, 1 alone.",
 )
+@click.option(
+    "--pretrained",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="What textgate pretrain made; the embedding and the first recurrent layer start from it.",
+)
 @click.option("--max-tokens", type=int, help="Tokens of a text that are read.")
 @click.option("--task", type=click.Choice(TASKS), help="auto: several labels in a row, or none.")
 @click.option("--epochs", type=int, help="Most passes over the rows.")
@@ -140,6 +146,7 @@ def train(
     config: Path | None,
     teachers: tuple[Path, ...],
     unlabelled: tuple[Path, ...],
+    pretrained: Path | None,
     device: str,
     threads: int,
     resume: bool,
@@ -176,6 +183,7 @@ def train(
         columns=Columns(text_field, label_field, input_format),
         teachers=teachers,
         unlabelled=unlabelled,
+        pretrained=pretrained,
         device=device,
         resume=resume,
         force=force,

@@ -78,17 +78,9 @@ class Dataset:
 
     def shuffled_batches(self, batch_size: int, *, seed: int, epoch: int) -> Iterator[Batch]:
         """Yield every row once, in batches of similar length and in an order of the epoch's own."""
-        generator = np.random.default_rng([seed, epoch])
-        order = generator.permutation(len(self))
         lengths = np.array([len(sequence) for sequence in self.sequences])
-        window = batch_size * _WINDOW
-        batches: list[NDArray[np.int64]] = []
-        for start in range(0, len(order), window):
-            part = order[start : start + window]
-            part = part[np.argsort(lengths[part], kind="stable")]
-            batches.extend(part[at : at + batch_size] for at in range(0, len(part), batch_size))
-        for place in generator.permutation(len(batches)):
-            yield self.batch(batches[place])
+        for places in shuffled_places(lengths, batch_size, seed=seed, epoch=epoch):
+            yield self.batch(places)
 
     def batches_by_length(self, batch_size: int) -> Iterator[tuple[NDArray[np.int64], Batch]]:
         """Yield batches of similar length with the places of their rows, the shortest first."""
@@ -97,6 +89,28 @@ class Dataset:
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
             yield places, self.batch(places)
+
+
+def shuffled_places(
+    lengths: NDArray[np.int64], batch_size: int, *, seed: int, epoch: int
+) -> list[NDArray[np.int64]]:
+    """Return every place once, in batches of similar length and in an order of the epoch's own.
+
+    Args:
+        lengths: tokens of each text, int64 [texts].
+        batch_size: texts a batch; some have fewer.
+        seed: of the order.
+        epoch: its number, which the order depends on, too.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))
+    window = batch_size * _WINDOW
+    batches: list[NDArray[np.int64]] = []
+    for start in range(0, len(order), window):
+        part = order[start : start + window]
+        part = part[np.argsort(lengths[part], kind="stable")]
+        batches.extend(part[at : at + batch_size] for at in range(0, len(part), batch_size))
+    return [batches[place] for place in generator.permutation(len(batches))]
 
 
 def pad(sequences: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

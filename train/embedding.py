@@ -10,15 +10,36 @@ from tokenizers import Tokenizer
 
 from textgate.errors import ConfigError
 from textgate.tokenizer import PADDING_ID, UNKNOWN_ID
-from textgate.train.subwords import piece_count
+from textgate.train.subwords import piece_count, split_words
+from textgate.train.vectors import ENGLISH, NO_VECTORS, load_vectors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from textgate.train.vectors import Vectors
 
 _SPREAD = 0.5  # of what has no vector, as a share of the vectors' own spread
 _SPELLED = 20_000  # words outside the vocabulary that the pieces are learned from
+_OTHER_WORDS = 100_000  # that no training text holds, but others may
+
+
+def find_vectors(spec: str, texts: Iterable[str]) -> Vectors | None:
+    """Return the vectors that may be of use for texts, or None.
+
+    Args:
+        spec: what to take, see `textgate.train.vectors`, or ``none``.
+        texts: those that will be read; a file's other vectors are left where they are.
+
+    Raises:
+        DataError: the vectors are missing or malformed.
+    """
+    if spec == NO_VECTORS:
+        return None
+    if spec == ENGLISH:  # few enough to take them all, and leave the texts unread
+        return load_vectors(spec)
+    return load_vectors(spec, wanted=_Wanted(texts))
 
 
 def initial_embedding(
@@ -88,3 +109,21 @@ def _piece_vectors(
             if place < pieces:
                 sums.setdefault(place, []).append(vectors.words[word])
     return {place: matrix[rows].mean(axis=0) for place, rows in sums.items()}
+
+
+class _Wanted:
+    """The words whose vectors are read: those of the texts, and the most frequent others.
+
+    Files of vectors may have millions of words, of which a vocabulary takes a few thousand.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._words = {word for text in texts for word in split_words(text)}
+        self._others = _OTHER_WORDS
+
+    def __contains__(self, word: object) -> bool:
+        """Return whether a word is wanted; each is asked for once, the most frequent first."""
+        if word in self._words:
+            return True
+        self._others -= 1
+        return self._others >= 0

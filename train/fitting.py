@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,10 @@ from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import TrainedModel, load_model, load_state, save_model, save_state
 from textgate.train.device import find_device
 from textgate.train.model import TextClassifier
-from textgate.train.objective import label_weights
 from textgate.train.preparation import Preparation, prepare
+from textgate.train.pretrained import open_pretrained
 from textgate.train.progress import Progress
 from textgate.train.scoring import evaluate_logits
-from textgate.train.solver import can_be_solved, solve
 from textgate.train.split import Columns
 from textgate.train.teachers import find_teacher
 from textgate.train.trainer import predict_logits, train_network
@@ -32,8 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textgate.rows import Row
+    from textgate.run import PretrainedSummary
     from textgate.train.checkpoint import TrainingState
-    from textgate.train.start import Start
+    from textgate.train.pretrained import Pretrained
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def fit(
     columns: Columns | None = None,
     teachers: Sequence[str | Path] = (),
     unlabelled: Sequence[str | Path] = (),
+    pretrained: str | Path | None = None,
     device: str = "cpu",
     resume: bool = False,
     force: bool = False,
@@ -78,6 +79,8 @@ def fit(
         teachers: finished runs, bundles or fine-tuned transformers with the rows' labels; the mean
             of their answers is learned beside the labels, see the setting ``teacher_weight``.
         unlabelled: files of texts that the teachers alone label.
+        pretrained: what `textgate.train.pretrain` made, whose tokenizer is taken and whose
+            embedding and recurrent layer are started from.
         device: where to compute: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
         resume: go on with the run in `output` if there is one; it must be the same run.
         force: replace a run that is there.
@@ -88,9 +91,10 @@ def fit(
 
     Raises:
         DataError: the rows are missing, malformed or do not suit a classifier.
-        ConfigError: settings are wrong or cannot work together; a teacher has other labels.
+        ConfigError: settings are wrong or cannot work together, or disagree with what is
+            pretrained; a teacher has other labels.
         CheckpointError: the folder exists, cannot be written, or is not the run to resume; a
-            teacher is unfinished or damaged.
+            teacher or what is pretrained is unfinished or damaged.
         BundleError: a teacher is damaged.
     """
     output = Path(output)
@@ -101,7 +105,10 @@ def fit(
     progress = progress or Progress()
     where = find_device(device)
     stored = read_run(output) if resume and run_folder.is_run(output) else None
+    started_from = None if pretrained is None else open_pretrained(Path(pretrained))
     if stored is not None:
+        # Before its settings are compared with another folder's.
+        _require_same_pretrained(output, stored.pretrained, started_from)
         preset = preset or stored.preset
         settings = {**stored.settings, **(settings or {})} if preset == stored.preset else settings
     preset = preset or "default"
@@ -113,6 +120,7 @@ def fit(
         columns or Columns(),
         teachers=[find_teacher(path) for path in teachers],
         unlabelled=unlabelled,
+        pretrained=started_from,
     )
     config = ready.config
     for note in ready.notes if stored is None else ():  # who resumes has heard them
@@ -142,7 +150,13 @@ def fit(
             device=where,
             progress=progress,
         )
-    start = _settled(ready, progress)
+    start = ready.start.settled(
+        ready.train,
+        ready.dev,
+        manifest.architecture,
+        class_weights=config.class_weights,
+        progress=progress,
+    )
     final = train_network(
         manifest.architecture,
         config,
@@ -177,31 +191,6 @@ def _dev_line(row: Row, task: str) -> str:
     return json.dumps({"text": row.text, "label": label}) + "\n"
 
 
-def _settled(ready: Preparation, progress: Progress) -> Start:
-    """Return what to start from, now that the targets are what they are to be."""
-    start, net = ready.start, ready.manifest.architecture
-    features = start.features
-    if features is None:
-        return start
-    if ready.lesson is not None:
-        features = features.weighed(ready.train.sequences, ready.train.targets)
-        start = replace(start, features=features)
-    if not can_be_solved(net):
-        return start
-    solution = solve(
-        features,
-        ready.train,
-        ready.dev,
-        output=net.output,
-        weights=label_weights(ready.train.targets, ready.config.class_weights),
-    )
-    progress.note(
-        f"the linear branch alone: log loss {solution.dev_loss:.4f} on dev, with a penalty of "
-        f"{solution.penalty:g}"
-    )
-    return replace(start, solution=solution)
-
-
 def _tidy(output: Path) -> None:
     """Remove what a finished run no longer needs, and what was half-written when it was killed."""
     needless = (output / run_folder.CHECKPOINT, output / run_folder.TEACHING)
@@ -228,6 +217,22 @@ def _require_same(output: Path, stored: RunManifest, wanted: RunManifest) -> Non
             )
     if stored.architecture != wanted.architecture or stored.labels != wanted.labels:
         raise CheckpointError(f"{output}: begun as another network; begin anew in another folder")
+
+
+def _require_same_pretrained(
+    output: Path, begun: PretrainedSummary | None, given: Pretrained | None
+) -> None:
+    if begun is None and given is not None:
+        raise CheckpointError(
+            f"{output}: begun without pretrained weights; leave --pretrained out, or begin anew in "
+            "another folder"
+        )
+    if begun is not None and (given is None or given.summary.sha256 != begun.sha256):
+        found = "none are given" if given is None else f"{given.path} holds others"
+        raise CheckpointError(
+            f"{output}: begun with the pretrained weights of {begun.name}, and {found}; give that "
+            "folder with --pretrained, or begin anew in another folder"
+        )
 
 
 def _require_same_teaching(output: Path, stored: Teaching | None, wanted: Teaching | None) -> None:

@@ -235,7 +235,18 @@ def initialize(model: TextClassifier) -> None:
     """
     if model.linear is not None:
         _initialize_linear(model.linear)
-    nn.init.uniform_(model.embedding.weight, -0.05, 0.05)
+    initialize_layers(model, model.embedding, model.architecture.cell)
+
+
+def initialize_layers(model: nn.Module, embedding: nn.Embedding, cell: str) -> None:
+    """Set the initial weights of an embedding, recurrent layers, and a ``head``.
+
+    Args:
+        model: the network they belong to.
+        embedding: its embedding.
+        cell: the recurrent layers' cell.
+    """
+    nn.init.uniform_(embedding.weight, -0.05, 0.05)
     for name, weight in model.named_parameters():
         if "weight_ih" in name or name.startswith("head.") or "scores" in name:
             if weight.dim() == 2:
@@ -248,10 +259,10 @@ def initialize(model: TextClassifier) -> None:
                 nn.init.orthogonal_(gate)
         elif "bias" in name:
             nn.init.zeros_(weight)
-            if model.architecture.cell == "lstm" and "bias_ih" in name:
+            if cell == "lstm" and "bias_ih" in name:
                 hidden = weight.shape[0] // 4
                 weight.detach()[hidden : 2 * hidden] = 1.0  # torch's order of gates: i, f, g, o
-            if model.architecture.cell != "gru" and "bias_hh" in name:
+            if cell != "gru" and "bias_hh" in name:
                 weight.requires_grad_(False)
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from textgate.errors import CheckpointError
+from textgate.train.model import TextClassifier
 
 if TYPE_CHECKING:
     from textgate.train.config import TrainingConfig
-    from textgate.train.model import TextClassifier
+    from textgate.train.language_model import LanguageModel
 
 _WARM_UP = 0.05  # of all steps
 _AVERAGE_EVERY = 8  # steps: often enough for an average over hundreds
@@ -26,14 +27,17 @@ class Optimizer:
         steps: how many there will be if training is not stopped early.
     """
 
-    def __init__(self, model: TextClassifier, config: TrainingConfig, *, steps: int) -> None:
+    def __init__(
+        self, model: TextClassifier | LanguageModel, config: TrainingConfig, *, steps: int
+    ) -> None:
         self._model = model
         self._config = config
         self._steps = steps
         tables = [model.embedding.weight]
         rates = {id(model.embedding.weight): config.learning_rate * config.embedding_rate}
-        if model.linear is not None and model.linear.tokens.weight.requires_grad:
-            linear = (model.linear.tokens.weight, model.linear.pairs.weight)
+        branch = model.linear if isinstance(model, TextClassifier) else None
+        if branch is not None and branch.tokens.weight.requires_grad:  # else it has been solved
+            linear = (branch.tokens.weight, branch.pairs.weight)
             tables.extend(linear)
             rates |= {id(table): config.linear_rate for table in linear}
         self._dense = [

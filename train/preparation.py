@@ -17,18 +17,19 @@ from textgate.rows import Row, fingerprint
 from textgate.run import DataSummary, RunManifest
 from textgate.tokenizer import TextTokenizer
 from textgate.train.dataset import Dataset, encode_rows, encode_texts
-from textgate.train.embedding import initial_embedding
+from textgate.train.embedding import find_vectors, initial_embedding
 from textgate.train.pairs import find_features
 from textgate.train.presets import RECIPE
 from textgate.train.presets import preset as named_preset
+from textgate.train.pretrained_settings import settle
 from textgate.train.recipe import recommend
 from textgate.train.split import split_rows
 from textgate.train.start import Start
-from textgate.train.subwords import build_subword_tokenizer, split_words
+from textgate.train.subwords import build_subword_tokenizer
 from textgate.train.teachers import check_teachers
 from textgate.train.teaching import Lesson
 from textgate.train.unlabelled import Unlabelled
-from textgate.train.vectors import ENGLISH, NO_VECTORS, load_vectors
+from textgate.train.vectors import NO_VECTORS
 from textgate.train.vocabulary import build_tokenizer
 
 if TYPE_CHECKING:
@@ -37,11 +38,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.train.config import TrainingConfig
+    from textgate.train.pretrained import Pretrained
     from textgate.train.split import Columns
     from textgate.train.teachers import Teacher
     from textgate.train.vectors import Vectors
-
-_OTHER_WORDS = 100_000  # that no training text holds, but others may
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ def prepare(
     columns: Columns,
     teachers: Sequence[Teacher] = (),
     unlabelled: Sequence[str | Path] = (),
+    pretrained: Pretrained | None = None,
 ) -> Preparation:
     """Read the rows and settle the rest.
 
@@ -91,11 +92,15 @@ def prepare(
         columns: where files keep text and label.
         teachers: models whose answers are learned, too.
         unlabelled: files of texts that they alone label.
+        pretrained: what the embedding and the first recurrent layer start from.
 
     Raises:
         DataError: the rows are missing, malformed or do not suit a classifier.
-        ConfigError: settings are wrong or cannot work together, or a teacher has other labels.
+        ConfigError: settings are wrong or cannot work together, or disagree with what is
+            pretrained; or a teacher has other labels.
     """
+    if pretrained is not None:
+        settings = settle(pretrained, preset, settings)
     config = named_preset(preset).replace(**settings)
     split = split_rows(
         data, dev, columns, task=config.task, dev_fraction=config.dev_fraction, seed=config.seed
@@ -103,17 +108,23 @@ def prepare(
     rows, labels, task = split.train, split.labels, split.task
     check_teachers(teachers, labels, task=task, file=split.file)
     said = list(split.notes)
+    if pretrained is not None:
+        said.append(f"starts from {pretrained.path}: {pretrained.note}")
     more = Unlabelled(unlabelled, columns, split.dev)
     said.extend(more.notes)
     lesson = Lesson(tuple(teachers), labels, rows, more) if teachers else None
-    vectors = _vectors(config.vectors, chain((row.text for row in rows), more))
+    spec = NO_VECTORS if pretrained is not None else config.vectors
+    vectors = find_vectors(spec, chain((row.text for row in rows), more))
     if preset == RECIPE:
         recipe = recommend(rows, labels, task=task, vectors=vectors, unlabelled=more)
         config = named_preset(preset).replace(**{**recipe.settings, **settings})
         said.extend(recipe.notes(settings))
         if config.vectors == NO_VECTORS:
             vectors = None
-    tokenizer_json = _tokenizer(chain((row.text for row in rows), more), config, vectors)
+    if pretrained is not None:
+        tokenizer_json = pretrained.tokenizer_json
+    else:
+        tokenizer_json = _tokenizer(chain((row.text for row in rows), more), config, vectors)
     tokenizer = TextTokenizer(tokenizer_json, max_tokens=config.max_tokens)
     vocabulary_size = (
         config.vocabulary_size if config.whole_vocabulary else tokenizer.vocabulary_size
@@ -122,7 +133,12 @@ def prepare(
         encode_rows(rows, tokenizer, labels, task=task, file=split.file), more, tokenizer
     )
     start = Start(
-        embedding=_embedding(tokenizer_json, config, vectors, rows=vocabulary_size),
+        embedding=(
+            pretrained.embedding
+            if pretrained is not None
+            else _embedding(tokenizer_json, config, vectors, rows=vocabulary_size)
+        ),
+        layers={} if pretrained is None else pretrained.layers,
         features=(
             find_features(train.sequences, train.targets, most_buckets=config.linear_buckets)
             if config.linear_size
@@ -150,6 +166,7 @@ def prepare(
             "python": platform.python_version(),
         },
         teaching=None if lesson is None else lesson.summary,
+        pretrained=None if pretrained is None else pretrained.summary,
     )
     return Preparation(
         manifest=manifest,
@@ -162,33 +179,6 @@ def prepare(
         notes=tuple(said),
         lesson=lesson,
     )
-
-
-def _vectors(spec: str, texts: Iterable[str]) -> Vectors | None:
-    """Return the vectors that may be of use for texts."""
-    if spec == NO_VECTORS:
-        return None
-    if spec == ENGLISH:  # few enough to take them all, and leave the texts unread
-        return load_vectors(spec)
-    return load_vectors(spec, wanted=_Wanted(texts))
-
-
-class _Wanted:
-    """The words whose vectors are read: those of the texts, and the most frequent others.
-
-    Files of vectors may have millions of words, of which a vocabulary takes a few thousand.
-    """
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        self._words = {word for text in texts for word in split_words(text)}
-        self._others = _OTHER_WORDS
-
-    def __contains__(self, word: object) -> bool:
-        """Return whether a word is wanted; each is asked for once, the most frequent first."""
-        if word in self._words:
-            return True
-        self._others -= 1
-        return self._others >= 0
 
 
 def _embedding(

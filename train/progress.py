@@ -86,11 +86,12 @@ class TerminalProgress(Progress):
             f"epoch {epoch.number:>3}  train loss {epoch.train_loss:.4f}  "
             f"dev loss {epoch.dev_loss:.4f}  dev {score} {epoch.dev_score:.4f}"
             f"{' *' if best else '  '}  {rows / epoch.seconds:,.0f} rows/s  "
-            f"at most {_duration(left)} left"
+            f"at most {duration(left)} left"
         )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time as ``1:05``, or ``1:00:05`` from an hour on."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""Texts without labels, for a teacher to label: read from their files whenever they are needed."""
+"""Texts without labels: read from their files whenever they are needed."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Unlabelled:
         paths: files of rows, whose labels are ignored; plain text has one text a line.
         columns: where files keep the text, and the format of a file whose name does not tell.
         dev_rows: rows whose texts are left out, because they decide.
+        purpose: what the texts are for, as the notes say it.
 
     Attributes:
         summaries: the texts that are left, of every file.
@@ -41,12 +42,18 @@ class Unlabelled:
     """
 
     def __init__(
-        self, paths: Sequence[str | Path], columns: Columns, dev_rows: Iterable[Row]
+        self,
+        paths: Sequence[str | Path],
+        columns: Columns,
+        dev_rows: Iterable[Row] = (),
+        *,
+        purpose: str = "for the teachers to label",
     ) -> None:
         if any(str(path) == STANDARD_INPUT for path in paths):
             raise ConfigError("texts without labels are read several times; give a file, not -")
         self._paths = paths
         self._columns = columns
+        self._purpose = purpose
         self._of_dev = {bare(row.text) for row in dev_rows} if paths else set()
         found = [self._look(path) for path in paths]
         self.summaries = tuple(summary for summary, _ in found)
@@ -76,8 +83,9 @@ class Unlabelled:
         # A name need not be UTF-8; what is written down must be.
         name = Path(path).name.encode("utf-8", "replace").decode()
         if not counts[""]:
-            raise DataError(f"{name}: no text in it is of use: all are empty, or texts of dev")
-        note = f"{name}: {_texts(counts[''])} for the teachers to label"
+            of_dev = ", or texts of dev" if self._of_dev else ""
+            raise DataError(f"{name}: no text in it is of use: all are empty{of_dev}")
+        note = f"{name}: {_texts(counts[''])} {self._purpose}"
         dropped = [
             f"{_texts(count)} that {'is' if count == 1 else 'are'} {reason}"
             for reason, count in sorted(counts.items())

@@ -28,6 +28,12 @@ _COMMANDS = {
         "train",
         "Fine-tune a transformer as a teacher of small networks.",
     ),
+    "pretrain": (
+        "textgate.train.pretrain_cli",
+        "pretrain_command",
+        "train",
+        "Train a language model for classifiers to start from.",
+    ),
     "export": ("textgate.export.cli", "export", "train", "Turn a run into a verified bundle."),
     "classify": ("textgate.cli.classify", "classify", "", "Classify texts with a bundle."),
     "evaluate": ("textgate.cli.evaluate", "evaluate", "", "Score a bundle on labelled rows."),

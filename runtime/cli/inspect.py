@@ -80,6 +80,8 @@ def _run_facts(path: Path) -> dict[str, str]:
         "trained on": f"{run.train.file}, {format_count(run.train.rows)} rows",
         "max tokens": format_count(run.max_tokens),
     }
+    if run.pretrained is not None:
+        facts["pretrained"] = run.pretrained.name
     if run.teaching is not None:
         facts["taught by"] = ", ".join(teacher.name for teacher in run.teaching.teachers)
         for file in run.teaching.unlabelled:

@@ -21,24 +21,27 @@ _MODEL: dict[str, Any] = {
 FORMATS = ("text", "jsonl", "csv", "tsv", "fasttext", "parquet")
 
 
+_TEXT_FIELD: Any = click.option(
+    "--text-field", default="text", show_default=True, help="Column of the texts."
+)
+_LABEL_FIELD: Any = click.option(
+    "--label-field", default="label", show_default=True, help="Column of the labels."
+)
+_INPUT_FORMAT: Any = click.option(
+    "--input-format",
+    type=click.Choice(FORMATS),
+    help="Format of the rows; by default the file's name tells.",
+)
+
+
 def columns(function: _F) -> _F:
     """Add where a file keeps its texts and labels."""
-    options: list[Any] = [
-        click.option(
-            "--text-field", default="text", show_default=True, help="Column of the texts."
-        ),
-        click.option(
-            "--label-field", default="label", show_default=True, help="Column of the labels."
-        ),
-        click.option(
-            "--input-format",
-            type=click.Choice(FORMATS),
-            help="Format of the rows; by default the file's name tells.",
-        ),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    return _added(function, _TEXT_FIELD, _LABEL_FIELD, _INPUT_FORMAT)
+
+
+def texts(function: _F) -> _F:
+    """Add where a file keeps its texts."""
+    return _added(function, _TEXT_FIELD, _INPUT_FORMAT)
 
 
 def bundle(function: _F) -> _F:
@@ -125,6 +128,12 @@ def byte_count(
         raise click.BadParameter(f"{_shown(value)} is not a size such as 500KB or 2MB")
     unit = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}[(match[2] or "B").upper()]
     return int(float(match[1]) * unit)
+
+
+def _added(function: _F, *options: Any) -> _F:
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 def _is_size(text: str) -> bool:

@@ -147,7 +147,7 @@ def test_a_file_from_elsewhere(tmp_path):
 @pytest.mark.parametrize("values", [{}, [], {"history": 3}, {"history": [{"number": 1}]}])
 def test_values_that_are_not_what_they_should_be(tmp_path, values):
     path = tmp_path / "file.safetensors"
-    textgate.train.checkpoint._write(path, tensors(0), values)
+    textgate.train.checkpoint.write_tensors(path, tensors(0), values)
     for load in (load_state, load_model):
         with pytest.raises(CheckpointError, match=rf"^{re.escape(str(path))}: damaged"):
             load(path)

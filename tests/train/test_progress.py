@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from textgate.train.checkpoint import Epoch
-from textgate.train.progress import Progress, TerminalProgress, _duration
+from textgate.train.progress import Progress, TerminalProgress, duration
 
 
 def run(progress, seconds, *, score="accuracy"):
@@ -78,4 +78,4 @@ def test_the_base_says_nothing(capsys):
     [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (3599.7, "1:00:00"), (90_061, "25:01:01")],
 )
 def test_durations(seconds, shown):
-    assert _duration(seconds) == shown
+    assert duration(seconds) == shown

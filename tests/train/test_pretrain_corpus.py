@@ -1,0 +1,94 @@
+"""Texts as one flat array of ids: cut, held out, and put into batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from textgate.errors import DataError
+from textgate.tokenizer import Encoded
+from textgate.train.corpus import encode_corpus
+
+
+class Numbers:
+    """A text is the ids it has."""
+
+    def encode_batch(self, texts):
+        return [Encoded([int(part) for part in text.split()], truncated=False) for text in texts]
+
+
+def encoded(texts, vocabulary_size=100, seed=0):
+    return encode_corpus(texts, Numbers(), vocabulary_size=vocabulary_size, seed=seed)
+
+
+def sequences(corpus):
+    return [
+        corpus.ids[start : start + length].tolist()
+        for start, length in zip(corpus.starts, corpus.lengths, strict=True)
+    ]
+
+
+TEXTS = [
+    " ".join(str(2 + (place * 7 + step) % 90) for step in range(2 + place % 9))
+    for place in range(400)
+]
+
+
+def test_every_text_is_on_one_side():
+    train, held_out = encoded(TEXTS)
+    assert (len(train), len(held_out)) == (350, 50)
+    both = sequences(train) + sequences(held_out)
+    assert sorted(both) == sorted([int(part) for part in text.split()] for text in TEXTS)
+    assert train.positions + held_out.positions == sum(len(text.split()) - 1 for text in TEXTS)
+    other, _ = encoded(TEXTS, seed=1)
+    assert sequences(other) != sequences(train)
+
+
+@pytest.mark.parametrize(
+    ("texts", "held_out"), [(2, 1), (30, 15), (100, 50), (5_000, 50), (9_000, 90), (250_000, 2000)]
+)
+def test_how_many_are_held_out(texts, held_out):
+    train, found = encoded(["2 3"] * texts)
+    assert (len(train), len(found)) == (texts - held_out, held_out)
+
+
+def test_texts_in_which_nothing_follows_are_left_out():
+    train, held_out = encoded(["5", "2 3", "1", "4 6"])
+    assert sorted(sequences(train) + sequences(held_out)) == [[2, 3], [4, 6]]
+    for texts in ([], ["5"], ["2 3", "5"]):
+        with pytest.raises(DataError, match=r"texts of two tokens or more are too few"):
+            encoded(texts)
+
+
+@pytest.mark.parametrize(("vocabulary_size", "bytes_a_token"), [(2**16, 2), (2**16 + 1, 4)])
+def test_a_token_takes_few_bytes(vocabulary_size, bytes_a_token):
+    train, _ = encoded([f"2 {vocabulary_size - 1}"] * 4, vocabulary_size)
+    assert train.ids.itemsize == bytes_a_token
+    assert sequences(train)[0] == [2, vocabulary_size - 1]
+
+
+def test_counts():
+    train, held_out = encoded(TEXTS)
+    both = train.counts(100) + held_out.counts(100)
+    expected = np.zeros(100, dtype=np.int64)
+    for text in TEXTS:
+        for part in text.split():
+            expected[int(part)] += 1
+    assert both.tolist() == expected.tolist()
+
+
+def test_batches_hold_every_text_once():
+    train, _ = encoded(TEXTS)
+    places = train.shuffled_places(16, seed=3, epoch=2)
+    assert sorted(np.concatenate(places).tolist()) == list(range(len(train)))
+    assert [len(batch) for batch in places].count(16) == len(train) // 16
+    ids, lengths = train.batch(places[0])
+    for row, length, place in zip(ids, lengths, places[0], strict=True):
+        assert row[:length].tolist() == sequences(train)[place]
+        assert not row[length:].any()
+    again = train.shuffled_places(16, seed=3, epoch=2)
+    assert all(np.array_equal(one, other) for one, other in zip(places, again, strict=True))
+    other = train.shuffled_places(16, seed=3, epoch=3)
+    assert not all(np.array_equal(one, two) for one, two in zip(places, other, strict=True))
+    seen = [length for _, lengths in train.batches_by_length() for length in lengths.tolist()]
+    assert seen == sorted(train.lengths.tolist())

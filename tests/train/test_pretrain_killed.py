@@ -1,0 +1,123 @@
+"""`kill -9` while pretraining, at any moment, then `--resume`: the same weights, all whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from textgate.train.pretrained import read_pretrained
+from textgate.train.pretrainer import load_pretraining
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+
+CODE = """
+import json, sys
+import torch
+from textgate.train import pretrain
+torch.set_num_threads(1)
+pretrain([sys.argv[1]], sys.argv[2], settings=json.loads(sys.argv[3]), resume=True)
+"""
+SETTINGS = {
+    "hidden_size": 16,
+    "embedding_size": 12,
+    "vocabulary_size": 600,
+    "vectors": "none",
+    "max_tokens": 20,
+    "epochs": 12,
+    "batch_size": 8,
+    "samples": 100,
+    "checkpoint_steps": 10,
+    "seed": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def texts(separable, tmp_path_factory):
+    path = tmp_path_factory.mktemp("texts") / "texts.txt"
+    path.write_text("".join(f"{row.text}\n" for row in separable(500)), encoding="utf-8")
+    return path
+
+
+def begin(texts, folder):
+    return subprocess.Popen(
+        [sys.executable, "-c", CODE, str(texts), str(folder), json.dumps(SETTINGS)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def wait_for(condition, process, seconds=60):
+    """Wait until the condition holds; fail if the process ends first."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def timeless(folder):
+    said = json.loads((folder / "pretrained.json").read_text(encoding="utf-8"))
+    for done in said["outcome"]["history"]:
+        del done["seconds"]
+    return said
+
+
+def test_killed_and_resumed(texts, tmp_path):
+    whole, folder = tmp_path / "whole", tmp_path / "folder"
+    process = begin(texts, whole)
+    assert process.wait(timeout=120) == 0, process.communicate()
+    process.communicate()
+
+    checkpoint = folder / "checkpoint.safetensors"
+    delays = random.Random(0)
+
+    def at_once():
+        return lambda: True
+
+    def folder_made():
+        return (folder / "pretrained.json").exists
+
+    def saved():
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        return lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns > before
+
+    moments = [
+        ("before anything", at_once, 0.0),
+        ("when the folder is there", folder_made, 0.02),
+        ("after a checkpoint", saved, 0.0),
+        ("between two checkpoints", saved, delays.random() * 0.1),
+        ("somewhere else", saved, delays.random() * 0.2),
+    ]
+    steps = []
+    for name, condition, delay in moments:
+        process = begin(texts, folder)
+        try:
+            wait_for(condition(), process)
+            time.sleep(delay)
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"{name}: it had ended before"
+        assert not (folder / "model.safetensors").exists(), f"{name}: it had finished before"
+        # Whole or absent.
+        if folder.exists():
+            assert read_pretrained(folder).outcome is None
+        steps.append(load_pretraining(checkpoint).step if checkpoint.exists() else 0)
+    assert steps == sorted(steps)
+    assert steps[-1] > steps[-3] > 0
+
+    process = begin(texts, folder)
+    assert process.wait(timeout=120) == 0, process.communicate()
+    process.communicate()
+    files = [(path / "model.safetensors").read_bytes() for path in (folder, whole)]
+    assert files[0] == files[1]
+    assert timeless(folder) == timeless(whole)
+    names = [sorted(file.name for file in path.iterdir()) for path in (folder, whole)]
+    assert names[0] == names[1] == ["model.safetensors", "pretrained.json", "tokenizer.json"]

@@ -1,0 +1,262 @@
+"""A pretrained embedding and recurrent layer on disk: what `textgate pretrain` makes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from textgate import strict_json
+from textgate.errors import CheckpointError, ConfigError
+from textgate.fields import FieldReader
+from textgate.run import DataSummary, PretrainedSummary
+from textgate.train.checkpoint import damage_told, read_tensors
+from textgate.train.language_model import LanguageModel
+from textgate.train.pretrainer import Pass
+from textgate.train.pretraining_config import PretrainingConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FORMAT = "textgate-pretrained"
+FORMAT_VERSION = 1
+PRETRAINED = "pretrained.json"
+TOKENIZER = "tokenizer.json"
+CHECKPOINT = "checkpoint.safetensors"
+MODEL = "model.safetensors"
+EMBEDDING = "embedding.weight"
+LAYER = "layers.0."  # what the recurrent layer's tensors begin with
+_LIMIT = 2**26  # bytes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known when pretraining has finished.
+
+    Attributes:
+        sha256: checksum of the file with the weights.
+        best_epoch: number of the epoch they are from.
+        history: every epoch.
+    """
+
+    sha256: str
+    best_epoch: int
+    history: tuple[Pass, ...]
+
+    @property
+    def perplexity(self) -> float:
+        """The best epoch's, on the held-out texts."""
+        return self.history[self.best_epoch - 1].perplexity
+
+
+@dataclass(frozen=True)
+class PretrainedManifest:
+    """What a pretrained folder says about itself.
+
+    Attributes:
+        settings: how it was pretrained.
+        vocabulary_size: rows of the embedding.
+        texts: the texts, of every file.
+        held_out: how many of them chose the epoch.
+        tokenizer_sha256: checksum of the tokenizer.
+        versions: tool name -> version.
+        outcome: None until it has finished.
+    """
+
+    settings: PretrainingConfig
+    vocabulary_size: int
+    texts: tuple[DataSummary, ...]
+    held_out: int
+    tokenizer_sha256: str
+    versions: dict[str, str]
+    outcome: Outcome | None = None
+
+    def to_json(self) -> str:
+        """Return the text of ``pretrained.json``."""
+        value: dict[str, Any] = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "settings": vars(self.settings),
+            "vocabulary_size": self.vocabulary_size,
+            "texts": [vars(file) for file in self.texts],
+            "held_out": self.held_out,
+            "tokenizer_sha256": self.tokenizer_sha256,
+            "versions": self.versions,
+        }
+        if self.outcome is not None:
+            value["outcome"] = {
+                **vars(self.outcome),
+                "history": [vars(done) for done in self.outcome.history],
+            }
+        return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What training takes out of a finished folder.
+
+    Attributes:
+        path: the folder.
+        settings: how it was pretrained.
+        tokenizer_json: the tokenizer.
+        embedding: float32 [vocabulary, embedding].
+        layers: the recurrent layer's tensors, by their names in a classifier.
+        summary: what a run remembers of it.
+    """
+
+    path: Path
+    settings: PretrainingConfig
+    tokenizer_json: str
+    embedding: NDArray[np.float32]
+    layers: dict[str, torch.Tensor]
+    summary: PretrainedSummary
+
+    @property
+    def note(self) -> str:
+        """What it is, in words."""
+        of, words = self.settings, len(self.embedding)
+        return f"{words:,} words x {of.embedding_size}, {of.cell} of {of.hidden_size} units"
+
+
+def is_pretrained(folder: Path) -> bool:
+    """Return whether the folder looks like a pretrained one, finished or not."""
+    return (folder / PRETRAINED).is_file()
+
+
+def read_pretrained(folder: Path) -> PretrainedManifest:
+    """Return what ``pretrained.json`` in a folder says.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or of another version.
+    """
+    path = folder / PRETRAINED
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointError(
+            f"{folder} is not pretrained: it has no {PRETRAINED}; make one with textgate pretrain"
+        ) from None
+    except OSError as problem:
+        raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
+    value = strict_json.parse(content, where=str(path), error=CheckpointError, limit=_LIMIT)
+    fields = FieldReader(value, where=str(path), error=CheckpointError)
+    fields.text("format", choices=(FORMAT,))
+    version = fields.integer("format_version")
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format version {version}, this release reads {FORMAT_VERSION}; pretrain "
+            "again, or use the textgate release that wrote it"
+        )
+    versions = fields.object("versions")
+    manifest = PretrainedManifest(
+        settings=_read_settings(fields.object("settings"), path),
+        vocabulary_size=fields.integer("vocabulary_size", low=3, high=2**24),
+        texts=tuple(_read_texts(item) for item in fields.objects("texts")),
+        held_out=fields.integer("held_out", low=1),
+        tokenizer_sha256=fields.sha256("tokenizer_sha256"),
+        versions={name: versions.text(name) for name in versions.names()},
+        outcome=_read_outcome(fields.object("outcome")) if "outcome" in fields.names() else None,
+    )
+    fields.finish()
+    return manifest
+
+
+def open_pretrained(folder: Path) -> Pretrained:
+    """Return what training takes out of a finished folder.
+
+    Raises:
+        CheckpointError: it is not one, unfinished, damaged, or of another version.
+    """
+    manifest = read_pretrained(folder)
+    if manifest.outcome is None:
+        raise CheckpointError(
+            f"{folder}: pretraining has not finished; go on with textgate pretrain --resume"
+        )
+    tokenizer = read_tokenizer(folder, manifest)
+    path = folder / MODEL
+    with damage_told(path):
+        if hashlib.sha256(path.read_bytes()).hexdigest() != manifest.outcome.sha256:
+            raise ValueError(f"it does not match its checksum in {PRETRAINED}")
+        tensors, _ = read_tensors(path)
+    _check_shapes(tensors, manifest, path)
+    return Pretrained(
+        path=folder,
+        settings=manifest.settings,
+        tokenizer_json=tokenizer,
+        embedding=tensors[EMBEDDING].numpy(),
+        layers={name: value for name, value in tensors.items() if name.startswith(LAYER)},
+        summary=PretrainedSummary(_name(folder), manifest.outcome.sha256),
+    )
+
+
+def _check_shapes(
+    tensors: dict[str, torch.Tensor], manifest: PretrainedManifest, path: Path
+) -> None:
+    """Refuse weights that are not of the network that the folder says it has."""
+    with torch.random.fork_rng(devices=[]):  # its first weights are random
+        network = LanguageModel(manifest.vocabulary_size, manifest.settings)
+    for name, weight in network.state_dict().items():
+        shape = list(tensors[name].shape) if name in tensors else "none"
+        if shape != list(weight.shape):
+            raise CheckpointError(
+                f"{path}: damaged: {name} should be {list(weight.shape)}, as {PRETRAINED} has it, "
+                f"found {shape}"
+            )
+
+
+def read_tokenizer(folder: Path, manifest: PretrainedManifest) -> str:
+    """Return the tokenizer in a folder.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    path = folder / TOKENIZER
+    with damage_told(path):
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != manifest.tokenizer_sha256:
+            raise ValueError(f"it does not match its checksum in {PRETRAINED}")
+        return content.decode("utf-8")
+
+
+def _name(folder: Path) -> str:
+    # A name need not be UTF-8; what is written down must be.
+    return folder.resolve().name.encode("utf-8", "replace").decode()
+
+
+def _read_settings(fields: FieldReader, path: Path) -> PretrainingConfig:
+    try:
+        return PretrainingConfig().replace(**{name: fields.raw(name) for name in fields.names()})
+    except (ConfigError, TypeError) as problem:
+        raise CheckpointError(f"{path}: settings: {problem}") from None
+
+
+def _read_texts(fields: FieldReader) -> DataSummary:
+    summary = DataSummary(fields.text("file"), fields.integer("rows"), fields.sha256("sha256"))
+    fields.finish()
+    return summary
+
+
+def _read_outcome(fields: FieldReader) -> Outcome:
+    history = []
+    for item in fields.objects("history"):
+        history.append(
+            Pass(
+                number=item.integer("number", low=1),
+                train_loss=item.number("train_loss"),
+                perplexity=item.number("perplexity", low=1),
+                seconds=item.number("seconds", low=0),
+            )
+        )
+        item.finish()
+    outcome = Outcome(
+        sha256=fields.sha256("sha256"),
+        best_epoch=fields.integer("best_epoch", low=1, high=len(history)),
+        history=tuple(history),
+    )
+    fields.finish()
+    return outcome

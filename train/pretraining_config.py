@@ -1,0 +1,97 @@
+"""The settings of pretraining: by default those of the default preset's network."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from textgate.errors import ConfigError
+from textgate.train.config import TrainingConfig
+from textgate.train.presets import PRESETS, RECIPE
+
+_DEFAULT = PRESETS[RECIPE]
+
+
+@dataclass(frozen=True)
+class PretrainingConfig:
+    """Everything that decides what is pretrained and how, besides the texts.
+
+    Attributes:
+        cell: ``rnn``, ``lstm`` or ``gru``.
+        hidden_size: units of the recurrent layer, which reads in one direction: a language model
+            that also read backwards would see what it is to say.
+        embedding_size: columns of the embedding.
+        vocabulary_size: most tokens of the subword tokenizer.
+        vectors: what the embedding starts from, as for `textgate.train.TrainingConfig`.
+        max_tokens: tokens of a text that are read.
+        epochs: passes over the texts.
+        batch_size: texts a step.
+        learning_rate: Adam's at its height; the embedding has half of it.
+        embedding_dropout: share of the embedded inputs dropped.
+        state_dropout: share of the states dropped before they are projected.
+        samples: tokens drawn a step to tell the right ones from.
+        checkpoint_steps: steps after which a checkpoint is written, besides one after each epoch.
+        seed: of the held-out texts, the initial weights, the order, the dropout and the samples.
+
+    Raises:
+        ConfigError: a setting is of the wrong type or out of range.
+    """
+
+    cell: str = _DEFAULT.cell
+    hidden_size: int = _DEFAULT.hidden_sizes[0]
+    embedding_size: int = _DEFAULT.embedding_size
+    vocabulary_size: int = _DEFAULT.vocabulary_size
+    vectors: str = _DEFAULT.vectors
+    max_tokens: int = _DEFAULT.max_tokens
+    epochs: int = 4
+    batch_size: int = 32
+    learning_rate: float = 5e-3
+    embedding_dropout: float = 0.1
+    state_dropout: float = 0.1
+    samples: int = 2048
+    checkpoint_steps: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_size", "samples", "checkpoint_steps"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 2**24:
+                raise ConfigError(f"{name} must be a whole number from 1 to {2**24}, not {value!r}")
+        if self.max_tokens == 1:
+            raise ConfigError("max_tokens must be 2 or more, not 1: a token has to follow another")
+        if not 0 <= self.state_dropout < 1:
+            raise ConfigError(f"state_dropout must be from 0 to below 1, not {self.state_dropout}")
+        self.training()
+
+    def training(self) -> TrainingConfig:
+        """Return the settings of a classifier that starts from these: its network and its rates.
+
+        Raises:
+            ConfigError: a setting that both have is wrong.
+        """
+        return _DEFAULT.replace(
+            cell=self.cell,
+            hidden_sizes=(self.hidden_size,),
+            embedding_size=self.embedding_size,
+            vocabulary_size=self.vocabulary_size,
+            vectors=self.vectors,
+            max_tokens=self.max_tokens,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            embedding_dropout=self.embedding_dropout,
+            seed=self.seed,
+        )
+
+    def replace(self, **changes: Any) -> PretrainingConfig:
+        """Return the settings with some changed.
+
+        Raises:
+            ConfigError: a name that is not a setting, or a value out of range.
+        """
+        known = [field.name for field in dataclasses.fields(self)]
+        unknown = sorted(set(changes) - set(known))
+        if unknown:
+            raise ConfigError(f"{unknown[0]!r} is not a setting; there are {', '.join(known)}")
+        return dataclasses.replace(self, **changes)
