@@ -11,10 +11,11 @@ BASE ?= HEAD~1
 export OMP_NUM_THREADS = 1
 
 .PHONY: benchmarks quick-benchmarks quantization storage streaming memory-of-cells latency-peers \
-	pareto guard tables check-tables
+	accuracy training production pareto guard tables check-tables
 .NOTPARALLEL:
 
-benchmarks: latency-peers memory-of-cells pareto quantization storage streaming tables
+benchmarks: accuracy training production latency-peers memory-of-cells pareto quantization storage \
+	streaming tables
 
 quick-benchmarks: $(PEERS)/done
 	$(PYTHON) benchmarks/memory_of_cells.py --quick
@@ -25,6 +26,18 @@ latency-peers: $(PEERS)/done
 
 memory-of-cells:
 	$(PYTHON) benchmarks/memory_of_cells.py
+
+accuracy:
+	$(PYTHON) benchmarks/accuracy.py $(if $(wildcard $(DATA)),--data $(DATA))
+
+training:
+	$(PYTHON) benchmarks/training.py $(if $(wildcard $(DATA)),--data $(DATA)/sst2/train.jsonl.gz)
+
+production:
+	$(PYTHON) benchmarks/startup.py
+	$(PYTHON) benchmarks/overhead.py
+	$(PYTHON) benchmarks/throughput.py
+	$(PYTHON) benchmarks/soak.py
 
 pareto:
 	$(PYTHON) benchmarks/pareto.py $(if $(wildcard $(DATA)),--data $(DATA) --set sst2)

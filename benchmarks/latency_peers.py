@@ -26,6 +26,7 @@ from time import perf_counter, perf_counter_ns
 
 import click
 import numpy as np
+from peers_goals import goals
 from turns import Ask, EndedError, process
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
@@ -113,17 +114,19 @@ def main(
     words = Classifier.load(cache / REFERENCES[0]).stages().words(500)
     cases = {tokens: texts_of_length(words, int(tokens), TEXTS) for tokens in lengths.split(",")}
     entries, fixed = measure(bundles, ready, cache, cases, 3.0 if quick else seconds, skipped)
+    found = goals([asdict(entry) for entry in entries])
     result = {
         "machine": asdict(machine),
         "packages": versions({package for peer in ready for package in peer.needs}),
         "noise": asdict(noise_in(fixed)),
         "skipped": skipped,
         "entries": [asdict(entry) for entry in entries],
+        "goals": [goal.to_json() for goal in found],
     }
     if not quick:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(table(entries))
+    print(table(entries), *found, sep="\n")
     for name, why in skipped.items():
         print(f"skipped {name}: {why}")
     for reason in noise_in(fixed).reasons:

@@ -208,11 +208,7 @@ def production() -> str:
         if result is None:
             continue
         machines.append(_where(result))
-        for goal in result.get("goals", []):
-            direction = "at least" if goal["at_least"] else "at most"
-            reached = "yes" if goal["reached"] else "**no**"
-            wanted = f"{direction} {goal['bound']:g}"
-            rows.append([f"`{name}.py`", goal["what"], f"{goal['value']:.3f}", wanted, reached])
+        rows.extend([f"`{name}.py`", *line] for line in _goal_lines(result))
     if not rows:
         return _NOT_YET.format("startup.py")
     header = ["script", "what", "measured", "goal", "reached"]
@@ -257,7 +253,9 @@ def peers() -> str:
     if result is None:
         return _NOT_YET.format("latency_peers.py")
     shown = "![Time of one text, by peer](results/latency_peers.svg)"
-    return f"{peers_report.tables(result)}\n\n{shown}\n\n{_where(result)}"
+    header = ["what", "measured", "goal", "reached"]
+    reached = markdown_table(header, _goal_lines(result), align="<><<")
+    return f"{peers_report.tables(result)}\n\n{reached}\n\n{shown}\n\n{_where(result)}"
 
 
 def pareto() -> str:
@@ -267,6 +265,19 @@ def pareto() -> str:
         return _NOT_YET.format("pareto.py")
     shown = "![Accuracy against time and size](results/pareto.svg)"
     return f"{pareto_report.tables(result)}\n\n{shown}\n\n{_where(result)}"
+
+
+def _goal_lines(result: dict[str, Any]) -> list[list[str]]:
+    """Return what was to be reached, what was, and whether, a line a goal."""
+    return [
+        [
+            goal["what"],
+            f"{goal['value']:.3f}",
+            f"{'at least' if goal['at_least'] else 'at most'} {goal['bound']:.3g}",
+            "yes" if goal["reached"] else "**no**",
+        ]
+        for goal in result.get("goals", [])
+    ]
 
 
 def _measured(name: str) -> dict[str, Any] | None:

@@ -210,3 +210,48 @@ def test_the_makefile_names_scripts_that_exist():
     targets = set(re.findall(r"^([\w-]+):", text, re.MULTILINE))
     wanted = re.search(r"^benchmarks: (.*)", text, re.MULTILINE)[1].split()
     assert set(wanted) <= targets
+
+
+def entry(name, *, ratio=1.0, p50=1.0, is_bundle=False, peak=100, installed=100):
+    times = {"p50": p50, "ratios": {"seed-lstm": [ratio, 0.0, 9.0], "mine": [ratio, 0.0, 9.0]}}
+    return {
+        "name": name,
+        "is_bundle": is_bundle,
+        "peak_bytes": peak,
+        "installed_bytes": installed,
+        "times": {"25": times, "100": times},
+    }
+
+
+def test_goals_are_of_what_was_measured(script):
+    goals = script("peers_goals").goals
+    assert goals([entry("seed-lstm", is_bundle=True)]) == []
+    found = {
+        goal.what: (round(goal.value, 6), goal.reached)
+        for goal in goals(
+            [
+                entry("seed-lstm", is_bundle=True, peak=30, installed=10),
+                entry("mine", is_bundle=True, p50=0.31),
+                entry("LSTM, Keras predict", ratio=120.0, peak=100, installed=100),
+                entry("LSTM, torch eager", ratio=1.9),
+                entry("LSTM, torch.onnx.export, quantize_dynamic", ratio=1.5),
+                entry("transformer 6x384 int8", ratio=13.0),
+            ]
+        )
+    }
+    assert found == {
+        "LSTM, Keras predict / seed-lstm, 100 tokens": (120.0, True),
+        "LSTM, torch eager / seed-lstm, 100 tokens": (1.9, False),
+        "LSTM, torch.onnx.export, quantize_dynamic / seed-lstm, 100 tokens": (1.5, True),
+        "LSTM, torch.onnx.export, quantize_dynamic / seed-lstm, 25 tokens": (1.5, False),
+        "peak memory of seed-lstm / Keras": (0.3, False),
+        "installed packages of textgate / Keras": (0.1, True),
+        "mine, 25 tokens, p50 in ms": (0.31, False),
+        "transformer 6x384 int8 / mine, 25 tokens": (13.0, True),
+    }
+
+
+def test_the_goals_name_peers_that_there_are(script, peers):
+    named = script("peers_goals")
+    wanted = {name for name, _, _ in named._FASTER} | {named._TRANSFORMER, named._KERAS}
+    assert wanted <= {peer.name for peer in peers}
