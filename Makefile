@@ -14,8 +14,8 @@ export OMP_NUM_THREADS = 1
 	accuracy training production pareto guard tables check-tables
 .NOTPARALLEL:
 
-benchmarks: accuracy training production latency-peers memory-of-cells pareto quantization storage \
-	streaming tables
+benchmarks: accuracy training production latency-peers memory-of-cells pareto
+benchmarks: quantization storage streaming tables
 
 quick-benchmarks: $(PEERS)/done
 	$(PYTHON) benchmarks/memory_of_cells.py --quick

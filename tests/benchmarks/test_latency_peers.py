@@ -208,8 +208,8 @@ def test_the_makefile_names_scripts_that_exist():
     assert scripts
     assert all((ROOT / script).is_file() for script in scripts)
     targets = set(re.findall(r"^([\w-]+):", text, re.MULTILINE))
-    wanted = re.search(r"^benchmarks: (.*)", text, re.MULTILINE)[1].split()
-    assert set(wanted) <= targets
+    wanted = " ".join(re.findall(r"^benchmarks: (.*)", text, re.MULTILINE)).split()
+    assert {"latency-peers", "tables"} <= set(wanted) <= targets
 
 
 def entry(name, *, ratio=1.0, p50=1.0, is_bundle=False, peak=100, installed=100):
