@@ -17,58 +17,21 @@ from __future__ import annotations
 import json
 import statistics
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
 from accuracy_peers import PEERS, missing
+from accuracy_recipe import MOST_BYTES, Scored, spread, train_and_score
 from accuracy_sets import Split, find_sets, novel, p_value, remembered
 
-from textgate.classifier import Classifier
-from textgate.cli.evaluate import evaluate_rows
-from textgate.export import export
 from textgate.machine import this_machine
-from textgate.rows import load_labelled
 from textgate.tables import format_table
-from textgate.train import fit
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "accuracy.json"
-MOST_BYTES = 2_000_000
-MAX_ACCURACY_DROP = 0.01
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One way to classify, trained once on one set and scored on its test rows.
-
-    Attributes:
-        data: the set.
-        system: ``textgate`` or a peer's name.
-        seed: of the training.
-        accuracy: on the test rows.
-        macro_f1: the same.
-        ece: expected calibration error on the test rows, None for a peer.
-        novel: accuracy on those test rows whose text is not among the training texts.
-        bytes: of the bundle, None for a peer.
-        seconds: of training.
-        right: whether each test row was classified right, as a string of 0 and 1.
-        setting: what was chosen on dev, in words.
-    """
-
-    data: str
-    system: str
-    seed: int
-    accuracy: float
-    macro_f1: float
-    ece: float | None
-    novel: float
-    bytes: int | None
-    seconds: float
-    right: str
-    setting: str
 
 
 @click.command()
@@ -113,7 +76,12 @@ def _scored(split: Split, system: str, seed: int, cache: Path) -> Scored:
     """Return the outcome of one training, from the cache if it is there."""
 
     def find() -> Scored:
-        return _textgate(split, seed, cache) if system == "textgate" else _peer(split, system, seed)
+        run = cache / f"{split.name}-{seed}.run"
+        return (
+            train_and_score(split, seed, run)
+            if system == "textgate"
+            else _peer(split, system, seed)
+        )
 
     return remembered(cache / f"{split.name}-{system}-{seed}.json", Scored, find)
 
@@ -136,40 +104,13 @@ def _peer(split: Split, system: str, seed: int) -> Scored:
     )
 
 
-def _textgate(split: Split, seed: int, cache: Path) -> Scored:
-    run, bundle = cache / f"{split.name}-{seed}.run", cache / f"{split.name}-{seed}"
-    fitted = fit(split.train, run, dev=split.dev, settings={"seed": seed}, resume=True)
-    # The accuracy that counts is the exported one, whatever the export lost.
-    exported = export(
-        run, bundle, max_bytes=MOST_BYTES, max_accuracy_drop=MAX_ACCURACY_DROP, force=True
-    )
-    rows = load_labelled(split.test)
-    with Classifier.load(bundle) as classifier:
-        quality = evaluate_rows(classifier, rows, file=str(split.test))
-        predicted = [item.top_label for item in classifier.predict_many(row.text for row in rows)]
-    right = [name == row.labels[0] for name, row in zip(predicted, rows, strict=True)]
-    return Scored(
-        data=split.name,
-        system="textgate",
-        seed=seed,
-        accuracy=quality.accuracy,
-        macro_f1=quality.macro_f1,
-        ece=quality.ece,
-        novel=novel(split, right),
-        bytes=sum(path.stat().st_size for path in bundle.iterdir()),
-        seconds=sum(epoch.seconds for epoch in fitted.model.history),
-        right="".join("01"[value] for value in right),
-        setting=f"epoch {fitted.model.best_epoch}; " + "; ".join(exported.notes),
-    )
-
-
 def _section(items: list[Scored]) -> dict[str, Any]:
     """Return what is published of one set."""
     ours = [item for item in items if item.system == "textgate"]
     others = [item for item in items if item.system != "textgate"]
     section: dict[str, Any] = {"data": items[0].data, "test_rows": len(items[0].right)}
     section["textgate"] = {
-        name: _spread([getattr(item, name) for item in ours])
+        name: spread([getattr(item, name) for item in ours])
         for name in ("accuracy", "macro_f1", "ece", "novel", "bytes", "seconds")
     }
     section["seeds"] = len(ours)
@@ -184,11 +125,6 @@ def _section(items: list[Scored]) -> dict[str, Any]:
             "p_values": [p_value(item.right, best.right) for item in ours],
         }
     return section
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"mean": statistics.fmean(values), "standard_deviation": deviation}
 
 
 def _table(sections: list[dict[str, Any]]) -> str:

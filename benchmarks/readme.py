@@ -28,6 +28,7 @@ import click
 import memory_report
 import pareto_report
 import peers_report
+import students as student_results
 
 from textgate.cli.inspect import layer_table
 from textgate.tables import format_bytes, format_count, format_ms, markdown_table
@@ -199,6 +200,29 @@ def accuracy() -> str:
     return f"{table}\n\n{told} {_where(result)}"
 
 
+def students() -> str:
+    """Return what more than labelled rows is worth, by set."""
+    result = _measured("students")
+    if result is None:
+        return _NOT_YET.format("students.py")
+    rows = [
+        [
+            one["data"],
+            student_results.told(one),
+            str(one["seeds"]),
+            *(
+                f"{one['textgate'][what]['mean']:.4f} ± "
+                f"{one['textgate'][what]['standard_deviation']:.4f}"
+                for what in ("accuracy", "macro_f1")
+            ),
+            format_bytes(round(one["textgate"]["bytes"]["mean"])),
+        ]
+        for one in result["sets"]
+    ]
+    header = ["set", "with", "seeds", "accuracy", "macro-F1", "bundle"]
+    return f"{markdown_table(header, rows, align='<<>>>>')}\n\n{_where(result)}"
+
+
 def production() -> str:
     """Return what the runtime's benchmarks came to beside their goals."""
     rows = []
@@ -309,6 +333,7 @@ BLOCKS = {
     },
     "benchmarks/README.md": {
         "production": production,
+        "students": students,
         "training": training,
         "pareto": pareto,
         "peers": peers,
