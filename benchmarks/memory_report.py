@@ -106,7 +106,10 @@ def tables(result: dict[str, Any]) -> str:
         ],
         align="<><>>>>",
     )
-    return f"{accuracy}\n\n{costs}\n\n{memory_claims(result)}\n\n{cost_claims(result)}"
+    parts = [accuracy, costs, memory_claims(result), cost_claims(result)]
+    if result["noise"]["reasons"]:
+        parts.append("**Measured on a noisy machine**: the ratios may hold, the times do not.")
+    return "\n\n".join(parts)
 
 
 def memory_claims(result: dict[str, Any]) -> str:
