@@ -282,6 +282,27 @@ def peers() -> str:
     return f"{peers_report.tables(result)}\n\n{reached}\n\n{shown}\n\n{_where(result)}"
 
 
+def costs() -> str:
+    """Return the pictures of accuracy against time and size and of the peers' times, in a row."""
+    shown = [
+        (name, about)
+        for name, about in (
+            ("pareto", "Accuracy against the time of a text and against the size of the model"),
+            ("latency_peers", "Time of one text, beside what else could be used"),
+        )
+        if _measured(name) is not None
+    ]
+    if not shown:
+        return _NOT_YET.format("pareto.py")
+    images = " ".join(
+        f'<img src="benchmarks/results/{name}.svg" alt="{about}" width="48%" align="top">'
+        for name, about in shown
+    )
+    told = "; ".join(f"{about[0].lower()}{about[1:]}" for _, about in shown)
+    told = f"{told[0].upper()}{told[1:]}"
+    return f"{images}\n\n{told}: the figures are in [benchmarks/README.md](benchmarks/README.md)."
+
+
 def pareto() -> str:
     """Return accuracy against time and size."""
     result = _measured("pareto")
@@ -329,6 +350,7 @@ BLOCKS = {
         "quickstart": quickstart,
         "inspect": inspect,
         "accuracy": accuracy,
+        "costs": costs,
         "quantization": quantization,
     },
     "benchmarks/README.md": {

@@ -30,6 +30,7 @@ def memory_result(*, rnn_gradient: float = 0.3, int8_gru: float = 1.1) -> dict:
             "cpus": 2,
             "versions": {"onnxruntime": "1.0"},
         },
+        "noise": {"reasons": []},
         "updates": 100,
         "parameters": {"rnn": 100, "lstm": 400, "gru": 300},
         "recalled": [
@@ -127,3 +128,12 @@ def test_the_claims_follow_the_figures(script, rnn_gradient, int8_gru, words):
     result = memory_result(rnn_gradient=rnn_gradient, int8_gru=int8_gru)
     said = report.memory_claims(result) + report.cost_claims(result)
     assert all(word in said for word in words), said
+
+
+def test_a_noisy_machine_is_told_of(script):
+    report = script("memory_report")
+    result = memory_result()
+    assert "noisy" not in report.tables(result)
+    assert "**Measured on a noisy machine**" in report.tables(
+        {**result, "noise": {"reasons": ["39% of the time went to something else"]}}
+    )
