@@ -18,7 +18,7 @@ from textgate.classifier import Classifier
 from textgate.errors import BundleError, DataError, TextgateError
 from textgate.rows import Row
 from textgate.throughput import classify_rows
-from textgate.workers import ForkedWorkers, can_fork
+from textgate.workers import ForkedWorkers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux are workers forked")
 
@@ -112,15 +112,20 @@ def test_whoever_stops_early_leaves_no_process():
 
 
 def test_a_process_with_threads_is_not_forked():
-    assert can_fork()
-    go_on = threading.Event()
-    thread = threading.Thread(target=go_on.wait)
-    thread.start()
-    try:
-        assert not can_fork()
-    finally:
-        go_on.set()
-        thread.join()
+    code = """
+import threading
+from textgate.workers import can_fork
+go_on = threading.Event()
+thread = threading.Thread(target=go_on.wait)
+told = [can_fork()]
+thread.start()
+told.append(can_fork())
+go_on.set()
+thread.join()
+print(*told, can_fork())
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False", "True"]
 
 
 def test_a_classifier_that_has_a_session_already(bundle):

@@ -68,8 +68,8 @@ LENGTHS = [
     ((100,), 128, "half of the texts have 100 tokens or fewer, 98% at most 100"),
     ((10, 10, 200), 256, "half of the texts have 10 tokens or fewer, 98% at most 200"),
     ((10,) * 99 + (300,), 64, "half of the texts have 10 tokens or fewer, 98% at most 10"),
-    ((350,), 400, "half of the texts have 350 tokens or fewer, 98% at most 350"),
-    ((1500,), 400, "half of the texts have 1500 tokens or fewer, 98% at most 1,500"),
+    ((350,), 448, "half of the texts have 350 tokens or fewer, 98% at most 350"),
+    ((1500,), 1024, "half of the texts have 1500 tokens or fewer, 98% at most 1,500"),
 ]
 
 
@@ -77,7 +77,7 @@ LENGTHS = [
 def test_how_much_is_read(lengths, tokens, said):
     found = recipe(rows(ENGLISH, lengths=lengths))
     assert found.settings["max_tokens"] == tokens
-    assert reason(found, "max_tokens") == f"max_tokens {tokens}: {said}"
+    assert reason(found, "max_tokens") == f"max_tokens {tokens:,}: {said}"
 
 
 def test_words_are_counted_as_the_tokenizer_splits_them():
@@ -87,7 +87,7 @@ def test_words_are_counted_as_the_tokenizer_splits_them():
 
 def test_no_more_of_a_text_is_looked_at_than_is_ever_read():
     found = recipe([Row("x " * 500_000, (label,), 1) for label in ("a", "b")])
-    assert f"98% at most {400 * CHARACTERS_PER_TOKEN // 2:,}" in reason(found, "max_tokens")
+    assert f"98% at most {1024 * CHARACTERS_PER_TOKEN // 2:,}" in reason(found, "max_tokens")
 
 
 def test_of_many_rows_some_are_looked_at():
@@ -230,7 +230,7 @@ def trained(given, path, *, name=None, **settings):
 
 def test_a_run_says_what_was_chosen(separable, tmp_path):
     manifest, notes = trained(separable(60), tmp_path / "run", **SMALL)
-    assert [note.partition(": ")[0] for note in notes[-4:-1]] == [
+    assert [note.partition(": ")[0] for note in notes[-5:-2]] == [
         "max_tokens 64",
         "linear_size 2, linear_buckets 65,536",
         "vectors none",

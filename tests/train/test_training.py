@@ -101,7 +101,7 @@ def test_the_kept_model_is_that_of_the_best_epoch_and_measured_so(finished):
     model = load_model(finished.path / run_folder.MODEL)
     assert same_weights(model.weights, finished.model.weights)
     assert dataclasses.replace(model, weights={}) == dataclasses.replace(finished.model, weights={})
-    best = max(model.history, key=lambda epoch: (epoch.dev_score, -epoch.dev_loss))
+    best = max(model.history, key=lambda epoch: epoch.rank("loss"))
     assert model.best_epoch == best.number
     tokenizer = TextTokenizer(
         (finished.path / run_folder.TOKENIZER).read_text(encoding="utf-8"),
@@ -112,7 +112,8 @@ def test_the_kept_model_is_that_of_the_best_epoch_and_measured_so(finished):
     network = TextClassifier(finished.manifest.architecture)
     network.load_state_dict(model.weights)
     logits = predict_logits(network, dev)
-    found = log_loss(logits, dev.targets, multi_label=False)
+    calibrated = logits / np.float32(model.temperature)
+    found = log_loss(calibrated, dev.targets, multi_label=False)
     assert found == pytest.approx(best.dev_loss, rel=1e-3, abs=1e-9)
     quality = evaluate_logits(
         logits,
@@ -267,9 +268,9 @@ def test_progress_hears_of_everything(separable, quick, tmp_path):
     assert {others["score"] for _, others in progress.epochs} == {"accuracy"}
     assert progress.epochs[done.model.best_epoch - 1][1]["best"]
     assert progress.epochs[0][1]["best"]  # the first is the best so far
-    assert progress.notes[-1] == (
+    assert progress.notes[-2] == (
         f"{rows} rows to train on, {done.manifest.dev.rows} to choose by, 2 labels, "
-        f"{done.manifest.architecture.vocabulary_size} words"
+        f"{done.manifest.architecture.vocabulary_size} tokens"
     )
 
 
