@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from textgate.errors import ConfigError
 from textgate.logs import logger
 from textgate.session import MOST_THREADS
-from textgate.workers import ForkedWorkers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,6 +135,8 @@ def _in_parallel(
     with ExitStack() as stack:
         score = classifier.scores
         if forked:  # before there are threads; each of those then waits for one process
+            from textgate.workers import ForkedWorkers
+
             score = stack.enter_context(closing(ForkedWorkers(classifier, jobs - 1))).scores
         pool = ThreadPoolExecutor(jobs - 1, thread_name_prefix="textgate")
         stack.callback(pool.shutdown, cancel_futures=True)

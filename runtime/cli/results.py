@@ -20,7 +20,6 @@ from textgate.rows import RESULT_FORMATS, open_writer
 from textgate.rows.output import Output, ResultFile, StandardOutput
 from textgate.rows.source import STANDARD_INPUT, source_name
 from textgate.throughput import classify_rows
-from textgate.workers import can_fork
 
 if TYPE_CHECKING:
     from textgate.classifier import Classifier
@@ -104,7 +103,7 @@ def write_results(
             rows,
             window=window,
             jobs=jobs,
-            forked=can_fork(),
+            forked=jobs > 1 and _can_fork(),
             more_has_come=source.more_has_come,
         )
         progress = Progress(_terminal(output, source), source.share_read)
@@ -119,6 +118,12 @@ def write_results(
                 destination.flush()
                 progress.step(len(answers))
         destination.flush()  # which makes the file, if there was no row
+
+
+def _can_fork() -> bool:
+    from textgate.workers import can_fork  # which a single text need not wait for
+
+    return can_fork()
 
 
 @contextmanager
