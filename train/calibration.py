@@ -52,6 +52,15 @@ def fit_temperature(
     return float(np.exp((low + high) / 2.0))
 
 
+def calibrated_loss(
+    logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
+) -> float:
+    """Return the mean log loss at the temperature where it is lowest; arguments as above."""
+    temperature = fit_temperature(logits, targets, multi_label=multi_label)
+    scaled: NDArray[np.float32] = logits / np.float32(temperature)
+    return log_loss(scaled, targets, multi_label=multi_label)
+
+
 def best_share(
     recurrent: NDArray[np.float32],
     linear: NDArray[np.float32],
@@ -81,9 +90,7 @@ def best_share(
 
     def loss(share: float) -> float:
         both: NDArray[np.float32] = recurrent + np.float32(share) * linear
-        temperature = fit_temperature(both, targets, multi_label=multi_label)
-        scaled: NDArray[np.float32] = both / np.float32(temperature)
-        return log_loss(scaled, targets, multi_label=multi_label)
+        return calibrated_loss(both, targets, multi_label=multi_label)
 
     weights = (step / 10 for step in range(10))
     return min((weight / (1.0 - weight) * first / second for weight in weights), key=loss)

@@ -11,7 +11,7 @@ import torch
 
 from textgate.errors import ConfigError
 from textgate.metrics import evaluate_multi_label, evaluate_single_label
-from textgate.train.calibration import fit_temperature, log_loss
+from textgate.train.calibration import calibrated_loss, log_loss
 from textgate.train.checkpoint import Epoch
 
 if TYPE_CHECKING:
@@ -92,9 +92,8 @@ def finished_epoch(
         )
     quality = evaluate_logits(logits, targets, multi_label=multi_label)
     score = quality.macro_f1 if multi_label else quality.accuracy
-    if calibrated:
-        logits = logits / np.float32(fit_temperature(logits, targets, multi_label=multi_label))
-    dev_loss = log_loss(logits, targets, multi_label=multi_label)
+    measure = calibrated_loss if calibrated else log_loss
+    dev_loss = measure(logits, targets, multi_label=multi_label)
     return Epoch(number, train_loss, dev_loss, score, time.perf_counter() - started)
 
 

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from textgate.train.calibration import fit_temperature, log_loss
+from textgate.train.calibration import calibrated_loss
 from textgate.train.model import LINEAR_GAIN
 from textgate.train.objective import loss
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from textgate.architecture import Architecture
     from textgate.train.dataset import Dataset
     from textgate.train.pairs import Features
@@ -78,18 +76,12 @@ def solve(
     for penalty in PENALTIES:
         _minimize(table, texts, penalty=penalty, output=output, weights=weights)
         found = table.detach().clone()
-        multi_label = output == "multi-label"
-        dev_loss = _calibrated_loss(judges.logits(found).numpy(), dev, multi_label=multi_label)
+        logits = judges.logits(found).numpy()
+        dev_loss = calibrated_loss(logits, dev.targets, multi_label=output == "multi-label")
         if best is None or dev_loss < best.dev_loss:
             best = Solution(found[:tokens], found[tokens:], penalty, dev_loss)
     assert best is not None  # there are penalties  # noqa: S101
     return best
-
-
-def _calibrated_loss(logits: NDArray[np.float32], dev: Dataset, *, multi_label: bool) -> float:
-    temperature = fit_temperature(logits, dev.targets, multi_label=multi_label)
-    scaled: NDArray[np.float32] = logits / np.float32(temperature)
-    return log_loss(scaled, dev.targets, multi_label=multi_label)
 
 
 class _Texts:
