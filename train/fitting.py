@@ -142,6 +142,7 @@ def fit(
         f"{manifest.train.rows:,} rows to train on, {manifest.dev.rows:,} to choose by, "
         f"{len(manifest.labels):,} labels, {manifest.architecture.vocabulary_size:,} tokens"
     )
+    start = ready.start
     if ready.lesson is not None:
         ready.lesson.mix(
             ready.train.targets,
@@ -150,7 +151,8 @@ def fit(
             device=where,
             progress=progress,
         )
-    start = ready.start.settled(
+        start = start.weighed(ready.train)
+    start = start.solved(
         ready.train,
         ready.dev,
         manifest.architecture,

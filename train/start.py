@@ -41,7 +41,14 @@ class Start:
     solution: Solution | None = None
     layers: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
-    def settled(
+    def weighed(self, train: Dataset) -> Start:
+        """Return what to start from now that teachers have changed the targets."""
+        if self.features is None:
+            return self
+        features = self.features.weighed(train.sequences, train.targets)
+        return replace(self, features=features)
+
+    def solved(
         self,
         train: Dataset,
         dev: Dataset,
@@ -50,7 +57,7 @@ class Start:
         class_weights: float,
         progress: Progress,
     ) -> Start:
-        """Return what to start from now that the targets are what they are to be.
+        """Return what to start from with the linear branch solved, where that can be done.
 
         Args:
             train: the rows to learn from, as teachers have left them.
@@ -59,18 +66,15 @@ class Start:
             class_weights: the setting.
             progress: hears what the linear branch is worth alone.
         """
-        if self.features is None:
+        if self.features is None or not can_be_solved(architecture):
             return self
-        features = self.features.weighed(train.sequences, train.targets)
-        if not can_be_solved(architecture):
-            return replace(self, features=features)
         weights = label_weights(train.targets, class_weights)
-        solution = solve(features, train, dev, output=architecture.output, weights=weights)
+        solution = solve(self.features, train, dev, output=architecture.output, weights=weights)
         progress.note(
             f"the linear branch alone: log loss {max(0.0, solution.dev_loss):.4f} on dev, with a "
             f"penalty of {solution.penalty:g}"
         )
-        return replace(self, features=features, solution=solution)
+        return replace(self, solution=solution)
 
     def apply(self, model: TextClassifier) -> None:
         """Put the values into a network."""
