@@ -17,7 +17,7 @@ import itertools
 import json
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,8 +161,7 @@ def measured(
         times = measure_alternating({**turns, "": fixed_work}, seconds=seconds)
     fixed = times.pop("")
     timed = [
-        _changed(found[name], p50=percentiles(each).p50 / len(texts))
-        for name, each in times.items()
+        replace(found[name], p50=percentiles(each).p50 / len(texts)) for name, each in times.items()
     ]
     return with_fronts(timed), fixed
 
@@ -170,7 +169,7 @@ def measured(
 def with_fronts(points: list[Point]) -> list[Point]:
     """Return the points, each knowing whether it is on the fronts."""
     return [
-        _changed(
+        replace(
             point,
             fast=not any(_beats(other, point, "p50") for other in points),
             small=not any(_beats(other, point, "bytes") for other in points),
@@ -208,10 +207,6 @@ def _beats(other: Point, point: Point, cost: str) -> bool:
     theirs, ours = getattr(other, cost), getattr(point, cost)
     as_good = other.accuracy >= point.accuracy and theirs <= ours
     return bool(as_good and (other.accuracy > point.accuracy or theirs < ours))
-
-
-def _changed(point: Point, **values: Any) -> Point:
-    return Point(**{**asdict(point), **values})
 
 
 if __name__ == "__main__":

@@ -27,8 +27,7 @@ class Architecture:
 
     Beside them there may be a linear branch, whose logits are added to the head's: as in fastText
     (Joulin et al. 2017), tokens and pairs of neighbours have rows in tables, and the sum of a
-    text's rows, weighted by how rare they are and brought to unit length, is projected to the
-    logits.
+    text's rows, weighted by what they tell and brought to unit length, is projected to the logits.
 
     Attributes:
         vocabulary_size: rows of the embedding; ids 0 and 1 are padding and the unknown word.

@@ -60,9 +60,8 @@ class ForkedWorkers:
             process = context.Process(
                 target=_work, args=(classifier, theirs, inherited), daemon=True
             )
-            with (
-                warnings.catch_warnings()
-            ):  # of threads that numpy's libraries have, and look after
+            with warnings.catch_warnings():
+                # Some releases warn of the threads of numpy's libraries, which look after them.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 process.start()
             theirs.close()
