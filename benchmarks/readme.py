@@ -86,6 +86,19 @@ def pictures() -> Iterator[tuple[Path, str | None]]:
         yield RESULTS / f"{name}.svg", None if found is None else draw(found)
 
 
+def measured(name: str) -> Callable[[Callable[[dict[str, Any]], str]], Callable[[], str]]:
+    """Make a block out of what writes a result down; without the result the block says so."""
+
+    def decorated(write: Callable[[dict[str, Any]], str]) -> Callable[[], str]:
+        def block() -> str:
+            result = _measured(name)
+            return _NOT_YET.format(f"{name}.py") if result is None else write(result)
+
+        return block
+
+    return decorated
+
+
 def quickstart() -> str:
     """Return the table that the first command prints, and on what machine."""
     result = _result("quickstart")
@@ -161,11 +174,9 @@ def quantization() -> str:
     return f"{accuracy}\n\n{times}\n\n{_where(result)}"
 
 
-def accuracy() -> str:
+@measured("accuracy")
+def accuracy(result: dict[str, Any]) -> str:
     """Return the default recipe beside linear models, by set."""
-    result = _measured("accuracy")
-    if result is None:
-        return _NOT_YET.format("accuracy.py")
     names = list(
         dict.fromkeys(item["system"] for found in result["sets"] for item in found["peers"])
     )
@@ -200,11 +211,9 @@ def accuracy() -> str:
     return f"{table}\n\n{told} {_where(result)}"
 
 
-def students() -> str:
+@measured("students")
+def students(result: dict[str, Any]) -> str:
     """Return what more than labelled rows is worth, by set."""
-    result = _measured("students")
-    if result is None:
-        return _NOT_YET.format("students.py")
     rows = [
         [
             one["data"],
@@ -239,11 +248,9 @@ def production() -> str:
     return "\n\n".join([markdown_table(header, rows, align="<<>><"), *dict.fromkeys(machines)])
 
 
-def training() -> str:
+@measured("training")
+def training(result: dict[str, Any]) -> str:
     """Return how fast training is beside the usual loop."""
-    result = _measured("training")
-    if result is None:
-        return _NOT_YET.format("training.py")
     rates = result["rows_per_second"]
     low, high = result["ratio_tenth_to_ninetieth"]
     return (
@@ -255,11 +262,9 @@ def training() -> str:
     )
 
 
-def memory() -> str:
+@measured("memory_of_cells")
+def memory(result: dict[str, Any]) -> str:
     """Return how far back cells remember and what they cost."""
-    result = _measured("memory_of_cells")
-    if result is None:
-        return _NOT_YET.format("memory_of_cells.py")
     shown = "\n".join(
         f"![{title}](results/{name}.svg)"
         for name, title in (
@@ -271,11 +276,9 @@ def memory() -> str:
     return f"{memory_report.tables(result)}\n\n{shown}\n\n{_where(result)}"
 
 
-def peers() -> str:
+@measured("latency_peers")
+def peers(result: dict[str, Any]) -> str:
     """Return the reference networks beside their peers."""
-    result = _measured("latency_peers")
-    if result is None:
-        return _NOT_YET.format("latency_peers.py")
     shown = "![Time of one text, by peer](results/latency_peers.svg)"
     header = ["what", "measured", "goal", "reached"]
     reached = markdown_table(header, _goal_lines(result), align="<><<")
@@ -303,11 +306,9 @@ def costs() -> str:
     return f"{images}\n\n{told}: the figures are in [benchmarks/README.md](benchmarks/README.md)."
 
 
-def pareto() -> str:
+@measured("pareto")
+def pareto(result: dict[str, Any]) -> str:
     """Return accuracy against time and size."""
-    result = _measured("pareto")
-    if result is None:
-        return _NOT_YET.format("pareto.py")
     shown = "![Accuracy against time and size](results/pareto.svg)"
     return f"{pareto_report.tables(result)}\n\n{shown}\n\n{_where(result)}"
 
