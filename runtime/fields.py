@@ -7,11 +7,52 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from textgate import strict_json
 from textgate.errors import TextgateError
 
 _T = TypeVar("_T")
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def versioned_fields(
+    content: bytes,
+    *,
+    where: str,
+    error: type[TextgateError],
+    limit: int,
+    format: str,  # noqa: A002 - the field's own name
+    version: int,
+    otherwise: str,
+    said: str = "format version",
+) -> FieldReader:
+    """Return the fields of a JSON file that begins with its format and the format's version.
+
+    Args:
+        content: the file.
+        where: how messages name it.
+        error: the class of the error to raise.
+        limit: most bytes.
+        format: what the field ``format`` must say.
+        version: what the field ``format_version`` must say.
+        otherwise: what to do with a file of another version, besides taking the release that wrote
+            it.
+        said: how a message begins to tell of the version.
+
+    Raises:
+        TextgateError: of class `error`, if it is no JSON, or of another format or version.
+    """
+    fields = FieldReader(
+        strict_json.parse(content, where=where, error=error, limit=limit), where=where, error=error
+    )
+    fields.text("format", choices=(format,))
+    found = fields.integer("format_version")
+    if found != version:
+        raise error(
+            f"{where}: {said} {found}, this release reads {version}; {otherwise}, or use the "
+            "textgate release that wrote it"
+        )
+    return fields
 
 
 class FieldReader:

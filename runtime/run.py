@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textgate import strict_json
 from textgate.architecture import Architecture
 from textgate.errors import CheckpointError
-from textgate.fields import FieldReader
+from textgate.fields import FieldReader, versioned_fields
 
 FORMAT = "textgate-run"
 FORMAT_VERSION = 1
@@ -41,8 +40,8 @@ class DataSummary:
 
 
 @dataclass(frozen=True)
-class TeacherSummary:
-    """A model that taught a run.
+class ModelSummary:
+    """A model that taught a run, or that its embedding and first layer started from.
 
     Attributes:
         name: its folder's name.
@@ -62,21 +61,8 @@ class Teaching:
         unlabelled: the texts that they alone labelled, of every file.
     """
 
-    teachers: tuple[TeacherSummary, ...]
+    teachers: tuple[ModelSummary, ...]
     unlabelled: tuple[DataSummary, ...]
-
-
-@dataclass(frozen=True)
-class PretrainedSummary:
-    """What a run's embedding and first recurrent layer started from.
-
-    Attributes:
-        name: the pretrained folder's name.
-        sha256: checksum of the file with its weights.
-    """
-
-    name: str
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -105,7 +91,7 @@ class RunManifest:
     dev: DataSummary
     versions: dict[str, str]
     teaching: Teaching | None = None
-    pretrained: PretrainedSummary | None = None
+    pretrained: ModelSummary | None = None
 
     def to_json(self) -> str:
         """Return the text of ``run.json``."""
@@ -149,15 +135,16 @@ def read_run(folder: Path) -> RunManifest:
         raise CheckpointError(f"{folder} is not a training run: it has no {RUN}") from None
     except OSError as problem:
         raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
-    value = strict_json.parse(content, where=str(path), error=CheckpointError, limit=_LIMIT)
-    fields = FieldReader(value, where=str(path), error=CheckpointError)
-    fields.text("format", choices=(FORMAT,))
-    version = fields.integer("format_version")
-    if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: the run is of format version {version}, this release reads {FORMAT_VERSION}; "
-            "train again, or use the textgate release that wrote it"
-        )
+    fields = versioned_fields(
+        content,
+        where=str(path),
+        error=CheckpointError,
+        limit=_LIMIT,
+        format=FORMAT,
+        version=FORMAT_VERSION,
+        otherwise="train again",
+        said="the run is of format version",
+    )
     settings, versions = fields.object("settings"), fields.object("versions")
     manifest = RunManifest(
         architecture=Architecture.from_json(fields.object("architecture"), error=CheckpointError),
@@ -165,16 +152,14 @@ def read_run(folder: Path) -> RunManifest:
         max_tokens=fields.integer("max_tokens", low=1, high=1_000_000),
         preset=fields.text("preset"),
         settings={name: settings.raw(name) for name in settings.names()},
-        train=_read_data(fields.object("train")),
-        dev=_read_data(fields.object("dev")),
+        train=read_data(fields.object("train")),
+        dev=read_data(fields.object("dev")),
         versions={name: versions.text(name) for name in versions.names()},
         teaching=(
             _read_teaching(fields.object("teaching")) if "teaching" in fields.names() else None
         ),
         pretrained=(
-            _read_pretrained(fields.object("pretrained"))
-            if "pretrained" in fields.names()
-            else None
+            _read_model(fields.object("pretrained")) if "pretrained" in fields.names() else None
         ),
     )
     fields.finish()
@@ -188,23 +173,26 @@ def read_run(folder: Path) -> RunManifest:
     return manifest
 
 
-def _read_data(fields: FieldReader) -> DataSummary:
+def read_data(fields: FieldReader) -> DataSummary:
+    """Return the summary of a file of rows, out of its fields."""
     summary = DataSummary(fields.text("file"), fields.integer("rows"), fields.sha256("sha256"))
     fields.finish()
     return summary
 
 
-def _read_pretrained(fields: FieldReader) -> PretrainedSummary:
-    summary = PretrainedSummary(fields.text("name"), fields.sha256("sha256"))
+def _read_model(fields: FieldReader) -> ModelSummary:
+    summary = ModelSummary(fields.text("name"), fields.sha256("sha256"))
     fields.finish()
     return summary
 
 
 def _read_teaching(fields: FieldReader) -> Teaching:
-    teachers = []
-    for item in fields.objects("teachers"):
-        teachers.append(TeacherSummary(item.text("name"), item.sha256("sha256")))
-        item.finish()
-    unlabelled = tuple(_read_data(item) for item in fields.objects("unlabelled"))
+    teachers = tuple(_read_model(item) for item in fields.objects("teachers"))
+    unlabelled = tuple(read_data(item) for item in fields.objects("unlabelled"))
     fields.finish()
-    return Teaching(tuple(teachers), unlabelled)
+    return Teaching(teachers, unlabelled)
+
+
+def written_name(name: str) -> str:
+    """Return a file's or folder's name as it is written down: it need not be UTF-8 itself."""
+    return name.encode("utf-8", "replace").decode()

@@ -13,9 +13,8 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from textgate import strict_json
 from textgate.errors import CheckpointError
-from textgate.fields import FieldReader
+from textgate.fields import versioned_fields
 from textgate.train.dataset import Dataset, encode_texts
 from textgate.train.encoders import (
     TOKENIZER,
@@ -82,15 +81,15 @@ def read_finetuned(folder: Path) -> FinetunedManifest:
         content = path.read_bytes()
     except OSError as problem:
         raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
-    value = strict_json.parse(content, where=str(path), error=CheckpointError, limit=_LIMIT)
-    fields = FieldReader(value, where=str(path), error=CheckpointError)
-    fields.text("format", choices=(FORMAT,))
-    version = fields.integer("format_version")
-    if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: format version {version}, this release reads {FORMAT_VERSION}; make it again "
-            "with textgate teach, or use the textgate release that wrote it"
-        )
+    fields = versioned_fields(
+        content,
+        where=str(path),
+        error=CheckpointError,
+        limit=_LIMIT,
+        format=FORMAT,
+        version=FORMAT_VERSION,
+        otherwise="make it again with textgate teach",
+    )
     training = fields.object("training")
     manifest = FinetunedManifest(
         labels=fields.texts("labels"),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textgate.rows import Row
-    from textgate.run import PretrainedSummary
+    from textgate.run import ModelSummary
     from textgate.train.checkpoint import TrainingState
     from textgate.train.pretrained import Pretrained
 
@@ -222,7 +222,7 @@ def _require_same(output: Path, stored: RunManifest, wanted: RunManifest) -> Non
 
 
 def _require_same_pretrained(
-    output: Path, begun: PretrainedSummary | None, given: Pretrained | None
+    output: Path, begun: ModelSummary | None, given: Pretrained | None
 ) -> None:
     if begun is None and given is not None:
         raise CheckpointError(

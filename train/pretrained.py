@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from textgate import strict_json
 from textgate.errors import CheckpointError, ConfigError
-from textgate.fields import FieldReader
-from textgate.run import DataSummary, PretrainedSummary
+from textgate.fields import FieldReader, versioned_fields
+from textgate.run import DataSummary, ModelSummary, read_data, written_name
 from textgate.train.checkpoint import damage_told, read_tensors
 from textgate.train.language_model import LanguageModel
 from textgate.train.pretrainer import Pass
@@ -114,7 +113,7 @@ class Pretrained:
     tokenizer_json: str
     embedding: NDArray[np.float32]
     layers: dict[str, torch.Tensor]
-    summary: PretrainedSummary
+    summary: ModelSummary
 
     @property
     def note(self) -> str:
@@ -143,20 +142,20 @@ def read_pretrained(folder: Path) -> PretrainedManifest:
         ) from None
     except OSError as problem:
         raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
-    value = strict_json.parse(content, where=str(path), error=CheckpointError, limit=_LIMIT)
-    fields = FieldReader(value, where=str(path), error=CheckpointError)
-    fields.text("format", choices=(FORMAT,))
-    version = fields.integer("format_version")
-    if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: format version {version}, this release reads {FORMAT_VERSION}; pretrain "
-            "again, or use the textgate release that wrote it"
-        )
+    fields = versioned_fields(
+        content,
+        where=str(path),
+        error=CheckpointError,
+        limit=_LIMIT,
+        format=FORMAT,
+        version=FORMAT_VERSION,
+        otherwise="pretrain again",
+    )
     versions = fields.object("versions")
     manifest = PretrainedManifest(
         settings=_read_settings(fields.object("settings"), path),
         vocabulary_size=fields.integer("vocabulary_size", low=3, high=2**24),
-        texts=tuple(_read_texts(item) for item in fields.objects("texts")),
+        texts=tuple(read_data(item) for item in fields.objects("texts")),
         held_out=fields.integer("held_out", low=1),
         tokenizer_sha256=fields.sha256("tokenizer_sha256"),
         versions={name: versions.text(name) for name in versions.names()},
@@ -190,7 +189,7 @@ def open_pretrained(folder: Path) -> Pretrained:
         tokenizer_json=tokenizer,
         embedding=tensors[EMBEDDING].numpy(),
         layers={name: value for name, value in tensors.items() if name.startswith(LAYER)},
-        summary=PretrainedSummary(_name(folder), manifest.outcome.sha256),
+        summary=ModelSummary(written_name(folder.resolve().name), manifest.outcome.sha256),
     )
 
 
@@ -223,22 +222,11 @@ def read_tokenizer(folder: Path, manifest: PretrainedManifest) -> str:
         return content.decode("utf-8")
 
 
-def _name(folder: Path) -> str:
-    # A name need not be UTF-8; what is written down must be.
-    return folder.resolve().name.encode("utf-8", "replace").decode()
-
-
 def _read_settings(fields: FieldReader, path: Path) -> PretrainingConfig:
     try:
         return PretrainingConfig().replace(**{name: fields.raw(name) for name in fields.names()})
     except (ConfigError, TypeError) as problem:
         raise CheckpointError(f"{path}: settings: {problem}") from None
-
-
-def _read_texts(fields: FieldReader) -> DataSummary:
-    summary = DataSummary(fields.text("file"), fields.integer("rows"), fields.sha256("sha256"))
-    fields.finish()
-    return summary
 
 
 def _read_outcome(fields: FieldReader) -> Outcome:

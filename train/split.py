@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from textgate.errors import DataError
 from textgate.rows import Row, load_labelled
+from textgate.run import written_name
 from textgate.train.checks import notes
 from textgate.train.dataset import find_labels, hold_out
 
@@ -120,8 +121,7 @@ def _load_rows(
             several_labels=several_labels,
             soft_labels=soft_labels,
         )
-        # A name need not be UTF-8; what is written down must be.
-        return rows, Path(data).name.encode("utf-8", "replace").decode()
+        return rows, written_name(Path(data).name)
     if not data:
         raise DataError("no rows were given")
     return list(data), "rows"

@@ -14,7 +14,7 @@ import torch
 
 from textgate.batching import windows
 from textgate.errors import CheckpointError, DataError
-from textgate.run import TeacherSummary, Teaching
+from textgate.run import ModelSummary, Teaching, written_name
 from textgate.train.checkpoint import load_targets, save_targets
 from textgate.train.teachers import ask
 
@@ -55,7 +55,7 @@ class Lesson:
     def summary(self) -> Teaching:
         """What the run's folder says of it."""
         return Teaching(
-            tuple(TeacherSummary(_name(item.path), item.sha256) for item in self.teachers),
+            tuple(ModelSummary(_name(item.path), item.sha256) for item in self.teachers),
             self.unlabelled.summaries,
         )
 
@@ -152,4 +152,4 @@ def _changed() -> DataError:
 
 def _name(path: Path) -> str:
     """Return a folder's own name as text: it need not be UTF-8."""
-    return path.resolve().name.encode("utf-8", "replace").decode()
+    return written_name(path.resolve().name)

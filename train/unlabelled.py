@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textgate.errors import ConfigError, DataError
 from textgate.rows import Row, fingerprint, read_rows
 from textgate.rows.source import STANDARD_INPUT
-from textgate.run import DataSummary
+from textgate.run import DataSummary, written_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -80,8 +80,7 @@ class Unlabelled:
                     yield Row(text, (), 0)
 
         digest = fingerprint(kept())
-        # A name need not be UTF-8; what is written down must be.
-        name = Path(path).name.encode("utf-8", "replace").decode()
+        name = written_name(Path(path).name)
         if not counts[""]:
             of_dev = ", or texts of dev" if self._of_dev else ""
             raise DataError(f"{name}: no text in it is of use: all are empty{of_dev}")

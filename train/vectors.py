@@ -16,6 +16,7 @@ import numpy as np
 from textgate.errors import DataError
 from textgate.rows.columns import shown
 from textgate.rows.source import read_lines, source_name, unreadable, without_end
+from textgate.run import written_name
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -274,4 +275,4 @@ def _too_much() -> str:
 
 def _recorded(path: Path) -> str:
     """Return a file's name for what is written down: it need not be UTF-8."""
-    return path.name.encode("utf-8", "replace").decode()
+    return written_name(path.name)

@@ -14,8 +14,8 @@ from textgate.errors import CheckpointError
 from textgate.run import (
     RUN,
     DataSummary,
+    ModelSummary,
     RunManifest,
-    TeacherSummary,
     Teaching,
     is_run,
     read_run,
@@ -63,7 +63,7 @@ def test_there_and_back(tmp_path):
 
 @pytest.mark.parametrize("files", [(), (DataSummary("more.txt", 7, "12" * 32),)])
 def test_who_taught_there_and_back(tmp_path, files):
-    teaching = Teaching((TeacherSummary("a.run", "ef" * 32),), files)
+    teaching = Teaching((ModelSummary("a.run", "ef" * 32),), files)
     manifest = dataclasses.replace(MANIFEST, teaching=teaching)
     assert read_run(write(tmp_path, manifest.to_json())) == manifest
 

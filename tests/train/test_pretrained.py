@@ -14,7 +14,7 @@ from textgate import Classifier, cli
 from textgate.bundle import read_bundle
 from textgate.errors import CheckpointError, ConfigError
 from textgate.export import export
-from textgate.run import PretrainedSummary, read_run
+from textgate.run import ModelSummary, read_run
 from textgate.train import fit, pretrain
 from textgate.train.model import TextClassifier
 from textgate.train.preparation import prepare
@@ -366,5 +366,5 @@ def test_the_summary_is_the_weights(folder, tmp_path):
     shutil.copytree(folder, path)
     one, two = open_pretrained(folder), open_pretrained(path)
     assert two.summary == dataclasses.replace(one.summary, name="elsewhere")
-    assert isinstance(one.summary, PretrainedSummary)
+    assert isinstance(one.summary, ModelSummary)
     assert np.array_equal(one.embedding, two.embedding)
