@@ -5,10 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from textgate.architecture import Architecture
 from textgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 SMALLEST_VOCABULARY = 512  # of subwords
 TASKS = ("auto", "single-label", "multi-label")
@@ -188,11 +193,7 @@ class TrainingConfig:
         Raises:
             ConfigError: a name that is not a setting, or a value out of range.
         """
-        known = {field.name for field in dataclasses.fields(self)}
-        unknown = sorted(set(changes) - known)
-        if unknown:
-            raise ConfigError(f"{unknown[0]!r} is not a setting; there are {', '.join(known)}")
-        return dataclasses.replace(self, **changes)
+        return changed(self, changes)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values."""
@@ -200,6 +201,19 @@ class TrainingConfig:
             key: list(value) if isinstance(value, tuple) else value
             for key, value in dataclasses.asdict(self).items()
         }
+
+
+def changed(settings: _Settings, changes: dict[str, Any]) -> _Settings:
+    """Return settings, a dataclass, with some changed.
+
+    Raises:
+        ConfigError: a name that is not a setting, or a value out of range.
+    """
+    known = [field.name for field in dataclasses.fields(settings)]
+    unknown = sorted(set(changes) - set(known))
+    if unknown:
+        raise ConfigError(f"{unknown[0]!r} is not a setting; there are {', '.join(known)}")
+    return dataclasses.replace(settings, **changes)
 
 
 def _conflict(config: TrainingConfig) -> str | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 from textgate.errors import ConfigError
-from textgate.train.config import TrainingConfig
+from textgate.train.config import TrainingConfig, changed
 from textgate.train.presets import PRESETS, RECIPE
 
 _DEFAULT = PRESETS[RECIPE]
@@ -90,8 +89,4 @@ class PretrainingConfig:
         Raises:
             ConfigError: a name that is not a setting, or a value out of range.
         """
-        known = [field.name for field in dataclasses.fields(self)]
-        unknown = sorted(set(changes) - set(known))
-        if unknown:
-            raise ConfigError(f"{unknown[0]!r} is not a setting; there are {', '.join(known)}")
-        return dataclasses.replace(self, **changes)
+        return changed(self, changes)
