@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "teacher" / "sentences.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "sentences.py"
 
 
 @pytest.fixture
 def cutting(script):
-    return script("teacher.sentences")
+    return script("sentences")
 
 
 CUTS = [
@@ -32,37 +32,6 @@ CUTS = [
 @pytest.mark.parametrize(("text", "expected"), CUTS, ids=[text[:20] for text, _ in CUTS])
 def test_cutting(cutting, text, expected):
     assert list(cutting.sentences(text)) == expected
-
-
-SAME = [
-    ("It's GOOD -- really.", "it 's good , really"),
-    ("I don't care", "i do n't care"),
-    ("Am\u00e9lie \u2019s caf\u00e9", "amelie's cafe"),
-    ("good ( or bad ) and/or", "good -lrb- or bad -rrb- and\\/or"),
-]
-
-
-@pytest.mark.parametrize(("text", "other"), SAME)
-def test_the_same_words(cutting, text, other):
-    assert cutting.words(text) == cutting.words(other)
-
-
-TESTED = "a gorgeous , witty , seductive movie that never bores anybody ."
-LIKE = [
-    ("A gorgeous, witty, seductive movie that never bores anybody!", True),
-    ("a gorgeous witty seductive movie", True),  # a phrase out of it
-    ("it was a gorgeous witty seductive movie", True),  # three pieces of five
-    ("it was quite a gorgeous witty seductive movie and long and dull and slow and sad", False),
-    ("some say that this gorgeous witty seductive movie is long", False),  # two pieces of eight
-    ("A long story begins here, then comes a gorgeous, witty, seductive movie that bores", True),
-    ("movie seductive witty gorgeous", False),
-    ("No.", True),  # too short for a piece
-]
-
-
-@pytest.mark.parametrize(("text", "expected"), LIKE)
-def test_too_much_alike(cutting, text, expected):
-    assert cutting.Kept([TESTED, "no"]).resembles(text) is expected
 
 
 def test_the_command(tmp_path, write_jsonl):
