@@ -124,7 +124,10 @@ class Finetuner:
                 dropout=config.head_dropout,
             ).to(device)
         self._steps = math.ceil(len(train) / config.batch_size) * config.epochs
-        self._optimizer = torch.optim.AdamW(_groups(self._model), lr=config.learning_rate)
+        # Fused it takes a quarter of the time, which for small encoders is a fifth of a step.
+        self._optimizer = torch.optim.AdamW(
+            _groups(self._model), lr=config.learning_rate, fused=True
+        )
         probe = train.batch(np.arange(min(len(train), config.batch_size)))
         self.bfloat16 = device.type == "cpu" and prefers_bfloat16(
             self._model, probe, output=self._output
