@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer
 
 from textgate.errors import BundleError
+from textgate.word_ids import WordIds, applies_to, normalizers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,12 +98,12 @@ class TextTokenizer:
     def encode(self, text: str) -> Encoded:
         """Return the ids of one text."""
         limit = self.max_characters
-        return self._encoded(self._ids([text[:limit]])[0], was_cut=len(text) > limit)
+        return self._encoded(self.token_ids(text[:limit]), was_cut=len(text) > limit)
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
         """Return the ids of several texts, in order; other threads can run meanwhile."""
         limit = self.max_characters
-        found = self._ids([text[:limit] for text in texts])
+        found = self._batch_ids([text[:limit] for text in texts])
         return [
             self._encoded(ids, was_cut=len(text) > limit)
             for ids, text in zip(found, texts, strict=True)
@@ -111,7 +111,11 @@ class TextTokenizer:
 
     def token_ids(self, text: str) -> list[int]:
         """Return the ids of a piece of a text: all of them, and none for a piece without tokens."""
-        return self._ids([text])[0] if text else []
+        if not text:
+            return []
+        if self._word_ids is not None and text.isascii():
+            return self._looked_up(self._word_ids, text)
+        return self._ids([text])[0]
 
     @cached_property
     def splits_at_separators(self) -> bool:
@@ -126,7 +130,7 @@ class TextTokenizer:
             splitter is not None
             and tokenizer.post_processor is None
             and not tokenizer.get_added_tokens_decoder()
-            and all(map(_is_local, _normalizers(tokenizer)))
+            and all(map(_is_local, normalizers(tokenizer)))
             and [piece for piece, _ in splitter.pre_tokenize_str(_PROBE)] == _WITHOUT_SPACES
         )
 
@@ -134,6 +138,26 @@ class TextTokenizer:
         """Return the vocabulary in the order of its ids."""
         vocabulary = self._tokenizer.get_vocab()
         return sorted(vocabulary, key=vocabulary.__getitem__)
+
+    @cached_property
+    def _word_ids(self) -> WordIds | None:
+        return WordIds(self._tokenizer) if applies_to(self._tokenizer) else None
+
+    def _batch_ids(self, texts: list[str]) -> list[list[int]]:
+        """Return the ids of texts; those that are not ASCII go through the library together."""
+        words = self._word_ids
+        if words is None:
+            return self._ids(texts)
+        found = [self._looked_up(words, text) if text.isascii() else None for text in texts]
+        others = [text for text, ids in zip(texts, found, strict=True) if ids is None]
+        rest = iter(self._ids(others) if others else [])
+        return [next(rest) if ids is None else ids for ids in found]
+
+    def _looked_up(self, words: WordIds, text: str) -> list[int]:
+        try:
+            return words.ids(text)
+        except Exception as problem:  # the package raises bare Exceptions
+            raise BundleError(f"tokenizer.json cannot be used: {_reason(problem)}") from None
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         try:
@@ -170,14 +194,6 @@ def _reason(problem: Exception) -> str:
     """Return what the package says on one line, and not too long: it may quote the tokenizer."""
     reason = " ".join(str(problem).split())
     return reason if len(reason) <= 400 else reason[:397] + "..."
-
-
-def _normalizers(tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    if tokenizer.normalizer is None:
-        return []
-    normalizer = json.loads(tokenizer.normalizer.__getstate__())
-    parts: list[dict[str, Any]] = normalizer.get("normalizers", [normalizer])
-    return parts
 
 
 def _is_local(normalizer: dict[str, Any]) -> bool:

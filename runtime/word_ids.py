@@ -1,0 +1,104 @@
+"""Token ids of ASCII texts, word by word out of a memory: the pipeline without its detours.
+
+The library normalizes, splits and looks up with care for all of Unicode, and notes where each token
+came from. In a text of ASCII letters there is nothing to normalize but the case, and most words
+have been seen before. This takes a sixth of the time, and gives the same ids.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from textgate.tokenizer_rules import KNOWN_EXPRESSIONS
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+# What these do to ASCII is nothing, or to make letters small.
+_HARMLESS = frozenset({"NFC", "Lowercase", "Replace"})
+_WORD_OR_MARK = re.compile(r"\w+|[^\w\s]", re.ASCII)
+_MOST_WORDS = 2**14
+_LONGEST_WORD = 64  # characters; longer ones are not remembered
+
+
+class WordIds:
+    """Looks ASCII texts up word by word; threads may share it.
+
+    Args:
+        tokenizer: one for which `applies_to` says yes.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._model = tokenizer.model
+        self._lowercase = any(part["type"] == "Lowercase" for part in normalizers(tokenizer))
+        # In ASCII alone: Python's white space is not quite Unicode's.
+        self._splitter = re.compile(_expression(tokenizer) or "", re.ASCII)
+        self._known: dict[str, list[int]] = {}
+
+    def ids(self, text: str) -> list[int]:
+        """Return the ids of a text.
+
+        Args:
+            text: of ASCII characters alone.
+        """
+        if self._lowercase:
+            text = text.lower()
+        # All that the expressions add to this one is about apostrophes.
+        splitter = self._splitter if "'" in text else _WORD_OR_MARK
+        known = self._known
+        result: list[int] = []
+        for word in splitter.findall(text):
+            found = known.get(word)
+            result += self._looked_up(word) if found is None else found
+        return result
+
+    def _looked_up(self, word: str) -> list[int]:
+        found = [token.id for token in self._model.tokenize(word)]
+        if len(word) <= _LONGEST_WORD:
+            if len(self._known) >= _MOST_WORDS:
+                self._known.clear()
+            self._known[word] = found
+        return found
+
+
+def applies_to(tokenizer: Tokenizer) -> bool:
+    """Return whether a tokenizer treats every word of an ASCII text by itself, as `WordIds` does.
+
+    True of what training writes.
+    """
+    return (
+        _expression(tokenizer) in KNOWN_EXPRESSIONS
+        and tokenizer.post_processor is None
+        and not tokenizer.get_added_tokens_decoder()
+        and getattr(tokenizer.model, "dropout", None) is None
+        and all(map(_is_harmless, normalizers(tokenizer)))
+    )
+
+
+def normalizers(tokenizer: Tokenizer) -> list[dict[str, Any]]:
+    """Return the parts of a tokenizer's normalizer, as its file has them."""
+    if tokenizer.normalizer is None:
+        return []
+    normalizer = json.loads(tokenizer.normalizer.__getstate__())
+    parts: list[dict[str, Any]] = normalizer.get("normalizers", [normalizer])
+    return parts
+
+
+def _expression(tokenizer: Tokenizer) -> str | None:
+    """Return the expression that finds words, None where something else does."""
+    if tokenizer.pre_tokenizer is None:
+        return None
+    splitter = json.loads(tokenizer.pre_tokenizer.__getstate__())
+    if splitter["type"] != "Split" or not splitter["invert"] or splitter["behavior"] != "Removed":
+        return None
+    expression: str | None = splitter["pattern"].get("Regex")
+    return expression
+
+
+def _is_harmless(normalizer: dict[str, Any]) -> bool:
+    if normalizer["type"] == "Replace":
+        old = normalizer["pattern"].get("String", "")
+        return bool(old) and not old.isascii()
+    return normalizer["type"] in _HARMLESS

@@ -1,0 +1,236 @@
+"""The short way to the ids of ASCII texts: it must give what the library gives."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from textgate import word_ids
+from textgate.errors import BundleError
+from textgate.tokenizer import TextTokenizer
+from textgate.tokenizer_rules import SUBWORD_WORDS, WORDS
+from textgate.word_ids import WordIds, applies_to
+
+VOCABULARY = [
+    "[PAD]", "[UNK]", *(f"<0x{byte:02X}>" for byte in range(256)),
+    *"abcdefghijklmnopqrstuvwxyz0123456789'!._", "n't", "'s", "do", "don't", "it", "film",
+    "fi", "lm",
+]  # fmt: skip
+IDS = {word: number for number, word in enumerate(VOCABULARY)}
+MODELS = {
+    "BPE": {
+        "type": "BPE", "dropout": None, "unk_token": "[UNK]", "fuse_unk": False,
+        "byte_fallback": True, "ignore_merges": True, "vocab": IDS,
+        "merges": [["f", "i"], ["l", "m"], ["d", "o"], ["i", "t"]],
+        "continuing_subword_prefix": None, "end_of_word_suffix": None,
+    },
+    "BPE, unknown characters joined": {
+        "type": "BPE", "dropout": None, "unk_token": "[UNK]", "fuse_unk": True,
+        "byte_fallback": False, "ignore_merges": False, "vocab": {"[PAD]": 0, "[UNK]": 1, "a": 2},
+        "merges": [], "continuing_subword_prefix": None, "end_of_word_suffix": None,
+    },
+    "WordLevel": {"type": "WordLevel", "unk_token": "[UNK]", "vocab": IDS},
+}  # fmt: skip
+NORMALIZERS = [
+    None,
+    {"type": "NFC"},
+    {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]},
+    {
+        "type": "Sequence",
+        "normalizers": [
+            {"type": "NFC"},
+            {"type": "Replace", "pattern": {"String": "\u2019"}, "content": "'"},
+            {"type": "Lowercase"},
+        ],
+    },
+]
+
+
+def document(*, expression=SUBWORD_WORDS, model="BPE", normalizer=NORMALIZERS[3], **changes):
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": normalizer,
+        "pre_tokenizer": {
+            "type": "Split",
+            "pattern": {"Regex": expression},
+            "behavior": "Removed",
+            "invert": True,
+        },
+        "post_processor": None,
+        "decoder": None,
+        "model": MODELS[model],
+        **changes,
+    }
+
+
+def made(**parts):
+    return Tokenizer.from_str(json.dumps(document(**parts)))
+
+
+PIPELINES = {
+    f"{model}, {kind}, {number}": made(expression=expression, model=model, normalizer=normalizer)
+    for model in MODELS
+    for kind, expression in (("subwords", SUBWORD_WORDS), ("words", WORDS))
+    for number, normalizer in enumerate(NORMALIZERS)
+}
+# Much of what the expressions tell apart: contractions, apostrophes, every kind of white space.
+PIECES = ["n't", "'s", "'T", "'re", "'ll", "'", "''", "don't", "DON'T", "it", "film", "_", "9", "n"]
+ASCII = st.text(st.characters(min_codepoint=0, max_codepoint=127), max_size=60)
+MIXED = st.lists(st.sampled_from([*PIECES, " ", "\t", "\x1c", "\x1f", "\x00", ".", "a"])).map(
+    "".join
+)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@settings(max_examples=150, deadline=None)
+@given(text=ASCII | MIXED)
+@example(text="can't won'tx isn't's 'tis o'clock rock'n'roll 'S's n'tn't")
+@example(text="a\x1cb\x1db\x1ec\x1fd\x0be\x0cf\x85g".replace("\x85", ""))
+@example(text="")
+def test_the_ids_are_those_of_the_library(name, text):
+    tokenizer = PIPELINES[name]
+    assert applies_to(tokenizer)
+    expected = tokenizer.encode(text).ids
+    words = WordIds(tokenizer)
+    assert words.ids(text) == expected
+    assert words.ids(text) == expected  # out of the memory, this time
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=ASCII | MIXED)
+def test_the_ids_of_the_sample_bundles(bundles, text):
+    for path in bundles.values():
+        tokenizer = _tokenizer(path)
+        assert applies_to(tokenizer._tokenizer)
+        assert tokenizer.token_ids(text) == tokenizer._ids([text])[0]
+
+
+_KEPT = {}
+
+
+def _tokenizer(path):
+    if path not in _KEPT:
+        text = (path / "tokenizer.json").read_text(encoding="utf-8")
+        _KEPT[path] = TextTokenizer(text, max_tokens=1000)
+    return _KEPT[path]
+
+
+def test_real_texts(bundles, reviews):
+    from textgate.rows import read_rows
+
+    texts = [row.text for row in read_rows(reviews / "test.jsonl.gz", labelled=False)]
+    assert sum(text.isascii() for text in texts) > len(texts) / 2
+    for path in bundles.values():
+        tokenizer = _tokenizer(path)
+        expected = [encoding.ids for encoding in tokenizer._tokenizer.encode_batch_fast(texts)]
+        assert [item.ids for item in tokenizer.encode_batch(texts)] == expected
+        assert [tokenizer.encode(text).ids for text in texts] == expected
+
+
+def test_a_batch_of_ascii_and_other_texts(bundle):
+    tokenizer = _tokenizer(bundle)
+    texts = ["A good film", "caf\u00e9", "", "\ud800", "bad", "na\u00efve!"]
+    one_by_one = [tokenizer.encode(text) for text in texts]
+    assert tokenizer.encode_batch(texts) == one_by_one
+    assert one_by_one[0].ids == tokenizer._ids(["A good film"])[0]
+
+
+OTHERS = {
+    "another expression": {"expression": r"\w+|[^\w\s]+"},
+    "another way to split": {"pre_tokenizer": {"type": "Whitespace"}},
+    "none": {"pre_tokenizer": None},
+    "what is between is kept": {
+        "pre_tokenizer": {
+            "type": "Split",
+            "pattern": {"Regex": WORDS},
+            "behavior": "Isolated",
+            "invert": True,
+        }
+    },
+    "accents are dropped": {"normalizer": {"type": "StripAccents"}},
+    "ASCII is replaced": {
+        "normalizer": {"type": "Replace", "pattern": {"String": "a"}, "content": "b"}
+    },
+    "tokens that hold spaces": {
+        "added_tokens": [
+            {
+                "id": 2, "content": "a film", "single_word": False, "lstrip": False,
+                "rstrip": False, "normalized": True, "special": False,
+            }
+        ]
+    },
+    "tokens around a text": {
+        "post_processor": {
+            "type": "BertProcessing", "sep": ["[UNK]", 1], "cls": ["[PAD]", 0],
+        }
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("parts", OTHERS.values(), ids=OTHERS)
+def test_other_tokenizers_go_the_long_way(parts):
+    assert not applies_to(made(**parts))
+    tokenizer = TextTokenizer(json.dumps(document(**parts)), max_tokens=50)
+    text = "It isn't a film!"
+    assert tokenizer.encode(text).ids == made(**parts).encode(text).ids
+
+
+def test_chance_is_not_remembered():
+    changed = document()
+    changed["model"] = {**MODELS["BPE"], "dropout": 0.5, "ignore_merges": False}
+    assert not applies_to(Tokenizer.from_str(json.dumps(changed)))
+
+
+def test_the_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr(word_ids, "_MOST_WORDS", 10)
+    words = WordIds(made())
+    for number in range(100):
+        words.ids(f"w{number} " + "x" * 65)
+        assert len(words._known) <= 10
+        assert not any(len(word) > 64 for word in words._known)
+
+
+def test_a_caller_cannot_change_the_memory(bundle):
+    tokenizer = _tokenizer(bundle)
+    first = tokenizer.token_ids("good film")
+    expected = list(first)
+    first.clear()
+    assert tokenizer.token_ids("good film") == expected
+
+
+def test_no_unknown_token_is_said_in_words():
+    changed = document(model="WordLevel")
+    changed["model"] = {"type": "WordLevel", "unk_token": "nothing", "vocab": {"a": 0}}
+    tokenizer = TextTokenizer(json.dumps(changed), max_tokens=5)
+    assert tokenizer.encode("a").ids == [0]
+    for text in ("b", "\u00e9"):
+        with pytest.raises(BundleError, match=r"tokenizer\.json cannot be used"):
+            tokenizer.encode(text)
+
+
+def test_several_threads(monkeypatch):
+    monkeypatch.setattr(word_ids, "_MOST_WORDS", 50)
+    words, tokenizer = WordIds(made()), made()
+    texts = [f"it isn't film number {number} of {number // 2}" for number in range(400)]
+    expected = [tokenizer.encode(text).ids for text in texts]
+    wrong = []
+
+    def work():
+        wrong.extend(
+            text for text, ids in zip(texts, expected, strict=True) if words.ids(text) != ids
+        )
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
