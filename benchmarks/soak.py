@@ -92,7 +92,7 @@ def sizes_while_predicting(
     failures: list[Exception] = []
 
     def work(own: int) -> None:
-        draw = Random(seed * threads + own)  # noqa: S311 - repeatable, not secret
+        draw = Random(seed * threads + own)
         try:
             while next(numbers) < predictions:
                 classifier.predict(" ".join(draw.choices(WORDS, k=draw.randint(0, LONGEST))))

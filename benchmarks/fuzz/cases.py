@@ -67,7 +67,7 @@ def case(kind: str, number: int, seed: int) -> tuple[Path, dict[str, bytes], str
                 content, told = _damaged(kind, folder, number)
                 return folder, sign(content) if kind == "signed" else content, told
             number -= known
-    generator = random.Random(f"{seed} {kind} {number}")  # noqa: S311 - meant to be repeatable
+    generator = random.Random(f"{seed} {kind} {number}")
     folder = generator.choice(BUNDLES)
     content = dict(files(folder))
     if kind == "graphs":

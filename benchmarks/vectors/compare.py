@@ -235,7 +235,7 @@ def report(
         scores.append(score(splits, place, matrix, f1=f1))
         others.append(score(splits, place, centred, f1=f1))
         for seed in range(DRAWS):
-            drawn = random.Random(seed).sample(splits["train"], FEW)  # noqa: S311
+            drawn = random.Random(seed).sample(splits["train"], FEW)
             few.append(score({**splits, "train": drawn}, place, matrix, f1=f1))
     cells = [f"{len(words):,}", f"{size:,}", f"{error:.4f}", f"{np.mean(known):.4f}"]
     cells += [f"{value:.4f}" for value in (*scores, np.mean(scores), np.mean(others), np.mean(few))]
