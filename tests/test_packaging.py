@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 import tomllib
+import zlib
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,13 @@ def test_data_files_of_the_package_are_listed():
         if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
     }
     assert others == listed
+
+
+def test_the_wheel_stays_small():
+    """Its files are compressed one by one, as here."""
+    files = [path for folder in FOLDERS.values() for path in (ROOT / folder).rglob("*")]
+    shipped = [path for path in files if path.is_file() and path.suffix != ".pyc"]
+    assert sum(len(zlib.compress(path.read_bytes())) for path in shipped) <= 6_000_000
 
 
 def test_the_version_is_said_once_more_and_the_same():
