@@ -7,6 +7,7 @@ dev chooses one.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,10 @@ from textgate.train.model import LINEAR_GAIN
 from textgate.train.objective import loss
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from textgate.architecture import Architecture
     from textgate.train.dataset import Dataset
     from textgate.train.pairs import Features
@@ -71,11 +76,11 @@ def solve(
     """
     texts, judges = _Texts(train, features), _Texts(dev, features)
     tokens, buckets = len(features.token_weights), len(features.pair_weights)
-    table = torch.zeros(tokens + buckets, train.targets.shape[1], requires_grad=True)
+    table = torch.zeros(tokens + buckets, train.targets.shape[1])
     best: Solution | None = None
     for penalty in PENALTIES:
         _minimize(table, texts, penalty=penalty, output=output, weights=weights)
-        found = table.detach().clone()
+        found = table.clone()
         logits = judges.logits(found).numpy()
         dev_loss = calibrated_loss(logits, dev.targets, multi_label=output == "multi-label")
         if best is None or dev_loss < best.dev_loss:
@@ -85,26 +90,50 @@ def solve(
 
 
 class _Texts:
-    """Texts as the branch sees them: rows of its tables, behind one another, and their weights."""
+    """Texts as the branch sees them: a sparse matrix, and its transpose for derivatives."""
 
     def __init__(self, data: Dataset, features: Features) -> None:
         weights = np.concatenate([features.token_weights, features.pair_weights]).astype(np.float32)
-        rows, values, ends = [], [], []
+        columns, values, counts = [], [], []
         for occurrences in features.occurrences(data.sequences):
             own = weights[occurrences]
-            rows.append(occurrences.astype(np.int32))
+            columns.append(occurrences.astype(np.int32))
             values.append(own * np.float32(LINEAR_GAIN / max(1.0, float(own @ own)) ** 0.5))
-            ends.append(len(occurrences))
-        self._rows = torch.from_numpy(np.concatenate(rows))
-        self._values = torch.from_numpy(np.concatenate(values))
-        begins = np.concatenate([[0], np.cumsum(ends)[:-1]]).astype(np.int32)
-        self._begins = torch.from_numpy(begins)
+            counts.append(len(occurrences))
+        column, value = np.concatenate(columns), np.concatenate(values)
+        row = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        order = np.argsort(column, kind="stable")
+        self._matrix = _sparse(counts, column, value, width=len(weights))
+        self._transpose = _sparse(
+            np.bincount(column, minlength=len(weights)), row[order], value[order], width=len(counts)
+        )
         self.targets = torch.from_numpy(data.targets)
 
     def logits(self, table: torch.Tensor) -> torch.Tensor:
         """Return float32 [texts, labels]."""
-        return torch.nn.functional.embedding_bag(
-            self._rows, table, self._begins, mode="sum", per_sample_weights=self._values
+        return self._matrix @ table
+
+    def derivative(self, of_logits: torch.Tensor) -> torch.Tensor:
+        """Return a loss's derivative by the table from that by the logits."""
+        return self._transpose @ of_logits
+
+
+def _sparse(
+    counts: Sequence[int] | NDArray[np.int64],
+    columns: NDArray[np.int32],
+    values: NDArray[np.float32],
+    *,
+    width: int,
+) -> torch.Tensor:
+    """Return a matrix of so many values a row; equal places add up."""
+    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that torch may yet change such tensors
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(ends),
+            torch.from_numpy(columns),
+            torch.from_numpy(values),
+            (len(counts), width),
         )
 
 
@@ -120,12 +149,14 @@ def _minimize(
     optimizer = torch.optim.LBFGS(
         [table], max_iter=_STEPS, tolerance_grad=_FLAT, line_search_fn="strong_wolfe"
     )
+    share = penalty / len(texts.targets)
 
     def penalized() -> torch.Tensor:
-        optimizer.zero_grad()
-        value = loss(texts.logits(table), texts.targets, output=output, weights=weights)
-        value = value + 0.5 * penalty / len(texts.targets) * table.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
+        # By hand: what autograd makes of sparse inputs takes forty times as long.
+        logits = texts.logits(table).requires_grad_()
+        value = loss(logits, texts.targets, output=output, weights=weights)
+        (of_logits,) = torch.autograd.grad(value, logits)
+        table.grad = texts.derivative(of_logits) + share * table
+        return value.detach() + 0.5 * share * table.square().sum()
 
     optimizer.step(penalized)  # type: ignore[no-untyped-call]
