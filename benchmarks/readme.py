@@ -28,6 +28,7 @@ import click
 import memory_report
 import pareto_report
 import peers_report
+import sentiment as sentiment_results
 import students as student_results
 
 from textgate.cli.inspect import layer_table
@@ -232,6 +233,19 @@ def students(result: dict[str, Any]) -> str:
     return f"{markdown_table(header, rows, align='<<>>>>')}\n\n{_where(result)}"
 
 
+@measured("sentiment")
+def sentiment(result: dict[str, Any]) -> str:
+    """Return how the package's own model does, by domain and kind of behaviour."""
+    return f"{sentiment_results.markdown(result)}\n\n{_where(result)}"
+
+
+@measured("sentiment")
+def first(result: dict[str, Any]) -> str:
+    """Return what the README's first command answered."""
+    lines = [f"{one['label']}\t{one['score']:.4f}\t{one['text']}" for one in result["first"]]
+    return "\n".join(["```text", *lines, "```"])
+
+
 def production() -> str:
     """Return what the runtime's benchmarks came to beside their goals."""
     rows = []
@@ -348,6 +362,7 @@ def _where(result: dict[str, Any]) -> str:
 _NOT_YET = "Not measured yet: `python benchmarks/{}`."
 BLOCKS = {
     "README.md": {
+        "first": first,
         "quickstart": quickstart,
         "inspect": inspect,
         "accuracy": accuracy,
@@ -362,6 +377,7 @@ BLOCKS = {
         "peers": peers,
         "memory": memory,
     },
+    "runtime/models/sentiment/README.md": {"sentiment": sentiment},
 }
 PICTURES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "latency_peers": ("latency_peers", peers_report.picture),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from logging import DEBUG
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from textgate import environment
 from textgate.batching import BATCHES, batches_by_length, padded, windows
-from textgate.bundle import read_bundle
+from textgate.bundled import open_bundle
 from textgate.errors import ConfigError
 from textgate.logs import logger
 from textgate.prediction import Decision, Scores
@@ -39,7 +37,7 @@ class Classifier:
 
     def __init__(
         self,
-        path: Path,
+        path: str | Path | None,
         *,
         threads: int | Literal["auto"],
         batch_size: int,
@@ -54,7 +52,7 @@ class Classifier:
             "max_tokens": max_tokens,
             "thresholds": dict(thresholds) if isinstance(thresholds, Mapping) else thresholds,
         }
-        bundle = read_bundle(path)
+        bundle = open_bundle(path)
         self._path = bundle.path
         self._manifest = bundle.manifest
         self._batch_size = batch_size
@@ -94,7 +92,8 @@ class Classifier:
         """Return a classifier for the bundle in a folder.
 
         Args:
-            path: the bundle; None takes the one that the environment variable TEXTGATE_MODEL names.
+            path: the bundle, or the name of a model that comes with the package; None takes what
+                the environment variable TEXTGATE_MODEL says, else the default model.
             threads: threads inside one call; ``"auto"`` takes what the process may use. For many
                 texts, several Python threads with one each do more.
             batch_size: most texts that run together in `predict_many` and `predict_proba`.
@@ -105,14 +104,10 @@ class Classifier:
 
         Raises:
             BundleError: the bundle is missing, damaged, unsafe, or of another version.
-            ConfigError: an option is out of range or names a label that the bundle does not have,
-                or there is neither a path nor the variable.
+            ConfigError: an option is out of range or names a label that the bundle does not have.
         """
-        chosen = path or os.environ.get(environment.MODEL)
-        if not chosen:
-            raise ConfigError(f"no bundle to load: give its path, or set {environment.MODEL} to it")
         return cls(
-            Path(chosen),
+            path,
             threads=threads,
             batch_size=batch_size,
             max_tokens=max_tokens,

@@ -39,6 +39,7 @@ _COMMANDS = {
     "evaluate": ("textgate.cli.evaluate", "evaluate", "", "Score a bundle on labelled rows."),
     "bench": ("textgate.cli.bench", "bench", "", "Measure a bundle's latency on this machine."),
     "inspect": ("textgate.cli.inspect", "inspect", "", "Show the layers of a run or a bundle."),
+    "models": ("textgate.cli.models", "models", "", "List the models that come with textgate."),
     "compare": (
         "textgate.export.comparison",
         "compare",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgate.architecture import layers, parameter_count
+from textgate.bundled import find_bundle, open_bundle
 from textgate.run import is_run, read_run
 from textgate.tables import format_bytes, format_count, format_table
 
@@ -19,21 +20,23 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def inspect(path: Path, as_json: bool) -> None:
+def inspect(path: Path | None, as_json: bool) -> None:
     """Show the layers of a run or a bundle.
+
+    PATH may be the name of a model that comes with the package, too; without it, it is the one that
+    the other commands use without -m.
 
     The table is of the logical network, with one bias a gate (a GRU has a second one inside its
     reset gate), whatever the exported graph adds.
     """
+    path = find_bundle(path)
     if is_run(path):
         run = read_run(path)
         architecture, labels, facts = run.architecture, run.labels, _run_facts(path)
     else:
-        from textgate.bundle import read_bundle
-
-        manifest = read_bundle(path).manifest
+        manifest = open_bundle(path).manifest
         architecture, labels = manifest.architecture, manifest.labels
         facts = _bundle_facts(manifest)
     facts = {"labels": ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else ""), **facts}

@@ -57,9 +57,8 @@ def test_nothing_asked(command):
 WRONG = [
     (["nonsense"], "Error: No such command 'nonsense'."),
     (["--nonsense"], "Error: No such option '--nonsense'."),
-    (["classify"], "Error: Missing option '-m' / '--model' (env var: 'TEXTGATE_MODEL')."),
     (["evaluate", "-m", "x"], "Error: Missing argument 'DATA'."),
-    (["inspect"], "Error: Missing argument 'PATH'."),
+    (["models", "sentiment"], "Error: Got unexpected extra argument (sentiment)"),
     (["inspect", "a", "b"], "Error: Got unexpected extra argument (b)"),
 ]
 

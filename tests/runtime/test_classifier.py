@@ -183,14 +183,6 @@ def test_the_bundle_of_the_environment(bundle, bundles, monkeypatch):
         assert classifier.path == bundles["gru-float32"]
 
 
-def test_no_bundle_at_all(monkeypatch):
-    monkeypatch.delenv("TEXTGATE_MODEL", raising=False)
-    with pytest.raises(
-        ConfigError, match="no bundle to load: give its path, or set TEXTGATE_MODEL"
-    ):
-        Classifier.load()
-
-
 def test_a_path_that_is_no_bundle(tmp_path):
     with pytest.raises(BundleError, match="no such folder"):
         Classifier.load(tmp_path / "nothing")

@@ -1,0 +1,74 @@
+"""The models that come with the package, by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textgate import environment
+from textgate.errors import BundleError
+
+if TYPE_CHECKING:
+    from textgate.bundle import Bundle
+
+DEFAULT = "sentiment"
+
+# name -> what it is for
+MODELS = {DEFAULT: "English texts of any length: positive, negative, or no answer where unclear"}
+
+_FOLDER = Path(__file__).resolve().parent / "models"  # also where pip made links to the sources
+
+
+def bundled_path(name: str) -> Path:
+    """Return the folder of a model that comes with the package.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    if name not in MODELS:
+        raise KeyError(name)
+    return _FOLDER / name
+
+
+def find_bundle(name: str | Path | None = None) -> Path:
+    """Return the folder of a bundle.
+
+    Args:
+        name: its path, or the name of a model that comes with the package, unless there is a file
+            or a folder of that name; None takes what the environment variable TEXTGATE_MODEL says,
+            else the default model.
+    """
+    chosen = name or os.environ.get(environment.MODEL) or DEFAULT
+    path = Path(chosen)
+    if str(chosen) in MODELS and not os.path.lexists(path):
+        return bundled_path(str(chosen))
+    return path
+
+
+def open_bundle(name: str | Path | None = None) -> Bundle:
+    """Return a bundle whose files have passed every check.
+
+    Args:
+        name: as for `find_bundle`.
+
+    Raises:
+        BundleError: it is missing, damaged, unsafe, or of a version this release does not read.
+    """
+    from textgate.bundle import read_bundle
+
+    path = find_bundle(name)
+    try:
+        return read_bundle(path)
+    except BundleError as problem:
+        if path.parent == _FOLDER:
+            raise BundleError(
+                f"{problem}; it came with textgate, so install that again: pip install "
+                "--force-reinstall --no-deps textgate"
+            ) from None
+        if len(path.parts) == 1 and not os.path.lexists(path):
+            raise BundleError(
+                f"{path}: no folder of that name, and no model that comes with textgate; those "
+                f"are: {', '.join(MODELS)}"
+            ) from None
+        raise

@@ -1,0 +1,55 @@
+"""`textgate models`: what comes with the package."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from textgate.bundled import DEFAULT, MODELS, open_bundle
+from textgate.tables import format_bytes, format_table
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+def models(as_json: bool) -> None:
+    """List the models that come with the package.
+
+    Their names go where a bundle's path does: textgate classify -m NAME. Quality is that on the
+    rows that chose the model; its card, README.md in its folder, says how it does on others.
+    """
+    found = [_facts(name) for name in MODELS]
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    rows = [
+        [
+            f"{one['name']} (default)" if one["default"] else one["name"],
+            format_bytes(one["bytes"]),
+            ", ".join(one["labels"]),
+            f"{one['accuracy']:.4f}",
+            "yes" if one["streaming"] else "no",
+            one["purpose"],
+        ]
+        for one in found
+    ]
+    header = ["model", "size", "labels", "accuracy", "streams", "for"]
+    click.echo(format_table(header, rows, align="<><><<"))
+
+
+def _facts(name: str) -> dict[str, Any]:
+    bundle = open_bundle(name)
+    manifest = bundle.manifest
+    return {
+        "name": name,
+        "default": name == DEFAULT,
+        "purpose": MODELS[name],
+        "path": str(bundle.path),
+        "bytes": sum(entry.size for entry in manifest.files.values()),
+        "labels": list(manifest.labels),
+        "accuracy": manifest.quality["exported"].accuracy,
+        "rows": manifest.quality["exported"].rows,
+        "streaming": bool(manifest.state),
+        "max_tokens": manifest.max_tokens,
+    }
