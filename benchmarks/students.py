@@ -115,7 +115,7 @@ def _rows(split: Split, more: tuple[Path, ...]) -> list[Row] | None:
     """Return all labelled rows to train on; None where they are the set's own."""
     if not more:
         return None
-    return [row for path in (split.train, *more) for row in load_labelled(path)]
+    return [row for path in (split.train, *more) for row in load_labelled(path, soft_labels=True)]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,118 @@
+"""Make more texts of those there are, for a teacher to label.
+
+    python benchmarks/augment.py DATA/trec/train.jsonl.gz -o trec-more.jsonl.gz --each 10
+
+A word gives way to one of those that are nearest to it in the word vectors, as in Jiao et al. 2020
+("TinyBERT"), or is left out. What a text means then is for the teacher to say: labels are dropped.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from overlap import Kept
+
+from textgate.rows import read_rows
+from textgate.train.subwords import split_words
+from textgate.train.vectors import Vectors, load_vectors
+
+NEAREST = 8  # words that may take a word's place
+_CANDIDATES = 30_000  # the most frequent words of the vectors
+_CHUNK = 1_000
+PATH = click.Path(exists=True, path_type=Path)
+
+
+@click.command()
+@click.argument("rows", type=PATH)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option("--each", default=10, show_default=True, help="Texts made of one.")
+@click.option("--replace", default=0.3, show_default=True, help="Share of the words replaced.")
+@click.option("--drop", default=0.05, show_default=True, help="Share of the words left out.")
+@click.option("--against", type=PATH, multiple=True, help="Rows that none may be much like.")
+@click.option("--seed", default=0, show_default=True)
+def main(
+    rows: Path,
+    output: Path,
+    each: int,
+    replace: float,
+    drop: float,
+    against: tuple[Path, ...],
+    seed: int,
+) -> None:
+    """Write texts without labels, each once."""
+    texts = [split_words(row.text) for row in read_rows(rows, labelled=False)]
+    near = neighbours({word for text in texts for word in text}, load_vectors("english"))
+    kept = Kept(row.text for path in against for row in read_rows(path, labelled=False))
+    chance = random.Random(seed)
+    seen = {tuple(text) for text in texts}
+    count = 0
+    with output.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as stream:
+        for text in texts:
+            for _ in range(each):
+                made = changed(text, near, chance, replace=replace, drop=drop)
+                if not made or tuple(made) in seen:
+                    continue
+                seen.add(tuple(made))
+                line = " ".join(made)
+                if against and kept.resembles(line):
+                    continue
+                count += 1
+                stream.write((json.dumps({"text": line}, ensure_ascii=False) + "\n").encode())
+    click.echo(f"{output}: {count:,} texts of {len(texts):,}")
+
+
+def changed(
+    text: Sequence[str],
+    near: dict[str, list[str]],
+    chance: random.Random,
+    *,
+    replace: float,
+    drop: float,
+) -> list[str]:
+    """Return a text with some of its words replaced or left out."""
+    result = []
+    for word in text:
+        drawn = chance.random()
+        if drawn < drop:
+            continue
+        others = near.get(word, ())
+        result.append(chance.choice(others) if others and drawn < drop + replace else word)
+    return result
+
+
+def neighbours(words: set[str], vectors: Vectors) -> dict[str, list[str]]:
+    """Return the nearest words of each, by the cosine of their vectors, without itself."""
+    names = list(vectors.words)[:_CANDIDATES]
+    known = sorted(word for word in words if vectors.lookup(word) is not None)
+    candidates = _unit(np.stack([_vector(vectors, name) for name in names]))
+    result: dict[str, list[str]] = {}
+    for begin in range(0, len(known), _CHUNK):
+        part = known[begin : begin + _CHUNK]
+        likeness = _unit(np.stack([_vector(vectors, word) for word in part])) @ candidates.T
+        nearest = np.argsort(-likeness, axis=1)[:, : NEAREST + 1]
+        for word, places in zip(part, nearest, strict=True):
+            found = [names[place] for place in places if names[place] != word]
+            result[word] = found[:NEAREST]
+    return result
+
+
+def _vector(vectors: Vectors, word: str) -> NDArray[np.float32]:
+    found = vectors.lookup(word)
+    if found is None:
+        raise KeyError(word)
+    return found
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+
+
+if __name__ == "__main__":
+    main()
