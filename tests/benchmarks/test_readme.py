@@ -57,10 +57,11 @@ def readme(script, tmp_path, monkeypatch):
     module = script("readme")
     results = tmp_path / "benchmarks" / "results"
     shutil.copytree(ROOT / "benchmarks" / "results", results)
-    shutil.copy(ROOT / "README.md", tmp_path)
-    shutil.copy(ROOT / "benchmarks" / "README.md", tmp_path / "benchmarks")
+    for page in module.BLOCKS:
+        (tmp_path / page).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / page, tmp_path / page)
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(module, "RESULTS", results)
+    monkeypatch.setattr(script("readme_results"), "RESULTS", results)
     for name in ("memory_of_cells.json", *(f"{name}.svg" for name in module.PICTURES)):
         (results / name).unlink(missing_ok=True)
 
