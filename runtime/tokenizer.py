@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
@@ -42,7 +42,6 @@ _MARKS = (
 )
 SEPARATORS = _WHITE_SPACE + _MARKS
 
-_UP_TO_LAST_SEPARATOR = re.compile(f".*[{re.escape(SEPARATORS)}]", re.DOTALL)
 _LOCAL_NORMALIZERS = {"NFC", "Lowercase"}
 # Words, numbers and separators, every character of which must be a piece by itself.
 _PROBE = "".join("a|b||1|2|".replace("|", separator) for separator in SEPARATORS)
@@ -186,8 +185,13 @@ class TextTokenizer:
 
 def settled_length(text: str) -> int:
     """Return how many characters at the beginning have tokens that no continuation can change."""
-    match = _UP_TO_LAST_SEPARATOR.match(text)
+    match = _up_to_last_separator().match(text)
     return match.end() if match else 0
+
+
+@cache
+def _up_to_last_separator() -> re.Pattern[str]:
+    return re.compile(f".*[{re.escape(SEPARATORS)}]", re.DOTALL)  # takes time, for streams alone
 
 
 def _reason(problem: Exception) -> str:

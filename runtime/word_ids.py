@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from textgate.tokenizer_rules import KNOWN_EXPRESSIONS
@@ -33,8 +34,7 @@ class WordIds:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._model = tokenizer.model
         self._lowercase = any(part["type"] == "Lowercase" for part in normalizers(tokenizer))
-        # In ASCII alone: Python's white space is not quite Unicode's.
-        self._splitter = re.compile(_expression(tokenizer) or "", re.ASCII)
+        self._expression = _expression(tokenizer) or ""
         self._known: dict[str, list[int]] = {}
 
     def ids(self, text: str) -> list[int]:
@@ -53,6 +53,11 @@ class WordIds:
             found = known.get(word)
             result += self._looked_up(word) if found is None else found
         return result
+
+    @cached_property
+    def _splitter(self) -> re.Pattern[str]:
+        # In ASCII alone: Python's white space is not quite Unicode's.
+        return re.compile(self._expression, re.ASCII)
 
     def _looked_up(self, word: str) -> list[int]:
         found = [token.id for token in self._model.tokenize(word)]
