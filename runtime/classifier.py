@@ -213,7 +213,8 @@ class Classifier:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reload, (str(self._path), self._options)
+        # Absolute: elsewhere the same words could be the name of a model of the package.
+        return _reload, (str(self._path.absolute()), self._options)
 
     def __repr__(self) -> str:
         return f"Classifier({str(self._path)!r}, labels={list(self.labels)!r})"

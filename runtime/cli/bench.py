@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from textgate.bundled import find_bundle
 from textgate.cli import options
 from textgate.errors import ConfigError, DataError
 from textgate.fields import FieldReader
@@ -94,12 +95,13 @@ def bench(
     from textgate.benchmark_tables import report
     from textgate.measuring import bundle_names, measure
 
-    accuracies = _accuracies(bundle_names(models), evaluations)
+    paths = [find_bundle(model) for model in models]
+    accuracies = _accuracies(bundle_names(paths), evaluations)
     own_texts = [] if text_file is None else _own_texts(text_file, text_field)
     if lengths is None:
         lengths = () if own_texts else _LENGTHS
     result = measure(
-        models,
+        paths,
         lengths=lengths,
         batch_sizes=batch_sizes,
         duration=duration,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from textgate import environment
-from textgate.bundled import DEFAULT, find_bundle
+from textgate.bundled import DEFAULT
 
 _F = TypeVar("_F")
 
@@ -48,9 +48,8 @@ def texts(function: _F) -> _F:
 
 def bundle(function: _F) -> _F:
     """Add the bundle to use."""
-    option: Any = click.option(
-        "-m", "--model", **_MODEL, callback=_found, help="Bundle to use: its path, or its name."
-    )
+    help_text = "Bundle to use: its path, or its name."
+    option: Any = click.option("-m", "--model", **_MODEL, help=help_text)
     result: _F = option(function)
     return result
 
@@ -62,7 +61,6 @@ def bundles(function: _F) -> _F:
         "--model",
         "models",
         **{**_MODEL, "default": (DEFAULT,)},
-        callback=_all_found,
         multiple=True,
         help="Bundle to measure; repeat it to compare several on the same texts.",
     )
@@ -133,18 +131,6 @@ def byte_count(
         raise click.BadParameter(f"{_shown(value)} is not a size such as 500KB or 2MB")
     unit = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}[(match[2] or "B").upper()]
     return int(float(match[1]) * unit)
-
-
-def _found(ctx: click.Context, param: click.Parameter, value: Path) -> Path:  # noqa: ARG001
-    return find_bundle(value)
-
-
-def _all_found(
-    ctx: click.Context,  # noqa: ARG001
-    param: click.Parameter,  # noqa: ARG001
-    value: tuple[Path, ...],
-) -> tuple[Path, ...]:
-    return tuple(map(find_bundle, value))
 
 
 def _added(function: _F, *options: Any) -> _F:

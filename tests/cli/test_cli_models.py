@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,13 @@ def test_the_list_as_json(command):
     assert one["labels"] == ["negative", "positive"]
     assert one["bytes"] == sum(entry.size for entry in manifest().files.values()) < 2_000_000
     assert one["rows"] == manifest().quality["exported"].rows > 1000
+
+
+def test_the_list_is_of_the_package(command, bundle, tmp_path):
+    shutil.copytree(bundle, tmp_path / DEFAULT)  # which is what the name means here
+    assert command("classify", "x").out == command("classify", "-m", bundle, "x").out
+    (one,) = json.loads(command("models", "--json").out)
+    assert one["path"] == str(bundled_path(DEFAULT))
 
 
 def test_no_model_need_be_named(command, tmp_path, write_jsonl):

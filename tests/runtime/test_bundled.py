@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 
 import pytest
@@ -47,6 +48,16 @@ def test_a_folder_of_the_same_name_goes_first(elsewhere, bundle):
     shutil.copytree(bundle, elsewhere / DEFAULT)
     assert open_bundle(DEFAULT).graph == (bundle / "model.onnx").read_bytes()
     assert find_bundle().name == DEFAULT
+
+
+def test_a_pickle_means_the_folder_it_came_from(elsewhere, bundle, monkeypatch):
+    shutil.copytree(bundle, elsewhere / DEFAULT)
+    with Classifier.load(DEFAULT) as classifier:
+        content = pickle.dumps(classifier)
+    (elsewhere / "other").mkdir()
+    monkeypatch.chdir(elsewhere / "other")
+    with pickle.loads(content) as again:
+        assert again.path == elsewhere / DEFAULT
 
 
 def test_a_path_is_never_a_name(elsewhere):
