@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer
 
 from textgate.errors import BundleError
-from textgate.word_ids import WordIds, applies_to, normalizers
+from textgate.word_ids import WordIds, normalizers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +140,7 @@ class TextTokenizer:
 
     @cached_property
     def _word_ids(self) -> WordIds | None:
-        return WordIds(self._tokenizer) if applies_to(self._tokenizer) else None
+        return WordIds.of(self._tokenizer)
 
     def _batch_ids(self, texts: list[str]) -> list[list[int]]:
         """Return the ids of texts; those that are not ASCII go through the library together."""

@@ -16,26 +16,46 @@ from textgate.tokenizer_rules import KNOWN_EXPRESSIONS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from tokenizers.models import Model
 
 # What these do to ASCII is nothing, or to make letters small.
-_HARMLESS = frozenset({"NFC", "Lowercase", "Replace"})
+_HARMLESS = frozenset({"NFC", "Lowercase"})
 _WORD_OR_MARK = re.compile(r"\w+|[^\w\s]", re.ASCII)
 _MOST_WORDS = 2**14
 _LONGEST_WORD = 64  # characters; longer ones are not remembered
 
 
 class WordIds:
-    """Looks ASCII texts up word by word; threads may share it.
+    """Looks ASCII texts up word by word; threads may share it. Make one with `WordIds.of`.
 
     Args:
-        tokenizer: one for which `applies_to` says yes.
+        model: what gives a word its ids.
+        expression: what finds the words.
+        lowercase: whether letters are made small.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._model = tokenizer.model
-        self._lowercase = any(part["type"] == "Lowercase" for part in normalizers(tokenizer))
-        self._expression = _expression(tokenizer) or ""
+    def __init__(self, model: Model, expression: str, *, lowercase: bool) -> None:
+        self._model = model
+        self._expression = expression
+        self._lowercase = lowercase
         self._known: dict[str, list[int]] = {}
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> WordIds | None:
+        """Return what looks words up as a tokenizer does, None if it does more than that.
+
+        What training writes treats every word of an ASCII text by itself.
+        """
+        expression, parts, model = _expression(tokenizer), normalizers(tokenizer), tokenizer.model
+        if (
+            expression not in KNOWN_EXPRESSIONS
+            or tokenizer.post_processor is not None
+            or tokenizer.get_added_tokens_decoder()
+            or getattr(model, "dropout", None) is not None
+            or not all(map(_is_harmless, parts))
+        ):
+            return None
+        return cls(model, expression, lowercase=any(part["type"] == "Lowercase" for part in parts))
 
     def ids(self, text: str) -> list[int]:
         """Return the ids of a text.
@@ -68,20 +88,6 @@ class WordIds:
         return found
 
 
-def applies_to(tokenizer: Tokenizer) -> bool:
-    """Return whether a tokenizer treats every word of an ASCII text by itself, as `WordIds` does.
-
-    True of what training writes.
-    """
-    return (
-        _expression(tokenizer) in KNOWN_EXPRESSIONS
-        and tokenizer.post_processor is None
-        and not tokenizer.get_added_tokens_decoder()
-        and getattr(tokenizer.model, "dropout", None) is None
-        and all(map(_is_harmless, normalizers(tokenizer)))
-    )
-
-
 def normalizers(tokenizer: Tokenizer) -> list[dict[str, Any]]:
     """Return the parts of a tokenizer's normalizer, as its file has them."""
     if tokenizer.normalizer is None:
@@ -91,14 +97,14 @@ def normalizers(tokenizer: Tokenizer) -> list[dict[str, Any]]:
     return parts
 
 
-def _expression(tokenizer: Tokenizer) -> str | None:
-    """Return the expression that finds words, None where something else does."""
+def _expression(tokenizer: Tokenizer) -> str:
+    """Return the expression that finds words; none where something else does."""
     if tokenizer.pre_tokenizer is None:
-        return None
+        return ""
     splitter = json.loads(tokenizer.pre_tokenizer.__getstate__())
     if splitter["type"] != "Split" or not splitter["invert"] or splitter["behavior"] != "Removed":
-        return None
-    expression: str | None = splitter["pattern"].get("Regex")
+        return ""
+    expression: str = splitter["pattern"].get("Regex", "")
     return expression
 
 

@@ -14,7 +14,7 @@ from textgate import word_ids
 from textgate.errors import BundleError
 from textgate.tokenizer import TextTokenizer
 from textgate.tokenizer_rules import SUBWORD_WORDS, WORDS
-from textgate.word_ids import WordIds, applies_to
+from textgate.word_ids import WordIds
 
 VOCABULARY = [
     "[PAD]", "[UNK]", *(f"<0x{byte:02X}>" for byte in range(256)),
@@ -97,9 +97,9 @@ MIXED = st.lists(st.sampled_from([*PIECES, " ", "\t", "\x1c", "\x1f", "\x00", ".
 @example(text="")
 def test_the_ids_are_those_of_the_library(name, text):
     tokenizer = PIPELINES[name]
-    assert applies_to(tokenizer)
+    words = WordIds.of(tokenizer)
+    assert words is not None
     expected = tokenizer.encode(text).ids
-    words = WordIds(tokenizer)
     assert words.ids(text) == expected
     assert words.ids(text) == expected  # out of the memory, this time
 
@@ -109,7 +109,7 @@ def test_the_ids_are_those_of_the_library(name, text):
 def test_the_ids_of_the_sample_bundles(bundles, text):
     for path in bundles.values():
         tokenizer = _tokenizer(path)
-        assert applies_to(tokenizer._tokenizer)
+        assert WordIds.of(tokenizer._tokenizer) is not None
         assert tokenizer.token_ids(text) == tokenizer._ids([text])[0]
 
 
@@ -177,7 +177,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("parts", OTHERS.values(), ids=OTHERS)
 def test_other_tokenizers_go_the_long_way(parts):
-    assert not applies_to(made(**parts))
+    assert WordIds.of(made(**parts)) is None
     tokenizer = TextTokenizer(json.dumps(document(**parts)), max_tokens=50)
     text = "It isn't a film!"
     assert tokenizer.encode(text).ids == made(**parts).encode(text).ids
@@ -186,12 +186,12 @@ def test_other_tokenizers_go_the_long_way(parts):
 def test_chance_is_not_remembered():
     changed = document()
     changed["model"] = {**MODELS["BPE"], "dropout": 0.5, "ignore_merges": False}
-    assert not applies_to(Tokenizer.from_str(json.dumps(changed)))
+    assert WordIds.of(Tokenizer.from_str(json.dumps(changed))) is None
 
 
 def test_the_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(word_ids, "_MOST_WORDS", 10)
-    words = WordIds(made())
+    words = WordIds.of(made())
     for number in range(100):
         words.ids(f"w{number} " + "x" * 65)
         assert len(words._known) <= 10
@@ -218,7 +218,7 @@ def test_no_unknown_token_is_said_in_words():
 
 def test_several_threads(monkeypatch):
     monkeypatch.setattr(word_ids, "_MOST_WORDS", 50)
-    words, tokenizer = WordIds(made()), made()
+    words, tokenizer = WordIds.of(made()), made()
     texts = [f"it isn't film number {number} of {number // 2}" for number in range(400)]
     expected = [tokenizer.encode(text).ids for text in texts]
     wrong = []
