@@ -8,16 +8,15 @@ A word gives way to one of those that are nearest to it in the word vectors, as 
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 from overlap import Kept
+from written_rows import write_rows
 
 from textgate.rows import read_rows
 from textgate.train.subwords import split_words
@@ -52,19 +51,18 @@ def main(
     kept = Kept(row.text for path in against for row in read_rows(path, labelled=False))
     chance = random.Random(seed)
     seen = {tuple(text) for text in texts}
-    count = 0
-    with output.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as stream:
+
+    def made() -> Iterator[dict[str, str]]:
         for text in texts:
             for _ in range(each):
-                made = changed(text, near, chance, replace=replace, drop=drop)
-                if not made or tuple(made) in seen:
-                    continue
-                seen.add(tuple(made))
-                line = " ".join(made)
-                if against and kept.resembles(line):
-                    continue
-                count += 1
-                stream.write((json.dumps({"text": line}, ensure_ascii=False) + "\n").encode())
+                words = changed(text, near, chance, replace=replace, drop=drop)
+                if words and tuple(words) not in seen:
+                    seen.add(tuple(words))
+                    line = " ".join(words)
+                    if not kept.resembles(line):
+                        yield {"text": line}
+
+    count = write_rows(output, made())
     click.echo(f"{output}: {count:,} texts of {len(texts):,}")
 
 
@@ -90,12 +88,12 @@ def changed(
 def neighbours(words: set[str], vectors: Vectors) -> dict[str, list[str]]:
     """Return the nearest words of each, by the cosine of their vectors, without itself."""
     names = list(vectors.words)[:_CANDIDATES]
-    known = sorted(word for word in words if vectors.lookup(word) is not None)
-    candidates = _unit(np.stack([_vector(vectors, name) for name in names]))
+    known = sorted(words & vectors.words.keys())
+    candidates = _unit(vectors, names)
     result: dict[str, list[str]] = {}
     for begin in range(0, len(known), _CHUNK):
         part = known[begin : begin + _CHUNK]
-        likeness = _unit(np.stack([_vector(vectors, word) for word in part])) @ candidates.T
+        likeness = _unit(vectors, part) @ candidates.T
         nearest = np.argsort(-likeness, axis=1)[:, : NEAREST + 1]
         for word, places in zip(part, nearest, strict=True):
             found = [names[place] for place in places if names[place] != word]
@@ -103,14 +101,8 @@ def neighbours(words: set[str], vectors: Vectors) -> dict[str, list[str]]:
     return result
 
 
-def _vector(vectors: Vectors, word: str) -> NDArray[np.float32]:
-    found = vectors.lookup(word)
-    if found is None:
-        raise KeyError(word)
-    return found
-
-
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def _unit(vectors: Vectors, words: Sequence[str]) -> NDArray[np.float32]:
+    rows = vectors.matrix[[vectors.words[word] for word in words]]
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
 
 

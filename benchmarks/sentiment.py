@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,9 +21,10 @@ from sentiment_cases import GROUPS, Case
 
 from textgate.bundled import find_bundle
 from textgate.classifier import Classifier
-from textgate.cli.evaluate import evaluate_rows
+from textgate.cli.evaluate import truth_and_probabilities
+from textgate.coverage import own_coverage
 from textgate.machine import this_machine
-from textgate.metrics import Evaluation
+from textgate.metrics import evaluate_single_label
 from textgate.rows import load_labelled
 from textgate.tables import format_table, markdown_table
 
@@ -193,22 +193,18 @@ def _spread(values: list[float]) -> str:
 
 def _scored(classifier: Classifier, file: Path) -> dict[str, Any]:
     test = load_labelled(file)
-    quality: Evaluation = evaluate_rows(classifier, test, file=str(file))
-    counts: dict[bool, int] = defaultdict(int)
-    for prediction, row in zip(
-        classifier.predict_many(row.text for row in test), test, strict=True
-    ):
-        if prediction.label is not None:
-            counts[prediction.label == row.labels[0]] += 1
-    answered = sum(counts.values())
+    truth, probabilities = truth_and_probabilities(classifier, test, file=str(file))
+    columns, manifest = truth.argmax(axis=1), classifier.manifest
+    quality = evaluate_single_label(probabilities, columns, manifest.labels)
+    covered = own_coverage(probabilities, columns, manifest.thresholds)
     return {
         "rows": quality.rows,
         "accuracy": quality.accuracy,
         "seeds": [quality.accuracy],
         "interval": list(quality.accuracy_interval),
         "ece": quality.ece,
-        "answered": answered / len(test),
-        "right": counts[True] / max(1, answered),
+        "answered": covered.coverage,
+        "right": covered.accuracy,
     }
 
 

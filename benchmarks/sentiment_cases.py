@@ -59,22 +59,11 @@ def negation() -> Iterator[Case]:
 
 def intensity() -> Iterator[Case]:
     """Yield texts beside stronger ones."""
-    for thing, word in product(THINGS, GOOD[:3]):
-        for strong in ("really", "very", "absolutely"):
-            yield Case(
-                f"The {thing} is {word}.",
-                other=f"The {thing} is {strong} {word}.",
-                most=0.05,
-                rising=True,
-            )
-    for thing, word in product(THINGS, BAD[:3]):
-        for strong in ("really", "very", "absolutely"):
-            yield Case(
-                f"The {thing} is {strong} {word}.",
-                other=f"The {thing} is {word}.",
-                most=0.05,
-                rising=True,
-            )
+    for words in (GOOD[:3], BAD[:3]):
+        for thing, word, strong in product(THINGS, words, ("really", "very", "absolutely")):
+            plain, stronger = f"The {thing} is {word}.", f"The {thing} is {strong} {word}."
+            low, high = (plain, stronger) if word in GOOD else (stronger, plain)
+            yield Case(low, other=high, most=0.05, rising=True)
 
 
 def but_clauses() -> Iterator[Case]:

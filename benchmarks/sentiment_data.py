@@ -13,7 +13,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import click
 from overlap import Kept, words
 from sentences import FEWEST, MOST, sentences
 from sentiment_made import faces, nonsense, probabilities, swapped
+from written_rows import write_rows
 
 from textgate.rows import read_rows
 
@@ -42,7 +43,7 @@ def main(data: Path, output: Path, most: int) -> None:
     """Write the files, and say how many rows of each set are in them."""
     check_files(data)
     output.mkdir(parents=True, exist_ok=True)
-    tests = {name: list(scored_test(data, name)) for name in TESTED}
+    tests = {name: list(clear(data, name, folds=(0, 1))) for name in TESTED}
     tests["mr"] = list(_labelled(data, "mr", "test"))
     for name, rows in tests.items():
         write(output / f"{name}.jsonl.gz", rows)
@@ -77,10 +78,10 @@ def check_files(data: Path) -> None:
             raise click.ClickException(f"{data / name}: its checksum is not the one in {LIST.name}")
 
 
-def scored_test(data: Path, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the held-out fifth of a scored set, as far as its scores are clear."""
+def clear(data: Path, name: str, *, folds: Collection[int]) -> Iterator[dict[str, Any]]:
+    """Yield some tenths of a scored set, as far as its scores are clear."""
     for text, score in _scores(data, name):
-        if _fold(text) < 2 and abs(score) >= CLEAR:
+        if _fold(text) in folds and abs(score) >= CLEAR:
             yield {"text": text, "label": _sign(score)}
 
 
@@ -103,26 +104,23 @@ def neutral(data: Path) -> Iterator[dict[str, Any]]:
 def unlabelled(data: Path, kept: Kept, most: int) -> list[dict[str, Any]]:
     """Return sentences of reviews, drawn from all."""
     chance = random.Random(_SEED)
-    drawn: list[str] = []
-    seen: set[tuple[str, ...]] = set()
-    for row in read_rows(data / "imdb" / "unlabelled.jsonl.gz", labelled=False):
-        fit = [text for text in sentences(row.text) if FEWEST <= len(words(text)) <= MOST]
-        for text in chance.sample(fit, min(2, len(fit))):
-            found = tuple(words(text))
-            if found not in seen and not kept.resembles(text):
-                seen.add(found)
-                drawn.append(text)
+
+    def sampled() -> Iterator[dict[str, Any]]:
+        for row in read_rows(data / "imdb" / "unlabelled.jsonl.gz", labelled=False):
+            fit = [text for text in sentences(row.text) if FEWEST <= len(words(text)) <= MOST]
+            for text in chance.sample(fit, min(2, len(fit))):
+                yield {"text": text}
+
+    drawn = list(without(kept, sampled()))
     chance.shuffle(drawn)
-    return [{"text": text} for text in drawn[:most]]
+    return drawn[:most]
 
 
 def write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows, and print how many of each kind there are."""
-    counts: Counter[str] = Counter()
-    with path.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as stream:
-        for row in rows:
-            counts["soft" if "probs" in row else row.get("label", "unlabelled")] += 1
-            stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+    listed = list(rows)
+    write_rows(path, listed)
+    counts = Counter("soft" if "probs" in row else row.get("label", "unlabelled") for row in listed)
     told = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
     click.echo(f"{path.name}: {told}")
 
@@ -137,9 +135,7 @@ def _dev_sentences(data: Path) -> Iterator[dict[str, Any]]:
     yield from _labelled(data, "sst2", "dev")
     yield from _labelled(data, "mr", "dev")
     for name in TESTED:
-        for text, score in _scores(data, name):
-            if _fold(text) == 2 and abs(score) >= CLEAR:
-                yield {"text": text, "label": _sign(score)}
+        yield from clear(data, name, folds=(2,))
 
 
 def _short(data: Path) -> Iterator[dict[str, Any]]:

@@ -8,12 +8,11 @@ For rows that one teacher should label and another should not, say long reviews 
 
 from __future__ import annotations
 
-import gzip
-import json
 from pathlib import Path
 
 import click
 import torch
+from written_rows import write_rows
 
 from textgate.rows import Row, read_rows
 from textgate.train.teachers import ask, find_teacher
@@ -37,19 +36,25 @@ def main(teacher: Path, rows: Path, output: Path, weight: float) -> None:
     asked = find_teacher(teacher)
     read = list(read_rows(rows, labelled=False))
     answers = ask(asked.open(torch.device("cpu")), asked, [row.text for row in read])
-    with output.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as stream:
-        for row, answer in zip(read, answers.tolist(), strict=True):
-            own = own_labels(row)
-            share = weight if own else 1.0
-            mixed = {
-                name: share * value + (1 - share) * own.get(name, 0.0)
-                for name, value in zip(asked.labels, answer, strict=True)
-            }
-            total = sum(mixed.values())
-            probs = {name: round(value / total, 5) for name, value in mixed.items()}
-            line = json.dumps({"text": row.text, "probs": probs}, ensure_ascii=False)
-            stream.write((line + "\n").encode())
-    click.echo(f"{output}: {len(read):,} rows")
+    taught = (
+        {
+            "text": row.text,
+            "probs": mixed(row, dict(zip(asked.labels, answer, strict=True)), weight),
+        }
+        for row, answer in zip(read, answers.tolist(), strict=True)
+    )
+    click.echo(f"{output}: {write_rows(output, taught):,} rows")
+
+
+def mixed(row: Row, answer: dict[str, float], weight: float) -> dict[str, float]:
+    """Return what a row learns from its own label and an answer, by label."""
+    own = own_labels(row)
+    share = weight if own else 1.0
+    both = {
+        name: share * value + (1 - share) * own.get(name, 0.0) for name, value in answer.items()
+    }
+    total = sum(both.values())
+    return {name: round(value / total, 5) for name, value in both.items()}
 
 
 def own_labels(row: Row) -> dict[str, float]:
