@@ -19,14 +19,14 @@ import click
 from goals import Goal
 from sentiment_cases import GROUPS, Case
 
-from textgate.bundled import find_bundle
 from textgate.classifier import Classifier
+from textgate.cli.bench import measure_together
 from textgate.cli.evaluate import truth_and_probabilities
 from textgate.coverage import own_coverage
 from textgate.machine import this_machine
 from textgate.metrics import evaluate_single_label
 from textgate.rows import load_labelled
-from textgate.tables import format_table, markdown_table
+from textgate.tables import format_bytes, format_ms, format_table, markdown_table
 
 RESULT = Path(__file__).parent / "results" / "sentiment.json"
 PATH = click.Path(exists=True, path_type=Path)
@@ -42,6 +42,8 @@ FIRST = (  # of the README's first command
     "What a lovely evening we had!",
     "The store opens at nine.",
 )
+LENGTHS = (25, 100)  # tokens of the texts that are timed
+_SECONDS = 5.0  # for each
 WANTED = {"sst2": 0.88, "imdb": 0.91, "mr": 0.82, "vader_amazon": 0.85, "vader_tweets": 0.85}
 
 
@@ -78,12 +80,16 @@ def main(
     examples: int,
 ) -> None:
     """Score a bundle that answers positive, negative, or nothing."""
-    folder = find_bundle(model)
-    with Classifier.load(folder) as classifier:
+    with Classifier.load(model) as classifier:
         groups = [tried(classifier, group, make()) for group, make in GROUPS.items()]
         domains = _domains(classifier, data, rows) if data and rows else {}
         first = [classifier.predict(text) for text in FIRST]
+        times = {
+            str(tokens): measure_together({"": classifier}, tokens=tokens, seconds=_SECONDS)[""]
+            for tokens in LENGTHS
+        }
         thresholds = list(classifier.manifest.thresholds)
+        size = sum(entry.size for entry in classifier.manifest.files.values())
     for name in seeds if data and rows else ():
         with Classifier.load(name) as other:
             for domain, found in _domains(other, data, rows).items():
@@ -94,8 +100,9 @@ def main(
     ]
     result = {
         "machine": asdict(this_machine()),
-        "bytes": sum(path.stat().st_size for path in folder.iterdir()),
+        "bytes": size,
         "thresholds": thresholds,
+        "milliseconds": times,
         "first": [
             {"label": answer.label or "", "score": answer.score, "text": text}
             for text, answer in zip(FIRST, first, strict=True)
@@ -169,12 +176,14 @@ def behaviour_table(result: dict[str, Any]) -> tuple[list[str], list[list[str]],
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return both tables for a page."""
-    return "\n\n".join(
+    """Return both tables for a page, and the times."""
+    tables = [
         markdown_table(header, lines, align=align)
         for header, lines, align in (domain_table(result), behaviour_table(result))
         if lines
-    )
+    ]
+    told = ", ".join(f"{format_ms(ms)} for {n} tokens" for n, ms in result["milliseconds"].items())
+    return "\n\n".join([*tables, f"{format_bytes(result['bytes'])}; on one core {told}."])
 
 
 def _domains(classifier: Classifier, data: Path, rows: Path) -> dict[str, dict[str, Any]]:
