@@ -3,7 +3,9 @@
     python benchmarks/augment.py DATA/trec/train.jsonl.gz -o trec-more.jsonl.gz --each 10
 
 A word gives way to one of those that are nearest to it in the word vectors, as in Jiao et al. 2020
-("TinyBERT"), or is left out. What a text means then is for the teacher to say: labels are dropped.
+("TinyBERT"), or is left out. With `--splice` a share of the texts first changes, at a word, into
+another one that has the same word, so that neighbours stay neighbours. What a text means then is for
+the teacher to say: labels are dropped.
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("--each", default=10, show_default=True, help="Texts made of one.")
 @click.option("--replace", default=0.3, show_default=True, help="Share of the words replaced.")
 @click.option("--drop", default=0.05, show_default=True, help="Share of the words left out.")
+@click.option(
+    "--splice", default=0.0, show_default=True, help="Share of the texts made of the parts of two."
+)
 @click.option("--against", type=PATH, multiple=True, help="Rows that none may be much like.")
 @click.option("--seed", default=0, show_default=True)
 def main(
@@ -42,6 +47,7 @@ def main(
     each: int,
     replace: float,
     drop: float,
+    splice: float,
     against: tuple[Path, ...],
     seed: int,
 ) -> None:
@@ -50,12 +56,14 @@ def main(
     near = neighbours({word for text in texts for word in text}, load_vectors("english"))
     kept = Kept(row.text for path in against for row in read_rows(path, labelled=False))
     chance = random.Random(seed)
+    places = occurrences(texts)
     seen = {tuple(text) for text in texts}
 
     def made() -> Iterator[dict[str, str]]:
         for text in texts:
             for _ in range(each):
-                words = changed(text, near, chance, replace=replace, drop=drop)
+                whole = spliced(text, places, chance) if chance.random() < splice else text
+                words = changed(whole, near, chance, replace=replace, drop=drop)
                 if words and tuple(words) not in seen:
                     seen.add(tuple(words))
                     line = " ".join(words)
@@ -64,6 +72,28 @@ def main(
 
     count = write_rows(output, made())
     click.echo(f"{output}: {count:,} texts of {len(texts):,}")
+
+
+def occurrences(texts: Sequence[Sequence[str]]) -> dict[str, list[tuple[Sequence[str], int]]]:
+    """Return where each word stands: in which texts, at which place."""
+    result: dict[str, list[tuple[Sequence[str], int]]] = {}
+    for text in texts:
+        for place, word in enumerate(text):
+            result.setdefault(word, []).append((text, place))
+    return result
+
+
+def spliced(
+    text: Sequence[str],
+    places: dict[str, list[tuple[Sequence[str], int]]],
+    chance: random.Random,
+) -> list[str]:
+    """Return a text that from one of its words goes on as one of the texts with this word does."""
+    if not text:
+        return []
+    cut = chance.randrange(len(text))
+    other, place = chance.choice(places[text[cut]])
+    return [*text[:cut], *other[place:]]
 
 
 def changed(

@@ -1,0 +1,124 @@
+"""What the default recipe makes of rows that are not as a textbook has them: whole trainings."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from textgate.rows import Row
+from textgate.train import fit
+from textgate.train.progress import Progress
+
+# The recipe as it is, but small and short.
+SMALL = {"embedding_size": 16, "hidden_sizes": (14,), "vocabulary_size": 2_000, "epochs": 6}
+
+
+class Heard(Progress):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, message):
+        self.notes.append(message)
+
+
+def rows_of(pairs):
+    return [Row(text, (label,), line) for line, (text, label) in enumerate(pairs, start=1)]
+
+
+def sentences(label_words, count, *, seed=0, noise=40):
+    """Return texts of random words, one of them the label's own."""
+    generator = random.Random(seed)
+    pairs = []
+    for label, times in count.items():
+        for _ in range(times):
+            words = [f"w{generator.randrange(noise)}" for _ in range(7)]
+            words[generator.randrange(7)] = label_words[label]
+            pairs.append((" ".join(words), label))
+    generator.shuffle(pairs)
+    return rows_of(pairs)
+
+
+def train(rows, path, *, dev=None, **settings):
+    heard = Heard()
+    fitted = fit(rows, path, dev=dev, settings={**SMALL, **settings}, progress=heard)
+    return fitted, heard.notes
+
+
+WORDS = {"good": "fine", "bad": "awful", "odd": "weird"}
+
+
+def test_a_label_with_one_row(tmp_path):
+    rows = sentences(WORDS, {"good": 120, "bad": 120, "odd": 1})
+    fitted, notes = train(rows, tmp_path / "run")
+    assert fitted.manifest.labels == ("bad", "good", "odd")  # it can be answered
+    assert fitted.model.metrics["accuracy"] >= 0.95  # and does no harm to the others
+    (said,) = [note for note in notes if "single row" in note]
+    assert "'odd' on line" in said
+
+
+def test_a_hundred_to_one(tmp_path):
+    """The rare label is looked for: its word, which twice as many other rows have, is enough."""
+    doubtful = {"bad": "awful", "good": "awful"}
+    rows = [*sentences(WORDS, {"good": 1_960}), *sentences(doubtful, {"bad": 20, "good": 40})]
+    dev = [*sentences(WORDS, {"good": 490}, seed=1)]
+    dev += sentences(doubtful, {"bad": 50, "good": 10}, seed=1)
+    fitted, notes = train(rows, tmp_path / "run", dev=dev)
+    assert fitted.model.metrics["macro_f1"] >= 0.9
+    assert any("100 to 1" in note for note in notes)
+    assert any(note.startswith("class_weights") for note in notes)
+
+
+def test_contradicting_labels(tmp_path):
+    """A quarter of the texts come twice, once with each label: the rest is learned all the same."""
+    rows = sentences(WORDS, {"good": 160, "bad": 160})
+    turned = {"good": "bad", "bad": "good"}
+    pairs = [(row.text, row.labels[0]) for row in rows]
+    pairs += [(text, turned[label]) for text, label in pairs[:80]]
+    dev = sentences(WORDS, {"good": 50, "bad": 50}, seed=1)
+    fitted, notes = train(rows_of(pairs), tmp_path / "run", dev=dev)
+    assert fitted.model.metrics["accuracy"] >= 0.95
+    (said,) = [note for note in notes if "different labels" in note]
+    assert "80 texts" in said
+    assert "160 in all" in said
+
+
+def test_dev_equal_to_train(tmp_path):
+    rows = sentences(WORDS, {"good": 80, "bad": 80})
+    fitted, notes = train(rows, tmp_path / "run", dev=rows)
+    assert fitted.model.metrics["accuracy"] >= 0.95
+    assert any("say nothing of new texts" in note for note in notes)
+
+
+@pytest.mark.parametrize("first", [0x4E00, 0x0E01], ids=["Chinese", "Thai"])
+def test_a_language_without_spaces(tmp_path, first):
+    """Each label has a pair of characters, in sentences that are one "word" each."""
+    generator = random.Random(0)
+    alphabet = [chr(first + place) for place in range(40)]
+    of_label = {"good": alphabet[0] + alphabet[1], "bad": alphabet[2] + alphabet[3]}
+
+    def made(count):
+        pairs = []
+        for _ in range(count):
+            label = generator.choice(list(of_label))
+            characters = generator.choices(alphabet[4:], k=12)
+            characters.insert(generator.randrange(12), of_label[label])
+            pairs.append(("".join(characters), label))
+        return rows_of(pairs)
+
+    fitted, notes = train(made(400), tmp_path / "run", dev=made(100))
+    assert fitted.model.metrics["accuracy"] >= 0.95
+    assert any(note.startswith("vectors none") for note in notes)
+
+
+def test_more_labels_than_rows_can_teach(tmp_path):
+    """Three rows a label, a thousand labels: it ends, and answers better than by chance."""
+    pairs = [
+        (f"about subject{label} and nothing else{copy}", f"l{label}")
+        for label in range(1_000)
+        for copy in range(3)
+    ]
+    dev = [(f"tell me of subject{label} please", f"l{label}") for label in range(0, 1_000, 10)]
+    fitted, _ = train(rows_of(pairs), tmp_path / "run", dev=rows_of(dev), epochs=3)
+    assert fitted.manifest.architecture.label_count == 1_000
+    assert fitted.model.metrics["accuracy"] >= 0.05
