@@ -4,8 +4,8 @@
 
 A word gives way to one of those that are nearest to it in the word vectors, as in Jiao et al. 2020
 ("TinyBERT"), or is left out. With `--splice` a share of the texts first changes, at a word, into
-another one that has the same word, so that neighbours stay neighbours. What a text means then is for
-the teacher to say: labels are dropped.
+another one that has the same word, so that neighbours stay neighbours. What a text means then is
+for the teacher to say: labels are dropped.
 """
 
 from __future__ import annotations
