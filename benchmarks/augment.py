@@ -24,7 +24,6 @@ from textgate.rows import read_rows
 from textgate.train.subwords import split_words
 from textgate.train.vectors import Vectors, load_vectors
 
-NEAREST = 8  # words that may take a word's place
 _CANDIDATES = 30_000  # the most frequent words of the vectors
 _CHUNK = 1_000
 PATH = click.Path(exists=True, path_type=Path)
@@ -35,6 +34,7 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @click.option("--each", default=10, show_default=True, help="Texts made of one.")
 @click.option("--replace", default=0.3, show_default=True, help="Share of the words replaced.")
+@click.option("--nearest", default=8, show_default=True, help="Words that may take one's place.")
 @click.option("--drop", default=0.05, show_default=True, help="Share of the words left out.")
 @click.option(
     "--splice", default=0.0, show_default=True, help="Share of the texts made of the parts of two."
@@ -46,6 +46,7 @@ def main(
     output: Path,
     each: int,
     replace: float,
+    nearest: int,
     drop: float,
     splice: float,
     against: tuple[Path, ...],
@@ -53,7 +54,7 @@ def main(
 ) -> None:
     """Write texts without labels, each once."""
     texts = [split_words(row.text) for row in read_rows(rows, labelled=False)]
-    near = neighbours({word for text in texts for word in text}, load_vectors("english"))
+    near = neighbours({word for text in texts for word in text}, load_vectors("english"), nearest)
     kept = Kept(row.text for path in against for row in read_rows(path, labelled=False))
     chance = random.Random(seed)
     places = occurrences(texts)
@@ -115,7 +116,7 @@ def changed(
     return result
 
 
-def neighbours(words: set[str], vectors: Vectors) -> dict[str, list[str]]:
+def neighbours(words: set[str], vectors: Vectors, nearest: int) -> dict[str, list[str]]:
     """Return the nearest words of each, by the cosine of their vectors, without itself."""
     names = list(vectors.words)[:_CANDIDATES]
     known = sorted(words & vectors.words.keys())
@@ -124,10 +125,10 @@ def neighbours(words: set[str], vectors: Vectors) -> dict[str, list[str]]:
     for begin in range(0, len(known), _CHUNK):
         part = known[begin : begin + _CHUNK]
         likeness = _unit(vectors, part) @ candidates.T
-        nearest = np.argsort(-likeness, axis=1)[:, : NEAREST + 1]
-        for word, places in zip(part, nearest, strict=True):
+        closest = np.argsort(-likeness, axis=1)[:, : nearest + 1]
+        for word, places in zip(part, closest, strict=True):
             found = [names[place] for place in places if names[place] != word]
-            result[word] = found[:NEAREST]
+            result[word] = found[:nearest]
     return result
 
 
