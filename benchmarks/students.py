@@ -37,6 +37,7 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("--teacher", "teachers", type=PATH, multiple=True, help="As for textgate train.")
 @click.option("--unlabelled", type=PATH, multiple=True, help="As for textgate train.")
 @click.option("--pretrained", type=PATH, help="As for textgate train.")
+@click.option("--epochs", type=int, help="Instead of as many as the recipe finds enough.")
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/students"))
 @click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
@@ -47,6 +48,7 @@ def main(
     teachers: tuple[Path, ...],
     unlabelled: tuple[Path, ...],
     pretrained: Path | None,
+    epochs: int | None,
     seeds: int,
     cache: Path,
     out: Path,
@@ -58,7 +60,9 @@ def main(
     options = {"teachers": teachers, "unlabelled": unlabelled, "pretrained": pretrained}
     rows = _rows(split, more)
     scored = [
-        train_and_score(split, seed, cache / f"{name}-{seed}.run", rows=rows, **options)
+        train_and_score(
+            split, seed, cache / f"{name}-{seed}.run", rows=rows, epochs=epochs, **options
+        )
         for seed in range(seeds)
     ]
     line = {
@@ -69,6 +73,7 @@ def main(
             "teachers": [path.name for path in teachers],
             "unlabelled": [path.name for path in unlabelled],
             "pretrained": [pretrained.name] if pretrained else [],
+            "epochs": [str(epochs)] if epochs else [],
         },
         "textgate": {
             value: spread([getattr(item, value) for item in scored])
