@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def train_and_score(
     run: Path,
     *,
     rows: Sequence[Row] | Path | None = None,
-    epochs: int | None = None,
+    settings: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Scored:
     """Train the default recipe, export it as int8 into at most 2 MB, and score the bundle.
@@ -67,14 +67,14 @@ def train_and_score(
         seed: of the training.
         run: the run's folder; what is there of it is gone on with. The bundle stands beside it.
         rows: the rows to train on in place of the set's own.
-        epochs: in place of as many as the recipe finds enough.
+        settings: in place of the recipe's.
         options: further ones of `fit`.
     """
     fitted = fit(
         split.train if rows is None else rows,
         run,
         dev=split.dev,
-        settings={"seed": seed} | ({} if epochs is None else {"epochs": epochs}),
+        settings={**(settings or {}), "seed": seed},
         resume=True,
         **options,
     )

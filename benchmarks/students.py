@@ -38,6 +38,7 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("--unlabelled", type=PATH, multiple=True, help="As for textgate train.")
 @click.option("--pretrained", type=PATH, help="As for textgate train.")
 @click.option("--epochs", type=int, help="Instead of as many as the recipe finds enough.")
+@click.option("--bidirectional", is_flag=True, help="Read in both directions: it cannot stream.")
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/students"))
 @click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
@@ -49,6 +50,7 @@ def main(
     unlabelled: tuple[Path, ...],
     pretrained: Path | None,
     epochs: int | None,
+    bidirectional: bool,
     seeds: int,
     cache: Path,
     out: Path,
@@ -59,9 +61,12 @@ def main(
     (split,) = find_sets(data, (name,))
     options = {"teachers": teachers, "unlabelled": unlabelled, "pretrained": pretrained}
     rows = _rows(split, more)
+    settings: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+    if bidirectional:
+        settings["bidirectional"] = True
     scored = [
         train_and_score(
-            split, seed, cache / f"{name}-{seed}.run", rows=rows, epochs=epochs, **options
+            split, seed, cache / f"{name}-{seed}.run", rows=rows, settings=settings, **options
         )
         for seed in range(seeds)
     ]
@@ -73,7 +78,7 @@ def main(
             "teachers": [path.name for path in teachers],
             "unlabelled": [path.name for path in unlabelled],
             "pretrained": [pretrained.name] if pretrained else [],
-            "epochs": [str(epochs)] if epochs else [],
+            **{key: ["yes" if value is True else str(value)] for key, value in settings.items()},
         },
         "textgate": {
             value: spread([getattr(item, value) for item in scored])
