@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -86,24 +87,35 @@ def main(
     ]
     with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         done = list(pool.map(_trained, *zip(*work, strict=True), [cache] * len(work)))
-    result = {"machine": asdict(this_machine()), "runs": [asdict(item) for item in done]}
+    runs = [asdict(item) for item in done]
+    result = {"machine": asdict(this_machine()), "runs": runs}
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    click.echo(table(done))
+    sets_found, lines = by_variant(runs)
+    click.echo(format_table(["variant", *sets_found], lines, align="<" + ">" * len(sets_found)))
 
 
-def table(done: list[Trained]) -> str:
-    """Return dev accuracy and log loss by variant and set, means over seeds."""
-    sets = list(dict.fromkeys(item.data for item in done))
-    lines = []
-    for variant in dict.fromkeys(item.variant for item in done):
-        line = [variant]
-        for name in sets:
-            mine = [item for item in done if (item.variant, item.data) == (variant, name)]
-            accuracy = statistics.fmean(item.accuracy for item in mine)
-            loss = statistics.fmean(item.log_loss for item in mine)
-            line.append(f"{accuracy:.4f} ({loss:.3f})")
-        lines.append(line)
-    return format_table(["variant", *sets], lines, align="<" + ">" * len(sets))
+def by_variant(runs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Return the sets, and a line a variant: its name, then what it is like on each set.
+
+    That is accuracy and log loss on dev, means over seeds, and how much more of the latter it has
+    than the first variant.
+    """
+    sets = list(dict.fromkeys(str(run["data"]) for run in runs))
+    variants = list(dict.fromkeys(str(run["variant"]) for run in runs))
+
+    def mean(variant: str, name: str, what: str) -> float:
+        return statistics.fmean(
+            run[what] for run in runs if (run["variant"], run["data"]) == (variant, name)
+        )
+
+    lines = [[variant] for variant in variants]
+    for name in sets:
+        whole = mean(variants[0], name, "log_loss")
+        for line in lines:
+            accuracy, loss = (mean(line[0], name, what) for what in ("accuracy", "log_loss"))
+            more = f" ({loss - whole:+.4f})" if line[0] != variants[0] else ""
+            line.append(f"{accuracy:.4f}, {loss:.4f}{more}")
+    return sets, lines
 
 
 def _trained(variant: str, split: Split, seed: int, cache: Path) -> Trained:

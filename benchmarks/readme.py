@@ -27,7 +27,15 @@ import memory_report
 import pareto_report
 import peers_report
 import readme_results
-from readme_accuracy import accuracy, first, quantization, quickstart, sentiment, students
+from readme_accuracy import (
+    ablation,
+    accuracy,
+    first,
+    quantization,
+    quickstart,
+    sentiment,
+    students,
+)
 from readme_results import NOT_YET, goal_lines, measured, result_or_none, where
 
 from textgate.cli.inspect import layer_table
@@ -187,6 +195,7 @@ BLOCKS = {
     "benchmarks/README.md": {
         "production": production,
         "students": students,
+        "ablation": ablation,
         "training": training,
         "pareto": pareto,
         "peers": peers,

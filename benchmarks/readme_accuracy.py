@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+import ablation as ablation_results
 import sentiment as sentiment_results
 import students as student_results
 from readme_results import measured, read_result, where
@@ -134,6 +135,20 @@ def students(result: dict[str, Any]) -> str:
     ]
     header = ["set", "with", "seeds", "accuracy", "macro-F1", "bundle"]
     return f"{markdown_table(header, rows, align='<<>>>>')}\n\n{where(result)}"
+
+
+@measured("ablation")
+def ablation(result: dict[str, Any]) -> str:
+    """Return what the default recipe loses or gains by each part, by set."""
+    sets, rows = ablation_results.by_variant(result["runs"])
+    table = markdown_table(["", *sets], rows, align="<" + ">" * len(sets))
+    count = len({run["seed"] for run in result["runs"]})
+    seeds = "one seed" if count == 1 else f"the mean of {count} seeds"
+    return (
+        f"{table}\n\nAccuracy on dev, {seeds}, and the calibrated log loss of the chosen epoch; in "
+        "brackets how much more of it than the recipe has: what is below 0 was better left out. "
+        f"{where(result)}"
+    )
 
 
 @measured("sentiment")

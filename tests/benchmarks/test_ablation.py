@@ -1,0 +1,64 @@
+"""Leaving parts of the recipe out: what is told of it, and that every variant is one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from textgate.train import PRESETS
+
+
+def run(variant, data, seed, accuracy, loss):
+    return {
+        "variant": variant,
+        "data": data,
+        "seed": seed,
+        "accuracy": accuracy,
+        "log_loss": loss,
+    }
+
+
+RUNS = [
+    run("the recipe", "trec", 0, 0.9, 0.3),
+    run("the recipe", "trec", 1, 0.92, 0.28),
+    run("the recipe", "mr", 0, 0.8, 0.45),
+    run("less of it", "trec", 0, 0.88, 0.34),
+    run("less of it", "trec", 1, 0.9, 0.32),
+    run("less of it", "mr", 0, 0.81, 0.43),
+]
+
+
+def test_a_line_a_variant(script):
+    sets, lines = script("ablation").by_variant(RUNS)
+    assert sets == ["trec", "mr"]
+    assert lines == [
+        ["the recipe", "0.9100, 0.2900", "0.8000, 0.4500"],
+        ["less of it", "0.8900, 0.3300 (+0.0400)", "0.8100, 0.4300 (-0.0200)"],
+    ]
+
+
+def test_every_variant_changes_settings_that_there_are(script):
+    recipe = PRESETS["default"]
+    for name, settings in script("ablation").VARIANTS.items():
+        changed = recipe.replace(**settings)
+        assert (changed == recipe) == (name in ("the recipe", "no linear branch")), name
+
+
+@pytest.mark.parametrize(("seeds", "words"), [((0,), "one seed"), ((0, 1), "the mean of 2 seeds")])
+def test_the_page(script, tmp_path, monkeypatch, seeds, words):
+    report = script("readme_accuracy")
+    monkeypatch.setattr(script("readme_results"), "RESULTS", tmp_path)
+    assert report.ablation() == "Not measured yet: `python benchmarks/ablation.py`."
+    machine = {
+        "processor": "a processor",
+        "features": ["avx2"],
+        "cpus": 2,
+        "versions": {"onnxruntime": "1.0"},
+    }
+    runs = [one for one in RUNS if one["seed"] in seeds and one["data"] == "trec"]
+    content = json.dumps({"machine": machine, "runs": runs})
+    (tmp_path / "ablation.json").write_text(content, encoding="utf-8")
+    text = report.ablation()
+    assert f"Accuracy on dev, {words}," in text
+    assert "| less of it |" in text
