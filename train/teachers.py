@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from textgate.classifier import Classifier
 from textgate.errors import CheckpointError, ConfigError
 from textgate.run import read_run
 from textgate.tokenizer import TextTokenizer
-from textgate.train.checkpoint import load_model
+from textgate.train.checkpoint import file_sha256, load_model
 from textgate.train.dataset import Dataset, encode_texts
 from textgate.train.encoders import WEIGHTS
 from textgate.train.finetuned import is_finetuned, open_finetuned, read_finetuned
@@ -117,19 +116,6 @@ def ask(answer: Answer, teacher: Teacher, texts: Sequence[str]) -> NDArray[np.fl
             f"{teacher.path}: answers NaN or infinite values, so it cannot teach; train it again"
         )
     return probabilities
-
-
-def file_sha256(path: Path) -> str:
-    """Return the checksum of a file, in hexadecimal.
-
-    Raises:
-        CheckpointError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as problem:
-        raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
 
 
 def _own_run(folder: Path) -> Teacher:
