@@ -18,7 +18,7 @@ from textgate.tokenizer import TextTokenizer
 from textgate.train.checkpoint import file_sha256, load_model
 from textgate.train.dataset import Dataset, encode_texts
 from textgate.train.encoders import WEIGHTS
-from textgate.train.finetuned import is_finetuned, open_finetuned, read_finetuned
+from textgate.train.finetuned import is_finetuned, open_finetuned, read_finished
 from textgate.train.model import TextClassifier
 from textgate.train.scoring import probabilities
 from textgate.train.trainer import predict_logits
@@ -167,7 +167,7 @@ def _bundle(folder: Path) -> Teacher:
 
 
 def _finetuned(folder: Path) -> Teacher:
-    manifest = read_finetuned(folder)
+    manifest, _ = read_finished(folder)
 
     def load(device: torch.device) -> Answer:
         return open_finetuned(folder, device)
