@@ -180,7 +180,9 @@ class Manifest:
             ir_version=fields.integer("ir_version", low=1),
             state=_state(fields),
             quality={
-                name: _quality(quality.object(name)) for name in MEASURED if name in quality.names()
+                name: read_quality(quality.object(name))
+                for name in MEASURED
+                if name in quality.names()
             },
             operators=tuple(_operator(item) for item in fields.objects("operators")),
             latency_ms={name: latencies.number(name, low=0) for name in latencies.names()},
@@ -253,7 +255,8 @@ def _state(fields: FieldReader) -> tuple[StateTensor, ...]:
     return tuple(tensors)
 
 
-def _quality(fields: FieldReader) -> Quality:
+def read_quality(fields: FieldReader) -> Quality:
+    """Return what was scored, out of its fields."""
     quality = Quality(
         accuracy=fields.number("accuracy", low=0, high=1),
         macro_f1=fields.number("macro_f1", low=0, high=1),

@@ -1,8 +1,8 @@
 """Training: labelled rows in, a run folder out. Needs the extra ``train``."""
 
 from textgate.train.config import TrainingConfig
-from textgate.train.finetuner import FinetuningConfig
 from textgate.train.finetuning import teach
+from textgate.train.finetuning_config import FinetuningConfig
 from textgate.train.fitting import FittedRun, fit
 from textgate.train.presets import PRESETS
 from textgate.train.pretraining import PretrainedModel, pretrain

@@ -203,8 +203,17 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], values: dict[str
     }
     # One entry: safetensors writes several in an order that changes from run to run.
     metadata = {_ENTRY: json.dumps(header)}
+    write_whole(path, safetensors.torch.save(contiguous, metadata))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is whole or absent, or still the one before.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
     try:
-        write_bytes(path, safetensors.torch.save(contiguous, metadata))
+        write_bytes(path, content)
     except OSError as problem:
         raise CheckpointError(f"{path}: cannot be written: {problem.strerror}") from None
 
@@ -228,6 +237,32 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     if header["sha256"] != _sha256(tensors, values):
         raise ValueError("it does not match its checksum")
     return tensors, values
+
+
+def file_sha256(path: Path) -> str:
+    """Return the checksum of a file, in hexadecimal.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as problem:
+        raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
+
+
+def restore_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Give a network the weights of a checkpoint.
+
+    Raises:
+        CheckpointError: they are of another network.
+    """
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as problem:
+        first_line = str(problem).splitlines()[0]
+        raise CheckpointError(f"the checkpoint does not fit the network: {first_line}") from None
 
 
 @contextmanager

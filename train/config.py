@@ -119,11 +119,7 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            expected, fits = _TYPES[str(field.type)]
-            value = getattr(self, field.name)
-            if not fits(value):
-                raise ConfigError(f"{field.name} must be {expected}, not {value!r}")
+        check_types(self)
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if not low <= value <= high:
@@ -214,6 +210,19 @@ def changed(settings: _Settings, changes: dict[str, Any]) -> _Settings:
     if unknown:
         raise ConfigError(f"{unknown[0]!r} is not a setting; there are {', '.join(known)}")
     return dataclasses.replace(settings, **changes)
+
+
+def check_types(settings: DataclassInstance) -> None:
+    """Refuse settings, a dataclass, of other types than their fields have.
+
+    Raises:
+        ConfigError: one of them is of the wrong type.
+    """
+    for field in dataclasses.fields(settings):
+        expected, fits = _TYPES[str(field.type)]
+        value = getattr(settings, field.name)
+        if not fits(value):
+            raise ConfigError(f"{field.name} must be {expected}, not {value!r}")
 
 
 def _conflict(config: TrainingConfig) -> str | None:

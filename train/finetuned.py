@@ -14,15 +14,22 @@ import torch
 from safetensors import SafetensorError
 
 from textgate.errors import CheckpointError
-from textgate.fields import versioned_fields
+from textgate.fields import FieldReader, versioned_fields
+from textgate.manifest import Quality, read_quality
+from textgate.run import DataSummary, read_data, written_name
+from textgate.train.checkpoint import Epoch, file_sha256
 from textgate.train.dataset import Dataset, encode_texts
 from textgate.train.encoders import (
+    CONFIG,
+    MINILM,
     TOKENIZER,
     WEIGHTS,
     EncoderClassifier,
     EncoderTokenizer,
     build_encoder,
 )
+from textgate.train.finetuning_config import FinetuningConfig
+from textgate.train.resuming import read_settings
 from textgate.train.scoring import probabilities
 
 if TYPE_CHECKING:
@@ -31,10 +38,45 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = "textgate-teacher"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 TEACHER = "teacher.json"
+CHECKPOINT = "checkpoint.safetensors"
 _LIMIT = 2**26  # bytes; labels can be many
 _BATCH = 64
+COPIED = (CONFIG, TOKENIZER)  # of the encoder's files, those that stay as they are
+_ENCODER_FILES = (*COPIED, WEIGHTS)
+
+
+@dataclass(frozen=True)
+class EncoderSummary:
+    """The encoder that is fine-tuned.
+
+    Attributes:
+        name: its folder's name, or ``minilm``.
+        sha256: the checksum of each of its files, by name.
+    """
+
+    name: str
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
+class FinetuningOutcome:
+    """What is known when fine-tuning has finished.
+
+    Attributes:
+        sha256: checksum of the file with the weights.
+        temperature: fitted on dev.
+        best_epoch: number of the epoch the weights are from.
+        quality: on dev, calibrated.
+        history: every epoch.
+    """
+
+    sha256: str
+    temperature: float
+    best_epoch: int
+    quality: Quality
+    history: tuple[Epoch, ...]
 
 
 @dataclass(frozen=True)
@@ -45,28 +87,52 @@ class FinetunedManifest:
         labels: label names in the order of its outputs.
         task: ``single-label`` or ``multi-label``.
         max_tokens: tokens of a text that are read, special ones included.
-        temperature: fitted on dev.
-        bfloat16: whether it was trained with bfloat16 where that is accurate enough.
-        sha256: checksum of the weights' file.
-        training: where it comes from and what it reached on dev; informational.
+        bfloat16: whether it is trained with bfloat16 where that is accurate enough.
+        settings: how it is fine-tuned.
+        encoder: what it was before.
+        train: the rows it learns from.
+        dev: the rows that choose the epoch and the temperature.
+        versions: tool name -> version.
+        outcome: None until it has finished.
     """
 
     labels: tuple[str, ...]
     task: str
     max_tokens: int
-    temperature: float
     bfloat16: bool
-    sha256: str
-    training: dict[str, Any]
+    settings: FinetuningConfig
+    encoder: EncoderSummary
+    train: DataSummary
+    dev: DataSummary
+    versions: dict[str, str]
+    outcome: FinetuningOutcome | None = None
 
     def to_json(self) -> str:
         """Return the text of ``teacher.json``."""
-        value = {"format": FORMAT, "format_version": FORMAT_VERSION, **vars(self)}
+        value: dict[str, Any] = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "labels": list(self.labels),
+            "task": self.task,
+            "max_tokens": self.max_tokens,
+            "bfloat16": self.bfloat16,
+            "settings": vars(self.settings),
+            "encoder": vars(self.encoder),
+            "train": vars(self.train),
+            "dev": vars(self.dev),
+            "versions": self.versions,
+        }
+        if self.outcome is not None:
+            value["outcome"] = {
+                **vars(self.outcome),
+                "quality": vars(self.outcome.quality),
+                "history": [vars(epoch) for epoch in self.outcome.history],
+            }
         return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def is_finetuned(folder: Path) -> bool:
-    """Return whether the folder looks like a fine-tuned transformer."""
+    """Return whether the folder looks like a fine-tuned transformer, finished or not."""
     return (folder / TEACHER).is_file()
 
 
@@ -90,30 +156,65 @@ def read_finetuned(folder: Path) -> FinetunedManifest:
         version=FORMAT_VERSION,
         otherwise="make it again with textgate teach",
     )
-    training = fields.object("training")
+    versions = fields.object("versions")
     manifest = FinetunedManifest(
         labels=fields.texts("labels"),
         task=fields.text("task", choices=("single-label", "multi-label")),
         max_tokens=fields.integer("max_tokens", low=1, high=1_000_000),
-        temperature=fields.number("temperature", low=1e-3, high=1e3),
         bfloat16=fields.boolean("bfloat16"),
-        sha256=fields.sha256("sha256"),
-        training={name: training.raw(name) for name in training.names()},
+        settings=read_settings(FinetuningConfig(), fields.object("settings"), path),
+        encoder=_read_encoder(fields.object("encoder")),
+        train=read_data(fields.object("train")),
+        dev=read_data(fields.object("dev")),
+        versions={name: versions.text(name) for name in versions.names()},
+        outcome=_read_outcome(fields.object("outcome")) if "outcome" in fields.names() else None,
     )
     fields.finish()
     return manifest
 
 
-def save_weights(folder: Path, model: EncoderClassifier) -> str:
-    """Write a model's weights and return their file's checksum.
+def read_finished(folder: Path) -> tuple[FinetunedManifest, FinetuningOutcome]:
+    """Return what ``teacher.json`` says in a folder that can teach.
 
     Raises:
-        OSError: they cannot be written.
+        CheckpointError: it is missing, damaged, or of another version; or it has not finished.
     """
-    tensors = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-    content = safetensors.torch.save(tensors)
-    (folder / WEIGHTS).write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
+    manifest = read_finetuned(folder)
+    if manifest.outcome is None:
+        raise CheckpointError(
+            f"{folder}: fine-tuning has not finished, so it cannot teach; go on with textgate "
+            "teach --resume"
+        )
+    return manifest, manifest.outcome
+
+
+def summarize_encoder(name: str, folder: Path) -> EncoderSummary:
+    """Return what a fine-tuned transformer remembers of the encoder it was.
+
+    Args:
+        name: how it was asked for.
+        folder: where it is.
+
+    Raises:
+        CheckpointError: a file cannot be read.
+    """
+    return EncoderSummary(
+        name if name == MINILM else written_name(folder.resolve().name),
+        {file: file_sha256(folder / file) for file in _ENCODER_FILES},
+    )
+
+
+def check_copies(folder: Path, manifest: FinetunedManifest) -> None:
+    """Refuse a folder whose copies of the encoder's files are not what they were.
+
+    Raises:
+        CheckpointError: one of them is missing or damaged.
+    """
+    for name in COPIED:
+        if file_sha256(folder / name) != manifest.encoder.sha256[name]:
+            raise CheckpointError(
+                f"{folder / name}: damaged: it does not match its checksum in {TEACHER}"
+            )
 
 
 def open_finetuned(
@@ -122,19 +223,21 @@ def open_finetuned(
     """Load a fine-tuned transformer and return what gives probabilities, float32 [texts, labels].
 
     Raises:
-        CheckpointError: the folder is damaged.
+        CheckpointError: the folder is damaged, or fine-tuning has not finished.
         TextgateError: the library transformers is not installed.
     """
-    manifest = read_finetuned(folder)
+    manifest, outcome = read_finished(folder)
+    check_copies(folder, manifest)
+    path = folder / WEIGHTS
     model = EncoderClassifier(build_encoder(folder), label_count=len(manifest.labels))
     try:
-        content = (folder / WEIGHTS).read_bytes()
-        if hashlib.sha256(content).hexdigest() != manifest.sha256:
-            raise CheckpointError(f"{folder / WEIGHTS}: damaged: it does not match its checksum")
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != outcome.sha256:
+            raise CheckpointError(f"{path}: damaged: it does not match its checksum in {TEACHER}")
         model.load_state_dict(safetensors.torch.load(content))
     except (OSError, RuntimeError, SafetensorError) as problem:
         first_line = str(problem).splitlines()[0]
-        raise CheckpointError(f"{folder / WEIGHTS}: damaged: {first_line}") from None
+        raise CheckpointError(f"{path}: damaged: {first_line}") from None
     model.to(device)
     tokenizer = EncoderTokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens)
     multi_label = manifest.task == "multi-label"
@@ -143,7 +246,7 @@ def open_finetuned(
         sequences = tuple(encode_texts(texts, tokenizer))
         dataset = Dataset(sequences, np.zeros((len(sequences), 0), dtype=np.float32))
         logits = finetuned_logits(model, dataset, bfloat16=manifest.bfloat16)
-        return probabilities(logits, manifest.temperature, multi_label=multi_label)
+        return probabilities(logits, outcome.temperature, multi_label=multi_label)
 
     return answer
 
@@ -160,3 +263,37 @@ def finetuned_logits(
             moved = batch.to(device)
             logits[places] = model(moved.ids, moved.lengths).cpu().numpy()
     return logits
+
+
+def _read_encoder(fields: FieldReader) -> EncoderSummary:
+    sums = fields.object("sha256")
+    summary = EncoderSummary(
+        fields.text("name"), {file: sums.sha256(file) for file in _ENCODER_FILES}
+    )
+    for reader in (sums, fields):
+        reader.finish()
+    return summary
+
+
+def _read_outcome(fields: FieldReader) -> FinetuningOutcome:
+    history = []
+    for item in fields.objects("history"):
+        history.append(
+            Epoch(
+                number=item.integer("number", low=1),
+                train_loss=item.number("train_loss"),
+                dev_loss=item.number("dev_loss"),
+                dev_score=item.number("dev_score", low=0, high=1),
+                seconds=item.number("seconds", low=0),
+            )
+        )
+        item.finish()
+    outcome = FinetuningOutcome(
+        sha256=fields.sha256("sha256"),
+        temperature=fields.number("temperature", low=1e-3, high=1e3),
+        best_epoch=fields.integer("best_epoch", low=1, high=len(history)),
+        quality=read_quality(fields.object("quality")),
+        history=tuple(history),
+    )
+    fields.finish()
+    return outcome

@@ -3,78 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from textgate.errors import ConfigError
 from textgate.train.bfloat16 import prefers_bfloat16
+from textgate.train.checkpoint import TrainingState, restore_weights
 from textgate.train.encoders import EncoderClassifier, load_encoder
 from textgate.train.finetuned import finetuned_logits
 from textgate.train.objective import loss
+from textgate.train.optimization import read_moments
 from textgate.train.scoring import finished_epoch, score_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from textgate.train.checkpoint import Epoch
     from textgate.train.dataset import Batch, Dataset
+    from textgate.train.finetuning_config import FinetuningConfig
     from textgate.train.progress import Progress
 
 _WARMUP = 0.1  # share of the steps
 _WEIGHT_DECAY = 0.01
 _GRADIENT_NORM = 1.0
-
-
-@dataclass(frozen=True)
-class FinetuningConfig:
-    """How a transformer is fine-tuned.
-
-    Attributes:
-        epochs: passes over the training rows.
-        batch_size: rows a step.
-        learning_rate: AdamW's at its height, after a tenth of the steps; from there it falls to 0.
-        head_dropout: share of the encoder's mean state dropped.
-        max_tokens: most tokens of a text, special ones included; the encoder may read fewer.
-        task: ``single-label``, ``multi-label``, or ``auto``: whatever the rows show.
-        dev_fraction: share of the rows held out for dev when no dev file is given.
-        seed: of the held-out rows, the head's first weights, the order and the dropout.
-
-    Raises:
-        ConfigError: a value out of range.
-    """
-
-    epochs: int = 3
-    batch_size: int = 32
-    learning_rate: float = 5e-5
-    head_dropout: float = 0.1
-    max_tokens: int = 128
-    task: str = "auto"
-    dev_fraction: float = 0.1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("epochs", 1, 1000),
-            ("batch_size", 1, 100_000),
-            ("learning_rate", 1e-9, 1),
-            ("head_dropout", 0, 0.99),
-            ("max_tokens", 8, 100_000),
-            ("dev_fraction", 0.01, 0.5),
-            ("seed", 0, 2**31 - 1),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(
-                    f"{name} must be from {low:g} to {high:g}, not {getattr(self, name)!r}"
-                )
 
 
 class Finetuner:
@@ -87,16 +41,18 @@ class Finetuner:
         dev: the rows that choose the epoch.
         task: ``single-label`` or ``multi-label``.
         device: where to compute.
+        bfloat16: whether to compute in bfloat16 where that is accurate enough; None finds out
+            whether it is worth it, which another time may come out otherwise.
+        state: the last saved state, to go on from it; None begins.
 
     Attributes:
         multi_label: whether several labels can apply.
         bfloat16: whether it computes in bfloat16 where that is accurate enough.
-        history: every epoch so far.
-        best_epoch: number of the best one.
-        best_logits: its logits on dev, float32 [rows, labels].
+        state: where it stands.
 
     Raises:
         ConfigError: the folder holds no encoder.
+        CheckpointError: the state does not fit the network.
         TextgateError: the library transformers is not installed.
     """
 
@@ -109,14 +65,13 @@ class Finetuner:
         *,
         task: str,
         device: torch.device,
+        bfloat16: bool | None = None,
+        state: TrainingState | None = None,
     ) -> None:
         self._config, self._train, self._dev, self._device = config, train, dev, device
         self.multi_label = task == "multi-label"
         self._output = "multi-label" if self.multi_label else "softmax"
-        self.history: list[Epoch] = []
-        self.best_epoch = 0
-        self.best_logits: NDArray[np.float32] = np.zeros_like(dev.targets)
-        self._best: dict[str, torch.Tensor] = {}
+        self.state = state or TrainingState(weights={}, best_weights={}, optimizer={})
         with _seeded(config.seed, device):
             self._model = EncoderClassifier(
                 load_encoder(folder),
@@ -128,14 +83,32 @@ class Finetuner:
         self._optimizer = torch.optim.AdamW(
             _groups(self._model), lr=config.learning_rate, fused=True
         )
-        probe = train.batch(np.arange(min(len(train), config.batch_size)))
-        self.bfloat16 = device.type == "cpu" and prefers_bfloat16(
-            self._model, probe, output=self._output
-        )
+        if bfloat16 is None:
+            probe = train.batch(np.arange(min(len(train), config.batch_size)))
+            bfloat16 = device.type == "cpu" and prefers_bfloat16(
+                self._model, probe, output=self._output
+            )
+        self.bfloat16 = bfloat16
+        if state is not None:
+            self._restore(state)
 
-    def run(self, progress: Progress) -> None:
-        """Go through all epochs."""
-        for number in range(1, self._config.epochs + 1):
+    def run(self, save: Callable[[TrainingState], None], progress: Progress) -> None:
+        """Make all epochs that are left.
+
+        Every epoch draws its order and its dropout from the seed and its own number, so that going
+        on from a saved state gives the same weights as never having stopped, on the same machine
+        with the same number of threads.
+
+        Args:
+            save: is called with the state after every epoch; AdamW's tensors in it then change.
+            progress: hears of every step and epoch.
+
+        Raises:
+            ConfigError: training diverged.
+        """
+        state = self.state
+        while len(state.history) < self._config.epochs:
+            number = len(state.history) + 1
             started = time.perf_counter()
             progress.begin_epoch(number, len(self._train))
             with _seeded(self._config.seed * 100_003 + number, self._device):
@@ -149,11 +122,16 @@ class Finetuner:
                 multi_label=self.multi_label,
                 started=started,
             )
-            best = not self.history or epoch.rank() > self.history[self.best_epoch - 1].rank()
-            self.history.append(epoch)
+            best = not state.history or epoch.rank() > state.history[state.best_epoch - 1].rank()
+            state.history.append(epoch)
+            state.weights = {
+                name: tensor.detach().cpu().clone()
+                for name, tensor in self._model.state_dict().items()
+            }
             if best:
-                self.best_epoch, self.best_logits = number, logits
-                self._best = copy.deepcopy(self._model.state_dict())
+                state.best_epoch, state.best_weights = number, state.weights
+            state.optimizer = self._moments()
+            save(state)
             progress.end_epoch(
                 epoch,
                 rows=len(self._train),
@@ -164,8 +142,23 @@ class Finetuner:
 
     def best_model(self) -> EncoderClassifier:
         """Return the network with the best epoch's weights."""
-        self._model.load_state_dict(self._best)
+        restore_weights(self._model, self.state.best_weights)
         return self._model
+
+    def _moments(self) -> dict[str, torch.Tensor]:
+        """Return AdamW's moments and step counts by ``<parameter>/<moment>``."""
+        return {
+            f"{name}/{moment}": value
+            for name, weight in self._model.named_parameters()
+            for moment, value in self._optimizer.state.get(weight, {}).items()
+        }
+
+    def _restore(self, state: TrainingState) -> None:
+        restore_weights(self._model, state.weights)
+        learned = {name.rpartition("/")[0] for name in state.optimizer}
+        for name, weight in self._model.named_parameters():
+            if name in learned:  # else nothing reads it, as the layer over BERT's first token
+                self._optimizer.state[weight] = read_moments(state.optimizer, name, weight)
 
     def _pass(self, number: int, progress: Progress) -> float:
         """Make one pass over the rows and return the mean loss."""

@@ -2,42 +2,60 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import textgate
 from textgate.atomic import new_folder
 from textgate.errors import CheckpointError
+from textgate.manifest import Quality
 from textgate.rows import fingerprint
+from textgate.run import DataSummary
 from textgate.train.calibration import fit_temperature
+from textgate.train.checkpoint import (
+    file_sha256,
+    load_state,
+    save_state,
+    write_tensors,
+    write_whole,
+)
 from textgate.train.dataset import encode_rows
 from textgate.train.device import find_device
 from textgate.train.encoders import (
-    CONFIG,
     TOKENIZER,
+    WEIGHTS,
     EncoderTokenizer,
     find_encoder,
     longest_text,
 )
 from textgate.train.finetuned import (
+    CHECKPOINT,
+    COPIED,
     TEACHER,
     FinetunedManifest,
-    save_weights,
+    FinetuningOutcome,
+    check_copies,
+    finetuned_logits,
+    is_finetuned,
+    read_finetuned,
+    summarize_encoder,
 )
-from textgate.train.finetuner import Finetuner, FinetuningConfig
+from textgate.train.finetuner import Finetuner
+from textgate.train.finetuning_config import FinetuningConfig
 from textgate.train.progress import Progress
+from textgate.train.resuming import require_same_rows, require_same_settings, tidy
 from textgate.train.scoring import evaluate_logits
 from textgate.train.split import Columns, split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from textgate.metrics import Evaluation
     from textgate.rows import Row
-    from textgate.train.checkpoint import Epoch
+    from textgate.train.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -47,16 +65,12 @@ class Taught:
     Attributes:
         path: its folder.
         manifest: what the folder says.
-        history: every epoch.
-        best_epoch: number of the epoch the weights are from.
-        quality: on dev, calibrated.
+        outcome: what it reached.
     """
 
     path: Path
     manifest: FinetunedManifest
-    history: list[Epoch]
-    best_epoch: int
-    quality: Evaluation
+    outcome: FinetuningOutcome
 
 
 def teach(
@@ -65,9 +79,10 @@ def teach(
     *,
     transformer: str,
     dev: str | Path | Sequence[Row] | None = None,
-    config: FinetuningConfig | None = None,
+    settings: dict[str, Any] | None = None,
     columns: Columns | None = None,
     device: str = "cpu",
+    resume: bool = False,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Taught:
@@ -75,81 +90,142 @@ def teach(
 
     Args:
         data: a file of labelled rows, or the rows.
-        output: the folder to make; it appears when all is done.
+        output: the folder to make.
         transformer: a folder with an encoder, or ``minilm``, see `textgate.train.encoders`.
         dev: rows that choose the epoch and the temperature; None holds some of `data` out: with the
             same seed the same that `textgate.train.fit` holds out.
-        config: how it is done.
+        settings: single settings by name, see `textgate.train.FinetuningConfig`.
         columns: where the files keep text and label.
         device: where to compute, as for `textgate.train.fit`.
+        resume: go on with the teacher in `output`, if there is one; it must be the same.
         force: replace a teacher that is there.
         progress: hears how it goes.
+
+    Returns:
+        The finished teacher.
 
     Raises:
         DataError: the rows are missing, malformed or do not suit a classifier.
         ConfigError: settings are wrong, there is no such encoder, or training diverged.
-        CheckpointError: the folder exists or cannot be written.
+        CheckpointError: the folder exists, cannot be written, is damaged, or is not what to resume.
         TextgateError: the library transformers is not installed.
     """
-    config, columns = config or FinetuningConfig(), columns or Columns()
-    progress = progress or Progress()
+    output, progress = Path(output), progress or Progress()
     where = find_device(device)
+    stored = read_finetuned(output) if resume and is_finetuned(output) else None
+    config = (FinetuningConfig() if stored is None else stored.settings).replace(**(settings or {}))
+    if stored is not None:
+        require_same_settings(output, vars(stored.settings), vars(config))
     folder = find_encoder(transformer)
     split = split_rows(
-        data, dev, columns, task=config.task, dev_fraction=config.dev_fraction, seed=config.seed
+        data,
+        dev,
+        columns or Columns(),
+        task=config.task,
+        dev_fraction=config.dev_fraction,
+        seed=config.seed,
     )
-    for note in split.notes:
-        progress.note(note)
     labels, task = split.labels, split.task
-    tokens = min(config.max_tokens, longest_text(folder))
-    tokenizer = EncoderTokenizer(folder / TOKENIZER, max_tokens=tokens)
+    manifest = FinetunedManifest(
+        labels=labels,
+        task=task,
+        max_tokens=min(config.max_tokens, longest_text(folder)),
+        bfloat16=False,  # which is found out with the encoder
+        settings=config,
+        encoder=summarize_encoder(transformer, folder),
+        train=DataSummary(split.file, len(split.train), fingerprint(split.train)),
+        dev=DataSummary(split.dev_file, len(split.dev), fingerprint(split.dev)),
+        versions={},
+    )
+    state = None
+    if stored is None:
+        for note in split.notes:  # who resumes has heard them
+            progress.note(note)
+    else:
+        _require_same(output, stored, manifest)
+        if stored.outcome is not None:
+            progress.note(f"{output} is finished already")
+            tidy(output, CHECKPOINT)
+            return Taught(output, stored, stored.outcome)
+        if (output / CHECKPOINT).is_file():
+            state = load_state(output / CHECKPOINT)
+            progress.note(f"resuming after epoch {len(state.history)}")
+    tokenizer = EncoderTokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens)
     train = encode_rows(split.train, tokenizer, labels, task=task, file=split.file)
     on_dev = encode_rows(split.dev, tokenizer, labels, task=task, file=split.dev_file, soft=False)
-    output = Path(output)
-    with new_folder(output, force=force, error=CheckpointError, complete_marker=TEACHER) as made:
-        finetuning = Finetuner(folder, config, train, on_dev, task=task, device=where)
-        progress.note(
-            f"{len(train):,} rows to train on, {len(on_dev):,} to choose by, {len(labels)} labels; "
-            f"{'bfloat16' if finetuning.bfloat16 else 'float32'}"
-        )
-        finetuning.run(progress)
-        logits = finetuning.best_logits
-        temperature = fit_temperature(logits, on_dev.targets, multi_label=finetuning.multi_label)
-        quality = evaluate_logits(
-            logits,
-            on_dev.targets,
-            labels,
-            multi_label=finetuning.multi_label,
-            temperature=temperature,
-        )
-        manifest = FinetunedManifest(
-            labels=labels,
-            task=task,
-            max_tokens=tokens,
-            temperature=temperature,
-            bfloat16=finetuning.bfloat16,
-            sha256=save_weights(made, finetuning.best_model()),
-            training={
-                "encoder": transformer if folder != Path(transformer) else folder.name,
-                "train_file": split.file,
-                "train_rows": len(split.train),
-                "train_sha256": fingerprint(split.train),
-                "dev_rows": len(split.dev),
-                "dev_sha256": fingerprint(split.dev),
-                "epochs": len(finetuning.history),
-                "best_epoch": finetuning.best_epoch,
-                "seed": config.seed,
-                "learning_rate": config.learning_rate,
-                "batch_size": config.batch_size,
-                "accuracy": quality.accuracy,
-                "macro_f1": quality.macro_f1,
-                "ece": quality.ece,
+    finetuner = Finetuner(
+        folder,
+        config,
+        train,
+        on_dev,
+        task=task,
+        device=where,
+        bfloat16=None if stored is None else stored.bfloat16,
+        state=state,
+    )
+    if stored is None:
+        manifest = dataclasses.replace(
+            manifest,
+            bfloat16=finetuner.bfloat16,
+            versions={
                 "textgate": textgate.__version__,
                 "torch": version("torch"),
                 "transformers": version("transformers"),
             },
         )
-        for name in (CONFIG, TOKENIZER):
-            shutil.copyfile(folder / name, made / name)
-        (made / TEACHER).write_text(manifest.to_json(), encoding="utf-8")
-    return Taught(output, manifest, finetuning.history, finetuning.best_epoch, quality)
+        _create(output, manifest, folder, force=force)
+    progress.note(
+        f"{len(train):,} rows to train on, {len(on_dev):,} to choose by, {len(labels)} labels; "
+        f"{'bfloat16' if finetuner.bfloat16 else 'float32'}"
+    )
+    finetuner.run(lambda reached: save_state(output / CHECKPOINT, reached), progress)
+    return _finish(output, stored or manifest, finetuner, on_dev)
+
+
+def _create(output: Path, manifest: FinetunedManifest, encoder: Path, *, force: bool) -> None:
+    """Make the folder, with all that is settled before the first step."""
+    with new_folder(output, force=force, error=CheckpointError, complete_marker=TEACHER) as folder:
+        for name in COPIED:
+            shutil.copyfile(encoder / name, folder / name)
+        (folder / TEACHER).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _finish(
+    output: Path, manifest: FinetunedManifest, finetuner: Finetuner, dev: Dataset
+) -> Taught:
+    """Write the weights, then that they are there; until then the checkpoint stays."""
+    state, multi_label = finetuner.state, finetuner.multi_label
+    logits = finetuned_logits(finetuner.best_model(), dev, bfloat16=finetuner.bfloat16)
+    temperature = fit_temperature(logits, dev.targets, multi_label=multi_label)
+    reached = evaluate_logits(
+        logits, dev.targets, manifest.labels, multi_label=multi_label, temperature=temperature
+    )
+    write_tensors(output / WEIGHTS, state.best_weights, {})
+    outcome = FinetuningOutcome(
+        sha256=file_sha256(output / WEIGHTS),
+        temperature=temperature,
+        best_epoch=state.best_epoch,
+        quality=Quality(reached.accuracy, reached.macro_f1, reached.ece, reached.rows),
+        history=tuple(state.history),
+    )
+    manifest = dataclasses.replace(manifest, outcome=outcome)
+    write_whole(output / TEACHER, manifest.to_json().encode("utf-8"))
+    tidy(output, CHECKPOINT)
+    return Taught(output, manifest, outcome)
+
+
+def _require_same(output: Path, stored: FinetunedManifest, wanted: FinetunedManifest) -> None:
+    """Refuse to go on with a teacher that was begun with another encoder or other rows."""
+    if stored.encoder.sha256 != wanted.encoder.sha256:
+        raise CheckpointError(
+            f"{output}: begun with another encoder than this; it had {stored.encoder.name}: give "
+            "the same with --transformer, or begin anew in another folder"
+        )
+    for name in ("train", "dev"):
+        require_same_rows(output, name, getattr(stored, name), getattr(wanted, name))
+    for name in ("labels", "task", "max_tokens"):
+        if getattr(stored, name) != getattr(wanted, name):
+            raise CheckpointError(
+                f"{output}: begun as another network; begin anew in another folder"
+            )
+    check_copies(output, stored)

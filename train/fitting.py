@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from textgate.train.model import TextClassifier
 from textgate.train.preparation import Preparation, prepare
 from textgate.train.pretrained import open_pretrained
 from textgate.train.progress import Progress
+from textgate.train.resuming import require_same_rows, require_same_settings, tidy
 from textgate.train.scoring import evaluate_logits
 from textgate.train.split import Columns
 from textgate.train.teachers import find_teacher
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from textgate.run import ModelSummary
     from textgate.train.checkpoint import TrainingState
     from textgate.train.pretrained import Pretrained
+
+
+_NEEDLESS = (run_folder.CHECKPOINT, run_folder.TEACHING)  # once a run has finished
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def fit(
         _require_same(output, stored, ready.manifest)
         if (output / run_folder.MODEL).is_file():
             progress.note(f"{output} is finished already")
-            _tidy(output)
+            tidy(output, *_NEEDLESS)
             return FittedRun(output, stored, load_model(output / run_folder.MODEL))
         if (output / run_folder.CHECKPOINT).is_file():
             state = load_state(output / run_folder.CHECKPOINT)
@@ -172,7 +175,7 @@ def fit(
     )
     model = _finish(ready, final)
     save_model(output / run_folder.MODEL, model)
-    _tidy(output)
+    tidy(output, *_NEEDLESS)
     return FittedRun(output, manifest, model)
 
 
@@ -193,30 +196,12 @@ def _dev_line(row: Row, task: str) -> str:
     return json.dumps({"text": row.text, "label": label}) + "\n"
 
 
-def _tidy(output: Path) -> None:
-    """Remove what a finished run no longer needs, and what was half-written when it was killed."""
-    needless = (output / run_folder.CHECKPOINT, output / run_folder.TEACHING)
-    for path in (*needless, *output.glob(".*.partial")):
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
 def _require_same(output: Path, stored: RunManifest, wanted: RunManifest) -> None:
     """Refuse to go on with a run that was begun with other rows or settings."""
     for name in ("train", "dev"):
-        if getattr(stored, name).sha256 != getattr(wanted, name).sha256:
-            raise CheckpointError(
-                f"{output}: begun with other {name} rows than these; give the same file, or begin "
-                "anew in another folder"
-            )
+        require_same_rows(output, name, getattr(stored, name), getattr(wanted, name))
     _require_same_teaching(output, stored.teaching, wanted.teaching)
-    for name, value in wanted.settings.items():
-        # A run that was begun before there was the setting went without it.
-        if stored.settings.get(name, value) != value:
-            raise CheckpointError(
-                f"{output}: begun with {name} {stored.settings[name]!r}, not {value!r}; leave "
-                "the option out, or begin anew in another folder"
-            )
+    require_same_settings(output, stored.settings, wanted.settings)
     if stored.architecture != wanted.architecture or stored.labels != wanted.labels:
         raise CheckpointError(f"{output}: begun as another network; begin anew in another folder")
 

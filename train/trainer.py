@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from textgate.errors import CheckpointError
 from textgate.train.calibration import best_share
-from textgate.train.checkpoint import TrainingState
+from textgate.train.checkpoint import TrainingState, restore_weights
 from textgate.train.model import TextClassifier
 from textgate.train.objective import Objective
 from textgate.train.optimization import Average, Optimizer
@@ -81,7 +80,8 @@ def train_network(
         optimizer = Optimizer(model, config, steps=steps * config.epochs)
         state = resume_from or TrainingState(weights={}, best_weights={}, optimizer={})
         if resume_from is not None:
-            _restore(model, optimizer, resume_from)
+            restore_weights(model, resume_from.weights)
+            optimizer.restore(resume_from.optimizer)
         average = None
         if config.average:
             average = Average(model, config.average, state.average if resume_from else None)
@@ -212,12 +212,3 @@ def _finished(state: TrainingState, config: TrainingConfig) -> bool:
 
 def _copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
-
-
-def _restore(model: TextClassifier, optimizer: Optimizer, state: TrainingState) -> None:
-    try:
-        model.load_state_dict(state.weights)
-    except RuntimeError as problem:
-        first_line = str(problem).splitlines()[0]
-        raise CheckpointError(f"the checkpoint does not fit the network: {first_line}") from None
-    optimizer.restore(state.optimizer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ import click
 from textgate import environment
 from textgate.bundled import DEFAULT
 
-_F = TypeVar("_F")
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 _MODEL: dict[str, Any] = {
     "type": click.Path(path_type=Path),
@@ -80,6 +81,22 @@ def threads(function: _F) -> _F:
     )
     result: _F = option(function)
     return result
+
+
+def setting(
+    defaults: object, option: str, name: str, said: str = "", **kind: Any
+) -> Callable[[_F], _F]:
+    """Return an option without a default of its own, because a run that goes on has others.
+
+    Args:
+        defaults: the settings of a run that begins, whose value is shown.
+        option: as it is written, as in ``--epochs``.
+        name: the setting's.
+        said: the beginning of its help.
+        kind: what else click takes.
+    """
+    text = f"{said}  [default: {getattr(defaults, name)}]".strip()
+    return click.option(option, name, help=text, **kind)
 
 
 def thread_count(

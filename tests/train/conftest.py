@@ -1,6 +1,12 @@
-"""One finished run a cell. torch is imported late: these tests are skipped where it is missing."""
+"""What tests of training share. torch is imported late: they are skipped where it is missing."""
 
 from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import time
 
 import pytest
 
@@ -23,3 +29,118 @@ def finished(request, separable, quick, tmp_path_factory):
         dev=separable(60, seed=1),
         settings={**quick, "cell": request.param},
     )
+
+
+# Stopping
+
+
+class Stopped(BaseException):
+    """Somebody pulled the plug."""
+
+
+@pytest.fixture(scope="session")
+def hearing():
+    """A progress that keeps the notes, and stops after so many epochs and steps of the next."""
+    from textgate.train.progress import Progress
+
+    class Hearing(Progress):
+        def __init__(self, epochs=-1, steps=0):
+            self.epochs, self.steps, self.notes = epochs, steps, []
+
+        def note(self, message):
+            self.notes.append(message)
+
+        def step(self, rows):  # noqa: ARG002
+            if self.epochs == 0:
+                self.steps -= 1
+                if self.steps == 0:
+                    raise Stopped
+
+        def end_epoch(self, epoch, **_):  # noqa: ARG002
+            self.epochs -= 1
+            if self.epochs == 0 and self.steps == 0:
+                raise Stopped
+
+    return Hearing
+
+
+@pytest.fixture(scope="session")
+def stop(hearing):
+    """Begins something and stops it after so many epochs and steps of the next one."""
+
+    def stop(work, *arguments, epochs, steps=0, **options):
+        with pytest.raises(Stopped):
+            work(*arguments, progress=hearing(epochs, steps), **options)
+
+    return stop
+
+
+@pytest.fixture(scope="session")
+def kill():
+    """Begins a process, waits for a condition and so many seconds more, and kills it."""
+
+    def kill(name, arguments, condition, delay):
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            deadline = time.monotonic() + 120
+            while not condition():
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < deadline
+                time.sleep(0.002)
+            time.sleep(delay)
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"{name}: it had ended before"
+
+    return kill
+
+
+# Transformers
+
+
+@pytest.fixture(scope="session")
+def make_encoder():
+    """Writes a tiny BERT with random weights that knows the words of the rows."""
+    if importlib.util.find_spec("transformers") is None:
+        pytest.skip("transformers is not installed: pip install 'textgate[teacher]'")
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+    from tokenizers.models import WordLevel
+
+    words = ["fine", "awful", "weird", *(f"w{number}" for number in range(20))]
+
+    def make(folder, *, seed=0, **changes):
+        specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+        vocabulary = {word: place for place, word in enumerate([*specials, *words])}
+        tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.Lowercase()
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+        tokenizer.enable_padding(length=30)  # as some have it, which must not count
+        config = transformers.BertConfig(
+            **{
+                "vocab_size": len(vocabulary),
+                "hidden_size": 16,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "intermediate_size": 32,
+                "max_position_embeddings": 40,
+                "hidden_dropout_prob": 0.0,
+                "attention_probs_dropout_prob": 0.0,
+            }
+            | changes
+        )
+        torch.manual_seed(seed)
+        transformers.BertModel(config).save_pretrained(folder)
+        tokenizer.save(str(folder / "tokenizer.json"))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def encoder(make_encoder, tmp_path_factory):
+    """A tiny BERT without dropout."""
+    return make_encoder(tmp_path_factory.mktemp("encoder"))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
 import sys
-import time
 
 import pytest
 import safetensors.torch
@@ -28,16 +25,7 @@ def data(separable, write_jsonl, tmp_path_factory):
     return write_jsonl(path, [{"text": row.text, "label": row.labels[0]} for row in rows])
 
 
-def wait_for(condition, process, seconds=60):
-    """Wait until the condition holds; fail if the process ends first."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
-def test_killed_and_resumed(data, command, tmp_path):
+def test_killed_and_resumed(data, command, kill, tmp_path):
     whole, run = tmp_path / "whole", tmp_path / "run"
     assert command("train", data, "-o", whole, *OPTIONS).status == 0
 
@@ -62,18 +50,8 @@ def test_killed_and_resumed(data, command, tmp_path):
         ("within an epoch", epoch_done, delays.random() * 0.1),
     ]
     for name, condition, delay in moments:
-        process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, "train", data, "-o", run, "--resume", *OPTIONS],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        try:
-            wait_for(condition(), process)
-            time.sleep(delay)
-        finally:
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
-        assert process.returncode == -signal.SIGKILL, f"{name}: it had ended before"
+        arguments = ["train", data, "-o", run, "--resume", *OPTIONS]
+        kill(name, [sys.executable, "-c", MAIN, *arguments], condition(), delay)
         assert not (run / "model.safetensors").exists(), f"{name}: it had finished before"
 
     resumed = command("train", data, "-o", run, "--resume")  # the run knows its options

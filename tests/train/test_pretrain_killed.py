@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -45,21 +43,16 @@ def texts(separable, tmp_path_factory):
     return path
 
 
-def begin(texts, folder):
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE, str(texts), str(folder), json.dumps(SETTINGS)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+def arguments(texts, folder):
+    return [sys.executable, "-c", CODE, str(texts), str(folder), json.dumps(SETTINGS)]
+
+
+def pretrain(texts, folder):
+    """Pretrain to the end."""
+    done = subprocess.run(
+        arguments(texts, folder), check=False, capture_output=True, text=True, timeout=120
     )
-
-
-def wait_for(condition, process, seconds=60):
-    """Wait until the condition holds; fail if the process ends first."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    assert done.returncode == 0, done.stderr
 
 
 def timeless(folder):
@@ -69,11 +62,9 @@ def timeless(folder):
     return said
 
 
-def test_killed_and_resumed(texts, tmp_path):
+def test_killed_and_resumed(texts, kill, tmp_path):
     whole, folder = tmp_path / "whole", tmp_path / "folder"
-    process = begin(texts, whole)
-    assert process.wait(timeout=120) == 0, process.communicate()
-    process.communicate()
+    pretrain(texts, whole)
 
     checkpoint = folder / "checkpoint.safetensors"
     delays = random.Random(0)
@@ -97,14 +88,7 @@ def test_killed_and_resumed(texts, tmp_path):
     ]
     steps = []
     for name, condition, delay in moments:
-        process = begin(texts, folder)
-        try:
-            wait_for(condition(), process)
-            time.sleep(delay)
-        finally:
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
-        assert process.returncode == -signal.SIGKILL, f"{name}: it had ended before"
+        kill(name, arguments(texts, folder), condition(), delay)
         assert not (folder / "model.safetensors").exists(), f"{name}: it had finished before"
         # Whole or absent.
         if folder.exists():
@@ -113,9 +97,7 @@ def test_killed_and_resumed(texts, tmp_path):
     assert steps == sorted(steps)
     assert steps[-1] > steps[-3] > 0
 
-    process = begin(texts, folder)
-    assert process.wait(timeout=120) == 0, process.communicate()
-    process.communicate()
+    pretrain(texts, folder)
     files = [(path / "model.safetensors").read_bytes() for path in (folder, whole)]
     assert files[0] == files[1]
     assert timeless(folder) == timeless(whole)

@@ -222,7 +222,7 @@ def test_stopped_between_the_weights_and_the_last_word(whole, texts, tmp_path, m
 
     path = tmp_path / "p"
     with monkeypatch.context() as patch:
-        patch.setattr("textgate.train.pretraining.write_bytes", stop)
+        patch.setattr("textgate.train.pretraining.write_whole", stop)
         with pytest.raises(Stopped):
             pretrain([texts], path, settings=TINY)
     assert names(path) == ["checkpoint.safetensors", *names(whole.path)]

@@ -16,7 +16,6 @@ from textgate import run as run_folder
 from textgate.architecture import CELLS
 from textgate.errors import CheckpointError, ConfigError
 from textgate.train import Columns, fit
-from textgate.train.progress import Progress
 
 EPOCHS = 4
 # The default preset's kind of training, on every cell, and the one that has nothing to carry on.
@@ -32,31 +31,6 @@ KINDS = {
         "tokenizer": "words",
     },
 }
-
-
-class Stopped(BaseException):
-    """Somebody pulled the plug."""
-
-
-class StopsAfter(Progress):
-    """Stops after an epoch, or after so many steps of the next one."""
-
-    def __init__(self, epoch, steps=0):
-        self.epoch, self.steps, self.notes = epoch, steps, []
-
-    def note(self, message):
-        self.notes.append(message)
-
-    def step(self, rows):  # noqa: ARG002
-        if self.epoch == 0:
-            self.steps -= 1
-            if self.steps == 0:
-                raise Stopped
-
-    def end_epoch(self, epoch, **_):  # noqa: ARG002
-        self.epoch -= 1
-        if self.epoch == 0 and self.steps == 0:
-            raise Stopped
 
 
 @pytest.fixture(scope="module")
@@ -96,17 +70,12 @@ def uninterrupted(rows, kind, tmp_path_factory):
     return fit(rows, tmp_path_factory.mktemp("whole") / "run", settings=kind)
 
 
-def stop(rows, path, settings, *, epoch, steps=0):
-    with pytest.raises(Stopped):
-        fit(rows, path, settings=settings, progress=StopsAfter(epoch, steps))
-
-
 @pytest.fixture
-def begin(rows, kind, tmp_path):
+def begin(stop, rows, kind, tmp_path):
     """Begins the same run as `uninterrupted`, stops it, and returns its folder."""
 
-    def begin(*, epoch, steps=0):
-        stop(rows, tmp_path / "run", kind, epoch=epoch, steps=steps)
+    def begin(*, epochs, steps=0):
+        stop(fit, rows, tmp_path / "run", settings=kind, epochs=epochs, steps=steps)
         return tmp_path / "run"
 
     return begin
@@ -133,7 +102,7 @@ def assert_same(found, expected):
 
 def test_there_is_something_to_go_on_with(kind, begin):
     """The average, and moments of the tables: of all that is kept, weights alone would not do."""
-    path = begin(epoch=2)
+    path = begin(epochs=2)
     state = textgate.train.checkpoint.load_state(path / run_folder.CHECKPOINT)
     assert bool(state.average) == bool(kind["average"])
     learned = kind["linear_size"] == 3  # not solved
@@ -145,11 +114,11 @@ def test_there_is_something_to_go_on_with(kind, begin):
 
 
 @pytest.mark.parametrize("epoch", range(1, EPOCHS + 1))
-def test_stopped_after_any_epoch(uninterrupted, rows, begin, epoch):
-    path = begin(epoch=epoch)
+def test_stopped_after_any_epoch(uninterrupted, rows, begin, hearing, epoch):
+    path = begin(epochs=epoch)
     assert (path / run_folder.CHECKPOINT).is_file()
     assert not (path / run_folder.MODEL).exists()
-    progress = StopsAfter(99)
+    progress = hearing()
     torch.manual_seed(epoch)  # another process would stand elsewhere
     found = fit(rows, path, resume=True, progress=progress)
     assert f"resuming after epoch {epoch}" in progress.notes
@@ -158,22 +127,21 @@ def test_stopped_after_any_epoch(uninterrupted, rows, begin, epoch):
 
 @pytest.mark.parametrize(("epoch", "steps"), [(0, 1), (0, 4), (1, 2), (EPOCHS - 1, 5)])
 def test_stopped_within_an_epoch(uninterrupted, rows, begin, epoch, steps):
-    path = begin(epoch=epoch, steps=steps)
+    path = begin(epochs=epoch, steps=steps)
     assert (path / run_folder.CHECKPOINT).is_file() == (epoch > 0)
     assert_same(fit(rows, path, resume=True), uninterrupted)
 
 
-def test_stopped_again_and_again(uninterrupted, rows, begin):
-    path = begin(epoch=1)
+def test_stopped_again_and_again(uninterrupted, rows, begin, stop):
+    path = begin(epochs=1)
     for _ in range(EPOCHS - 1):
-        with pytest.raises(Stopped):
-            fit(rows, path, resume=True, progress=StopsAfter(1))
+        stop(fit, rows, path, resume=True, epochs=1)
     assert_same(fit(rows, path, resume=True), uninterrupted)
 
 
 @pytest.mark.parametrize("failing", ["save_state", "save_model"])
 def test_the_disk_was_full_for_a_while(uninterrupted, rows, begin, monkeypatch, failing):
-    path = begin(epoch=1)
+    path = begin(epochs=1)
 
     def full(target, data):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -193,7 +161,7 @@ def test_the_disk_was_full_for_a_while(uninterrupted, rows, begin, monkeypatch, 
 
 def test_stopped_between_the_last_two_steps(uninterrupted, rows, begin):
     """The model is written and the checkpoint not yet removed."""
-    path = begin(epoch=EPOCHS)
+    path = begin(epochs=EPOCHS)
     shutil.copy(uninterrupted.path / run_folder.MODEL, path)
     (path / f".{run_folder.MODEL}.0123abcd.partial").write_bytes(b"half a model")
     assert_same(fit(rows, path, resume=True), uninterrupted)
@@ -203,9 +171,9 @@ def contents(folder):
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
 
 
-def test_a_finished_run_is_left_alone(uninterrupted, rows):
+def test_a_finished_run_is_left_alone(uninterrupted, rows, hearing):
     before = contents(uninterrupted.path)
-    progress = StopsAfter(1)
+    progress = hearing(epochs=1)
     found = fit(rows, uninterrupted.path, resume=True, progress=progress)
     assert contents(uninterrupted.path) == before
     assert progress.notes == [f"{uninterrupted.path} is finished already"]
@@ -217,12 +185,11 @@ def test_nothing_to_resume_is_a_beginning(uninterrupted, rows, kind, tmp_path):
     assert_same(found, uninterrupted)
 
 
-def test_the_rows_may_come_in_another_file(rows, settings, tmp_path, write_jsonl):
+def test_the_rows_may_come_in_another_file(rows, settings, tmp_path, write_jsonl, stop):
     first = write_jsonl(
         tmp_path / "a.jsonl", [{"text": row.text, "label": row.labels[0]} for row in rows]
     )
-    with pytest.raises(Stopped):
-        fit(first, tmp_path / "run", settings=settings, progress=StopsAfter(1))
+    stop(fit, first, tmp_path / "run", settings=settings, epochs=1)
     lines = ["said,kind\n", *(f'"{row.text}",{row.labels[0]}\n' for row in rows)]
     (tmp_path / "b.csv").write_text("".join(lines), encoding="utf-8")
     found = fit(tmp_path / "b.csv", tmp_path / "run", columns=Columns("said", "kind"), resume=True)
@@ -234,8 +201,8 @@ def test_the_rows_may_come_in_another_file(rows, settings, tmp_path, write_jsonl
 
 
 @pytest.fixture
-def stopped(rows, settings, tmp_path):
-    stop(rows, tmp_path / "run", settings, epoch=1)
+def stopped(stop, rows, settings, tmp_path):
+    stop(fit, rows, tmp_path / "run", settings=settings, epochs=1)
     return tmp_path / "run"
 
 
@@ -259,15 +226,9 @@ def test_other_rows_or_settings_are_refused(stopped, rows, separable):
     assert contents(stopped) == before
 
 
-def test_other_dev_rows_are_refused(rows, separable, settings, tmp_path):
-    with pytest.raises(Stopped):
-        fit(
-            rows,
-            tmp_path / "run",
-            dev=separable(10, seed=8),
-            settings=settings,
-            progress=StopsAfter(1),
-        )
+def test_other_dev_rows_are_refused(rows, separable, settings, tmp_path, stop):
+    dev = separable(10, seed=8)
+    stop(fit, rows, tmp_path / "run", dev=dev, settings=settings, epochs=1)
     with pytest.raises(CheckpointError, match="begun with other dev rows than these; give the"):
         fit(rows, tmp_path / "run", dev=separable(10, seed=9), resume=True)
 
@@ -336,9 +297,9 @@ def test_damage(stopped, rows, damage, error, message):
         ({"hidden_sizes": (6,)}, "the checkpoint does not fit the network: "),
     ],
 )
-def test_the_checkpoint_of_another_network(stopped, rows, settings, changes, message):
+def test_the_checkpoint_of_another_network(stop, stopped, rows, settings, changes, message):
     other = stopped.with_name("other")
-    stop(rows, other, {**settings, **changes}, epoch=1)
+    stop(fit, rows, other, settings={**settings, **changes}, epochs=1)
     shutil.copy(other / run_folder.CHECKPOINT, stopped)
     with pytest.raises(CheckpointError, match=message) as caught:
         fit(rows, stopped, resume=True)
