@@ -13,6 +13,8 @@ teacher/README.md tells of the longer ones.
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -118,7 +120,16 @@ def table(result: dict[str, Any]) -> str:
 
 def told(line: dict[str, Any]) -> str:
     """Return what a student had, in words."""
-    return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in line["with"].items() if names)
+    return "; ".join(
+        f"{kind}: {', '.join(counted(names))}" for kind, names in line["with"].items() if names
+    )
+
+
+def counted(names: Sequence[str]) -> list[str]:
+    """Return each name once, with how often it is there."""
+    return [
+        name if count == 1 else f"{name} ({count} times)" for name, count in Counter(names).items()
+    ]
 
 
 def _rows(split: Split, more: tuple[Path, ...]) -> list[Row] | None:

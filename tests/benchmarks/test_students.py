@@ -52,3 +52,8 @@ def test_further_rows_and_a_teacher_are_learned_from(script, tmp_path):
     subprocess.run([*again, "--out", out], check=True, capture_output=True, timeout=300)
     (taught,) = json.loads(out.read_text(encoding="utf-8"))["sets"]
     assert script("students").told(taught) == "rows: more.jsonl.gz; teachers: films-0"
+
+
+def test_what_was_given_several_times_is_told_once(script):
+    given = {"rows": ["a.gz", "b.gz", "a.gz"], "teachers": [], "epochs": ["5"]}
+    assert script("students").told({"with": given}) == "rows: a.gz (2 times), b.gz; epochs: 5"
