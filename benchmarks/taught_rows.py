@@ -61,8 +61,7 @@ def mean_answers(
     check_teachers(found, labels, task=task, file=str(teachers[0]))
     mean = np.zeros((len(texts), len(labels)), dtype=np.float32)
     for teacher in found:
-        answers = ask(teacher.open(torch.device("cpu")), teacher, texts)
-        mean += answers[:, [teacher.labels.index(label) for label in labels]] / len(found)
+        mean += ask(teacher.open(torch.device("cpu")), teacher, texts, labels) / len(found)
     return labels, mean
 
 

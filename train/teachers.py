@@ -104,8 +104,16 @@ def check_teachers(
             )
 
 
-def ask(answer: Answer, teacher: Teacher, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Return a teacher's probabilities, float32 [texts, labels], columns as it has them.
+def ask(
+    answer: Answer, teacher: Teacher, texts: Sequence[str], labels: Sequence[str]
+) -> NDArray[np.float32]:
+    """Return a teacher's probabilities, float32 [texts, labels].
+
+    Args:
+        answer: what the teacher opened.
+        teacher: the teacher.
+        texts: the texts.
+        labels: its labels, in the order of the columns wanted.
 
     Raises:
         CheckpointError: it answers NaN or infinite values.
@@ -115,7 +123,7 @@ def ask(answer: Answer, teacher: Teacher, texts: Sequence[str]) -> NDArray[np.fl
         raise CheckpointError(
             f"{teacher.path}: answers NaN or infinite values, so it cannot teach; train it again"
         )
-    return probabilities
+    return probabilities[:, [teacher.labels.index(label) for label in labels]]
 
 
 def _own_run(folder: Path) -> Teacher:

@@ -111,13 +111,12 @@ class Lesson:
         mean = np.zeros((len(self), len(self.labels)), dtype=np.float32)
         for teacher in self.teachers:
             answer = teacher.open(device)
-            columns = [teacher.labels.index(label) for label in self.labels]
             progress.begin(f"asking {_name(teacher.path)}", len(self))
             done = 0
             for texts in windows(self.texts(), _WINDOW):
                 if done + len(texts) > len(self):
                     raise _changed()
-                found = ask(answer, teacher, texts)[:, columns]
+                found = ask(answer, teacher, texts, self.labels)
                 mean[done : done + len(texts)] += found / np.float32(len(self.teachers))
                 done += len(texts)
                 progress.step(len(texts))

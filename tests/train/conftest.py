@@ -96,6 +96,17 @@ def kill():
     return kill
 
 
+@pytest.fixture(scope="session")
+def rewritten():
+    """Makes a condition for `kill`: a file is there, and newer than when it was made."""
+
+    def rewritten(path):
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        return lambda: path.exists() and path.stat().st_mtime_ns > before
+
+    return rewritten
+
+
 # Transformers
 
 

@@ -25,7 +25,7 @@ def data(separable, write_jsonl, tmp_path_factory):
     return write_jsonl(path, [{"text": row.text, "label": row.labels[0]} for row in rows])
 
 
-def test_killed_and_resumed(data, command, kill, tmp_path):
+def test_killed_and_resumed(data, command, kill, rewritten, tmp_path):
     whole, run = tmp_path / "whole", tmp_path / "run"
     assert command("train", data, "-o", whole, *OPTIONS).status == 0
 
@@ -39,8 +39,7 @@ def test_killed_and_resumed(data, command, kill, tmp_path):
         return (run / "run.json").exists
 
     def epoch_done():
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        return lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns > before
+        return rewritten(checkpoint)
 
     moments = [
         ("before anything", at_once, 0.0),

@@ -62,7 +62,7 @@ def timeless(folder):
     return said
 
 
-def test_killed_and_resumed(texts, kill, tmp_path):
+def test_killed_and_resumed(texts, kill, rewritten, tmp_path):
     whole, folder = tmp_path / "whole", tmp_path / "folder"
     pretrain(texts, whole)
 
@@ -76,8 +76,7 @@ def test_killed_and_resumed(texts, kill, tmp_path):
         return (folder / "pretrained.json").exists
 
     def saved():
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        return lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns > before
+        return rewritten(checkpoint)
 
     moments = [
         ("before anything", at_once, 0.0),

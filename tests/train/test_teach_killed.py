@@ -36,7 +36,7 @@ def timeless(folder):
 
 
 def test_killed_and_resumed(
-    make_encoder, separable, write_jsonl, kill, hearing, monkeypatch, tmp_path
+    make_encoder, separable, write_jsonl, kill, rewritten, hearing, monkeypatch, tmp_path
 ):
     encoder = make_encoder(tmp_path / "encoder", hidden_dropout_prob=0.1)
     rows = [{"text": row.text, "label": row.labels[0]} for row in separable(400)]
@@ -52,8 +52,7 @@ def test_killed_and_resumed(
         return (folder / "teacher.json").exists
 
     def epoch_done():
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        return lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns > before
+        return rewritten(checkpoint)
 
     moments = [
         ("before anything", at_once, 0.0),
