@@ -27,6 +27,7 @@ from accuracy_sets import Split, find_sets
 from textgate.machine import this_machine
 from textgate.rows import Row, load_labelled
 from textgate.tables import format_table
+from textgate.train.settings import read_settings
 
 RESULT = Path(__file__).parent / "results" / "students.json"
 PATH = click.Path(exists=True, path_type=Path)
@@ -40,7 +41,8 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("--unlabelled", type=PATH, multiple=True, help="As for textgate train.")
 @click.option("--pretrained", type=PATH, help="As for textgate train.")
 @click.option("--epochs", type=int, help="Instead of as many as the recipe finds enough.")
-@click.option("--bidirectional", is_flag=True, help="Read in both directions: it cannot stream.")
+@click.option("--bidirectional/--one-directional", default=None, help="As for textgate train.")
+@click.option("--config", type=PATH, help="As for textgate train.")
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/students"))
 @click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
@@ -52,7 +54,8 @@ def main(
     unlabelled: tuple[Path, ...],
     pretrained: Path | None,
     epochs: int | None,
-    bidirectional: bool,
+    bidirectional: bool | None,
+    config: Path | None,
     seeds: int,
     cache: Path,
     out: Path,
@@ -63,12 +66,17 @@ def main(
     (split,) = find_sets(data, (name,))
     options = {"teachers": teachers, "unlabelled": unlabelled, "pretrained": pretrained}
     rows = _rows(split, more)
-    settings: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
-    if bidirectional:
-        settings["bidirectional"] = True
+    given = {"epochs": epochs, "bidirectional": bidirectional}
+    settings = {key: value for key, value in given.items() if value is not None}
+    before = {} if config is None else read_settings(config)
     scored = [
         train_and_score(
-            split, seed, cache / f"{name}-{seed}.run", rows=rows, settings=settings, **options
+            split,
+            seed,
+            cache / f"{name}-{seed}.run",
+            rows=rows,
+            settings={**before, **settings},
+            **options,
         )
         for seed in range(seeds)
     ]
@@ -80,7 +88,8 @@ def main(
             "teachers": [path.name for path in teachers],
             "unlabelled": [path.name for path in unlabelled],
             "pretrained": [pretrained.name] if pretrained else [],
-            **{key: ["yes" if value is True else str(value)] for key, value in settings.items()},
+            "config": [config.name] if config else [],
+            **{key: [_shown(value)] for key, value in settings.items()},
         },
         "textgate": {
             value: spread([getattr(item, value) for item in scored])
@@ -130,6 +139,10 @@ def counted(names: Sequence[str]) -> list[str]:
     return [
         name if count == 1 else f"{name} ({count} times)" for name, count in Counter(names).items()
     ]
+
+
+def _shown(value: object) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _rows(split: Split, more: tuple[Path, ...]) -> list[Row] | None:

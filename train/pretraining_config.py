@@ -79,6 +79,7 @@ class PretrainingConfig:
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
+            schedule="cosine",
             embedding_dropout=self.embedding_dropout,
             seed=self.seed,
         )

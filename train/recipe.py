@@ -31,6 +31,7 @@ _LONGEST = 0.98  # share of the texts that are read whole
 _TOKENS = (64, 1024)
 _ROWS = 70_000  # rows to go through, all epochs together
 _EPOCHS = (4, 30)
+_ONE_DIRECTION = 2  # labels for which the other direction gains nothing on dev
 _FEW_LABELS = 8  # for which the linear branch has a column each
 _COMPRESSED = 32  # columns of the branch for more labels
 _UNBALANCED = 1.5  # rows of the most frequent label for one of the rarest
@@ -105,6 +106,7 @@ def recommend(
     sample = islice(every, 0, None, max(1, count // _SAMPLE))
     texts = [split_words(text[:most]) for text in sample]
     choices = [_reading(texts), _passes(count, len(labels)), _branch(len(labels))]
+    choices.extend(_directions(len(labels)))
     if vectors is not None:
         choices.append(_start(texts, vectors))
     if task == "single-label":
@@ -137,6 +139,18 @@ def _passes(rows: int, labels: int) -> Choice:
     return Choice(
         {"epochs": min(high, max(low, round(epochs)))}, f"{rows:,} rows with {labels:,} labels"
     )
+
+
+def _directions(labels: int) -> list[Choice]:
+    if labels <= _ONE_DIRECTION:
+        return []
+    return [
+        Choice(
+            {"bidirectional": True},
+            f"{labels:,} labels are told apart better so; only a network with --one-directional "
+            "can answer while a text arrives",
+        )
+    ]
 
 
 def _branch(labels: int) -> Choice:
@@ -184,4 +198,6 @@ def _balance(rows: Sequence[Row], labels: Sequence[str]) -> list[Choice]:
 
 
 def _shown(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

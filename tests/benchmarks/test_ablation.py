@@ -39,10 +39,11 @@ def test_a_line_a_variant(script):
 
 
 def test_every_variant_changes_settings_that_there_are(script):
-    recipe = PRESETS["default"]
+    """For two labels or for more: these are read for in different directions."""
+    recipes = [PRESETS["default"].replace(bidirectional=both) for both in (False, True)]
     for name, settings in script("ablation").VARIANTS.items():
-        changed = recipe.replace(**settings)
-        assert (changed == recipe) == (name == "the recipe"), name
+        same = all(recipe.replace(**settings) == recipe for recipe in recipes)
+        assert same == (name == "the recipe"), name
 
 
 @pytest.mark.parametrize(("seeds", "words"), [((0,), "one seed"), ((0, 1), "the mean of 2 seeds")])

@@ -144,7 +144,7 @@ def test_padding_and_the_unknown_token_stay_at_0(texts, tmp_path):
 
 def test_the_defaults_are_those_of_the_default_network():
     assert PretrainingConfig().training() == PRESETS[RECIPE].replace(
-        epochs=4, batch_size=32, embedding_dropout=0.1, learning_rate=5e-3
+        epochs=4, batch_size=32, embedding_dropout=0.1, learning_rate=5e-3, schedule="cosine"
     )
 
 

@@ -117,6 +117,22 @@ def test_how_often_the_rows_are_gone_through(count, labels, epochs):
     assert reason(found, "epochs") == f"epochs {epochs}: {count:,} rows with {labels} labels"
 
 
+@pytest.mark.parametrize("labels", [3, 8, 60])
+def test_more_than_two_labels_are_read_for_in_both_directions(labels):
+    found = recipe(rows(ENGLISH, labels=labels))
+    assert found.settings["bidirectional"] is True
+    assert reason(found, "bidirectional") == (
+        f"bidirectional yes: {labels} labels are told apart better so; only a network with "
+        "--one-directional can answer while a text arrives"
+    )
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_two_are_not_so_that_the_network_can_stream(labels):
+    assert "bidirectional" not in recipe(rows(ENGLISH, labels=labels)).settings
+    assert not preset(RECIPE).bidirectional
+
+
 @pytest.mark.parametrize("labels", [2, 5, 8])
 def test_few_labels_have_a_column_each(labels):
     found = recipe(rows(ENGLISH, labels=labels))
