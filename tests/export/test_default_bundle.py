@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textgate import Classifier
+from textgate.errors import ConfigError
 from textgate.export import export
 from textgate.rows import Row, load_labelled
 from textgate.train import fit
@@ -46,7 +47,7 @@ def trained(request, reviews, separable, tmp_path_factory):
     else:
         labels = ("good", "bad", "odd")[: 3 if request.param == "three labels" else 2]
         train, dev, test = (separable(count, labels, seed=count) for count in (300, 60, 40))
-        changes = {"max_tokens": 20, "epochs": 12}
+        changes = {"max_tokens": 20, "epochs": 12, "bidirectional": False}  # so that it streams
     path = of_the_preset(train, dev, folder, **changes)
     return Classifier.load(path), test
 
@@ -62,6 +63,19 @@ def test_it_learned(trained):
     found = [item.label for item in classifier.predict_many(row.text for row in rows)]
     right = np.mean([label == row.labels[0] for label, row in zip(found, rows, strict=True)])
     assert right > 0.6
+
+
+def test_three_labels_are_read_for_in_both_directions(separable, tmp_path):
+    """The preset's own choice: it classifies, branch and all, and says that it cannot stream."""
+    labels = ("good", "bad", "odd")
+    train, dev, test = (separable(count, labels, seed=count) for count in (300, 60, 40))
+    path = of_the_preset(train, dev, tmp_path, max_tokens=20, epochs=12)
+    with Classifier.load(path) as classifier:
+        found = [item.label for item in classifier.predict_many(row.text for row in test)]
+        right = np.mean([label == row.labels[0] for label, row in zip(found, test, strict=True)])
+        assert right > 0.6
+        with pytest.raises(ConfigError, match="cannot stream: the network needs"):
+            classifier.stream()
 
 
 def test_its_branch_has_a_say(trained):
