@@ -146,7 +146,7 @@ def ablation(result: dict[str, Any]) -> str:
     seeds = "one seed" if count == 1 else f"the mean of {count} seeds"
     return (
         f"{table}\n\nAccuracy on dev, {seeds}, and the calibrated log loss of the chosen epoch; in "
-        "brackets how much more of it than the recipe has: what is below 0 was better left out. "
+        "brackets how much more of it than the recipe has: below 0 the recipe is the worse one. "
         f"{where(result)}"
     )
 

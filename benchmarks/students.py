@@ -27,7 +27,7 @@ from accuracy_sets import Split, find_sets
 from textgate.machine import this_machine
 from textgate.rows import Row, load_labelled
 from textgate.tables import format_table
-from textgate.train.settings import read_settings
+from textgate.train.settings import format_setting, read_settings
 
 RESULT = Path(__file__).parent / "results" / "students.json"
 PATH = click.Path(exists=True, path_type=Path)
@@ -89,7 +89,7 @@ def main(
             "unlabelled": [path.name for path in unlabelled],
             "pretrained": [pretrained.name] if pretrained else [],
             "config": [config.name] if config else [],
-            **{key: [_shown(value)] for key, value in settings.items()},
+            **{key: [format_setting(value)] for key, value in settings.items()},
         },
         "textgate": {
             value: spread([getattr(item, value) for item in scored])
@@ -139,10 +139,6 @@ def counted(names: Sequence[str]) -> list[str]:
     return [
         name if count == 1 else f"{name} ({count} times)" for name, count in Counter(names).items()
     ]
-
-
-def _shown(value: object) -> str:
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _rows(split: Split, more: tuple[Path, ...]) -> list[Row] | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textgate.tokenizer import CHARACTERS_PER_TOKEN
+from textgate.train.settings import format_setting
 from textgate.train.subwords import split_words
 from textgate.train.vectors import NO_VECTORS
 
@@ -78,7 +79,9 @@ class Recipe:
                 name: value for name, value in choice.settings.items() if name not in overridden
             }
             if made:
-                values = ", ".join(f"{name} {_shown(value)}" for name, value in made.items())
+                values = ", ".join(
+                    f"{name} {format_setting(value)}" for name, value in made.items()
+                )
                 lines.append(f"{values}: {choice.reason}")
         return lines
 
@@ -105,8 +108,12 @@ def recommend(
     most = CHARACTERS_PER_TOKEN * _TOKENS[1]  # what is behind them is never read
     sample = islice(every, 0, None, max(1, count // _SAMPLE))
     texts = [split_words(text[:most]) for text in sample]
-    choices = [_reading(texts), _passes(count, len(labels)), _branch(len(labels))]
-    choices.extend(_directions(len(labels)))
+    choices = [
+        _reading(texts),
+        _passes(count, len(labels)),
+        _branch(len(labels)),
+        *_directions(len(labels)),
+    ]
     if vectors is not None:
         choices.append(_start(texts, vectors))
     if task == "single-label":
@@ -195,9 +202,3 @@ def _balance(rows: Sequence[Row], labels: Sequence[str]) -> list[Choice]:
             f"a label with {most:,} rows beside one with {least:,}",
         )
     ]
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)

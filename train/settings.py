@@ -30,3 +30,10 @@ def read_settings(path: Path) -> dict[str, Any]:
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
+
+
+def format_setting(value: object) -> str:
+    """Return a setting's value in words, such as ``20,000`` or ``yes``."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
