@@ -31,7 +31,9 @@ _ORDINARY = 14  # characters of a word
 _LONGEST = 0.98  # share of the texts that are read whole
 _TOKENS = (64, 1024)
 _ROWS = 70_000  # rows to go through, all epochs together
-_EPOCHS = (4, 30)
+_MOST_ROWS = 700_000  # of more rows fewer passes than eight are enough
+_LEAST_EPOCHS = (4, 8)
+_MOST_EPOCHS = 30
 _ONE_DIRECTION = 2  # labels for which the other direction gains nothing on dev
 _FEW_LABELS = 8  # for which the linear branch has a column each
 _COMPRESSED = 32  # columns of the branch for more labels
@@ -139,12 +141,14 @@ def _pieces(word: str) -> int:
 
 
 def _passes(rows: int, labels: int) -> Choice:
-    low, high = _EPOCHS
+    low, high = _LEAST_EPOCHS
+    least = min(high, max(low, round(_MOST_ROWS / rows)))
     epochs = _ROWS / rows
     if labels > 2:  # there is more to tell apart
         epochs *= 2
     return Choice(
-        {"epochs": min(high, max(low, round(epochs)))}, f"{rows:,} rows with {labels:,} labels"
+        {"epochs": min(_MOST_EPOCHS, max(least, round(epochs)))},
+        f"{rows:,} rows with {labels:,} labels",
     )
 
 
