@@ -34,6 +34,7 @@ from readme_accuracy import (
     quantization,
     quickstart,
     sentiment,
+    sentiment_now,
     students,
 )
 from readme_results import NOT_YET, goal_lines, measured, result_or_none, where
@@ -201,6 +202,7 @@ BLOCKS = {
         "peers": peers,
         "memory": memory,
     },
+    "benchmarks/default_model/README.md": {"sentiment_now": sentiment_now},
     "runtime/models/sentiment/README.md": {"sentiment": sentiment},
 }
 PICTURES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {

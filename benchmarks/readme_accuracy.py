@@ -137,6 +137,13 @@ def students(result: dict[str, Any]) -> str:
     return f"{markdown_table(header, rows, align='<<>>>>')}\n\n{where(result)}"
 
 
+@measured("sentiment_now")
+def sentiment_now(result: dict[str, Any]) -> str:
+    """Return how the sentiment model does when the recipe of now makes it, by domain."""
+    header, rows, align = sentiment_results.domain_table(result)
+    return f"{markdown_table(header, rows, align=align)}\n\n{where(result)}"
+
+
 @measured("ablation")
 def ablation(result: dict[str, Any]) -> str:
     """Return what the default recipe loses or gains by each part, by set."""
