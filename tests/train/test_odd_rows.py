@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -122,3 +123,18 @@ def test_more_labels_than_rows_can_teach(tmp_path):
     fitted, _ = train(rows_of(pairs), tmp_path / "run", dev=rows_of(dev), epochs=3)
     assert fitted.manifest.architecture.label_count == 1_000
     assert fitted.model.metrics["accuracy"] >= 0.05
+
+
+def test_ten_thousand_labels(tmp_path):
+    """Two rows a label, one pass: it ends, and knows more than nothing of what it was told."""
+    count = 10_000
+    pairs = [
+        (f"about subject{label} and nothing else{copy}", f"l{label}")
+        for label in range(count)
+        for copy in range(2)
+    ]
+    dev = [(f"tell me of subject{label} please", f"l{label}") for label in range(0, count, 100)]
+    small = {"vocabulary_size": 12_000, "epochs": 1}
+    fitted, _ = train(rows_of(pairs), tmp_path / "run", dev=rows_of(dev), **small)
+    assert fitted.manifest.architecture.label_count == count
+    assert fitted.model.history[0].dev_loss < math.log(count) - 0.3
