@@ -112,29 +112,28 @@ def test_a_language_without_spaces(tmp_path, first):
     assert any(note.startswith("vectors none") for note in notes)
 
 
-def test_more_labels_than_rows_can_teach(tmp_path):
-    """Three rows a label, a thousand labels: it ends, and answers better than by chance."""
+def subjects(count, *, copies, every):
+    """Return training rows, so many of each label, and a dev row of every so many-th label."""
     pairs = [
         (f"about subject{label} and nothing else{copy}", f"l{label}")
-        for label in range(1_000)
-        for copy in range(3)
+        for label in range(count)
+        for copy in range(copies)
     ]
-    dev = [(f"tell me of subject{label} please", f"l{label}") for label in range(0, 1_000, 10)]
-    fitted, _ = train(rows_of(pairs), tmp_path / "run", dev=rows_of(dev), epochs=3)
+    dev = [(f"tell me of subject{label} please", f"l{label}") for label in range(0, count, every)]
+    return rows_of(pairs), rows_of(dev)
+
+
+def test_more_labels_than_rows_can_teach(tmp_path):
+    """Three rows a label, a thousand labels: it ends, and answers better than by chance."""
+    rows, dev = subjects(1_000, copies=3, every=10)
+    fitted, _ = train(rows, tmp_path / "run", dev=dev, epochs=3)
     assert fitted.manifest.architecture.label_count == 1_000
     assert fitted.model.metrics["accuracy"] >= 0.05
 
 
 def test_ten_thousand_labels(tmp_path):
     """Two rows a label, one pass: it ends, and knows more than nothing of what it was told."""
-    count = 10_000
-    pairs = [
-        (f"about subject{label} and nothing else{copy}", f"l{label}")
-        for label in range(count)
-        for copy in range(2)
-    ]
-    dev = [(f"tell me of subject{label} please", f"l{label}") for label in range(0, count, 100)]
-    small = {"vocabulary_size": 12_000, "epochs": 1}
-    fitted, _ = train(rows_of(pairs), tmp_path / "run", dev=rows_of(dev), **small)
-    assert fitted.manifest.architecture.label_count == count
-    assert fitted.model.history[0].dev_loss < math.log(count) - 0.3
+    rows, dev = subjects(10_000, copies=2, every=100)
+    fitted, _ = train(rows, tmp_path / "run", dev=dev, vocabulary_size=12_000, epochs=1)
+    assert fitted.manifest.architecture.label_count == 10_000
+    assert fitted.model.history[0].dev_loss < math.log(10_000) - 0.3
