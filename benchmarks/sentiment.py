@@ -38,7 +38,7 @@ DOMAINS = {
     "vader_tweets": "tweets",
 }
 FIRST = (  # of the README's first command
-    "Great battery, awful screen.",
+    "It starts well, but the rest is a tedious mess.",
     "What a lovely evening we had!",
     "The store opens at nine.",
 )
