@@ -48,6 +48,7 @@ from textgate.session import thread_count
     "--abstain-below",
     type=float,
     metavar="P",
+    callback=options.share,
     help="Give no label that is less probable, whatever the bundle's own thresholds.",
 )
 @click.option(
@@ -84,7 +85,7 @@ from textgate.session import thread_count
     "--stop-at",
     type=float,
     metavar="SCORE",
-    callback=stream.score_option,
+    callback=options.positive_share,
     help="With --stream, end as soon as a label has this score, of at most 1.",
 )
 @options.columns

@@ -113,17 +113,6 @@ def arriving_pieces() -> Iterator[bytes]:
         raise DataError(unreadable(name, problem)) from None
 
 
-def score_option(
-    ctx: click.Context,  # noqa: ARG001
-    param: click.Parameter,  # noqa: ARG001
-    value: float | None,
-) -> float | None:
-    """Refuse what is no score, NaN included."""
-    if value is not None and not 0 < value <= 1:
-        raise click.BadParameter(f"{value} is not a score above 0 and up to 1")
-    return value
-
-
 def _is_sure(prediction: Prediction, score: float) -> bool:
     return prediction.label == prediction.top_label and prediction.score >= score
 

@@ -244,11 +244,11 @@ USAGE = [
     (["--threads", "99999", "good"], "textgate: threads must be a number from 1 to 1024"),
     (
         ["--abstain-below", "1.1", "good"],
-        "the threshold of 'negative' must be from 0 to 1, not 1.1",
+        "Invalid value for '--abstain-below': it must be a number from 0 to 1, not 1.1",
     ),
     (
         ["--abstain-below", "nan", "good"],
-        "the threshold of 'negative' must be from 0 to 1, not nan",
+        "Invalid value for '--abstain-below': it must be a number from 0 to 1, not nan",
     ),
     (["--max-tokens", "41", "good"], "max_tokens must be from 1 to the bundle's 40, not 41"),
     (["--jobs", "1025", "good"], "jobs must be a number from 1 to 1024, not 1025"),

@@ -243,6 +243,10 @@ REFUSED = [
     (["--stream", "--stop-at", "0"], "above 0 and up to 1"),
     (["--stream", "--stop-at", "1.5"], "above 0 and up to 1"),
     (["--stream", "--stop-at", "nan"], "above 0 and up to 1"),
+    (
+        ["--stream", "--stop-at", "95"],
+        "above 0 and up to 1, not 95, which looks like a percentage: write 0.95",
+    ),
     (["--stream", "--stop-at", "much"], "not a valid float"),
 ]
 
