@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -150,6 +151,7 @@ def classify(
     path = TrackedPath(source or "")
     rows: Iterable[Row]
     if source is None:
+        _note_file_name(texts)
         rows = (Row(text, (), number, {}) for number, text in enumerate(texts, start=1))
     else:
         from textgate.rows import read_rows
@@ -172,6 +174,21 @@ def classify(
         window=BATCHES * batch_size,
         jobs=thread_count("auto") if jobs == "auto" else jobs,
     )
+
+
+def _note_file_name(texts: Sequence[str]) -> None:
+    """Say on standard error that a text is the name of a file, whose rows were perhaps meant."""
+    for text in texts:
+        looks_like_a_path = ("." in text or os.sep in text) and not re.search(r"\s", text)
+        if looks_like_a_path and os.path.isfile(text):  # noqa: PTH113 - no error, however long
+            import shlex
+
+            click.echo(
+                f"textgate: note: the text {text} is also the name of a file; to classify the rows "
+                f"in it: textgate classify -i {shlex.quote(text)}",
+                err=True,
+            )
+            return
 
 
 def _write_utf8() -> None:

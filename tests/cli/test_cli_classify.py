@@ -141,6 +141,31 @@ def test_abstaining_from_several_labels(command, bundles):
     assert json.loads(shown.out)["label"] == []
 
 
+NAMES = [
+    (["rows.txt"], "the text rows.txt is also the name of a file", "-i rows.txt"),
+    (["good", "./README"], "the text ./README is also the name of a file", "-i ./README"),
+    (["it's.csv", "rows.txt"], "the text it's.csv is also the name", "-i 'it'\"'\"'s.csv'"),
+    (["README", "good film.", "folder.d", "none.txt", ".", "", "a" * 5000 + ".txt"], "", ""),
+]
+
+
+@pytest.mark.parametrize(("texts", "note", "advice"), NAMES, ids=["a", "b", "c", "none"])
+def test_a_text_that_is_the_name_of_a_file(
+    command, bundle, tmp_path, monkeypatch, texts, note, advice
+):
+    """The results are those of the text, as ever; a note says what else could be meant."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("rows.txt", "README", "good film.", "it's.csv"):
+        Path(name).write_text("good\n", encoding="utf-8")
+    Path("folder.d").mkdir()
+    shown = command("classify", "-m", bundle, *texts)
+    assert shown.status == 0
+    assert [line.split("\t")[2] for line in shown.out.splitlines()] == texts
+    assert shown.err.count("\n") == bool(note)
+    assert shown.err.startswith(f"textgate: note: {note}" if note else "")
+    assert shown.err.strip().endswith(advice)
+
+
 def test_reading_less_of_a_text(command, bundle, classifier):
     shown = command(
         "classify",
