@@ -12,6 +12,7 @@ from typing import Literal
 
 import click
 
+from textgate.arguments import label_count
 from textgate.batching import BATCHES
 from textgate.classifier import Classifier
 from textgate.cli import options, stream
@@ -51,6 +52,13 @@ from textgate.session import thread_count
     metavar="P",
     callback=options.share,
     help="Give no label that is less probable, whatever the bundle's own thresholds.",
+)
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Write the K most probable labels with their scores, the most probable first, in place of "
+    "the scores of all labels.",
 )
 @click.option(
     "--max-tokens",
@@ -100,6 +108,7 @@ def classify(
     force: bool,
     result_format: str | None,
     abstain_below: float | None,
+    top_k: int | None,
     max_tokens: int | None,
     jobs: int | Literal["auto"],
     batch_size: int,
@@ -113,8 +122,9 @@ def classify(
     """Classify texts: those given, the rows of a file, or standard input, one text a line.
 
     Results go to standard output in the order of the texts; the other columns of a file's rows are
-    kept. Where a model abstains, the label is empty. With --stream there is a line whenever the
-    decision changes, and one at the end.
+    kept. Where a model abstains, and where a text holds no token that it knows, the label is empty;
+    JSON Lines say why. With --stream there is a line whenever the decision changes, and one at the
+    end.
 
     A file may have any size. Rows before one that cannot be read are answered. On a terminal,
     standard error shows how far the work has come.
@@ -139,6 +149,7 @@ def classify(
         max_tokens=max_tokens,
         thresholds=abstain_below,
     )
+    top_k = label_count(top_k, classifier.labels)
     if streaming:
         _write_utf8()
         stream.classify_pieces(
@@ -167,6 +178,7 @@ def classify(
         classifier,
         rows,
         result_format or result_format_of(output, source, input_format),
+        top_k=top_k,
         source=path,
         output=output,
         resume=resume,

@@ -25,7 +25,8 @@ FORMATS = ("text", "jsonl")
 _MOST_AT_ONCE = 2**16  # bytes
 _DIGITS = 6  # of every score; float32 holds no more
 _OF_ROWS = (
-    "text_field", "label_field", "input_format", "output", "resume", "force", "jobs", "batch_size",
+    "text_field", "label_field", "input_format", "output", "resume", "force", "top_k", "jobs",
+    "batch_size",
 )  # fmt: skip
 _LINE_BREAKING = re.compile(r"[\t\r\n]+")
 
@@ -132,6 +133,8 @@ def _json_line(prediction: Prediction, *, several_labels: bool, final: bool) -> 
         "truncated": prediction.truncated,
         "final": final,
     }
+    if prediction.reason is not None:
+        value["reason"] = prediction.reason
     return json.dumps(value, ensure_ascii=False) + "\n"
 
 
