@@ -83,6 +83,29 @@ def test_what_abstaining_buys(command, bundle, data, tmp_path):
     ]
 
 
+UNREAD = [
+    {"text": "good", "label": "positive"},
+    {"text": "", "label": "negative"},
+    {"text": " ", "label": "positive"},
+    {"text": "qzxqzx", "label": "negative"},
+]
+
+
+def test_rows_without_a_known_token_are_not_answered(
+    command, bundle, bundles, tmp_path, write_jsonl
+):
+    path = write_jsonl(tmp_path / "a.jsonl", UNREAD)
+    result = json.loads(command("evaluate", "-m", bundle, path, "--json").out)
+    assert (result["rows"], result["coverage"][0]["coverage"]) == (4, 0.25)
+    # Of a model for several labels, no label is what they are given.
+    rows = [{"text": "good", "label": ["positive"]}, *({**row, "label": []} for row in UNREAD[1:])]
+    path = write_jsonl(tmp_path / "b.jsonl", rows)
+    several = bundles["rnn-multi-label"]
+    found = Classifier.load(several).predict("good")
+    result = json.loads(command("evaluate", "-m", several, path, "--json").out)
+    assert result["accuracy"] == (4 if found.labels == ("positive",) else 3) / 4
+
+
 def test_the_calibration_error_before_and_after(command, bundle, data):
     result = json.loads(command("evaluate", "-m", bundle, data, "--json").out)
     assert result["temperature"] == Classifier.load(bundle).manifest.temperature != 1
