@@ -10,13 +10,13 @@ import torch
 
 from textgate.architecture import CELLS
 from textgate.cli import options
+from textgate.rows import Columns
 from textgate.tables import format_count
 from textgate.train.config import CRITERIA, SCHEDULES, TASKS, TOKENIZERS
 from textgate.train.fitting import fit
 from textgate.train.presets import PRESETS
 from textgate.train.progress import TerminalProgress
 from textgate.train.settings import read_settings
-from textgate.train.split import Columns
 
 
 def poolings(
@@ -151,9 +151,7 @@ def train(
     threads: int,
     resume: bool,
     force: bool,
-    text_field: str,
-    label_field: str,
-    input_format: str | None,
+    columns: Columns,
     **settings: Any,
 ) -> None:
     """Train a classifier on labelled rows.
@@ -180,7 +178,7 @@ def train(
         dev=dev,
         preset=preset,
         settings=given,
-        columns=Columns(text_field, label_field, input_format),
+        columns=columns,
         teachers=teachers,
         unlabelled=unlabelled,
         pretrained=pretrained,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textgate.errors import DataError
-from textgate.rows.columns import shown
+from textgate.rows.labels import shown
 from textgate.rows.source import read_lines, source_name, unreadable, without_end
 from textgate.run import written_name
 

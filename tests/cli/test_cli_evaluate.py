@@ -126,7 +126,7 @@ REFUSED = [
         "a.jsonl",
         b'{"text": "a", "label": "positive"}\n\n{"text": "a", "label": "neutral"}\n',
         1,
-        "line 3: the model does not know the label 'neutral'; it knows negative, positive",
+        "line 3: the label 'neutral' does not occur among the model's, which are 'negative', 'pos",
     ),
     (
         "a.jsonl",
