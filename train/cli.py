@@ -156,8 +156,9 @@ def train(
 ) -> None:
     """Train a classifier on labelled rows.
 
-    DATA is JSON Lines, CSV, TSV, a fastText file (`__label__x` in front of each line), gzip of
-    these, or Parquet. JSON Lines may give `"probs": {"label": 0.9, ...}` instead of a label.
+    DATA is JSON Lines, a JSON list, CSV, TSV, a fastText file (.txt with `__label__x` in front of
+    each line), gzip of these, or Parquet. JSON may give `"probs": {"label": 0.9, ...}` instead of a
+    label.
     """
     if resume and force:
         raise click.UsageError("--resume goes on with a run and --force replaces it: give one")

@@ -91,8 +91,10 @@ def _refuse_repeated(what: str, names: tuple[str, ...]) -> None:
 
 def _decodes_text(encoding: str) -> bool:
     try:
-        b"".decode(encoding)
         codecs.getincrementaldecoder(encoding)
+        b"a".decode(encoding)
+    except UnicodeError:  # half a character of it
+        return True
     except (LookupError, ValueError):
         return False
     return True

@@ -49,9 +49,18 @@ def _table(lines: Iterable[tuple[int, list[str]]], reading: Reading, advice: str
         place = f"line {line}"
         if header is None:
             where = f"{reading.name}, {place} (the header)"
+            if any("\r" in cell for cell in cells) and advice == _TSV_ADVICE:
+                raise DataError(
+                    f"{where}: the lines end in carriage returns alone; end them in line feeds"
+                )
             reading.check_header(cells, where=where, hint=_header_hint(cells, advice))
             header = cells
         elif len(cells) == len(header):
+            if cells[-1] == header[-1] and _is_repeated(cells, header):
+                reading.note(
+                    f"{reading.name}, {place}: repeats the header and is taken for a row; the file "
+                    "may be several files in one"
+                )
             row = reading.row(list(zip(header, cells, strict=True)), line=line, place=place)
             if row is not None:
                 yield row
@@ -63,11 +72,16 @@ def _table(lines: Iterable[tuple[int, list[str]]], reading: Reading, advice: str
             )
 
 
+def _is_repeated(cells: list[str], header: list[str]) -> bool:
+    """Return whether a row is the header once more, as where two files were put together."""
+    return len(header) > 1 and [cells[0].removeprefix("\ufeff"), *cells[1:]] == header
+
+
 def _header_hint(cells: list[str], advice: str) -> str:
     if advice == _TSV_ADVICE and len(cells) == 1 and any(mark in cells[0] for mark in ",;"):
         return "; the file looks like CSV: pass --input-format csv"
-    if any("\r" in cell for cell in cells):
-        return "; the lines end in carriage returns alone: end them in line feeds"
+    if cells[0].startswith("sep="):
+        return "; leave this line out and name the delimiter with --delimiter"
     return _NO_HEADER
 
 

@@ -35,10 +35,10 @@ def read_jsonl(path: AnyPath, reading: Reading) -> Iterator[Row]:
         try:
             value = objects.parse(content)
         except _JsonError as problem:
-            message = f"{problem}; JSON Lines holds one object a line{hint}"
+            message = f"{problem}; JSON Lines holds one object a line{hint or _line_hint(content)}"
             if hint:
                 raise DataError(f"{reading.name}, {place}: {message}") from None
-            reading.refuse(message, place=place, kind="what is not valid JSON")
+            reading.refuse(message, place=place, kind="invalid JSON")
             continue
         if hint:
             raise DataError(f"{reading.name}, {place}: {_no_object(value)}{hint}")
@@ -113,24 +113,25 @@ def _what_else(content: str) -> str:
         return f"expected a list of objects, found {shown(value)}"
     lists = [name for name, inner in value.items() if isinstance(inner, list)]
     rows = [name for name in lists if any(isinstance(item, dict) for item in value[name])]
-    found, advice = "", "put it in [ ], or pass --input-format jsonl if it is JSON Lines"
+    advice = "put it in [ ], or pass --input-format jsonl if it is JSON Lines"
     if rows:
-        found = f"; the rows seem to be in its field {shown(rows[0])}"
-        advice = "write that list alone to a file"
+        advice = (
+            f"they seem to be in its field {shown(rows[0])}, so write that list alone to a file"
+        )
     elif lists:
-        found, advice = " of columns", "write an object for each row, as in [{...}, {...}]"
-    return f"holds one object{found}, not a list of rows: {advice}"
+        advice = "it seems to hold columns, so write an object for each row, as in [{...}, {...}]"
+    return f"holds one object, not a list of rows: {advice}"
 
 
 def _row(value: object, objects: _Objects, reading: Reading, number: int, place: str) -> Row | None:
     if not isinstance(value, dict):
-        reading.refuse(_no_object(value), place=place, kind="what is no object")
+        reading.refuse(_no_object(value), place=place, kind="something else than an object")
         return None
     if objects.repeated is not None:
         reading.refuse(
             f"the field {shown(objects.repeated)} is given twice; keep one",
             place=place,
-            kind="a field that is given twice",
+            kind="a field given twice",
         )
         return None
     return reading.row(list(value.items()), line=number, place=place)
@@ -146,6 +147,13 @@ def _whole_file_hint(first: str) -> str:
     if beginning.startswith("[") or beginning == "{":
         return "; the file looks like one JSON value over several lines: pass --input-format json"
     return ""
+
+
+def _line_hint(content: str) -> str:
+    """Return what may be wrong with a line that is not JSON."""
+    if content.startswith("\ufeff"):
+        return "; the line begins with a byte order mark: the file may be several files in one"
+    return "; a carriage return alone ends no line" if "\r" in content else ""
 
 
 def _after_space(content: str, place: int) -> int:

@@ -26,7 +26,7 @@ _LIKE_LATIN = str.maketrans(  # Cyrillic capitals, Cyrillic small letters, Greek
     "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf",
     "ABEKMHOPCTYXIJSaeopcyxijsABEZHIKMNOPTYXo",
 )
-_GAPS = re.compile(r"[\s_-]+")
+_GAPS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 _WHOLE_NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
 
 _YES, _NO = frozenset({"1", "true", "yes"}), frozenset({"", "0", "false", "no"})
@@ -36,10 +36,10 @@ class LabelError(DataError):
     """A value is not a label.
 
     Attributes:
-        kind: what rows with such values are counted as, as in ``an empty label``.
+        kind: what rows with such values are counted as, as in "for an empty label".
     """
 
-    def __init__(self, message: str, kind: str = "what is no label") -> None:
+    def __init__(self, message: str, kind: str = "something else than a label") -> None:
         super().__init__(message)
         self.kind = kind
 
@@ -120,7 +120,7 @@ def probabilities_of(
     Raises:
         LabelError: the value is something else, or no label is at all probable.
     """
-    kind = "soft labels that are none"
+    kind = "wrong soft labels"
     if not isinstance(value, dict):
         raise LabelError(
             f'{where} should be an object such as {{"good": 0.9, "bad": 0.1}}, found '

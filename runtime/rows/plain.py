@@ -20,16 +20,24 @@ def read_text(path: AnyPath, reading: Reading) -> Iterator[Row]:
     for line in read_lines(path, reading.columns.encoding, reading.note):
         reading.rows += 1
         text = without_end(line)
-        if reading.rows == 1 and reading.columns.format is None and text.startswith(_PREFIX):
-            reading.note(
-                f"{reading.name}: line 1 starts with {_PREFIX}; where no labels are read, a line "
-                "of .txt is a text as it stands: --input-format fasttext leaves such labels out"
-            )
+        if reading.rows == 1 and reading.columns.format is None:
+            _note_other_format(text, reading)
         yield Row(text, (), reading.rows)
     if reading.rows == 1 and "\r" in without_end(line):
         reading.note(
             f"{reading.name}: is one line with carriage returns in it; if these end lines, replace "
             "them by line feeds"
+        )
+
+
+def _note_other_format(text: str, reading: Reading) -> None:
+    """Say so if the first line of a file that is taken for plain text looks like something else."""
+    hint = reading.table_hint(text)
+    if text.startswith(_PREFIX):
+        hint = f"; it starts with {_PREFIX}: --input-format fasttext leaves such labels out"
+    if hint:
+        reading.note(
+            f"{reading.name}: plain text, of which every line is a text, also line 1{hint}"
         )
 
 

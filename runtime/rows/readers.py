@@ -10,7 +10,7 @@ from textgate.logs import logger
 from textgate.rows.columns import PROBABILITIES, Columns
 from textgate.rows.delimited import read_csv, read_tsv
 from textgate.rows.jsonl import read_json, read_jsonl
-from textgate.rows.labels import shown
+from textgate.rows.labels import joined_note, shown
 from textgate.rows.parquet import import_parquet, read_parquet
 from textgate.rows.plain import read_fasttext, read_text
 from textgate.rows.reading import Note, Reading
@@ -119,7 +119,10 @@ def load_labelled(
     rows = list(found)
     name = reading.name
     if reading.bad_rows.count and (not rows or not reading.columns.skip_bad_rows):
-        raise reading.bad_rows.error(reading.rows)
+        joined = joined_note(label for row in rows for label in row.labels)
+        raise DataError(
+            f"{reading.bad_rows.message(reading.rows)}{f'; {joined}' if joined else ''}"
+        )
     if not rows:
         raise DataError(f"{name} has no rows")
     different = {tuple(label for label, _ in row.probabilities) or row.labels for row in rows}

@@ -25,6 +25,7 @@ Pairs: TypeAlias = Sequence[tuple[str, object]]
 
 _MOST_SHOWN = 20  # column names
 _MOST_PLACES = 3  # of bad rows of a kind
+_TABLES = {"\t": "tsv", ",": "csv", ";": "csv", "|": "csv"}  # what separates the cells of which
 _LEAVE_OUT = "--skip-bad-rows leaves out"
 
 
@@ -33,7 +34,7 @@ class BadRowError(DataError):
 
     Attributes:
         place: where in its file it is, as in ``line 3``.
-        kind: what rows like it are counted as, after "rows with".
+        kind: what rows like it are counted as, as in "3 for an empty label".
     """
 
     def __init__(self, message: str, place: str, kind: str) -> None:
@@ -60,11 +61,11 @@ class BadRows:
         if len(places) < _MOST_PLACES:
             places.append(row.place)
 
-    def error(self, rows: int) -> DataError:
-        """Return the error that refuses a file of so many rows because of these."""
+    def message(self, rows: int) -> str:
+        """Return the message that refuses a file of so many rows because of these."""
         if self.count == 1:
-            return DataError(f"{self._first}; {_LEAVE_OUT} rows like it")
-        return DataError(
+            return f"{self._first}; {_LEAVE_OUT} rows like it"
+        return (
             f"{self._first}; {self.count:,} of {rows:,} rows cannot be used: {self._summary()}; "
             f"{_LEAVE_OUT} such rows"
         )
@@ -75,7 +76,7 @@ class BadRows:
 
     def _summary(self) -> str:
         return ", ".join(
-            f"{count:,} with {kind} ({', '.join(self._places[kind])}"
+            f"{count:,} for {kind} ({', '.join(self._places[kind])}"
             f"{', ...' if count > _MOST_PLACES else ''})"
             for kind, count in self._kinds.most_common()
         )
@@ -189,7 +190,7 @@ class Reading:
             if not words and not self._may_have_none:
                 raise self._bad(
                     f"no label; a line starts with {prefix}NAME, and .txt is a fastText file "
-                    "where labels are read",
+                    f"where labels are read{self.table_hint(text)}",
                     place,
                     f"no {prefix}NAME in front",
                 )
@@ -248,6 +249,16 @@ class Reading:
     def has_columns(self, names: Collection[str]) -> bool:
         """Return whether all the columns that are read are among these."""
         return all(name in names for name, _ in self._wanted)
+
+    def table_hint(self, line: str) -> str:
+        """Return what to say of a line of plain text that looks like one of another format."""
+        if line.lstrip().startswith('{"'):
+            return "; it looks like JSON Lines: pass --input-format jsonl"
+        for mark, advice in _TABLES.items():
+            cells = [cell.strip('"') for cell in line.split(mark)]
+            if len(cells) > 1 and self.has_columns(cells):
+                return f"; it looks like a table's header: pass --input-format {advice}"
+        return ""
 
     def check_header(self, names: Sequence[str], *, where: str, hint: str = "") -> None:
         """Refuse a table that lacks a column that is read, or has it twice.
@@ -375,10 +386,11 @@ class Reading:
     def _report(self) -> None:
         if self._first_cleaned is not None:
             label, place = self._first_cleaned
+            labels = "1 label" if self._cleaned == 1 else f"{self._cleaned:,} labels"
             self.note(
-                f"{self.name}: {self._cleaned:,} labels have white space or accents written in "
-                f"another way, or characters that cannot be seen; they are read without, such as "
-                f"{label!a} on {place} as {shown(self._label_names[label])}"
+                f"{self.name}: white space, characters that cannot be seen and accents written "
+                f"apart were put right in {labels}, such as {label!a} on {place}, which is read as "
+                f"{shown(self._label_names[label])}"
             )
         if self.columns.skip_bad_rows and self.bad_rows.count:
             self.note(self.bad_rows.note(self.name, self.rows))
