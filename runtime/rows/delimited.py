@@ -9,7 +9,7 @@ from itertools import chain
 from textgate.errors import DataError
 from textgate.rows.reading import Reading
 from textgate.rows.row import Row
-from textgate.rows.source import AnyPath, read_lines, without_end
+from textgate.rows.source import without_end
 
 _LONGEST_CELL = 2**30  # characters; the csv module stops at 131,072 unless told otherwise
 _OTHER_DELIMITERS = {";": "';'", "\t": "tabs", "|": "'|'"}  # than a comma, and their names
@@ -18,7 +18,7 @@ _TSV_ADVICE = "cells are separated by tabs and cannot hold one"
 _NO_HEADER = "; the first line names the columns: if the file has none, add it"
 
 
-def read_csv(path: AnyPath, reading: Reading) -> Iterator[Row]:
+def read_csv(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield the rows of a CSV file with a header, quoted as RFC 4180 says.
 
     Where no delimiter is given, the columns that are read are not in a header that is separated by
@@ -29,17 +29,17 @@ def read_csv(path: AnyPath, reading: Reading) -> Iterator[Row]:
     """
     # The limit is the process's: it is only ever raised, for another reader may be under way.
     csv.field_size_limit(max(_LONGEST_CELL, csv.field_size_limit()))
-    return _table(_csv_cells(path, reading), reading, _CSV_ADVICE)
+    return _table(_csv_cells(lines, reading), reading, _CSV_ADVICE)
 
 
-def read_tsv(path: AnyPath, reading: Reading) -> Iterator[Row]:
+def read_tsv(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield the rows of a TSV file with a header. Nothing is quoted: a quote is a character.
 
     Raises:
         DataError: the header or a row is wrong.
     """
     quoted = _QuotedCells(reading)
-    yield from _table(quoted.watched(_tsv_cells(path, reading)), reading, _TSV_ADVICE)
+    yield from _table(quoted.watched(_tsv_cells(lines)), reading, _TSV_ADVICE)
     quoted.report()
 
 
@@ -85,8 +85,7 @@ def _header_hint(cells: list[str], advice: str) -> str:
     return _NO_HEADER
 
 
-def _csv_cells(path: AnyPath, reading: Reading) -> Iterator[tuple[int, list[str]]]:
-    lines = read_lines(path, reading.columns.encoding, reading.note)
+def _csv_cells(lines: Iterator[str], reading: Reading) -> Iterator[tuple[int, list[str]]]:
     delimiter = reading.columns.delimiter
     if delimiter is None:
         held: list[str] = []
@@ -150,8 +149,7 @@ def _first_cells(lines: Iterator[str], delimiter: str) -> list[str] | None:
         return None
 
 
-def _tsv_cells(path: AnyPath, reading: Reading) -> Iterator[tuple[int, list[str]]]:
-    lines = read_lines(path, reading.columns.encoding, reading.note)
+def _tsv_cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(lines, start=1):
         yield number, without_end(line).split("\t")
 

@@ -10,13 +10,13 @@ from textgate.errors import DataError
 from textgate.rows.labels import shown
 from textgate.rows.reading import Reading
 from textgate.rows.row import Row
-from textgate.rows.source import AnyPath, read_lines, without_end
+from textgate.rows.source import without_end
 
 _LARGEST = 2**28  # characters of a JSON file, which is held as a whole
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def read_jsonl(path: AnyPath, reading: Reading) -> Iterator[Row]:
+def read_jsonl(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield a row an object; blank lines are skipped.
 
     Raises:
@@ -24,7 +24,6 @@ def read_jsonl(path: AnyPath, reading: Reading) -> Iterator[Row]:
     """
     objects = _Objects()
     is_first = True
-    lines = read_lines(path, reading.columns.encoding, reading.note)
     for number, line in enumerate(lines, start=1):
         content = without_end(line)
         if not content.strip(" \t\r"):
@@ -47,13 +46,13 @@ def read_jsonl(path: AnyPath, reading: Reading) -> Iterator[Row]:
             yield row
 
 
-def read_json(path: AnyPath, reading: Reading) -> Iterator[Row]:
+def read_json(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield the rows of a file that holds one list of objects; it is held in memory as a whole.
 
     Raises:
         DataError: the file is too large or something else, or a row is wrong.
     """
-    content = _content(path, reading)
+    content = _content(lines, reading)
     start = _after_space(content, 0)
     if start == len(content):
         return
@@ -84,10 +83,10 @@ def read_json(path: AnyPath, reading: Reading) -> Iterator[Row]:
         raise DataError(f"{reading.name}: there is something behind the list of rows")
 
 
-def _content(path: AnyPath, reading: Reading) -> str:
+def _content(lines: Iterator[str], reading: Reading) -> str:
     parts: list[str] = []
     size = 0
-    for line in read_lines(path, reading.columns.encoding, reading.note):
+    for line in lines:
         parts.append(line)
         size += len(line)
         if size > _LARGEST:

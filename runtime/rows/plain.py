@@ -7,17 +7,17 @@ from collections.abc import Iterator
 
 from textgate.rows.reading import Reading
 from textgate.rows.row import Row
-from textgate.rows.source import AnyPath, read_lines, without_end
+from textgate.rows.source import without_end
 
 _PREFIX = "__label__"
 _LEADING_LABELS = re.compile(rf"(?:[ \t]*{_PREFIX}[^ \t]*)+")
 _WORD = re.compile(r"[^ \t]+")
 
 
-def read_text(path: AnyPath, reading: Reading) -> Iterator[Row]:
+def read_text(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield every line as a row, the empty ones too, so that results stay beside their lines."""
     line = ""
-    for line in read_lines(path, reading.columns.encoding, reading.note):
+    for line in lines:
         reading.rows += 1
         text = without_end(line)
         if reading.rows == 1 and reading.columns.format is None:
@@ -41,7 +41,7 @@ def _note_other_format(text: str, reading: Reading) -> None:
         )
 
 
-def read_fasttext(path: AnyPath, reading: Reading) -> Iterator[Row]:
+def read_fasttext(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield a row a line: words with ``__label__`` in front of them, then the text.
 
     Words like these further on belong to the text. Blank lines are skipped.
@@ -49,7 +49,6 @@ def read_fasttext(path: AnyPath, reading: Reading) -> Iterator[Row]:
     Raises:
         DataError: a line has no label, though labels are read, or one without a name.
     """
-    lines = read_lines(path, reading.columns.encoding, reading.note)
     for number, line in enumerate(lines, start=1):
         content = without_end(line)
         if not content.strip(" \t"):

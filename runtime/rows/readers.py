@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from textgate.errors import ConfigError, DataError
@@ -15,16 +16,15 @@ from textgate.rows.parquet import import_parquet, read_parquet
 from textgate.rows.plain import read_fasttext, read_text
 from textgate.rows.reading import Note, Reading
 from textgate.rows.row import Row
-from textgate.rows.source import STANDARD_INPUT, AnyPath, source_name
+from textgate.rows.source import STANDARD_INPUT, AnyPath, read_lines, source_name
 
-_READERS: dict[str, Callable[[AnyPath, Reading], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[Iterator[str], Reading], Iterator[Row]]] = {  # of lines
     "text": read_text,
     "jsonl": read_jsonl,
     "json": read_json,
     "csv": read_csv,
     "tsv": read_tsv,
     "fasttext": read_fasttext,
-    "parquet": read_parquet,
 }
 _EXTENSIONS = {
     ".jsonl": "jsonl",
@@ -37,7 +37,7 @@ _EXTENSIONS = {
 }
 _SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
-FORMATS = tuple(_READERS)
+FORMATS = (*_READERS, "parquet")
 
 
 def read_rows(
@@ -152,7 +152,7 @@ def _opened(
         ConfigError: the settings cannot work or an optional package is missing.
     """
     chosen = columns.format or _format_of(path, labelled=labelled)
-    if chosen not in _READERS:
+    if chosen not in FORMATS:
         raise ConfigError(f"format {chosen!r} is not one of {', '.join(FORMATS)}")
     if labelled and chosen == "text":
         raise ConfigError(
@@ -179,7 +179,16 @@ def _opened(
         collects=collects,
         note=note,
     )
-    return reading.read(_READERS[chosen](path, reading)), reading
+    return reading.read(_rows(path, chosen, reading)), reading
+
+
+def _rows(path: AnyPath, chosen: str, reading: Reading) -> Iterator[Row]:
+    if chosen == "parquet":
+        yield from read_parquet(path, reading)
+        return
+    # Closed at once, also if a row is wrong: the error may be kept for longer than the file.
+    with closing(read_lines(path, reading.columns.encoding, reading.note)) as lines:
+        yield from _READERS[chosen](lines, reading)
 
 
 def _format_of(path: AnyPath, *, labelled: bool) -> str:

@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ def read_lines(
     path: AnyPath,
     encoding: str | None = None,
     note: Callable[[str], object] = lambda _: None,
-) -> Iterator[str]:
+) -> Generator[str]:
     r"""Yield the lines of a text file, one at a time, each with its line end if it has one.
 
     Only ``\n`` ends a line: the other characters that `str.splitlines` cuts at belong to a text.

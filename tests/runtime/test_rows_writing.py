@@ -87,6 +87,50 @@ def test_one_result(format_name, options, expected):
     assert written(format_name, "good", **options) == expected
 
 
+KEPT = {
+    # format -> what is written for columns whose names are doubled, empty, or those of results
+    "csv": (
+        "v1,input.label,said,,,n,n,label,score,score:neg,score:pos,truncated\n"
+        "ham,x,good,,b,1,2,pos,0.876543,0.123457,0.876543,false\n"
+    ),
+    "tsv": (
+        "v1\tinput.label\tsaid\t\t\tn\tn\tlabel\tscore\tscore:neg\tscore:pos\ttruncated\n"
+        "ham\tx\tgood\t\tb\t1\t2\tpos\t0.876543\t0.123457\t0.876543\tfalse\n"
+    ),
+    "jsonl": (
+        '{"v1":"ham","input.label":"x","said":"good","":null,".2":"b","n":1,"n.2":2,"label":"pos",'
+        '"score":0.876543,"scores":{"neg":0.123457,"pos":0.876543},"truncated":false}\n'
+    ),
+    "text": "pos\t0.8765\tgood\n",
+}
+
+
+@pytest.mark.parametrize("format_name", RESULT_FORMATS)
+def test_the_columns_of_a_row_keep_their_names_and_order(format_name):
+    stream = io.StringIO(newline="")
+    columns = [("v1", "ham"), ("label", "x"), ("said", "good"), ("", None), ("", "b")]
+    columns += [("n", 1), ("n", 2)]
+    open_writer(stream, format_name, LABELS).write(
+        "good", columns, "pos", 0.87654322, SCORES, False
+    )
+    assert stream.getvalue() == KEPT[format_name]
+
+
+def test_a_number_behind_a_name_is_one_that_is_free():
+    stream = io.StringIO(newline="")
+    columns = [("n", 1), ("n.2", 2), ("n", 3), ("n", 4)]
+    open_writer(stream, "jsonl", LABELS).write("t", columns, "pos", 0.5, SCORES, False)
+    assert stream.getvalue().startswith('{"n":1,"n.2":2,"n.3":3,"n.4":4,"label"')
+
+
+def test_doubled_columns_in_another_order_are_refused():
+    writer = open_writer(io.StringIO(newline=""), "csv", LABELS)
+    writer.write("t", [("a", 1), ("a", 2), ("b", 3)], "pos", 0.5, SCORES, False)
+    writer.write("t", [("a", 1), ("a", 2), ("b", 3)], "pos", 0.5, SCORES, False)
+    with pytest.raises(DataError, match="result 3: its row has the columns 'b', 'a', 'a'"):
+        writer.write("t", [("b", 1), ("a", 2), ("a", 3)], "pos", 0.5, SCORES, False)
+
+
 def test_line_ends_and_tabs_do_not_break_lines():
     assert written("text", "a\tb\nc\r\nd\re") == "pos\t0.8765\ta b c d e\n"
     assert written("tsv", "a\tb\nc\r\nd\re").split("\n")[1].startswith("a b c d e\tpos\t")
