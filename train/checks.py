@@ -134,7 +134,7 @@ def _alike(rows: Iterable[Row]) -> str:
     if not groups:
         return ""
     named = [
-        " and ".join(f"{shown(label)} ({counts[label]:,} rows)" for label in group)
+        " and ".join(f"{shown(label)} ({_count(counts[label], 'row', 'rows')})" for label in group)
         for group in groups[:_MOST_NAMED]
     ]
     more = f" and {len(groups) - _MOST_NAMED:,} more" if len(groups) > _MOST_NAMED else ""
