@@ -125,9 +125,10 @@ def classify(
     becomes input.label. Where a model abstains, the label is empty. With --stream there is a line
     whenever the decision changes, and one at the end.
 
-    A file may have any size. Rows before one that cannot be used are answered, and the command
-    fails there; with --skip-bad-rows the others are answered, too. On a terminal, standard error
-    shows how far the work has come.
+    A .txt and standard input hold a text a line, other files rows with a column of texts, of any
+    size. Rows before one that cannot be used are answered, and the command fails there; with
+    --skip-bad-rows the others are answered, too. On a terminal, standard error shows how far the
+    work has come.
     """
     # The tokenizer would use every processor by itself; how many are used is what --jobs says.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -217,6 +217,12 @@ def joining_separator(labels: Iterable[str]) -> str | None:
 def joined_note(labels: Iterable[str]) -> str:
     """Return what is to be said of labels that look joined, or nothing."""
     different = sorted(set(labels))
+    listing = next((label for label in different if label[:1] + label[-1:] == "[]"), None)
+    if listing is not None:
+        return (
+            f"labels look like lists in text, such as {shown(listing)}, and each is one label; "
+            "write lists in JSON Lines, or names with a separator for --label-separator"
+        )
     separator = joining_separator(different)
     if separator is None:
         return ""

@@ -187,7 +187,8 @@ def _rows(path: AnyPath, chosen: str, reading: Reading) -> Iterator[Row]:
         yield from read_parquet(path, reading)
         return
     # Closed at once, also if a row is wrong: the error may be kept for longer than the file.
-    with closing(read_lines(path, reading.columns.encoding, reading.note)) as lines:
+    lines = read_lines(path, reading.columns.encoding, reading.note, option="--encoding")
+    with closing(lines):
         yield from _READERS[chosen](lines, reading)
 
 

@@ -235,13 +235,15 @@ class Reading:
         """Return a row with its labels as they are written everywhere.
 
         Raises:
-            DataError: soft labels of it are written alike.
+            DataError: a label is empty, or soft ones of it are written alike.
         """
         place = f"line {row.line}"
         labels = tuple(dict.fromkeys(self._clean(label, place) for label in row.labels))
         soft = tuple((self._clean(label, place), value) for label, value in row.probabilities)
         if (labels, soft) == (row.labels, row.probabilities):
             return row
+        if not all((*labels, *dict(soft))):
+            raise DataError(f"{self.name}, {place}: a label is empty; leave it out")
         if len(dict(soft)) != len(soft):
             raise DataError(f"{self.name}, {place}: two soft labels differ only in white space")
         return dataclasses.replace(row, labels=labels, probabilities=soft)

@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +49,8 @@ def read_lines(
     path: AnyPath,
     encoding: str | None = None,
     note: Callable[[str], object] = lambda _: None,
+    *,
+    option: str | None = None,
 ) -> Generator[str]:
     r"""Yield the lines of a text file, one at a time, each with its line end if it has one.
 
@@ -61,6 +63,7 @@ def read_lines(
         encoding: how its text is written; None is UTF-8, or UTF-16 or UTF-32 if the file begins
             with the byte order mark of these.
         note: hears that a byte order mark has decided.
+        option: what says the encoding, where somebody can.
 
     Raises:
         DataError: the file cannot be read, is not the gzip its name says, or not in the encoding.
@@ -76,23 +79,23 @@ def read_lines(
         elif marked is not None and not codecs.lookup(encoding).name.startswith(marked):
             raise DataError(
                 f"{name}, line 1: begins with the byte order mark of {marked}, which is not "
-                f"{encoding}; leave --encoding out"
+                f"{encoding}; {'convert the file' if option is None else f'leave {option} out'}"
             )
         if codecs.lookup(encoding).name in _UTF8:
-            yield from _utf8_lines(first, stream, name)
+            yield from _utf8_lines(first, stream, name, option)
         else:
             yield from _decoded_lines(first, stream, name, encoding)
 
 
-def _utf8_lines(first: bytes, stream: Lines, name: str) -> Iterator[str]:
+def _utf8_lines(first: bytes, stream: Lines, name: str, option: str | None) -> Iterator[str]:
     number, data = 1, first.removeprefix(codecs.BOM_UTF8)
     if data.startswith(_ARCHIVE) or _wide_encoding(data) is not None:
-        raise DataError(_not_utf8(name, number, data, 0))
+        raise DataError(_not_utf8(name, number, data, 0, option))
     while data:
         try:
             line = data.decode("utf-8")
         except UnicodeDecodeError as problem:
-            raise DataError(_not_utf8(name, number, data, problem.start)) from None
+            raise DataError(_not_utf8(name, number, data, problem.start, option)) from None
         yield line
         number += 1
         data = _read_line(stream, name, number)
@@ -203,7 +206,7 @@ def _damaged(name: str, number: int) -> str:
     )
 
 
-def _not_utf8(name: str, number: int, data: bytes, place: int) -> str:
+def _not_utf8(name: str, number: int, data: bytes, place: int, option: str | None) -> str:
     message = f"{name}, line {number}: byte {data[place]:#04x} is not UTF-8"
     if number == 1:
         for start, kind in _MISTAKEN_FOR_TEXT.items():
@@ -211,15 +214,21 @@ def _not_utf8(name: str, number: int, data: bytes, place: int) -> str:
                 return f"{message} (the file looks like {kind})"
         wide = _wide_encoding(data)
         if wide is not None:
-            return f"{name}, line 1: looks like {wide}, not UTF-8; pass --encoding {wide}"
+            return f"{name}, line 1: looks like {wide}, not UTF-8; {_advice(option, [wide])}"
     from textgate.rows.encodings import likely_encodings  # which only this message needs
 
-    first, *others = likely_encodings(data)
-    others_too = f" (or {' or '.join(others)})" if others else ""
-    return (
-        f"{message}; it may be {first}: pass --encoding {first}{others_too}, or convert the file "
-        "to UTF-8"
-    )
+    likely = likely_encodings(data)
+    return f"{message}; it may be {likely[0]}: {_advice(option, likely)}"
+
+
+def _advice(option: str | None, encodings: Sequence[str]) -> str:
+    """Return what to do with a file in another encoding."""
+    convert = "convert the file to UTF-8"
+    if option is None:
+        return convert
+    first, *others = encodings
+    too = f" (or {' or '.join(others)})" if others else ""
+    return f"pass {option} {first}{too}, or {convert}"
 
 
 def _wide_encoding(line: bytes) -> str | None:

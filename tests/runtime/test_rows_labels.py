@@ -260,6 +260,21 @@ def test_rows_from_no_file_and_soft_labels_are_put_right_too():
     assert found[2] is rows[2]
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (Row("t", (" ",), 7), "rows, line 7: a label is empty; leave it out"),
+        (
+            Row("t", (), 7, {}, (("x", 0.5), ("x ", 0.5))),
+            "rows, line 7: two soft labels differ only",
+        ),
+    ],
+)
+def test_labels_of_rows_from_no_file_that_are_none(row, message):
+    with pytest.raises(DataError, match=message):
+        with_clean_labels([row], name="rows", note=print)
+
+
 def test_soft_labels_that_are_one_are_refused(tmp_path):
     path = save(tmp_path / "a.jsonl", '{"text": "t", "probs": {"x": 0.5, "x ": 0.5}}\n')
     with pytest.raises(DataError, match="name the label 'x' twice"):
@@ -315,6 +330,12 @@ def test_what_is_said_of_joined_labels():
     assert joined_note(["a", "a;b", "b;c", "a;c"]) == (
         "labels look joined: 4 different ones, such as 'a;b', are made of 3 with ';' between them; "
         "--label-separator ';' reads them as several labels of a row"
+    )
+
+
+def test_what_is_said_of_lists_in_text():
+    assert joined_note(["['a', 'b']", "['a']", "[]"]).startswith(
+        "labels look like lists in text, such as \"['a', 'b']\", and each is one label; write lists"
     )
 
 
