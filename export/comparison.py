@@ -18,12 +18,11 @@ from textgate.cli.evaluate import evaluate_rows
 from textgate.errors import DataError
 from textgate.export.exporter import PRECISIONS, export
 from textgate.machine import this_machine
-from textgate.rows import load_labelled
+from textgate.rows import Columns, load_labelled
 from textgate.tables import format_bytes, format_count, format_ms, format_table
 from textgate.train.fitting import fit
 from textgate.train.presets import PRESETS
 from textgate.train.progress import TerminalProgress
-from textgate.train.split import Columns
 
 RESULT = "comparison.json"
 _SEEDS = ("seed-lstm", "seed-gru")
@@ -99,23 +98,14 @@ def compare(
     seed: int,
     output: Path,
     force: bool,
-    text_field: str,
-    label_field: str,
-    input_format: str | None,
+    columns: Columns,
 ) -> None:
     """Train several presets on the same rows, export them, and print one table.
 
     Latencies are measured in alternation, one text a call, on one thread, tokenizing included.
     """
     torch.set_num_threads(1)  # for steps this small, more threads mostly wait for each other
-    columns = Columns(text_field, label_field, input_format)
-    rows = load_labelled(
-        test,
-        format=input_format,
-        text_field=text_field,
-        label_field=label_field,
-        several_labels=False,
-    )
+    rows = load_labelled(test, columns, note=options.note)
     names = list(dict.fromkeys(presets))
     seconds = {}
     for name in names:

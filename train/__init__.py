@@ -1,5 +1,6 @@
 """Training: labelled rows in, a run folder out. Needs the extra ``train``."""
 
+from textgate.rows import Columns
 from textgate.train.config import TrainingConfig
 from textgate.train.finetuning import teach
 from textgate.train.finetuning_config import FinetuningConfig
@@ -7,7 +8,6 @@ from textgate.train.fitting import FittedRun, fit
 from textgate.train.presets import PRESETS
 from textgate.train.pretraining import PretrainedModel, pretrain
 from textgate.train.pretraining_config import PretrainingConfig
-from textgate.train.split import Columns
 
 __all__ = [
     "PRESETS",

@@ -10,13 +10,13 @@ import torch
 
 from textgate.architecture import CELLS
 from textgate.cli import options
+from textgate.rows import Columns
 from textgate.tables import format_count
 from textgate.train.config import CRITERIA, SCHEDULES, TASKS, TOKENIZERS
 from textgate.train.fitting import fit
 from textgate.train.presets import PRESETS
 from textgate.train.progress import TerminalProgress
 from textgate.train.settings import read_settings
-from textgate.train.split import Columns
 
 
 def poolings(
@@ -151,15 +151,14 @@ def train(
     threads: int,
     resume: bool,
     force: bool,
-    text_field: str,
-    label_field: str,
-    input_format: str | None,
+    columns: Columns,
     **settings: Any,
 ) -> None:
     """Train a classifier on labelled rows.
 
-    DATA is JSON Lines, CSV, TSV, a fastText file (`__label__x` in front of each line), gzip of
-    these, or Parquet. JSON Lines may give `"probs": {"label": 0.9, ...}` instead of a label.
+    DATA is JSON Lines, a JSON list, CSV, TSV, a fastText file (.txt with `__label__x` in front of
+    each line), gzip of these, or Parquet. JSON may give `"probs": {"label": 0.9, ...}` instead of a
+    label.
     """
     if resume and force:
         raise click.UsageError("--resume goes on with a run and --force replaces it: give one")
@@ -180,7 +179,7 @@ def train(
         dev=dev,
         preset=preset,
         settings=given,
-        columns=Columns(text_field, label_field, input_format),
+        columns=columns,
         teachers=teachers,
         unlabelled=unlabelled,
         pretrained=pretrained,

@@ -13,7 +13,7 @@ import textgate
 from textgate.atomic import new_folder
 from textgate.errors import CheckpointError
 from textgate.manifest import Quality
-from textgate.rows import fingerprint
+from textgate.rows import Columns, fingerprint
 from textgate.run import DataSummary
 from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import (
@@ -49,7 +49,7 @@ from textgate.train.finetuning_config import FinetuningConfig
 from textgate.train.progress import Progress
 from textgate.train.resuming import require_same_rows, require_same_settings, tidy
 from textgate.train.scoring import evaluate_logits
-from textgate.train.split import Columns, split_rows
+from textgate.train.split import split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

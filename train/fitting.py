@@ -13,6 +13,7 @@ import torch
 from textgate import run as run_folder
 from textgate.atomic import new_folder
 from textgate.errors import CheckpointError, ConfigError
+from textgate.rows import Columns
 from textgate.run import RunManifest, Teaching, read_run
 from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import TrainedModel, load_model, load_state, save_model, save_state
@@ -23,7 +24,6 @@ from textgate.train.pretrained import open_pretrained
 from textgate.train.progress import Progress
 from textgate.train.resuming import require_same_rows, require_same_settings, tidy
 from textgate.train.scoring import evaluate_logits
-from textgate.train.split import Columns
 from textgate.train.teachers import find_teacher
 from textgate.train.trainer import predict_logits, train_network
 

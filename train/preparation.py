@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from textgate.rows import Columns
     from textgate.train.config import TrainingConfig
     from textgate.train.pretrained import Pretrained
-    from textgate.train.split import Columns
     from textgate.train.teachers import Teacher
     from textgate.train.vectors import Vectors
 

@@ -11,11 +11,11 @@ import torch
 
 from textgate.architecture import CELLS
 from textgate.cli import options
+from textgate.rows import Columns
 from textgate.tables import format_count
 from textgate.train.pretraining import pretrain
 from textgate.train.pretraining_config import PretrainingConfig
 from textgate.train.progress import TerminalProgress
-from textgate.train.split import Columns
 
 _setting = partial(options.setting, PretrainingConfig())
 
@@ -62,8 +62,7 @@ def pretrain_command(
     threads: int,
     resume: bool,
     force: bool,
-    text_field: str,
-    input_format: str | None,
+    columns: Columns,
     **settings: Any,
 ) -> None:
     """Train a language model on texts without labels, for classifiers to start from.
@@ -78,7 +77,7 @@ def pretrain_command(
         texts,
         output,
         settings={name: value for name, value in settings.items() if value is not None},
-        columns=Columns(text=text_field, format=input_format),
+        columns=columns,
         device=device,
         resume=resume,
         force=force,

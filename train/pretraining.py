@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import textgate
 from textgate.atomic import new_folder
 from textgate.errors import CheckpointError
+from textgate.rows import Columns
 from textgate.tokenizer import TextTokenizer
 from textgate.train import pretrained as pretrained_folder
 from textgate.train.checkpoint import file_sha256, write_tensors, write_whole
@@ -30,7 +31,6 @@ from textgate.train.pretrainer import Pretrainer, load_pretraining, save_pretrai
 from textgate.train.pretraining_config import PretrainingConfig
 from textgate.train.progress import Progress
 from textgate.train.resuming import require_same_settings, tidy
-from textgate.train.split import Columns
 from textgate.train.subwords import build_subword_tokenizer
 from textgate.train.unlabelled import Unlabelled
 

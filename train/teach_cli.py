@@ -10,12 +10,12 @@ import click
 import torch
 
 from textgate.cli import options
+from textgate.rows import Columns
 from textgate.tables import format_count
 from textgate.train.config import TASKS
 from textgate.train.finetuning import teach
 from textgate.train.finetuning_config import FinetuningConfig
 from textgate.train.progress import TerminalProgress
-from textgate.train.split import Columns
 
 _setting = partial(options.setting, FinetuningConfig())
 
@@ -71,9 +71,7 @@ def teach_command(
     threads: int | None,
     resume: bool,
     force: bool,
-    text_field: str,
-    label_field: str,
-    input_format: str | None,
+    columns: Columns,
     **settings: Any,
 ) -> None:
     """Fine-tune a transformer on labelled rows, to teach a small network.
@@ -90,7 +88,7 @@ def teach_command(
         transformer=transformer,
         dev=dev,
         settings={name: value for name, value in settings.items() if value is not None},
-        columns=Columns(text_field, label_field, input_format),
+        columns=columns,
         device=device,
         resume=resume,
         force=force,

@@ -116,6 +116,97 @@ def test_every_format_is_the_same_data(command, separable, tmp_path):
     assert len(seen) == 1
 
 
+def written(rows, *, mark, encoding, bad=False):
+    """A table of single labels with the text in two columns, as a spreadsheet may write it."""
+    lines = [mark.join(("subject", "", "kind", "body", ""))]
+    for row in rows:
+        first, _, rest = row.text.partition(" ")
+        lines.append(mark.join((first, "1", f" {row.labels[0]}\u00a0", rest, "2")))
+    return "\r\n".join([*lines, *(["half a row", mark] if bad else []), ""]).encode(encoding)
+
+
+def test_every_command_reads_rows_in_the_same_way(command, separable, tmp_path):
+    """Two text columns, a delimiter, an encoding, labels with white space, and a bad row each."""
+    options = ("--text-field", "subject", "--text-field", "body", "--label-field", "kind")
+    options += ("--delimiter", ";", "--encoding", "cp1252", "--skip-bad-rows")
+    for name, count, seed in (("train", 120, 0), ("dev", 40, 1), ("test", 30, 2)):
+        content = written(separable(count, seed=seed), mark=";", encoding="cp1252", bad=True)
+        (tmp_path / f"{name}.csv").write_bytes(content)
+    train, dev, test = (tmp_path / f"{name}.csv" for name in ("train", "dev", "test"))
+    run, bundle = tmp_path / "run", tmp_path / "bundle"
+    shown = command("train", train, "--dev", dev, "-o", run, *options, *QUICK)
+    assert shown.status == 0, shown.err
+    assert read_run(run).labels == ("bad", "good")
+    assert (read_run(run).train.rows, read_run(run).dev.rows) == (120, 40)
+    for path, rows in ((train, 122), (dev, 42)):
+        assert f"{path}: white space, characters that cannot be seen" in shown.err
+        assert f"{path}: left out 2 of {rows} rows: 2 for another number of cells" in shown.err
+    shown = command("export", run, "-o", bundle, "--verify", test, *options)
+    assert shown.status == 0, shown.err
+    assert f"{test}: left out 2 of 32 rows" in shown.err
+    assert read_bundle(bundle).manifest.quality["exported"].rows == 30
+    shown = command("evaluate", "-m", bundle, test, "--json", *options)
+    assert json.loads(shown.out)["rows"] == 30
+    assert "left out 2 of 32 rows" in shown.err
+    of_texts = [part for part in options if part not in ("--label-field", "kind")]
+    shown = command("classify", "-m", bundle, "-i", test, *of_texts)
+    assert shown.out.count("\n") == 31
+    assert "left out 2 of 32 rows" in shown.err
+    timed = ("--lengths", "4", "--batch-sizes", "1", "--duration", "0.01", "--json")
+    shown = command("bench", "-m", bundle, "--text-file", test, *timed, *of_texts)
+    assert shown.status == 0, shown.err
+    assert "left out 2 of 32 rows" in shown.err
+    made = ("--hidden", "8", "--embedding-size", "6", "--vocabulary-size", "600", "--epochs", "1")
+    shown = command("pretrain", train, "-o", tmp_path / "p", *of_texts, *made, "--vectors", "none")
+    assert shown.status == 0, shown.err
+    assert shown.err.count("left out 2 of 122 rows") == 1
+    assert "train.csv: 120 texts to pretrain on" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "options"),
+    [
+        (("text", "label"), lambda labels: [";".join(labels)], ("--label-separator", ";")),
+        (
+            ("text", "good", "bad"),
+            lambda labels: [str(int(label in labels)) for label in ("good", "bad")],
+            ("--label-fields", "good,bad"),
+        ),
+    ],
+)
+def test_several_labels_out_of_a_table(
+    command, separable, write_jsonl, tmp_path, header, cell, options
+):
+    rows = separable(120, multi_label=True)
+    path = tmp_path / "a.csv"
+    lines = [",".join([row.text, *cell(row.labels)]) for row in rows]
+    path.write_text("\n".join([",".join(header), *lines, ""]), encoding="utf-8")
+    plain = [{"text": row.text, "label": list(row.labels)} for row in rows]
+    write_jsonl(tmp_path / "a.jsonl", plain)
+    run = tmp_path / "run"
+    assert command("train", path, "-o", run, *options, *QUICK).status == 0
+    assert command("train", tmp_path / "a.jsonl", "-o", tmp_path / "plain", *QUICK).status == 0
+    found, expected = read_run(run), read_run(tmp_path / "plain")
+    assert found.architecture.task == "multi-label"
+    assert (found.labels, found.train.sha256) == (expected.labels, expected.train.sha256)
+    exported = command("export", run, "-o", tmp_path / "bundle", "--verify", path, *options)
+    assert exported.status == 0, exported.err
+
+
+def test_an_empty_cell_is_no_label_if_several_are_asked_for(command, separable, tmp_path):
+    rows = separable(80)
+    path = tmp_path / "a.csv"
+    lines = [f"{row.text},{row.labels[0] if row.labels[0] == 'good' else ''}" for row in rows]
+    path.write_text("\n".join(["text,label", *lines, ""]), encoding="utf-8")
+    run = tmp_path / "run"
+    shown = command("train", path, "-o", run, *QUICK)
+    assert "40 of 80 rows cannot be used: 40 for an empty label (line 2" in shown.message
+    assert command("train", path, "-o", run, "--task", "multi-label", *QUICK).status == 0
+    assert read_run(run).labels == ("good",)
+    exported = command("export", run, "-o", tmp_path / "bundle", "--verify", path)
+    assert exported.status == 0, exported.err
+
+
 def test_settings_out_of_a_file(command, data, tmp_path):
     file = tmp_path / "settings.toml"
     file.write_text('hidden_sizes = [5]\nepochs = 2\nvectors = "none"\n', encoding="utf-8")
@@ -612,6 +703,23 @@ def test_compare(command, data, test_rows, tmp_path):
     assert again.status == 1
     assert "already exists; choose another path or pass --force" in again.message
     assert command(*arguments, "--force").status == 0
+
+
+@pytest.mark.usefixtures("tiny_presets")
+def test_compare_reads_rows_in_the_same_way(command, separable, tmp_path):
+    for name, count in (("train", 80), ("test", 30)):
+        content = written(separable(count), mark=";", encoding="cp1252", bad=True)
+        (tmp_path / f"{name}.csv").write_bytes(content)
+    shown = command(
+        *("compare", tmp_path / "train.csv", "--test", tmp_path / "test.csv"),
+        *("-o", tmp_path / "out", "--preset", "seed-gru", "--tokens", "4"),
+        *("--text-field", "subject", "--text-field", "body", "--label-field", "kind"),
+        *("--encoding", "cp1252", "--skip-bad-rows"),
+    )
+    assert shown.status == 0, shown.err
+    assert "left out 2 of 32 rows" in shown.err
+    assert "left out 2 of 82 rows" in shown.err
+    assert shown.err.count("the cells are separated by ';'") == 2
 
 
 COMPARE = [

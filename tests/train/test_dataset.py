@@ -198,6 +198,28 @@ def test_soft_labels_alone_where_they_do_not_count(task):
     )
 
 
+def test_all_labels_that_do_not_occur_are_named():
+    with pytest.raises(DataError) as caught:
+        encode_rows(
+            rows_of(("a", "x"), ("b", "z"), ("c", "X"), ("d", "z")),
+            tokenizer("a"),
+            ("x", "y"),
+            task="single-label",
+            file="dev.csv",
+        )
+    assert str(caught.value) == (
+        "dev.csv, line 2: 2 labels do not occur in the training rows, which have 'x', 'y': "
+        "'z' (2 rows, line 2), 'X' (1 row, line 3, which looks like 'x')"
+    )
+
+
+def test_labels_of_a_run_from_before_they_were_cleaned():
+    data = encode_rows(
+        rows_of(("a", "x"), ("b", "y")), tokenizer("a"), ("x ", "y"), task="single-label", file="f"
+    )
+    assert data.targets.tolist() == [[1, 0], [0, 1]]
+
+
 def test_of_many_labels_some_are_named():
     labels = [f"l{number:02}" for number in range(30)]
     with pytest.raises(DataError, match=r"'l08', 'l09' and 20 more$"):
@@ -245,6 +267,11 @@ def test_labels_and_task(pairs, task, labels, found):
         ([("a", "x"), ("b", "x")], "auto", "f: every row has the label 'x'; a classifier needs"),
         ([("a", "x"), ("b", "x", "y")], "single-label", "f, line 2: 2 labels in a row of a single"),
         ([("a", "x"), ("b",)], "single-label", "f, line 2: 0 labels in a row of a single"),
+        (
+            [("a", "x"), ("b",), ("c", "x", "y"), ("d",)],
+            "single-label",
+            "f, line 2: 0 labels in a row of a single-label task (and 2 other rows like it); use",
+        ),
         ([("a", "x"), ("b", "y\ud800")], "auto", "f, line 2: the label 'y\\ud800' holds half a"),
         ([("a", "x"), ("b", {"\ud800": 1.0})], "auto", "f, line 2: the label '\\ud800' holds half"),
         ([("a", {"x": 1.0}), ("b", "x")], "auto", "f: every row has the label 'x'; a classifier"),

@@ -153,6 +153,17 @@ def test_the_second_bias_of_rnn_and_lstm_is_never_trained(finished):
     assert (finished.model.weights["layers.0.ahead.bias_ih_l0"] != 0).any()
 
 
+def test_labels_of_rows_from_no_file_are_written_in_one_way(separable, quick, tmp_path):
+    rows = [
+        dataclasses.replace(row, labels=(f" {row.labels[0]}\u200b",)) if row.line % 3 else row
+        for row in separable(60)
+    ]
+    done = fit(rows, tmp_path / "run", settings={**quick, "epochs": 1})
+    assert done.manifest.labels == ("bad", "good")
+    kept = load_labelled(done.path / run_folder.DEV_ROWS)
+    assert {row.labels for row in kept} == {("bad",), ("good",)}
+
+
 def test_dev_rows_of_several_labels_and_odd_texts_are_kept_exactly(quick, tmp_path):
     dev = [
         Row("\ud800 \0 \u2028 \U0001f600 e\u0301", ("good", "bad"), 1),
