@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TypeAlias
 
 from textgate.errors import DataError
+from textgate.rows.bad_rows import LEAVE_OUT, BadRowError, BadRows
 from textgate.rows.columns import PROBABILITIES, Columns
 from textgate.rows.labels import (
     LabelError,
@@ -24,62 +24,7 @@ Note: TypeAlias = Callable[[str], object]
 Pairs: TypeAlias = Sequence[tuple[str, object]]
 
 _MOST_SHOWN = 20  # column names
-_MOST_PLACES = 3  # of bad rows of a kind
 _TABLES = {"\t": "tsv", ",": "csv", ";": "csv", "|": "csv"}  # what separates the cells of which
-_LEAVE_OUT = "--skip-bad-rows leaves out"
-
-
-class BadRowError(DataError):
-    """A row that cannot be used, in a file whose other rows can be.
-
-    Attributes:
-        place: where in its file it is, as in ``line 3``.
-        kind: what rows like it are counted as, as in "3 for an empty label".
-    """
-
-    def __init__(self, message: str, place: str, kind: str) -> None:
-        super().__init__(message)
-        self.place = place
-        self.kind = kind
-
-
-class BadRows:
-    """How many rows cannot be used, for which reasons, and where the first of them are."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._first: BadRowError | None = None
-        self._kinds: Counter[str] = Counter()
-        self._places: dict[str, list[str]] = {}
-
-    def add(self, row: BadRowError) -> None:
-        """Count a row."""
-        self.count += 1
-        self._first = self._first or row
-        self._kinds[row.kind] += 1
-        places = self._places.setdefault(row.kind, [])
-        if len(places) < _MOST_PLACES:
-            places.append(row.place)
-
-    def message(self, rows: int) -> str:
-        """Return the message that refuses a file of so many rows because of these."""
-        if self.count == 1:
-            return f"{self._first}; {_LEAVE_OUT} rows like it"
-        return (
-            f"{self._first}; {self.count:,} of {rows:,} rows cannot be used: {self._summary()}; "
-            f"{_LEAVE_OUT} such rows"
-        )
-
-    def note(self, name: str, rows: int) -> str:
-        """Return what is said of a file of so many rows that these are left out of."""
-        return f"{name}: left out {self.count:,} of {rows:,} rows: {self._summary()}"
-
-    def _summary(self) -> str:
-        return ", ".join(
-            f"{count:,} for {kind} ({', '.join(self._places[kind])}"
-            f"{', ...' if count > _MOST_PLACES else ''})"
-            for kind, count in self._kinds.most_common()
-        )
 
 
 class Reading:
@@ -143,7 +88,7 @@ class Reading:
         except DataError:
             self._report()
             raise
-        if self._unseen and self.rows:
+        if self._unseen and self.rows > self.bad_rows.count:
             raise DataError(
                 f"{self.name}: no row has the field {shown(min(self._unseen))}; name the right one "
                 f"with {dict(self._wanted)[min(self._unseen)]}"
@@ -382,7 +327,7 @@ class Reading:
 
     def _refuse(self, problem: BadRowError) -> None:
         if not self._collects:
-            raise BadRowError(f"{problem}; {_LEAVE_OUT} rows like it", problem.place, problem.kind)
+            raise BadRowError(f"{problem}; {LEAVE_OUT} rows like it", problem.place, problem.kind)
         self.bad_rows.add(problem)
 
     def _report(self) -> None:
