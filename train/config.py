@@ -233,7 +233,10 @@ def _conflict(config: TrainingConfig) -> str | None:
             f"{SMALLEST_VOCABULARY} or more: 256 bytes, pieces and words"
         )
     if config.linear_size and not config.linear_buckets:
-        return "linear_buckets must be above 0 where linear_size is, not 0"
+        return (
+            "linear_buckets must be above 0 where linear_size is, not 0; for no linear branch set "
+            "linear_size to 0"
+        )
     if not config.vectors:
         return "vectors must be a file, 'english' or 'none', not ''"
     return None

@@ -116,7 +116,9 @@ def prepare(
     spec = NO_VECTORS if pretrained is not None else config.vectors
     vectors = find_vectors(spec, chain((row.text for row in rows), more))
     if preset == RECIPE:
-        recipe = recommend(rows, labels, task=task, vectors=vectors, unlabelled=more)
+        recipe = recommend(
+            rows, labels, task=task, vectors=vectors, unlabelled=more, given=settings
+        )
         config = named_preset(preset).replace(**{**recipe.settings, **settings})
         said.extend(recipe.notes(settings))
         if config.vectors == NO_VECTORS:

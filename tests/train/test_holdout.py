@@ -117,9 +117,9 @@ SAID = [
     (
         copied((2, 100, "a"), (1, 100, "b")),
         (
-            "f: held out to choose by are 100 of 300 rows, not 30 (10%): they have only 3 different "
-            "texts, whose rows stay together, and texts with different labels stay in train; with "
-            "--dev FILE you choose them yourself"
+            "f: held out to choose by are 100 of 300 rows, not 30 (10%): they have only 3 "
+            "different texts, whose rows stay together, and texts with different labels stay in "
+            "train; with --dev FILE you choose them yourself"
         ),
     ),
     (
@@ -154,15 +154,15 @@ NONE_HELD_OUT = [
     (
         copied((1, 30, "a"), (1, 30, "b")),
         (
-            "f: the 60 rows with labels have only 2 different texts, and no label has a second text "
-            "that could be held out for dev; give --dev FILE with other texts"
+            "f: the 60 rows with labels have only 2 different texts, and no label has a second "
+            "text that could be held out for dev; give --dev FILE with other texts"
         ),
     ),
     (
         copied((1, 5, "a")) + copied((1, 5, "b")),
         (
-            "f: the 10 rows with labels have only one text, and no label has a second text that could "
-            "be held out for dev; give --dev FILE with other texts"
+            "f: the 10 rows with labels have only one text, and no label has a second text that "
+            "could be held out for dev; give --dev FILE with other texts"
         ),
     ),
     (
