@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from textgate.architecture import Architecture
 from textgate.errors import ConfigError
+from textgate.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -208,7 +209,10 @@ def changed(settings: _Settings, changes: dict[str, Any]) -> _Settings:
     known = [field.name for field in dataclasses.fields(settings)]
     unknown = sorted(set(changes) - set(known))
     if unknown:
-        raise ConfigError(f"{unknown[0]!r} is not a setting; there are {', '.join(known)}")
+        raise ConfigError(
+            f"{unknown[0]!r} is not a setting{did_you_mean(unknown[0], known)}; there are "
+            f"{', '.join(known)}"
+        )
     return dataclasses.replace(settings, **changes)
 
 

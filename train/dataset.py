@@ -12,6 +12,7 @@ import torch
 
 from textgate.batching import windows
 from textgate.errors import DataError
+from textgate.suggestion import did_you_mean
 from textgate.tokenizer import PADDING_ID
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def encode_rows(
             if label not in column:
                 raise DataError(
                     f"{file}, line {row.line}: the label {label!r} does not occur in the training "
-                    f"rows, which have {_shortened(labels)}"
+                    f"rows{did_you_mean(label, labels)}, which have {_shortened(labels)}"
                 )
             targets[index, column[label]] = target
     return Dataset(tuple(encode_texts((row.text for row in rows), tokenizer)), targets)

@@ -75,6 +75,18 @@ class LazyGroup(click.Group):
             raise TypeError(f"{module}.{attribute} is not a command")
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first argument names; one that is near is suggested."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as problem:
+            from textgate.suggestion import did_you_mean
+
+            problem.message += did_you_mean(args[0], _COMMANDS)
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
         with formatter.section("Commands"):

@@ -17,6 +17,7 @@ from textgate.coverage import coverage_curve, own_coverage, uncalibrated
 from textgate.errors import DataError
 from textgate.metrics import Evaluation, evaluate_multi_label, evaluate_single_label
 from textgate.rows import Row, load_labelled
+from textgate.suggestion import did_you_mean
 from textgate.tables import format_count, format_table
 
 _ABSTAIN_BELOW = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -97,8 +98,8 @@ def truth_and_probabilities(
         for label in row.labels:
             if label not in column:
                 raise DataError(
-                    f"{file}, line {row.line}: the model does not know the label {label!r}; it "
-                    f"knows {', '.join(labels)}"
+                    f"{file}, line {row.line}: the model does not know the label {label!r}"
+                    f"{did_you_mean(label, labels)}; it knows {', '.join(labels)}"
                 )
             truth[index, column[label]] = True
     return truth, classifier.predict_proba([row.text for row in rows])

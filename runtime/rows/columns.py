@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from textgate.errors import DataError
 from textgate.rows.row import Row
+from textgate.suggestion import did_you_mean
 
 PROBABILITIES = "probs"  # the column of soft labels
 
@@ -73,8 +74,8 @@ def check_columns(names: Collection[str], columns: Columns, *, where: str) -> No
     for wanted, option in ((columns.text, "--text-field"), (columns.label, "--label-field")):
         if wanted is not None and wanted not in names:
             raise DataError(
-                f"{where}: no field {wanted!r}, found {_listed(list(names))}; "
-                f"name the right one with {option}"
+                f"{where}: no field {wanted!r}{did_you_mean(wanted, names)}, found "
+                f"{_listed(list(names))}; name the right one with {option}"
             )
 
 

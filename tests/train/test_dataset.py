@@ -199,9 +199,10 @@ def test_soft_labels_alone_where_they_do_not_count(task):
 
 def test_of_many_labels_some_are_named():
     labels = [f"l{number:02}" for number in range(30)]
-    with pytest.raises(DataError, match=r"'l08', 'l09' and 20 more$"):
+    message = r"'L11' does not .* rows \(did you mean 'l11'\?\), .* 'l08', 'l09' and 20 more$"
+    with pytest.raises(DataError, match=message):
         encode_rows(
-            rows_of(("b", "z")), tokenizer("a"), labels, task="single-label", file="dev.csv"
+            rows_of(("b", "L11")), tokenizer("a"), labels, task="single-label", file="dev.csv"
         )
 
 
