@@ -22,6 +22,12 @@ from textgate.errors import ConfigError, TextgateError
 # name -> (module, attribute, extra it needs or "", first line of its help)
 _COMMANDS = {
     "train": ("textgate.train.cli", "train", "train", "Train a classifier on labelled rows."),
+    "fit": (
+        "textgate.export.fit_cli",
+        "fit_command",
+        "train",
+        "Train a classifier and export it in one step.",
+    ),
     "teach": (
         "textgate.train.teach_cli",
         "teach_command",

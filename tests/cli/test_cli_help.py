@@ -10,7 +10,7 @@ import pytest
 import textgate
 
 CORE = ("classify", "evaluate", "bench", "inspect")
-EXTRA = ("train", "teach", "pretrain", "export", "compare")
+EXTRA = ("train", "fit", "teach", "pretrain", "export", "compare")
 
 
 def python(code, *arguments):
