@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from textgate.architecture import Architecture
 from textgate.errors import ConfigError
+from textgate.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -208,7 +209,10 @@ def changed(settings: _Settings, changes: dict[str, Any]) -> _Settings:
     known = [field.name for field in dataclasses.fields(settings)]
     unknown = sorted(set(changes) - set(known))
     if unknown:
-        raise ConfigError(f"{unknown[0]!r} is not a setting; there are {', '.join(known)}")
+        raise ConfigError(
+            f"{unknown[0]!r} is not a setting{did_you_mean(unknown[0], known)}; there are "
+            f"{', '.join(known)}"
+        )
     return dataclasses.replace(settings, **changes)
 
 
@@ -233,7 +237,10 @@ def _conflict(config: TrainingConfig) -> str | None:
             f"{SMALLEST_VOCABULARY} or more: 256 bytes, pieces and words"
         )
     if config.linear_size and not config.linear_buckets:
-        return "linear_buckets must be above 0 where linear_size is, not 0"
+        return (
+            "linear_buckets must be above 0 where linear_size is, not 0; for no linear branch set "
+            "linear_size to 0"
+        )
     if not config.vectors:
         return "vectors must be a file, 'english' or 'none', not ''"
     return None

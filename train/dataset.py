@@ -241,30 +241,3 @@ def _names(row: Row) -> Iterator[str]:
     yield from row.labels
     for label, _ in row.probabilities:
         yield label
-
-
-def hold_out(rows: Sequence[Row], fraction: float, *, seed: int) -> tuple[list[Row], list[Row]]:
-    """Return (train, dev): a share of the rows of every label is held out for dev.
-
-    Rows with the same text stay on the same side, so that dev says something about new texts. A
-    label with a single text keeps it in train, and so does a text that has different labels, or
-    soft ones alone: dev is a matter of right and wrong.
-    """
-    labels_of: dict[str, tuple[str, ...]] = {}
-    kept: set[str] = set()
-    for row in rows:
-        only_soft = bool(row.probabilities) and not row.labels
-        if only_soft or labels_of.setdefault(row.text, row.labels) != row.labels:
-            kept.add(row.text)
-    by_label: dict[tuple[str, ...], list[str]] = {}
-    for text, labels in labels_of.items():
-        if text not in kept:
-            by_label.setdefault(labels, []).append(text)
-    generator = np.random.default_rng([seed, 0])
-    held_out: set[str] = set()
-    for labels in sorted(by_label):
-        texts = by_label[labels]
-        count = min(len(texts) - 1, max(1, round(len(texts) * fraction)))
-        held_out.update(texts[place] for place in generator.permutation(len(texts))[:count])
-    train = [row for row in rows if row.text not in held_out]
-    return train, [row for row in rows if row.text in held_out]

@@ -140,7 +140,7 @@ def teach(
     state = None
     if stored is None:
         for note in split.notes:  # who resumes has heard them
-            progress.note(note)
+            progress.warn(note)
     else:
         _require_same(output, stored, manifest)
         if stored.outcome is not None:

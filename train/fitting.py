@@ -126,10 +126,9 @@ def fit(
         pretrained=started_from,
     )
     config = ready.config
-    for note in ready.notes if stored is None else ():  # who resumes has heard them
-        progress.note(note)
     state = None
-    if stored is None:
+    if stored is None:  # who resumes has heard them
+        _tell(ready, progress)
         _create(output, ready, force=force)
     else:
         _require_same(output, stored, ready.manifest)
@@ -177,6 +176,13 @@ def fit(
     save_model(output / run_folder.MODEL, model)
     tidy(output, *_NEEDLESS)
     return FittedRun(output, manifest, model)
+
+
+def _tell(ready: Preparation, progress: Progress) -> None:
+    for warning in ready.warnings:
+        progress.warn(warning)
+    for note in ready.notes:
+        progress.note(note)
 
 
 def _create(output: Path, ready: Preparation, *, force: bool) -> None:

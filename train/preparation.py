@@ -57,6 +57,7 @@ class Preparation:
         dev: the rows to choose by, encoded.
         dev_rows: the same, as they are.
         start: what training starts from.
+        warnings: what somebody should know of the rows, in words.
         notes: what was chosen and why, in words.
         lesson: what teachers are asked; None if there are none.
     """
@@ -68,6 +69,7 @@ class Preparation:
     dev: Dataset
     dev_rows: Sequence[Row]
     start: Start
+    warnings: tuple[str, ...]
     notes: tuple[str, ...]
     lesson: Lesson | None
 
@@ -107,7 +109,7 @@ def prepare(
     )
     rows, labels, task = split.train, split.labels, split.task
     check_teachers(teachers, labels, task=task, file=split.file)
-    said = list(split.notes)
+    said: list[str] = []
     if pretrained is not None:
         said.append(f"starts from {pretrained.path}: {pretrained.note}")
     more = Unlabelled(unlabelled, columns, split.dev)
@@ -116,7 +118,9 @@ def prepare(
     spec = NO_VECTORS if pretrained is not None else config.vectors
     vectors = find_vectors(spec, chain((row.text for row in rows), more))
     if preset == RECIPE:
-        recipe = recommend(rows, labels, task=task, vectors=vectors, unlabelled=more)
+        recipe = recommend(
+            rows, labels, task=task, vectors=vectors, unlabelled=more, given=settings
+        )
         config = named_preset(preset).replace(**{**recipe.settings, **settings})
         said.extend(recipe.notes(settings))
         if config.vectors == NO_VECTORS:
@@ -176,6 +180,7 @@ def prepare(
         dev=encode_rows(split.dev, tokenizer, labels, task=task, file=split.dev_file, soft=False),
         dev_rows=split.dev,
         start=start,
+        warnings=split.notes,
         notes=tuple(said),
         lesson=lesson,
     )

@@ -11,7 +11,8 @@ from textgate.rows import Columns, Row, load_labelled
 from textgate.rows.reading import with_clean_labels
 from textgate.run import written_name
 from textgate.train.checks import notes
-from textgate.train.dataset import find_labels, hold_out
+from textgate.train.dataset import find_labels
+from textgate.train.holdout import check_held_out, hold_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,12 +83,9 @@ def split_rows(
     )
     said += notes(rows, held_out, file=file, dev_file=dev_file)
     if dev is None:
-        rows, held_out = hold_out(rows, dev_fraction, seed=seed)
-        if not held_out:
-            named = sum(bool(row.labels) or not row.probabilities for row in rows)
-            raise DataError(
-                f"{file}: {named} rows with labels are too few to hold some out for dev; give --dev"
-            )
+        train, held_out = hold_out(rows, dev_fraction, seed=seed)
+        note = check_held_out(rows, held_out, dev_fraction, file=file)
+        rows, said = train, [*said, note] if note else said
     return SplitRows(rows, held_out, labels, task, file, dev_file, tuple(said))
 
 

@@ -191,6 +191,15 @@ def threads(function: _F) -> _F:
     return result
 
 
+def quiet(function: _F) -> _F:
+    """Add whether a long command speaks of nothing but the result and what is wrong."""
+    option: Any = click.option(
+        "-q", "--quiet", is_flag=True, help="Print warnings and the result only, no progress."
+    )
+    result: _F = option(function)
+    return result
+
+
 def setting(
     defaults: object, option: str, name: str, said: str = "", **kind: Any
 ) -> Callable[[_F], _F]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from textgate.errors import DataError
+from textgate.suggestion import nearest
 
 _SEPARATORS = (";", "|", ",")  # what joins labels in files that people make
 _LONGEST_SHOWN = 60  # characters of a value, so that a message stays one line
@@ -180,7 +181,10 @@ def require_known(
 
     def named(label: str) -> str:
         count, twin = counts[label], like.get(look_of(label))
+        near = nearest(label, known) if twin is None and len(counts) <= _MOST_NAMED else None
         said = [] if twin is None else [f"which looks like {shown(twin)}"]
+        if near is not None:
+            said = [f"did you mean {shown(near)}?"]
         if len(counts) > 1:
             said.insert(0, f"{count:,} {'row' if count == 1 else 'rows'}, line {lines[label]}")
         elif count > 1:

@@ -19,6 +19,7 @@ from textgate.rows.labels import (
     shown,
 )
 from textgate.rows.row import Row
+from textgate.suggestion import did_you_mean
 
 Note: TypeAlias = Callable[[str], object]
 Pairs: TypeAlias = Sequence[tuple[str, object]]
@@ -267,8 +268,8 @@ class Reading:
         for name, option in self._wanted:
             if name not in names:
                 return (
-                    f"no field {shown(name)}, found {_listed(list(names))}; name the right one "
-                    f"with {option}"
+                    f"no field {shown(name)}{did_you_mean(name, names)}, found "
+                    f"{_listed(list(names))}; name the right one with {option}"
                 )
         return ""
 

@@ -253,7 +253,12 @@ REFUSED = [
         1,
         "line 1: 2 labels, but the model gives one",
     ),
-    ("a.csv", b"text,labels\na,b\n", 1, "no field 'label', found 'text', 'labels'"),
+    (
+        "a.csv",
+        b"text,labels\na,b\n",
+        1,
+        "no field 'label' (did you mean 'labels'?), found 'text', 'labels'",
+    ),
     ("a.jsonl", b'{"text": "a", "label": "positive"}\n{"text"\n', 1, "line 2: not valid JSON"),
     ("a.jsonl", b'{"text": "\xff", "label": "positive"}\n', 1, "byte 0xff is not UTF-8"),
     ("a.txt", b"good\n", 1, "line 1: no label; a line starts with __label__NAME"),

@@ -47,12 +47,34 @@ def names(folder):
 # What works
 
 
-@pytest.mark.parametrize("name", ["train", "teach", "pretrain", "export", "compare"])
+@pytest.mark.parametrize("name", ["train", "fit", "teach", "pretrain", "export", "compare"])
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help(command, name, option):
     shown = command(name, option)
     assert (shown.status, shown.err) == (0, "")
     assert shown.out.startswith(f"Usage: textgate {name} [OPTIONS]")
+
+
+SECTIONS = {
+    "train": ["Output", "Data", "Settings", "Network", "Training", "Teachers and pretraining"],
+    "fit": ["Output", "Data", "Model"],
+    "teach": ["Output", "Data", "Training"],
+    "pretrain": ["Output", "Data", "Network", "Training"],
+    "compare": ["Output", "Data", "Networks"],
+}
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_long_help_is_in_sections(command, name):
+    lines = command(name, "-h").out.splitlines()
+    titles = [line.removesuffix(":") for line in lines if line.endswith(":") and line[0] != " "]
+    assert titles == [*SECTIONS[name], "Other options"]
+    others = lines[lines.index("Other options:") + 1 :]
+    assert others[0].split() == ["-h,", "--help", "Show", "this", "message", "and", "exit."]
+    assert sum(line.strip().startswith("--text-field") for line in lines) == 1
+    for place, line in enumerate(lines):  # every option says something
+        if line.startswith("  -") and len(line) < 28:
+            assert lines[place + 1].startswith(" " * 20), line
 
 
 def test_train_export_classify_evaluate(command, data, tmp_path):
@@ -91,6 +113,16 @@ def test_train_export_classify_evaluate(command, data, tmp_path):
     inside = ("run.json", "tokenizer.json", "dev.jsonl.gz", "model.safetensors")
     assert names(run) == sorted(inside)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "run"]
+
+
+def test_quiet(command, data, tmp_path):
+    shown = command("train", data, "-o", tmp_path / "run", *QUICK, "--quiet")
+    assert shown.status == 0
+    assert shown.out.startswith(f"{tmp_path / 'run'}: epoch ")
+    (warning,) = shown.err.splitlines()
+    assert warning.startswith("rows.jsonl: 1 row repeats an earlier one")
+    again = command("train", data, "-o", tmp_path / "run", "-q", "--resume")
+    assert (again.status, again.out, again.err) == (0, shown.out, "")
 
 
 FORMATS = {
@@ -392,7 +424,7 @@ WRONG = [
     (["--max-tokens", "0"], "textgate: max_tokens must be from 1 to"),
     (["--threads", "0"], "Error: Invalid value for '--threads': 0 is not in the range"),
     (["--threads", "99999999999"], "Error: Invalid value for '--threads': 99999999999 is not in"),
-    (["--resume", "--force"], "Error: --resume goes on with a run and --force replaces it"),
+    (["--resume", "--force"], "Error: --resume continues a run and --force replaces it"),
     (["--text-field", "label"], "the text and the label cannot both be the field 'label'"),
     (["--input-format", "text"], "plain text has no labels; use one of the other formats"),
 ]

@@ -65,6 +65,11 @@ MESSAGES = [
     ("a.jsonl", '{"a":' * 100_000, ", line 1: lists or objects are nested too deeply"),
     ("a.jsonl", '{"text": "a", "label": ' + "1" * 5000 + "}", "a number has too many digits"),
     ("a.csv", "text,label\n\na, \n", f", line 3: {LABEL} is empty"),
+    (
+        "a.csv",
+        "Txet,label\na,x\n",
+        ", line 1 (the header): no field 'text' (did you mean 'Txet'?), found 'Txet', 'label'; ",
+    ),
     ("a.csv", "good,pos\nbad,neg\n", ", line 1 (the header): no field 'text', found 'good', 'pos'"),
     ("a.csv", "\ntext:label\n", ", line 2 (the header): no field 'text', found 'text:label'"),
     ("a.csv", "\nsaid;label\n", ", line 2 (the header): no field 'text', found 'said', 'label'"),

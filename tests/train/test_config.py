@@ -36,8 +36,8 @@ def test_the_default_streams():
 
 
 def test_a_preset_that_is_not_there():
-    with pytest.raises(ConfigError, match="no preset 'seed'; there are default, seed-rnn, "):
-        preset("seed")
+    with pytest.raises(ConfigError, match=r"no preset 'seeds' \(did you mean 'seed-"):
+        preset("seeds")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,9 @@ REFUSED = [
     ({"sparse": 1}, "sparse must be true or false, not 1"),
     ({"teacher_weight": 1.5}, "teacher_weight must be from 0 to 1, not 1.5"),
     ({"teacher_weight": -0.1}, "teacher_weight must be from 0 to 1, not -0.1"),
-    ({"layers": 3}, "'layers' is not a setting; there are "),
+    ({"layers": 3}, "'layers' is not a setting; there are cell, "),
+    ({"epoch": 3}, "'epoch' is not a setting (did you mean 'epochs'?); there are cell, "),
+    ({"hidden-size": 3}, "'hidden-size' is not a setting (did you mean 'hidden_sizes'?); there"),
 ]
 
 

@@ -454,4 +454,4 @@ def test_resuming_and_replacing_at_once(command, tmp_path):
     arguments = ("rows.csv", "-o", tmp_path / "teacher", "--transformer", "minilm")
     shown = command("teach", *arguments, "--resume", "--force")
     assert (shown.status, shown.out) == (2, "")
-    assert shown.message.startswith("Error: --resume goes on with a teacher and --force replaces")
+    assert shown.message.startswith("Error: --resume continues a teacher and --force replaces")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from pathlib import Path
 
@@ -101,7 +102,9 @@ def test_the_kept_model_is_that_of_the_best_epoch_and_measured_so(finished):
     model = load_model(finished.path / run_folder.MODEL)
     assert same_weights(model.weights, finished.model.weights)
     assert dataclasses.replace(model, weights={}) == dataclasses.replace(finished.model, weights={})
-    best = max(model.history, key=lambda epoch: epoch.rank("loss"))
+    best = functools.reduce(
+        lambda kept, epoch: epoch if epoch.improves_on(kept, "loss") else kept, model.history
+    )
     assert model.best_epoch == best.number
     tokenizer = TextTokenizer(
         (finished.path / run_folder.TOKENIZER).read_text(encoding="utf-8"),
@@ -247,6 +250,18 @@ def test_it_stops_when_dev_shows_no_progress(separable, quick, tmp_path):
 def test_it_stops_after_the_most_epochs(separable, quick, tmp_path):
     done = fit(separable(80), tmp_path / "run", settings={**quick, "epochs": 3, "patience": 99})
     assert len(done.model.history) == 3
+
+
+@pytest.mark.parametrize("name", ["default", "seed-gru"])
+def test_it_stops_when_nothing_is_left_to_learn(separable, quick, tmp_path, name):
+    """Dev is perfect and the training rows are learned; a perfect dev alone does not end it."""
+    settings = {**quick, "vocabulary_size": 1000, "epochs": 200, "patience": 200}
+    rows, dev = separable(200), separable(8, seed=1)
+    history = fit(rows, tmp_path / "run", dev=dev, preset=name, settings=settings).model.history
+    assert len(history) < 200
+    done = [epoch.perfect and epoch.train_loss < 0.01 for epoch in history]
+    assert done == [False] * (len(history) - 1) + [True]
+    assert history[0].perfect == (name == "default")  # by the linear branch, which is solved
 
 
 class Recorder(Progress):
