@@ -17,6 +17,7 @@ from textgate.errors import CheckpointError, ExportError
 from textgate.export.exporter import PRECISIONS, Exported, export
 from textgate.run import is_run
 from textgate.tables import format_bytes, format_count
+from textgate.train.config import TrainingConfig
 from textgate.train.fitting import fit
 from textgate.train.presets import PRESETS
 from textgate.train.progress import TerminalProgress
@@ -91,7 +92,7 @@ def fit_command(
     continues it.
     """
     torch.set_num_threads(1)  # for steps this small, more threads mostly wait for each other
-    settings = read_settings(config) if config is not None else {}
+    settings = read_settings(config, TrainingConfig) if config is not None else {}
     if seed is not None:
         settings["seed"] = seed
     folder = run or Path(f"{output}.run")
