@@ -18,6 +18,7 @@ from textgate.export.exporter import PRECISIONS, Exported, export
 from textgate.rows import Columns
 from textgate.run import is_run
 from textgate.tables import format_bytes, format_count
+from textgate.train.config import TrainingConfig
 from textgate.train.fitting import fit
 from textgate.train.presets import PRESETS
 from textgate.train.progress import TerminalProgress
@@ -89,7 +90,7 @@ def fit_command(
     continues it.
     """
     torch.set_num_threads(1)  # for steps this small, more threads mostly wait for each other
-    settings = read_settings(config) if config is not None else {}
+    settings = read_settings(config, TrainingConfig) if config is not None else {}
     if seed is not None:
         settings["seed"] = seed
     folder = run or Path(f"{output}.run")

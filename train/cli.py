@@ -13,7 +13,7 @@ from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
 from textgate.rows import Columns
 from textgate.tables import format_count
-from textgate.train.config import CRITERIA, SCHEDULES, TASKS, TOKENIZERS
+from textgate.train.config import CRITERIA, SCHEDULES, TASKS, TOKENIZERS, TrainingConfig
 from textgate.train.fitting import fit
 from textgate.train.presets import PRESETS
 from textgate.train.progress import TerminalProgress
@@ -212,7 +212,7 @@ def train(
         if settings["teacher_weight"] is not None:
             raise click.UsageError("--teacher-weight has no effect without --teacher PATH: add one")
     torch.set_num_threads(threads)
-    given = read_settings(config) if config is not None else {}
+    given = read_settings(config, TrainingConfig) if config is not None else {}
     given |= {name: value for name, value in settings.items() if value is not None}
     fitted = fit(
         data,

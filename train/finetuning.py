@@ -49,6 +49,7 @@ from textgate.train.finetuning_config import FinetuningConfig
 from textgate.train.progress import Progress
 from textgate.train.resuming import require_same_rows, require_same_settings, tidy
 from textgate.train.scoring import evaluate_logits
+from textgate.train.settings import named_settings
 from textgate.train.split import split_rows
 
 if TYPE_CHECKING:
@@ -113,7 +114,9 @@ def teach(
     output, progress = Path(output), progress or Progress()
     where = find_device(device)
     stored = read_finetuned(output) if resume and is_finetuned(output) else None
-    config = (FinetuningConfig() if stored is None else stored.settings).replace(**(settings or {}))
+    config = (FinetuningConfig() if stored is None else stored.settings).replace(
+        **named_settings(settings)
+    )
     if stored is not None:
         require_same_settings(output, vars(stored.settings), vars(config))
     folder = find_encoder(transformer)

@@ -24,6 +24,7 @@ from textgate.train.pretrained import open_pretrained
 from textgate.train.progress import Progress
 from textgate.train.resuming import require_same_rows, require_same_settings, tidy
 from textgate.train.scoring import evaluate_logits
+from textgate.train.settings import named_settings
 from textgate.train.teachers import find_teacher
 from textgate.train.trainer import predict_logits, train_network
 
@@ -105,7 +106,7 @@ def fit(
         raise ConfigError("texts without labels need a teacher to label them; add one: --teacher")
     if any(Path(path).resolve() == output.resolve() for path in teachers):
         raise ConfigError(f"{output} cannot be its own teacher; choose another folder to make")
-    progress = progress or Progress()
+    progress, settings = progress or Progress(), named_settings(settings)
     where = find_device(device)
     stored = read_run(output) if resume and run_folder.is_run(output) else None
     started_from = None if pretrained is None else open_pretrained(Path(pretrained))
@@ -113,13 +114,14 @@ def fit(
         # Before its settings are compared with another folder's.
         _require_same_pretrained(output, stored.pretrained, started_from)
         preset = preset or stored.preset
-        settings = {**stored.settings, **(settings or {})} if preset == stored.preset else settings
+        if preset == stored.preset:
+            settings = {**named_settings(stored.settings), **settings}
     preset = preset or "default"
     ready = prepare(
         data,
         dev,
         preset,
-        _tuples(settings or {}),
+        settings,
         columns or Columns(),
         teachers=[find_teacher(path) for path in teachers],
         unlabelled=unlabelled,
@@ -270,9 +272,3 @@ def _finish(ready: Preparation, state: TrainingState) -> TrainedModel:
         history=state.history,
         best_epoch=state.best_epoch,
     )
-
-
-def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
-    }

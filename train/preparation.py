@@ -16,6 +16,7 @@ import textgate
 from textgate.rows import Row, fingerprint
 from textgate.run import DataSummary, RunManifest
 from textgate.tokenizer import TextTokenizer
+from textgate.train.config import check_size
 from textgate.train.dataset import Dataset, encode_rows, encode_texts
 from textgate.train.embedding import find_vectors, initial_embedding
 from textgate.train.pairs import find_features
@@ -136,6 +137,17 @@ def prepare(
     train = _with_texts(
         encode_rows(rows, tokenizer, labels, task=task, file=split.file), more, tokenizer
     )
+    features = None
+    if config.linear_size:
+        features = find_features(train.sequences, train.targets, most_buckets=config.linear_buckets)
+    architecture = config.architecture(
+        vocabulary_size=vocabulary_size,
+        label_count=len(labels),
+        task=task,
+        linear_tokens=0 if features is None else len(features.token_weights),
+        linear_buckets=0 if features is None else len(features.fingerprints),
+    )
+    check_size(architecture)
     start = Start(
         embedding=(
             pretrained.embedding
@@ -143,20 +155,10 @@ def prepare(
             else _embedding(tokenizer_json, config, vectors, rows=vocabulary_size)
         ),
         layers={} if pretrained is None else pretrained.layers,
-        features=(
-            find_features(train.sequences, train.targets, most_buckets=config.linear_buckets)
-            if config.linear_size
-            else None
-        ),
+        features=features,
     )
     manifest = RunManifest(
-        architecture=config.architecture(
-            vocabulary_size=vocabulary_size,
-            label_count=len(labels),
-            task=task,
-            linear_tokens=0 if start.features is None else len(start.features.token_weights),
-            linear_buckets=0 if start.features is None else len(start.features.fingerprints),
-        ),
+        architecture=architecture,
         labels=labels,
         max_tokens=config.max_tokens,
         preset=preset,

@@ -73,6 +73,8 @@ def preset(name: str) -> TrainingConfig:
     Raises:
         ConfigError: there is no such preset; the message lists those there are.
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"the name of a preset must be a string, not {name!r:.60}")
     if name not in PRESETS:
         raise ConfigError(
             f"there is no preset {name!r}{did_you_mean(name, PRESETS)}; there are "

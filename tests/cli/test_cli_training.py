@@ -241,7 +241,8 @@ def test_an_empty_cell_is_no_label_if_several_are_asked_for(command, separable, 
 
 def test_settings_out_of_a_file(command, data, tmp_path):
     file = tmp_path / "settings.toml"
-    file.write_text('hidden_sizes = [5]\nepochs = 2\nvectors = "none"\n', encoding="utf-8")
+    lines = 'hidden_sizes = [5]\nepochs = 2\nvectors = "none"\n'
+    file.write_text(lines, encoding="utf-8-sig")  # some editors begin so
     run = tmp_path / "run"
     shown = command("train", data, "-o", run, "--config", file, "--epochs", "1")
     assert shown.status == 0, shown.err
@@ -256,8 +257,13 @@ def test_settings_out_of_a_file(command, data, tmp_path):
         ("epochs = ", "not TOML in UTF-8"),
         (b"\xff", "not TOML in UTF-8"),
         ("[network]\nepochs = 1\n", "'network' is a table"),
-        ("epoch = 1\n", "'epoch' is not a setting"),
-        ('epochs = "1"\n', "epochs must be a whole number"),
+        ("epoch = 1\n", "settings.toml: 'epoch' is not a setting (did you mean 'epochs'?)"),
+        ('epochs = "1"\n', "settings.toml: epochs must be a whole number, not '1'"),
+        ("epochs = true\n", "settings.toml: epochs must be a whole number, not True"),
+        ("bidirectional = 1\n", "settings.toml: bidirectional must be true or false, not 1"),
+        ("hidden_sizes = [[8]]\n", "settings.toml: hidden_sizes must be several whole numbers"),
+        ("hidden_sizes = " + "[" * 5000, "settings.toml: lists or tables are nested too deeply"),
+        ("learning_rate = nan\n", "learning_rate must be from 0 to 100, not nan"),
         (None, "cannot be read"),
     ],
 )

@@ -337,6 +337,14 @@ REFUSED = [
     (some((" ", ("good",)), ("", ("bad",))), some(GOOD), {}, (DataError, "not one word in the")),
     (some(GOOD, BAD), some(GOOD), {"epochs": 0}, (ConfigError, "epochs must be from 1")),
     (some(GOOD, BAD), some(GOOD), {"one_unit": 7}, (ConfigError, "one_unit must be true or")),
+    (
+        some(GOOD, BAD),
+        some(GOOD),
+        {"embedding_size": 10**7},
+        (ConfigError, "a bundle holds at most 268,435,456: choose smaller sizes"),
+    ),
+    (some(GOOD, BAD), some(GOOD), {1: 7}, (ConfigError, "the name of a setting must be a string")),
+    (some(GOOD, BAD), some(GOOD), "epochs=1", (ConfigError, "settings must be a dictionary")),
     (some(GOOD, BAD), some(GOOD), {"shape": 7}, (ConfigError, "'shape' is not a setting")),
     (
         some(GOOD, ("x", ("good", "bad"))),
