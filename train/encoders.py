@@ -41,7 +41,7 @@ def find_encoder(name: str) -> Path:
     Raises:
         ConfigError: it is not there, or not whole.
     """
-    folder = Path(name)
+    folder = Path(name).absolute()  # it is read later, too
     if name == MINILM:
         found = importlib.util.find_spec(_MINILM_PACKAGE.replace("-", "_"))
         if found is None or found.origin is None:
