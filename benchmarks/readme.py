@@ -31,6 +31,7 @@ from readme_accuracy import (
     ablation,
     accuracy,
     first,
+    footprint,
     quantization,
     quickstart,
     sentiment,
@@ -188,6 +189,7 @@ BLOCKS = {
     "README.md": {
         "first": first,
         "quickstart": quickstart,
+        "footprint": footprint,
         "inspect": inspect,
         "accuracy": accuracy,
         "costs": costs,

@@ -34,6 +34,22 @@ def quickstart() -> str:
     return f"{table}\n\n{where(result)}"
 
 
+@measured("footprint")
+def footprint(result: dict[str, Any]) -> str:
+    """Return what an installation of the runtime takes on disk."""
+    sizes = dict(result["bytes"])
+    own = sizes.pop("textgate")
+    largest = sorted(sizes, key=lambda name: -sizes[name])[:2]
+    return (
+        f"`pip install` puts {format_bytes(own)} of textgate on the disk, the sentiment model "
+        f"included. Its four dependencies and what they depend on are {len(sizes)} packages of "
+        f"{format_bytes(sum(sizes.values()))}, of which {largest[0]} has "
+        f"{format_bytes(sizes[largest[0]])} and {largest[1]} {format_bytes(sizes[largest[1]])} "
+        f"(`python benchmarks/footprint.py`, {result['machine']['system'].partition('-')[0]}, "
+        f"{result['machine']['architecture']})."
+    )
+
+
 def quantization() -> str:
     """Return bytes and accuracy by set and cell, and times by cell and length."""
     result = read_result("quantization")

@@ -21,7 +21,7 @@ from sentiment_cases import GROUPS, Case
 
 from textgate.classifier import Classifier
 from textgate.cli.bench import measure_together
-from textgate.cli.evaluate import truth_and_probabilities
+from textgate.cli.evaluate import truth_and_scores
 from textgate.coverage import own_coverage
 from textgate.machine import this_machine
 from textgate.metrics import evaluate_single_label
@@ -38,7 +38,7 @@ DOMAINS = {
     "vader_tweets": "tweets",
 }
 FIRST = (  # of the README's first command
-    "Great battery, awful screen.",
+    "It starts well, but the rest is a tedious mess.",
     "What a lovely evening we had!",
     "The store opens at nine.",
 )
@@ -202,10 +202,12 @@ def _spread(values: list[float]) -> str:
 
 def _scored(classifier: Classifier, file: Path) -> dict[str, Any]:
     test = load_labelled(file)
-    truth, probabilities = truth_and_probabilities(classifier, test, file=str(file))
+    truth, scores = truth_and_scores(classifier, test, file=str(file))
     columns, manifest = truth.argmax(axis=1), classifier.manifest
-    quality = evaluate_single_label(probabilities, columns, manifest.labels)
-    covered = own_coverage(probabilities, columns, manifest.thresholds)
+    quality = evaluate_single_label(scores.probabilities, columns, manifest.labels)
+    covered = own_coverage(
+        scores.probabilities, columns, manifest.thresholds, answerable=scores.answerable
+    )
     return {
         "rows": quality.rows,
         "accuracy": quality.accuracy,

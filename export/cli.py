@@ -54,12 +54,14 @@ from textgate.train.split import Columns
     "--min-precision",
     type=float,
     metavar="SHARE",
+    callback=options.positive_share,
     help="Thresholds so that so many of each label's answers are right on the rows, as in 0.95.",
 )
 @click.option(
     "--coverage",
     type=float,
     metavar="SHARE",
+    callback=options.positive_share,
     help="Thresholds so that so many of each label's answers are kept, as in 0.9.",
 )
 @click.option("--force", is_flag=True, help="Replace the bundle in OUTPUT, if there is one.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textgate import run as run_folder
+from textgate.arguments import share
 from textgate.bundle import write_bundle
 from textgate.errors import BundleError, ConfigError, ExportError
 from textgate.export.assembly import Assembly, latencies
@@ -65,8 +66,7 @@ class Answers:
     def __post_init__(self) -> None:
         if self.wish not in ("precision", "coverage"):
             raise ConfigError(f"answers can have precision or coverage, not {self.wish!r}")
-        if not 0 < self.share <= 1:
-            raise ConfigError(f"{self.wish} must be above 0 and at most 1, not {self.share!r}")
+        share(self.share, self.wish, positive=True)
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,24 @@ BATCHES = 16
 
 
 def windows(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """Yield lists of `size` items in order; the last one may be shorter."""
+    """Yield lists of `size` items in order; the last one may be shorter.
+
+    If an item cannot be read, those before it are yielded before the error is raised.
+    """
     iterator = iter(items)
-    while window := list(itertools.islice(iterator, size)):
-        yield window
+    failure: Exception | None = None
+    while failure is None:
+        window: list[_T] = []
+        try:
+            for item in itertools.islice(iterator, size):
+                window.append(item)  # noqa: PERF402 - extend() need not keep what came before an error
+        except Exception as problem:  # of any kind: it is raised when its turn comes
+            failure = problem
+        if window:
+            yield window
+        elif failure is None:
+            return
+    raise failure
 
 
 def batches_by_length(encoded: Sequence[Encoded], batch_size: int) -> Iterator[list[int]]:

@@ -18,6 +18,8 @@ from textgate.plots import STYLE, Axis, Series, plot, stacked_bars, swatch
 from textgate.tables import format_count
 
 _WIDE = 12  # from this factor on between the slowest and the fastest, an axis is logarithmic
+_LEAST_TIME_SPAN = 0.25  # of the longest time: what a run differs by from the next is far below it
+_LEAST_ACCURACY_SPAN = 0.02
 
 _LATENCY = (
     "Times of one call. <b>both</b> is from texts to predictions; brackets hold 95&nbsp;% "
@@ -43,9 +45,9 @@ figcaption { font-weight: 600; } figcaption span { font-weight: 400; color: var(
 .swatch { width: 22px; height: 14px; vertical-align: -2px; margin-right: .4rem; }
 .scroll { overflow-x: auto; } .scroll:focus-visible { outline: 2px solid var(--c0); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap;
+th, td { padding: .3rem .5rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--rule); }
-th { color: var(--soft); font-weight: 600; }
+th { color: var(--soft); font-weight: 600; vertical-align: bottom; white-space: normal; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; position: sticky; left: 0;
   background: var(--back); }
 """
@@ -128,7 +130,7 @@ def _distribution(result: Benchmark, names: Sequence[str]) -> str:
     drawn = plot(
         "Latency distribution",
         series,
-        Axis("ms", logarithmic=max(times) > _WIDE * min(times)),
+        _time_axis("ms", times),
         Axis("% of calls took no longer"),
         markers=False,
     )
@@ -144,18 +146,22 @@ def _accuracy(result: Benchmark, names: Sequence[str]) -> str:
         Series(score.bundle, ((lines[score.bundle].both.p50, score.accuracy),), (score.interval,))
         for score in result.accuracies
     ]
-    times = [line.both.p50 for line in lines.values()]
     drawn = plot(
         "Accuracy against latency",
         series,
-        Axis("p50, ms", logarithmic=max(times) > _WIDE * min(times)),
-        Axis("accuracy", show="{:.4g}".format),
+        _time_axis("p50, ms", [line.both.p50 for line in lines.values()]),
+        Axis("accuracy", least_span=_LEAST_ACCURACY_SPAN, show="{:.4g}".format),
         lines=False,
     )
     rows = sorted({score.rows for score in result.accuracies})
     counts = " and ".join(format_count(count) for count in rows)
     about = f"{_which(next(iter(lines.values())))}; 95 % intervals, {counts} rows"
     return _figure("Accuracy against latency", about, drawn, names)
+
+
+def _time_axis(label: str, times: Sequence[float]) -> Axis:
+    wide = max(times) > _WIDE * min(times)
+    return Axis(label, logarithmic=wide, least_span=_LEAST_TIME_SPAN)
 
 
 def _cold_start(result: Benchmark, names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textgate import environment
-from textgate.errors import BundleError
+from textgate.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
     from textgate.bundle import Bundle
@@ -38,7 +38,17 @@ def find_bundle(name: str | Path | None = None) -> Path:
         name: its path, or the name of a model that comes with the package, unless there is a file
             or a folder of that name; None takes what the environment variable TEXTGATE_MODEL says,
             else the default model.
+
+    Raises:
+        ConfigError: it is no path, or an empty one.
     """
+    given = os.fspath(name) if isinstance(name, os.PathLike) else name
+    if given is not None and not isinstance(given, str):
+        raise ConfigError(
+            f"a bundle's path should be a str or a Path, found {type(given).__name__}"
+        )
+    if given == "":
+        raise ConfigError("a bundle's path is empty; leave it out for the default model")
     chosen = name or os.environ.get(environment.MODEL) or DEFAULT
     path = Path(chosen)
     if str(chosen) in MODELS and not os.path.lexists(path):
@@ -54,6 +64,7 @@ def open_bundle(name: str | Path | None = None) -> Bundle:
 
     Raises:
         BundleError: it is missing, damaged, unsafe, or of a version this release does not read.
+        ConfigError: it is no path, or an empty one.
     """
     from textgate.bundle import read_bundle
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from textgate.arguments import label_count, not_one_text, texts_of, thresholds_of, whole_number
 from textgate.batching import BATCHES, batches_by_length, padded, windows
 from textgate.bundled import open_bundle
-from textgate.errors import BundleError, ConfigError
+from textgate.errors import BundleError, ConfigError, DataError
 from textgate.logs import logger
 from textgate.manifest import MANIFEST
 from textgate.prediction import Decision, Scores
@@ -48,8 +49,6 @@ class Classifier:
         thresholds: Mapping[str, float] | float | None,
         checksum: str | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, not {batch_size!r}")
         self._options = {
             "threads": threads,
             "batch_size": batch_size,
@@ -61,7 +60,7 @@ class Classifier:
         self._path = bundle.path.absolute()
         _require_same(bundle, checksum)
         self._manifest = bundle.manifest
-        self._batch_size = batch_size
+        self._batch_size = whole_number(batch_size, "batch_size", wanted="at least 1")
         self._tokenizer = TextTokenizer(
             bundle.tokenizer, max_tokens=_token_limit(max_tokens, bundle.manifest)
         )
@@ -74,7 +73,9 @@ class Classifier:
         )
         self._decision = Decision(
             labels=bundle.manifest.labels,
-            thresholds=_thresholds(thresholds, bundle.manifest),
+            thresholds=bundle.manifest.thresholds
+            if thresholds is None
+            else thresholds_of(thresholds, bundle.manifest.labels),
             multi_label=multi_label,
         )
         logger.info(
@@ -135,37 +136,95 @@ class Classifier:
         """What the bundle says about itself."""
         return self._manifest
 
-    def predict(self, text: str) -> Prediction:
-        """Return the prediction for one text."""
+    def predict(self, text: str, *, top_k: int | None = None) -> Prediction:
+        """Return the prediction for one text.
+
+        A text without a known token gets no label, whatever the network says of it.
+
+        Args:
+            text: the text.
+            top_k: keep the scores of so many labels, the most probable first, in place of all.
+
+        Raises:
+            ConfigError: `top_k` is not from 1 to the number of labels.
+            DataError: the text is not a str.
+        """
+        if not isinstance(text, str):
+            raise not_one_text(text)
+        kept = label_count(top_k, self.labels)
         encoded = self._tokenizer.encode(text)
         row: list[float] = self._require_session().run(*padded([encoded]))[0].tolist()
-        return self._decision.predict(row, tokens=len(encoded.ids), truncated=encoded.truncated)
+        return self._decision.predict(
+            row,
+            tokens=len(encoded.ids),
+            truncated=encoded.truncated,
+            reason=encoded.reason,
+            top_k=kept,
+        )
 
-    def predict_many(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        """Yield the predictions for texts, in order, reading only a little ahead."""
-        if isinstance(texts, str):
-            raise ConfigError("predict_many takes a list of texts, not one text")
-        for window in windows(texts, BATCHES * self._batch_size):
-            yield from self.decide(self.scores(window))
+    def predict_many(
+        self, texts: Iterable[str], *, top_k: int | None = None
+    ) -> Iterator[Prediction]:
+        """Return an iterator over the predictions for texts, in order, that reads a little ahead.
 
-    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return probabilities, float32 [texts, labels]."""
-        if isinstance(texts, str):
-            raise ConfigError("predict_proba takes a list of texts, not one text")
-        return self._probabilities(self._tokenizer.encode_batch(list(texts)))
+        If one of them is not a str, or cannot be read, the texts before it are answered first.
 
-    def scores(self, texts: Sequence[str]) -> Scores:
-        """Return what the network says of texts, for `decide`, which may be called elsewhere."""
-        encoded = self._tokenizer.encode_batch(texts)
+        Args:
+            texts: a list of texts, a column of a table, a generator, and so on.
+            top_k: as for `predict`.
+
+        Raises:
+            ConfigError: `top_k` is not from 1 to the number of labels.
+            DataError: these are not several texts; or, from the iterator, one of them is not a str:
+                ``texts[3]`` is the fourth that was read.
+        """
+        checked, kept = texts_of(texts, "predict_many"), label_count(top_k, self.labels)
+        self._require_session()
+        return self._predictions(checked, kept)
+
+    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Return probabilities, float32 [texts, labels].
+
+        Raises:
+            DataError: these are not several texts, or one of them is not a str.
+        """
+        return self._probabilities(
+            self._tokenizer.encode_batch(list(texts_of(texts, "predict_proba")))
+        )
+
+    def scores(self, texts: Iterable[str]) -> Scores:
+        """Return what the network says of texts, for `decide`, which may be called elsewhere.
+
+        Raises:
+            DataError: these are not several texts, or one of them is not a str.
+        """
+        encoded = self._tokenizer.encode_batch(list(texts_of(texts, "scores")))
         truncated = [item.truncated for item in encoded]
         if logger.isEnabledFor(DEBUG) and any(truncated):
-            logger.debug("cut off %d texts of %d", sum(truncated), len(texts))
-        tokens = [len(item.ids) for item in encoded]
-        return Scores(self._probabilities(encoded), tokens, truncated)
+            logger.debug("cut off %d texts of %d", sum(truncated), len(encoded))
+        return Scores(
+            probabilities=self._probabilities(encoded),
+            tokens=[len(item.ids) for item in encoded],
+            truncated=truncated,
+            reasons=[item.reason for item in encoded],
+        )
 
-    def decide(self, scores: Scores) -> list[Prediction]:
-        """Return the predictions that `scores` come to."""
-        return self._decision.predict_many(scores)
+    def decide(self, scores: Scores, *, top_k: int | None = None) -> list[Prediction]:
+        """Return the predictions that `scores` come to.
+
+        Args:
+            scores: what `scores` returned, of this bundle.
+            top_k: as for `predict`.
+
+        Raises:
+            ConfigError: `top_k` is not from 1 to the number of labels.
+            DataError: these are no such scores.
+        """
+        if not isinstance(scores, Scores) or scores.probabilities.shape[1] != len(self.labels):
+            raise DataError(
+                f"decide takes what scores returned for a bundle of {len(self.labels)} labels"
+            )
+        return self._decision.predict_many(scores, top_k=label_count(top_k, self.labels))
 
     def stream(self) -> Stream:
         """Return a stream, which classifies one text while it arrives.
@@ -224,6 +283,10 @@ class Classifier:
     def __repr__(self) -> str:
         return f"Classifier({str(self._path)!r}, labels={list(self.labels)!r})"
 
+    def _predictions(self, texts: Iterator[str], top_k: int | None) -> Iterator[Prediction]:
+        for window in windows(texts, BATCHES * self._batch_size):
+            yield from self.decide(self.scores(window), top_k=top_k)
+
     def _probabilities(self, encoded: Sequence[Encoded]) -> NDArray[np.float32]:
         session = self._require_session()
         result = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
@@ -272,28 +335,9 @@ def _require_same(bundle: Bundle, checksum: str | None) -> None:
 
 
 def _token_limit(max_tokens: int | None, manifest: Manifest) -> int:
+    most = manifest.max_tokens
     if max_tokens is None:
-        return manifest.max_tokens
-    if not 1 <= max_tokens <= manifest.max_tokens:
-        raise ConfigError(
-            f"max_tokens must be from 1 to the bundle's {manifest.max_tokens}, not {max_tokens!r}"
-        )
-    return max_tokens
-
-
-def _thresholds(
-    thresholds: Mapping[str, float] | float | None, manifest: Manifest
-) -> tuple[float | None, ...]:
-    if thresholds is None:
-        return manifest.thresholds
-    if not isinstance(thresholds, Mapping):
-        thresholds = dict.fromkeys(manifest.labels, thresholds)
-    for label, value in thresholds.items():
-        if label not in manifest.labels:
-            raise ConfigError(
-                f"a threshold for {label!r}, which is not a label; the labels are "
-                f"{', '.join(manifest.labels)}"
-            )
-        if not 0 <= value <= 1:
-            raise ConfigError(f"the threshold of {label!r} must be from 0 to 1, not {value!r}")
-    return tuple(thresholds.get(label) for label in manifest.labels)
+        return most
+    return whole_number(
+        max_tokens, "max_tokens", most=most, wanted=f"from 1 to the bundle's {most}"
+    )

@@ -27,7 +27,11 @@ class CoveragePoint:
 
 
 def coverage_curve(
-    probabilities: NDArray[np.float32], truth: NDArray[np.int64], thresholds: Sequence[float]
+    probabilities: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    thresholds: Sequence[float],
+    *,
+    answerable: NDArray[np.bool_] | bool = True,
 ) -> list[CoveragePoint]:
     """Return a point for each threshold.
 
@@ -35,15 +39,18 @@ def coverage_curve(
         probabilities: float32 [rows, labels], of a single-label classifier.
         truth: the column of each row's label, int64 [rows].
         thresholds: probabilities in 0..1.
+        answerable: bool [rows], false where no label is given whatever the probabilities.
     """
     scores, right = _scores(probabilities, truth)
-    return [_point(threshold, scores >= threshold, right) for threshold in thresholds]
+    return [_point(least, (scores >= least) & answerable, right) for least in thresholds]
 
 
 def own_coverage(
     probabilities: NDArray[np.float32],
     truth: NDArray[np.int64],
     thresholds: Sequence[float | None],
+    *,
+    answerable: NDArray[np.bool_] | bool = True,
 ) -> CoveragePoint:
     """Return the point of thresholds by label, as a bundle has them.
 
@@ -51,10 +58,12 @@ def own_coverage(
         probabilities: float32 [rows, labels], of a single-label classifier.
         truth: the column of each row's label, int64 [rows].
         thresholds: the least probability of each label, None for no demand.
+        answerable: as for `coverage_curve`.
     """
     scores, right = _scores(probabilities, truth)
     least = np.array([threshold or 0.0 for threshold in thresholds])
-    return _point(None, scores >= least[probabilities.argmax(axis=1)], right)
+    reached = scores >= least[probabilities.argmax(axis=1)]
+    return _point(None, reached & answerable, right)
 
 
 def _scores(

@@ -125,6 +125,7 @@ def evaluate_multi_label(
     labels: Sequence[str],
     *,
     thresholds: Sequence[float | None] = (),
+    answerable: npt.ArrayLike = True,
 ) -> Evaluation:
     """Score rows that have any number of labels each.
 
@@ -137,6 +138,7 @@ def evaluate_multi_label(
         truth: booleans [rows, labels], true where the row has the label.
         labels: the labels' names, in the order of the columns.
         thresholds: one a label, ``None`` standing for 0.5; ``()`` is 0.5 for every label.
+        answerable: booleans [rows], false where no label is given whatever the probabilities.
 
     Raises:
         DataError: there are no rows or labels, shapes disagree, or a probability or threshold is
@@ -149,7 +151,8 @@ def evaluate_multi_label(
             f"truth: expected booleans of shape {_shape(scores)}, "
             f"found {present.dtype} of shape {_shape(present)}"
         )
-    given = scores >= _checked_thresholds(thresholds, labels)
+    reached = scores >= _checked_thresholds(thresholds, labels)
+    given = reached & np.reshape(answerable, (-1, 1))
     return _evaluation(
         labels,
         right=(given == present).all(axis=1),

@@ -41,12 +41,15 @@ class Axis:
         label: what is on it, with the unit.
         logarithmic: whether equal factors are equally far apart; all values must be above 0.
         from_zero: whether a linear axis begins at 0.
+        least_span: the smallest range that a linear axis shows, as a fraction of its largest value,
+            so that a difference within the noise looks as small as it is.
         show: writes a value of the scale.
     """
 
     label: str
     logarithmic: bool = False
     from_zero: bool = False
+    least_span: float = 0.0
     show: Callable[[float], str] = "{:g}".format
 
 
@@ -186,6 +189,7 @@ class _Scale:
         else:
             low = 0.0 if axis.from_zero else low
             room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+            room = max(room, (axis.least_span * abs(high) - (high - low)) / 2)
             self._low, self._high = (low if axis.from_zero else low - room), high + room
 
     def share(self, value: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ class Prediction:
         labels: all labels that apply, the most probable first: one or none for a single-label
             model, any number for a multi-label one.
         score: the probability of `top_label`, in 0..1.
-        scores: the probability of every label, in the bundle's order.
-        top_label: the most probable label, whatever the thresholds make of it.
+        scores: the probability of every label, in the bundle's order; or of the `top_k` most
+            probable ones that were asked for, the most probable first.
+        top_label: the most probable label, whatever comes of it: below its threshold, or of a text
+            without a known token, it is not `label`.
         reason: why `label` is None, or None.
         tokens: how many tokens were read.
         truncated: whether the text was longer than what was read.
@@ -48,11 +51,20 @@ class Scores:
         probabilities: float32 [texts, labels].
         tokens: how many tokens of each text were read.
         truncated: whether each text was longer than that.
+        reasons: why a text gets no label, whatever the probabilities; None where it may get one.
     """
 
     probabilities: NDArray[np.float32]
     tokens: list[int]
     truncated: list[bool]
+    reasons: list[str | None]
+
+    @property
+    def answerable(self) -> NDArray[np.bool_]:
+        """Which texts may get a label, bool [texts]."""
+        import numpy as np
+
+        return np.array([reason is None for reason in self.reasons], dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -69,48 +81,80 @@ class Decision:
     thresholds: tuple[float | None, ...]
     multi_label: bool
 
-    def predict_many(self, scores: Scores) -> list[Prediction]:
+    def predict_many(self, scores: Scores, *, top_k: int | None = None) -> list[Prediction]:
         """Return the predictions for some texts, in order."""
         rows: list[list[float]] = scores.probabilities.tolist()
         return [
-            self.predict(row, tokens=tokens, truncated=truncated)
-            for row, tokens, truncated in zip(rows, scores.tokens, scores.truncated, strict=True)
+            self.predict(row, tokens=tokens, truncated=truncated, reason=reason, top_k=top_k)
+            for row, tokens, truncated, reason in zip(
+                rows, scores.tokens, scores.truncated, scores.reasons, strict=True
+            )
         ]
 
     def predict(
-        self, probabilities: Sequence[float], *, tokens: int, truncated: bool
+        self,
+        probabilities: Sequence[float],
+        *,
+        tokens: int,
+        truncated: bool,
+        reason: str | None = None,
+        top_k: int | None = None,
     ) -> Prediction:
-        """Return the prediction for one row of probabilities."""
+        """Return the prediction for one row of probabilities.
+
+        Args:
+            probabilities: one for each label.
+            tokens: how many tokens were read.
+            truncated: whether the text was longer than that.
+            reason: why the text gets no label, whatever the probabilities, or None.
+            top_k: of how many labels `scores` tells, the most probable; None for all.
+        """
         score = max(probabilities)
         top = probabilities.index(score)
-        if self.multi_label:
-            chosen = sorted(
-                (
-                    column
-                    for column, value in enumerate(probabilities)
-                    if value >= self._threshold(column)
-                ),
-                key=lambda column: -probabilities[column],
-            )
-            applying = tuple(self.labels[column] for column in chosen)
-            reason = None if applying else "no label reaches its threshold"
-        else:
-            threshold = self.thresholds[top]
-            if threshold is None or score >= threshold:
-                applying, reason = (self.labels[top],), None
-            else:
-                applying = ()
-                reason = f"{score:.3f} is below the threshold {threshold:g} of {self.labels[top]!r}"
+        applying: tuple[str, ...] = ()
+        if reason is None:
+            applying = self._applying(probabilities, top)
+            reason = None if applying else self._shortfall(score, top)
         return Prediction(
             label=applying[0] if applying else None,
             labels=applying,
             score=score,
-            scores=dict(zip(self.labels, probabilities, strict=True)),
+            scores=self._scores(probabilities, top_k),
             top_label=self.labels[top],
             reason=reason,
             tokens=tokens,
             truncated=truncated,
         )
+
+    def _applying(self, probabilities: Sequence[float], top: int) -> tuple[str, ...]:
+        """Return the labels whose thresholds are reached, the most probable first."""
+        if not self.multi_label:
+            threshold = self.thresholds[top]
+            reached = threshold is None or probabilities[top] >= threshold
+            return (self.labels[top],) if reached else ()
+        chosen = sorted(
+            (
+                column
+                for column, value in enumerate(probabilities)
+                if value >= self._threshold(column)
+            ),
+            key=lambda column: -probabilities[column],
+        )
+        return tuple(self.labels[column] for column in chosen)
+
+    def _shortfall(self, score: float, top: int) -> str:
+        """Return why no label applies."""
+        if self.multi_label:
+            return "no label reaches its threshold"
+        return (
+            f"{score:.3f} is below the threshold {self.thresholds[top]:g} of {self.labels[top]!r}"
+        )
+
+    def _scores(self, probabilities: Sequence[float], top_k: int | None) -> dict[str, float]:
+        if top_k is None:
+            return dict(zip(self.labels, probabilities, strict=True))
+        best = nlargest(top_k, range(len(probabilities)), key=probabilities.__getitem__)
+        return {self.labels[column]: probabilities[column] for column in best}
 
     def _threshold(self, column: int) -> float:
         threshold = self.thresholds[column]

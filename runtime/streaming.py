@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textgate.errors import ConfigError, DataError
-from textgate.tokenizer import UNKNOWN_ID, settled_length
+from textgate.tokenizer import UNKNOWN_ID, reason_for_no_label, settled_length
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,7 +107,7 @@ class Stream:
 
     def _characters(self, piece: bytes | bytearray | memoryview, *, final: bool) -> str:
         """Return the characters that bytes complete, and keep the bytes of an unfinished one."""
-        data = self._undecoded + piece
+        data = self._undecoded + bytes(piece)
         text, used = codecs.utf_8_decode(data, "replace", final)
         self._undecoded = data[used:]
         return text
@@ -129,12 +129,16 @@ class Stream:
         reached, beyond_ahead = self._reached(ids)
         self._ahead = (ids[: reached.tokens - self._settled.tokens], reached)
         self._over = self._over or beyond
+        truncated = self._over or beyond_ahead
+        reason = (
+            None
+            if reached.known
+            else reason_for_no_label(tokens=reached.tokens, truncated=truncated)
+        )
         if not reached.tokens:
             reached = self._run(_BEGINNING, [UNKNOWN_ID])  # as an empty text is read
         return self._decision.predict(
-            reached.probabilities,
-            tokens=reached.tokens,
-            truncated=self._over or beyond_ahead,
+            reached.probabilities, tokens=reached.tokens, truncated=truncated, reason=reason
         )
 
     def _reached(self, ids: list[int]) -> tuple[_Position, bool]:
@@ -162,6 +166,7 @@ class Stream:
         )
         return _Position(
             tokens=position.tokens + len(ids),
+            known=position.known or self._tokenizer.knows(ids),
             state=dict(zip(self._state_inputs, state, strict=True)),
             probabilities=probabilities[0].tolist(),
         )
@@ -172,8 +177,9 @@ class _Position:
     """Where the network stands after some tokens; never changed, so that streams may share it."""
 
     tokens: int
+    known: bool  # whether one of the tokens is
     state: Mapping[str, NDArray[np.float32]]
     probabilities: Sequence[float]
 
 
-_BEGINNING = _Position(tokens=0, state={}, probabilities=())
+_BEGINNING = _Position(tokens=0, known=False, state={}, probabilities=())

@@ -45,6 +45,7 @@ def classify_rows(
     rows: Iterable[Row],
     *,
     window: int,
+    top_k: int | None = None,
     jobs: int = 1,
     forked: bool = False,
     more_has_come: Callable[[], bool] = lambda: True,
@@ -59,6 +60,7 @@ def classify_rows(
         classifier: what classifies.
         rows: what to classify, read as it is needed, by the thread that iterates.
         window: most rows of a window.
+        top_k: as for `Classifier.predict`.
         jobs: workers that classify, the thread that iterates among them.
         forked: whether the others are forked from this process, not threads of it; ask `can_fork`.
         more_has_come: whether the next row can be read at once; nothing that is under way is kept
@@ -79,7 +81,7 @@ def classify_rows(
         done = _in_parallel(windows, classifier, jobs, more_has_come, forked=forked)
     with closing(done):
         for answered, scores in done:
-            yield list(zip(answered.rows, classifier.decide(scores), strict=True))
+            yield list(zip(answered.rows, classifier.decide(scores, top_k=top_k), strict=True))
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _in_parallel(
     under_way: deque[_Started] = deque()
     characters = 0
     with ExitStack() as stack:
-        score = classifier.scores
+        score: _Score = classifier.scores
         if forked:  # before there are threads; each of those then waits for one process
             from textgate.workers import ForkedWorkers
 

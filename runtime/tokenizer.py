@@ -55,10 +55,12 @@ class Encoded:
     Attributes:
         ids: token ids, at least one and at most the tokenizer's `max_tokens`.
         truncated: whether the text went on after the last of them.
+        reason: why the text gets no label, whatever the network says; None where it may get one.
     """
 
     ids: list[int]
     truncated: bool
+    reason: str | None = None
 
 
 class TextTokenizer:
@@ -133,10 +135,27 @@ class TextTokenizer:
             and [piece for piece, _ in splitter.pre_tokenize_str(_PROBE)] == _WITHOUT_SPACES
         )
 
+    def knows(self, ids: Sequence[int]) -> bool:
+        """Return whether training can have taught anything about one of these tokens.
+
+        Not about the unknown token; and of a subword tokenizer, not about single bytes, which stand
+        for characters that are no piece.
+        """
+        return not self._unknown_ids.issuperset(ids)
+
     def words(self) -> list[str]:
         """Return the vocabulary in the order of its ids."""
         vocabulary = self._tokenizer.get_vocab()
         return sorted(vocabulary, key=vocabulary.__getitem__)
+
+    @cached_property
+    def _unknown_ids(self) -> frozenset[int]:
+        model = self._tokenizer.model
+        tokens = [getattr(model, "unk_token", None)]
+        if getattr(model, "byte_fallback", False):
+            tokens += [f"<0x{byte:02X}>" for byte in range(256)]
+        ids = [model.token_to_id(token) for token in tokens if token is not None]
+        return frozenset(place for place in ids if place is not None)
 
     @cached_property
     def _word_ids(self) -> WordIds | None:
@@ -176,11 +195,23 @@ class TextTokenizer:
         return self._tokenizer.encode_batch_fast(texts)
 
     def _encoded(self, ids: list[int], *, was_cut: bool) -> Encoded:
-        if not ids:
-            return Encoded([UNKNOWN_ID], was_cut)
-        if len(ids) > self.max_tokens:
-            return Encoded(ids[: self.max_tokens], True)
-        return Encoded(ids, was_cut)
+        truncated = was_cut or len(ids) > self.max_tokens
+        if truncated:
+            ids = ids[: self.max_tokens]
+        if self.knows(ids):
+            return Encoded(ids, truncated)
+        reason = reason_for_no_label(tokens=len(ids), truncated=truncated)
+        return Encoded(ids or [UNKNOWN_ID], truncated, reason)
+
+
+def reason_for_no_label(*, tokens: int, truncated: bool) -> str:
+    """Return why a text without a known token gets no label.
+
+    Args:
+        tokens: how many tokens were read.
+        truncated: whether the text went on after them.
+    """
+    return "no known token was read" if tokens or truncated else "the text is empty"
 
 
 def settled_length(text: str) -> int:

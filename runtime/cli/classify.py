@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from textgate.arguments import label_count
 from textgate.batching import BATCHES
 from textgate.classifier import Classifier
 from textgate.cli import options, stream
@@ -48,7 +50,15 @@ from textgate.session import thread_count
     "--abstain-below",
     type=float,
     metavar="P",
+    callback=options.share,
     help="Give no label that is less probable, whatever the bundle's own thresholds.",
+)
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Write the K most probable labels with their scores, the most probable first, in place of "
+    "the scores of all labels.",
 )
 @click.option(
     "--max-tokens",
@@ -84,7 +94,7 @@ from textgate.session import thread_count
     "--stop-at",
     type=float,
     metavar="SCORE",
-    callback=stream.score_option,
+    callback=options.positive_share,
     help="With --stream, end as soon as a label has this score, of at most 1.",
 )
 @options.columns
@@ -98,6 +108,7 @@ def classify(
     force: bool,
     result_format: str | None,
     abstain_below: float | None,
+    top_k: int | None,
     max_tokens: int | None,
     jobs: int | Literal["auto"],
     batch_size: int,
@@ -111,8 +122,9 @@ def classify(
     """Classify texts: those given, the rows of a file, or standard input, one text a line.
 
     Results go to standard output in the order of the texts; the other columns of a file's rows are
-    kept. Where a model abstains, the label is empty. With --stream there is a line whenever the
-    decision changes, and one at the end.
+    kept. Where a model abstains, and where a text holds no token that it knows, the label is empty;
+    JSON Lines say why. With --stream there is a line whenever the decision changes, and one at the
+    end.
 
     A file may have any size. Rows before one that cannot be read are answered. On a terminal,
     standard error shows how far the work has come.
@@ -137,6 +149,7 @@ def classify(
         max_tokens=max_tokens,
         thresholds=abstain_below,
     )
+    top_k = label_count(top_k, classifier.labels)
     if streaming:
         _write_utf8()
         stream.classify_pieces(
@@ -149,6 +162,7 @@ def classify(
     path = TrackedPath(source or "")
     rows: Iterable[Row]
     if source is None:
+        _note_file_name(texts)
         rows = (Row(text, (), number, {}) for number, text in enumerate(texts, start=1))
     else:
         from textgate.rows import read_rows
@@ -164,6 +178,7 @@ def classify(
         classifier,
         rows,
         result_format or result_format_of(output, source, input_format),
+        top_k=top_k,
         source=path,
         output=output,
         resume=resume,
@@ -171,6 +186,21 @@ def classify(
         window=BATCHES * batch_size,
         jobs=thread_count("auto") if jobs == "auto" else jobs,
     )
+
+
+def _note_file_name(texts: Sequence[str]) -> None:
+    """Say on standard error that a text is the name of a file, whose rows were perhaps meant."""
+    for text in texts:
+        looks_like_a_path = ("." in text or os.sep in text) and not re.search(r"\s", text)
+        if looks_like_a_path and os.path.isfile(text):  # noqa: PTH113 - no error, however long
+            import shlex
+
+            click.echo(
+                f"textgate: note: the text {text} is also the name of a file; to classify the rows "
+                f"in it: textgate classify -i {shlex.quote(text)}",
+                err=True,
+            )
+            return
 
 
 def _write_utf8() -> None:

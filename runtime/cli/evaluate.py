@@ -16,6 +16,7 @@ from textgate.cli import options
 from textgate.coverage import coverage_curve, own_coverage, uncalibrated
 from textgate.errors import DataError
 from textgate.metrics import Evaluation, evaluate_multi_label, evaluate_single_label
+from textgate.prediction import Scores
 from textgate.rows import Row, load_labelled
 from textgate.tables import format_count, format_table
 
@@ -42,7 +43,8 @@ def evaluate(
 
     Accuracy is that of the most probable label over all rows, before any abstaining; for a
     multi-label model, the share of rows with exactly the right labels. Below it stands what
-    abstaining would buy: how many rows are answered, and how many of the answers are right.
+    abstaining would buy: how many rows are answered, and how many of the answers are right. A row
+    without a token that the model knows counts as one that is not answered.
     """
     classifier = Classifier.load(model, threads=threads)
     rows = load_labelled(
@@ -52,9 +54,9 @@ def evaluate(
         label_field=label_field,
         several_labels=False,
     )
-    truth, probabilities = truth_and_probabilities(classifier, rows, file=data)
-    result = _evaluation(classifier, truth, probabilities)
-    more = _calibration(classifier, truth, probabilities, result)
+    truth, scores = truth_and_scores(classifier, rows, file=data)
+    result = _evaluation(classifier, truth, scores.probabilities, scores.answerable)
+    more = _calibration(classifier, truth, scores, result)
     if as_json:
         click.echo(json.dumps({**result.to_json(), **more}))
     else:
@@ -72,15 +74,14 @@ def evaluate_rows(classifier: Classifier, rows: list[Row], *, file: str) -> Eval
     Raises:
         DataError: a label the classifier does not know, or more than one where one is possible.
     """
-    return _evaluation(classifier, *truth_and_probabilities(classifier, rows, file=file))
+    truth, scores = truth_and_scores(classifier, rows, file=file)
+    return _evaluation(classifier, truth, scores.probabilities, scores.answerable)
 
 
-def truth_and_probabilities(
+def truth_and_scores(
     classifier: Classifier, rows: list[Row], *, file: str
-) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Return what applies to each row and how probable the classifier finds it.
-
-    Both are [rows, labels].
+) -> tuple[NDArray[np.bool_], Scores]:
+    """Return what applies to each row, [rows, labels], and what the network says of it.
 
     Raises:
         DataError: a label the classifier does not know, or more than one where one is possible.
@@ -101,18 +102,23 @@ def truth_and_probabilities(
                     f"knows {', '.join(labels)}"
                 )
             truth[index, column[label]] = True
-    return truth, classifier.predict_proba([row.text for row in rows])
+    return truth, classifier.scores([row.text for row in rows])
 
 
 def _evaluation(
     classifier: Classifier,
     truth: NDArray[np.bool_],
     probabilities: NDArray[np.float32] | NDArray[np.float64],
+    answerable: NDArray[np.bool_],
 ) -> Evaluation:
     manifest = classifier.manifest
     if manifest.task == "multi-label":
         return evaluate_multi_label(
-            probabilities, truth, manifest.labels, thresholds=manifest.thresholds
+            probabilities,
+            truth,
+            manifest.labels,
+            thresholds=manifest.thresholds,
+            answerable=answerable,
         )
     return evaluate_single_label(probabilities, truth.argmax(axis=1), manifest.labels)
 
@@ -120,24 +126,27 @@ def _evaluation(
 def _calibration(
     classifier: Classifier,
     truth: NDArray[np.bool_],
-    probabilities: NDArray[np.float32],
+    scores: Scores,
     result: Evaluation,
 ) -> dict[str, Any]:
     """Return the calibration error without the temperature, and what abstaining would buy."""
     manifest = classifier.manifest
     multi_label = manifest.task == "multi-label"
+    probabilities, answerable = scores.probabilities, scores.answerable
     before = uncalibrated(probabilities, manifest.temperature, multi_label=multi_label)
     more: dict[str, Any] = {
         "temperature": manifest.temperature,
-        "ece_uncalibrated": _evaluation(classifier, truth, before).ece,
+        "ece_uncalibrated": _evaluation(classifier, truth, before, answerable).ece,
     }
     if not multi_label:
         least = 1 / len(result.labels)
         wanted = [threshold for threshold in _ABSTAIN_BELOW if threshold >= least]
         columns = truth.argmax(axis=1)
-        points = coverage_curve(probabilities, columns, wanted)
+        points = coverage_curve(probabilities, columns, wanted, answerable=answerable)
         if any(threshold is not None for threshold in manifest.thresholds):
-            points.append(own_coverage(probabilities, columns, manifest.thresholds))
+            points.append(
+                own_coverage(probabilities, columns, manifest.thresholds, answerable=answerable)
+            )
         more["coverage"] = [asdict(point) for point in points]
     return more
 

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
-from textgate import environment
+from textgate import arguments, environment
 from textgate.bundled import DEFAULT
+from textgate.errors import ConfigError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -135,6 +136,24 @@ def whole_numbers_or_none(
     return () if value == "none" else whole_numbers(ctx, param, value)
 
 
+def share(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    value: float | None,
+) -> float | None:
+    """Take a number from 0 to 1."""
+    return _share(value)
+
+
+def positive_share(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    value: float | None,
+) -> float | None:
+    """Take a number above 0 and up to 1."""
+    return _share(value, positive=True)
+
+
 def byte_count(
     ctx: click.Context,  # noqa: ARG001
     param: click.Parameter,  # noqa: ARG001
@@ -148,6 +167,15 @@ def byte_count(
         raise click.BadParameter(f"{_shown(value)} is not a size such as 500KB or 2MB")
     unit = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}[(match[2] or "B").upper()]
     return int(float(match[1]) * unit)
+
+
+def _share(value: float | None, *, positive: bool = False) -> float | None:
+    if value is None:
+        return None
+    try:
+        return arguments.share(value, "it", positive=positive)
+    except ConfigError as problem:
+        raise click.BadParameter(str(problem)) from None
 
 
 def _added(function: _F, *options: Any) -> _F:

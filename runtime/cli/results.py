@@ -64,6 +64,7 @@ def write_results(
     rows: Iterable[Row],
     result_format: str,
     *,
+    top_k: int | None = None,
     source: TrackedPath,
     output: Path | None,
     resume: bool = False,
@@ -79,6 +80,8 @@ def write_results(
         classifier: what classifies.
         rows: what to classify.
         result_format: one of `RESULT_FORMATS`.
+        top_k: how many labels, the most probable ones, are written with their scores in place of
+            the scores of all; None for all.
         source: where the rows are from.
         output: where the results go; None is standard output.
         resume: whether an older output is gone on with.
@@ -95,12 +98,13 @@ def write_results(
 
         written = read_written(output, result_format)
     with closing(_destination(output, written, force=force)) as destination:
-        writer = open_writer(destination, result_format, classifier.labels)
+        writer = open_writer(destination, result_format, classifier.labels, top_k=top_k)
         if written is not None:
-            rows = _rows_left(rows, written, writer, destination, classifier, source)
+            rows = _rows_left(rows, written, writer, destination, classifier, source, top_k)
         answered = classify_rows(
             classifier,
             rows,
+            top_k=top_k,
             window=window,
             jobs=jobs,
             forked=jobs > 1 and _can_fork(),
@@ -149,17 +153,20 @@ def _rows_left(
     destination: Output,
     classifier: Classifier,
     source: TrackedPath,
+    top_k: int | None,
 ) -> Iterable[Row]:
     """Return the rows without results. A header that is there already is not written again."""
     from textgate.rows.resume import rows_left
 
-    scores = dict.fromkeys(classifier.labels, 0.0)
+    scores = dict.fromkeys(classifier.labels[:top_k], 0.0)
 
     def rendered(row: Row) -> str:
         writer.write(row.text, row.extras, "", 0.0, scores, False)
         return destination.take()
 
-    return rows_left(rows, written, source=source_name(source), rendered=rendered)
+    return rows_left(
+        rows, written, source=source_name(source), rendered=rendered, ranked=top_k is not None
+    )
 
 
 def _write(writer: ResultWriter, row: Row, prediction: Prediction, classifier: Classifier) -> None:
@@ -171,6 +178,7 @@ def _write(writer: ResultWriter, row: Row, prediction: Prediction, classifier: C
         prediction.score,
         prediction.scores,
         prediction.truncated,
+        prediction.reason,
     )
 
 

@@ -25,7 +25,8 @@ FORMATS = ("text", "jsonl")
 _MOST_AT_ONCE = 2**16  # bytes
 _DIGITS = 6  # of every score; float32 holds no more
 _OF_ROWS = (
-    "text_field", "label_field", "input_format", "output", "resume", "force", "jobs", "batch_size",
+    "text_field", "label_field", "input_format", "output", "resume", "force", "top_k", "jobs",
+    "batch_size",
 )  # fmt: skip
 _LINE_BREAKING = re.compile(r"[\t\r\n]+")
 
@@ -113,17 +114,6 @@ def arriving_pieces() -> Iterator[bytes]:
         raise DataError(unreadable(name, problem)) from None
 
 
-def score_option(
-    ctx: click.Context,  # noqa: ARG001
-    param: click.Parameter,  # noqa: ARG001
-    value: float | None,
-) -> float | None:
-    """Refuse what is no score, NaN included."""
-    if value is not None and not 0 < value <= 1:
-        raise click.BadParameter(f"{value} is not a score above 0 and up to 1")
-    return value
-
-
 def _is_sure(prediction: Prediction, score: float) -> bool:
     return prediction.label == prediction.top_label and prediction.score >= score
 
@@ -143,6 +133,8 @@ def _json_line(prediction: Prediction, *, several_labels: bool, final: bool) -> 
         "truncated": prediction.truncated,
         "final": final,
     }
+    if prediction.reason is not None:
+        value["reason"] = prediction.reason
     return json.dumps(value, ensure_ascii=False) + "\n"
 
 

@@ -14,7 +14,8 @@ from textgate.errors import DataError
 from textgate.rows.row import Row
 
 _TABLES = ("csv", "tsv")
-_ANSWER = {"label", "score", "scores", "truncated"}
+_ANSWER = {"label", "score", "scores", "truncated", "reason"}
+_ANSWER_BY_LABEL = ("score:", "top:")
 _ADVICE = "--resume goes on with the same rows, bundle and format"
 
 
@@ -78,7 +79,12 @@ def read_written(path: Path, result_format: str) -> Written:
 
 
 def rows_left(
-    rows: Iterable[Row], written: Written, *, source: str, rendered: Callable[[Row], str]
+    rows: Iterable[Row],
+    written: Written,
+    *,
+    source: str,
+    rendered: Callable[[Row], str],
+    ranked: bool = False,
 ) -> Iterator[Row]:
     """Pass over the rows that have results and return the others.
 
@@ -90,6 +96,7 @@ def rows_left(
         source: how messages name where the rows are from.
         rendered: returns what is written for a row that is answered in some way; the first time
             with the header above it.
+        ranked: whether a result has the scores of its most probable labels alone.
 
     Raises:
         DataError: the file does not hold the results of these rows, or a row cannot be read.
@@ -116,7 +123,7 @@ def rows_left(
     line = line[len(written.header) :] if number == 1 else rendered(last)
     where = f"{written.path}, result {number}"
     try:
-        found, expected = _own_part(written.last, written), _own_part(line, written)
+        found, expected = (_own_part(one, written, ranked) for one in (written.last, line))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error):
         raise DataError(f"{where}: not a result in {written.format}; {_ADVICE}") from None
     if found != expected:
@@ -132,7 +139,7 @@ def _require(written: Written, rows: int, source: str) -> None:
         )
 
 
-def _own_part(line: str, written: Written) -> object:
+def _own_part(line: str, written: Written, ranked: bool) -> object:
     """Return what a result says of its row and of the bundle, without the answer.
 
     Raises:
@@ -141,15 +148,15 @@ def _own_part(line: str, written: Written) -> object:
     if written.format == "jsonl":
         value = json.loads(line)
         own = {name: cell for name, cell in value.items() if name not in _ANSWER}
-        return own, list(value["scores"])
+        return own, len(value["scores"]) if ranked else list(value["scores"])
     if written.format == "text":
-        _, score, text = line.rstrip("\n").split("\t")
-        return float(score) >= 0, text
+        _, score, *best, text = line.rstrip("\n").split("\t")
+        return float(score) >= 0, len(best), text
     names, cells = (_cells(part, written.format) for part in (written.header, line))
     return [
         cell
         for name, cell in zip(names, cells, strict=True)
-        if name not in _ANSWER and not name.startswith("score:")
+        if name not in _ANSWER and not name.startswith(_ANSWER_BY_LABEL)
     ]
 
 

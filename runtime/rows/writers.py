@@ -36,6 +36,7 @@ class _Result(NamedTuple):
     score: float
     scores: Mapping[str, float]
     truncated: bool
+    reason: str | None
 
     @property
     def joined_label(self) -> str:
@@ -60,6 +61,7 @@ class ResultWriter(ABC):
         score: float,
         scores: Mapping[str, float],
         truncated: bool,
+        reason: str | None = None,
     ) -> None:
         """Write one result.
 
@@ -69,14 +71,15 @@ class ResultWriter(ABC):
                 is written as ``input.NAME``.
             label: the label, or the list of labels of a multi-label result.
             score: the probability of the label (of a list: whatever the caller ranks by).
-            scores: the probability of every label.
+            scores: the probability of every label, or of the most probable ones, the best first.
             truncated: whether only the text's beginning was classified.
+            reason: why there is no label, or None; it is written in JSON Lines.
 
         Raises:
             DataError: the extras cannot be written in this format.
             OSError: the stream cannot take the line.
         """
-        line = self._line(_Result(text, extras, label, score, scores, truncated))
+        line = self._line(_Result(text, extras, label, score, scores, truncated, reason))
         self._stream.write(_without_surrogates(line))
 
     @abstractmethod
@@ -88,6 +91,8 @@ def open_writer(
     stream: Sink,
     format: str,  # noqa: A002 - the option's own name
     labels: Sequence[str],
+    *,
+    top_k: int | None = None,
 ) -> ResultWriter:
     """Return a writer of results onto an open stream, which stays the caller's to close.
 
@@ -95,25 +100,36 @@ def open_writer(
         stream: takes the lines; their encoding should be UTF-8, their ends untranslated.
         format: ``text`` (label, score and text, for reading), ``jsonl``, ``csv`` or ``tsv``.
         labels: every label, in the order of their columns in CSV and TSV.
+        top_k: how many labels, the most probable ones, are written with their scores in place of
+            the scores of all; None for all.
 
     Raises:
         ConfigError: the format is not one of `RESULT_FORMATS`.
     """
     if format == "text":
-        return _TextWriter(stream)
+        return _TextWriter(stream, ranked=top_k is not None)
     if format == "jsonl":
         return _JsonLinesWriter(stream)
     if format in ("csv", "tsv"):
-        return _TableWriter(stream, labels, quoted=format == "csv")
+        return _TableWriter(stream, labels, top_k=top_k, quoted=format == "csv")
     raise ConfigError(f"format {format!r} is not one of {', '.join(RESULT_FORMATS)}")
 
 
 class _TextWriter(ResultWriter):
-    """Label, score and text, parted by tabs."""
+    """Label, score and text, parted by tabs; before the text, the best labels and their scores."""
+
+    def __init__(self, stream: Sink, *, ranked: bool) -> None:
+        super().__init__(stream)
+        self._ranked = ranked
 
     def _line(self, result: _Result) -> str:
         label, text = _on_one_line(result.joined_label), _on_one_line(result.text)
-        return f"{label}\t{result.score:.4f}\t{text}\n"
+        best = ""
+        if self._ranked:
+            best = "".join(
+                f"\t{_on_one_line(name)}\t{score:.4f}" for name, score in result.scores.items()
+            )
+        return f"{label}\t{result.score:.4f}{best}\t{text}\n"
 
 
 class _JsonLinesWriter(ResultWriter):
@@ -122,15 +138,16 @@ class _JsonLinesWriter(ResultWriter):
     Written piece by piece: an encoder that is handed the whole takes three times as long.
     """
 
-    _COLUMNS = ("text", "label", "score", "scores", "truncated")
+    _COLUMNS = ("text", "label", "score", "scores", "truncated", "reason")
 
     def _line(self, result: _Result) -> str:
         label = result.label if isinstance(result.label, str) else list(result.label)
         scores = [f"{_encoded(name)}:{_number(one)}" for name, one in result.scores.items()]
+        reason = "" if result.reason is None else f',"reason":{_encoded(result.reason)}'
         columns = (
             f'"text":{_encoded(result.text)},"label":{_encoded(label)},'
             f'"score":{_number(result.score)},"scores":{{{",".join(scores)}}},'
-            f'"truncated":{"true" if result.truncated else "false"}}}\n'
+            f'"truncated":{"true" if result.truncated else "false"}{reason}}}\n'
         )
         if not result.extras:
             return "{" + columns
@@ -140,11 +157,16 @@ class _JsonLinesWriter(ResultWriter):
 class _TableWriter(ResultWriter):
     """A header, made of the first row's columns, and a row a result."""
 
-    def __init__(self, stream: Sink, labels: Sequence[str], *, quoted: bool) -> None:
+    def __init__(
+        self, stream: Sink, labels: Sequence[str], *, top_k: int | None, quoted: bool
+    ) -> None:
         super().__init__(stream)
-        self._labels = tuple(labels)
+        self._labels = tuple(labels) if top_k is None else None
         self._row = _csv_row if quoted else _tsv_row
-        scores = (f"score:{name}" for name in labels)
+        if top_k is None:
+            scores = [f"score:{name}" for name in labels]
+        else:
+            scores = [f"{name}:{n}" for n in range(1, top_k + 1) for name in ("top", "score")]
         self._columns = ("text", "label", "score", *scores, "truncated")
         self._extras: list[str] | None = None
         self._count = 0
@@ -163,7 +185,11 @@ class _TableWriter(ResultWriter):
             )
         cells = [_cell(others[name]) for name in self._extras]
         cells += (result.text, result.joined_label, _number(result.score))
-        cells += [_number(result.scores[name]) for name in self._labels]
+        if self._labels is None:
+            for name, score in result.scores.items():
+                cells += (name, _number(score))
+        else:
+            cells += [_number(result.scores[name]) for name in self._labels]
         cells.append(_cell(result.truncated))
         return header + self._row(cells)
 

@@ -34,7 +34,7 @@ def test_texts_as_arguments(command, bundle, classifier):
     lines = [line.split("\t") for line in shown.out.splitlines()]
     for (label, score, text), wanted in zip(lines, (GOOD, BAD, ""), strict=True):
         found = classifier.predict(wanted)
-        assert (label, text) == (found.label, wanted)
+        assert (label, text) == (found.label or "", wanted)
         assert float(score) == pytest.approx(found.score, abs=1e-4)
 
 
@@ -125,11 +125,11 @@ def test_abstaining_below(command, bundle, classifier, tmp_path, least, jobs):
     found = [json.loads(line) for line in shown.out.splitlines()]
     for row, text in zip(found, texts, strict=True):
         expected = classifier.predict(text)
-        sure = expected.score >= float(least)
+        sure = expected.label is not None and expected.score >= float(least)
         assert row["label"] == (expected.top_label if sure else "")
         assert row["scores"] == pytest.approx(expected.scores, abs=2e-6)
     assert {row["label"] for row in found} == {
-        "0": {"positive", "negative"},
+        "0": {"positive", "negative", ""},
         "0.7": {"positive", "negative", ""},
         "1": {""},
     }[least]
@@ -139,6 +139,111 @@ def test_abstaining_from_several_labels(command, bundles):
     options = ["--abstain-below", "1", "--format", "jsonl"]
     shown = command("classify", "-m", bundles["rnn-multi-label"], *options, GOOD)
     assert json.loads(shown.out)["label"] == []
+
+
+EMPTY, NOTHING_KNOWN = "the text is empty", "no known token was read"
+NO_LABEL = [
+    ("good", None),
+    ("", EMPTY),
+    (" \t ", EMPTY),
+    ("\u3000", EMPTY),
+    ("qzxqzx", NOTHING_KNOWN),
+    ("\U0001f44d", NOTHING_KNOWN),
+    ("qzxqzx good", None),
+]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("name", ["lstm-int8", "gru-float32", "rnn-multi-label"])
+def test_texts_without_a_known_token_get_no_label(
+    command, bundles, tmp_path, write_jsonl, name, jobs
+):
+    rows = [{"text": text} for text, _ in NO_LABEL]
+    path = write_jsonl(tmp_path / "a.jsonl", rows * 100)
+    shown = command("classify", "-m", bundles[name], "-i", path, "--jobs", jobs)
+    found = [json.loads(line) for line in shown.out.splitlines()]
+    assert len(found) == 100 * len(NO_LABEL)
+    expected = Classifier.load(bundles[name])
+    for row, (text, reason) in zip(found, NO_LABEL * 100, strict=True):
+        assert row["text"] == text
+        assert row.get("reason") == expected.predict(text).reason
+        assert reason in {None, row.get("reason")}
+        assert (row["label"] in ("", [])) == ("reason" in row)
+        assert row["score"] == pytest.approx(expected.predict(text).score, abs=2e-6)
+
+
+@pytest.mark.parametrize("result_format", ["text", "jsonl", "csv", "tsv"])
+@pytest.mark.parametrize("more", [[], ["--top-k", "2"], ["--jobs", "2"]])
+def test_every_line_has_a_result(command, bundle, tmp_path, result_format, more):
+    """Empty lines too, so that the results can be put beside the texts."""
+    (tmp_path / "a.txt").write_bytes(b"\ngood\n\n\n \nbad\n\n")
+    options = ["--format", result_format, *more]
+    shown = command("classify", "-m", bundle, "-i", tmp_path / "a.txt", *options)
+    assert (shown.status, shown.err) == (0, "")
+    assert len(shown.out.splitlines()[result_format in ("csv", "tsv") :]) == 7
+
+
+BEST = {
+    "text": "{label}\t{first:.4f}\t{label}\t{first:.4f}\t{other}\t{second:.4f}\tgood\n",
+    "csv": (
+        "text,label,score,top:1,score:1,top:2,score:2,truncated\n"
+        "good,{label},{first},{label},{first},{other},{second},false\n"
+    ),
+    "tsv": (
+        "text\tlabel\tscore\ttop:1\tscore:1\ttop:2\tscore:2\ttruncated\n"
+        "good\t{label}\t{first}\t{label}\t{first}\t{other}\t{second}\tfalse\n"
+    ),
+    "jsonl": (
+        '{{"text":"good","label":"{label}","score":{first},'
+        '"scores":{{"{label}":{first},"{other}":{second}}},"truncated":false}}\n'
+    ),
+}
+
+
+@pytest.mark.parametrize("result_format", BEST)
+def test_the_best_labels(command, bundles, result_format):
+    path = bundles["gru-float32"]
+    scores = Classifier.load(path).predict("good", top_k=2).scores
+    (label, first), (other, second) = ((name, round(one, 6)) for name, one in scores.items())
+    assert first > second
+    shown = command("classify", "-m", path, "--top-k", "2", "--format", result_format, "good")
+    assert (shown.status, shown.err) == (0, "")
+    assert shown.out == BEST[result_format].format(
+        label=label, other=other, first=first, second=second
+    )
+
+
+def test_the_best_labels_of_a_text_without_a_label(command, bundle, classifier):
+    options = ["--top-k", "1", "--abstain-below", "1"]
+    for text in ("good", ""):
+        found = classifier.predict(text)
+        best = f"{found.score:.4f}\t{found.top_label}\t{found.score:.4f}"
+        assert command("classify", "-m", bundle, *options, text).out == f"\t{best}\t{text}\n"
+
+
+NAMES = [
+    (["rows.txt"], "the text rows.txt is also the name of a file", "-i rows.txt"),
+    (["good", "./README"], "the text ./README is also the name of a file", "-i ./README"),
+    (["it's.csv", "rows.txt"], "the text it's.csv is also the name", "-i 'it'\"'\"'s.csv'"),
+    (["README", "good film.", "folder.d", "none.txt", ".", "", "a" * 5000 + ".txt"], "", ""),
+]
+
+
+@pytest.mark.parametrize(("texts", "note", "advice"), NAMES, ids=["a", "b", "c", "none"])
+def test_a_text_that_is_the_name_of_a_file(
+    command, bundle, tmp_path, monkeypatch, texts, note, advice
+):
+    """The results are those of the text, as ever; a note says what else could be meant."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("rows.txt", "README", "good film.", "it's.csv"):
+        Path(name).write_text("good\n", encoding="utf-8")
+    Path("folder.d").mkdir()
+    shown = command("classify", "-m", bundle, *texts)
+    assert shown.status == 0
+    assert [line.split("\t")[2] for line in shown.out.splitlines()] == texts
+    assert shown.err.count("\n") == bool(note)
+    assert shown.err.startswith(f"textgate: note: {note}" if note else "")
+    assert shown.err.strip().endswith(advice)
 
 
 def test_reading_less_of_a_text(command, bundle, classifier):
@@ -244,12 +349,20 @@ USAGE = [
     (["--threads", "99999", "good"], "textgate: threads must be a number from 1 to 1024"),
     (
         ["--abstain-below", "1.1", "good"],
-        "the threshold of 'negative' must be from 0 to 1, not 1.1",
+        "Invalid value for '--abstain-below': it must be a number from 0 to 1, not 1.1",
     ),
     (
         ["--abstain-below", "nan", "good"],
-        "the threshold of 'negative' must be from 0 to 1, not nan",
+        "Invalid value for '--abstain-below': it must be a number from 0 to 1, not nan",
     ),
+    (
+        ["--abstain-below", "80", "good"],
+        "it must be a number from 0 to 1, not 80, which looks like a percentage: write 0.8",
+    ),
+    (["--abstain-below=-inf", "good"], "it must be a number from 0 to 1, not -inf"),
+    (["--top-k", "0", "good"], "Invalid value for '--top-k'"),
+    (["--top-k", "3", "good"], "top_k must be from 1 to the 2 labels, not 3"),
+    (["--top-k", "3", "--input-format", "text"], "top_k must be from 1 to the 2 labels, not 3"),
     (["--max-tokens", "41", "good"], "max_tokens must be from 1 to the bundle's 40, not 41"),
     (["--jobs", "1025", "good"], "jobs must be a number from 1 to 1024, not 1025"),
     (["--jobs", "0", "good"], "'0' is neither a number from 1 on nor auto"),

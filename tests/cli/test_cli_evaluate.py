@@ -31,7 +31,7 @@ def test_the_figures_are_those_of_the_predictions(command, bundle, data):
     result = json.loads(shown.out)
     rows = load_labelled(data)
     found = list(Classifier.load(bundle).predict_many(row.text for row in rows))
-    right = [item.label == row.labels[0] for item, row in zip(found, rows, strict=True)]
+    right = [item.top_label == row.labels[0] for item, row in zip(found, rows, strict=True)]
     assert result["rows"] == len(rows)
     assert result["accuracy"] == pytest.approx(np.mean(right))
     assert result["accuracy"] > 0.6  # it has learned something
@@ -81,6 +81,29 @@ def test_what_abstaining_buys(command, bundle, data, tmp_path):
         f"{last['coverage']:.2%}",
         f"{last['accuracy']:.4f}",
     ]
+
+
+UNREAD = [
+    {"text": "good", "label": "positive"},
+    {"text": "", "label": "negative"},
+    {"text": " ", "label": "positive"},
+    {"text": "qzxqzx", "label": "negative"},
+]
+
+
+def test_rows_without_a_known_token_are_not_answered(
+    command, bundle, bundles, tmp_path, write_jsonl
+):
+    path = write_jsonl(tmp_path / "a.jsonl", UNREAD)
+    result = json.loads(command("evaluate", "-m", bundle, path, "--json").out)
+    assert (result["rows"], result["coverage"][0]["coverage"]) == (4, 0.25)
+    # Of a model for several labels, no label is what they are given.
+    rows = [{"text": "good", "label": ["positive"]}, *({**row, "label": []} for row in UNREAD[1:])]
+    path = write_jsonl(tmp_path / "b.jsonl", rows)
+    several = bundles["rnn-multi-label"]
+    found = Classifier.load(several).predict("good")
+    result = json.loads(command("evaluate", "-m", several, path, "--json").out)
+    assert result["accuracy"] == (4 if found.labels == ("positive",) else 3) / 4
 
 
 def test_the_calibration_error_before_and_after(command, bundle, data):

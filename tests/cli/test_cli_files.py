@@ -141,10 +141,12 @@ def test_rows_before_a_bad_one_are_in_the_file(command, bundle, tmp_path, jobs):
 # Going on
 
 
+@pytest.mark.parametrize("more", [[], ["--top-k", "1"]])
 @pytest.mark.parametrize("result_format", ["jsonl", "csv", "tsv", "text"])
-def test_going_on_from_anywhere(command, bundle, rows, tmp_path, result_format):
+def test_going_on_from_anywhere(command, bundle, rows, tmp_path, result_format, more):
     path = tmp_path / "results"
     arguments = ["classify", "-m", bundle, "-i", rows, "-o", path, "--format", result_format]
+    arguments += more
     assert command(*arguments).status == 0
     whole = path.read_bytes()
     first = whole.index(b"\n") + 1
@@ -153,6 +155,21 @@ def test_going_on_from_anywhere(command, bundle, rows, tmp_path, result_format):
         shown = command(*arguments, "--resume", "--jobs", 1 + size % 2)
         assert (shown.status, shown.out, shown.err) == (0, "", "")
         assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("result_format", ["jsonl", "csv", "tsv", "text"])
+@pytest.mark.parametrize(("before", "after"), [([], ["--top-k", "1"]), (["--top-k", "1"], [])])
+def test_going_on_with_other_columns_is_refused(
+    command, bundle, rows, tmp_path, result_format, before, after
+):
+    path = tmp_path / "results"
+    arguments = ["classify", "-m", bundle, "-i", rows, "-o", path, "--format", result_format]
+    assert command(*arguments, *before).status == 0
+    whole = path.read_bytes()
+    shown = command(*arguments, *after, "--resume")
+    assert shown.status == 1
+    assert "--resume goes on with the same rows, bundle and format" in shown.message
+    assert path.read_bytes() == whole
 
 
 def test_going_on_with_nothing_begins(command, bundle, rows, tmp_path):

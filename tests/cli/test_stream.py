@@ -152,7 +152,19 @@ def test_nothing_is_decided_before_there_is_text(capsys):
 def test_no_text(classifier, capsys):
     classify_pieces(classifier, [])
     empty = classifier.predict("")
-    assert capsys.readouterr().out == f"{empty.label}\t{empty.score:.4f}\t{empty.tokens}\n"
+    assert capsys.readouterr().out == f"\t{empty.score:.4f}\t1\n"
+
+
+def test_no_label_before_a_known_token(classifier, capsys):
+    pieces = [b" ", b"qzx ", b"\xf0\x9f\x91\x8d ", b"good ", b"qzx"]
+    classify_pieces(classifier, pieces, as_json=True, stop_at=1e-6)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    label = classifier.predict("qzx \U0001f44d good").label
+    assert [(line["label"], line.get("reason")) for line in lines] == [
+        ("", "no known token was read"),
+        (label, None),
+    ]
+    assert [line["tokens"] for line in lines] == [1, 3]
 
 
 def test_the_last_line_is_what_predict_says(classifier, capsys):
@@ -238,11 +250,16 @@ REFUSED = [
     (["--stream", "--text-field", "text"], "--text-field is for rows"),
     (["--stream", "--label-field", "label"], "--label-field is for rows"),
     (["--stream", "--input-format", "text"], "--input-format is for rows"),
+    (["--stream", "--top-k", "1"], "--top-k is for rows"),
     (["--stop-at", "0.9"], "--stop-at goes with --stream"),
     (["--stop-at", "0.9", "a text"], "--stop-at goes with --stream"),
     (["--stream", "--stop-at", "0"], "above 0 and up to 1"),
     (["--stream", "--stop-at", "1.5"], "above 0 and up to 1"),
     (["--stream", "--stop-at", "nan"], "above 0 and up to 1"),
+    (
+        ["--stream", "--stop-at", "95"],
+        "above 0 and up to 1, not 95, which looks like a percentage: write 0.95",
+    ),
     (["--stream", "--stop-at", "much"], "not a valid float"),
 ]
 

@@ -28,6 +28,7 @@ from textgate.errors import (
     VerificationError,
 )
 from textgate.export import export
+from textgate.export.exporter import Answers
 from textgate.rows import Row
 from textgate.tokenizer import TextTokenizer
 from textgate.train import fit
@@ -220,6 +221,16 @@ def test_settings_out_of_range(lstm, tmp_path):
             export(lstm, tmp_path / "bundle", **options)
         assert message in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("share", "found"),
+    [(95, "95, which looks like a percentage: write 0.95"), (0, "0"), ("0.9", "'0.9'")],
+)
+def test_shares_out_of_range(share, found):
+    with pytest.raises(ConfigError) as caught:
+        Answers("precision", share)
+    assert str(caught.value) == f"precision must be a number above 0 and up to 1, not {found}"
 
 
 def break_weights(change):

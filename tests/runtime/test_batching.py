@@ -31,6 +31,17 @@ def test_windows(items, size, expected):
     assert list(windows(items, size)) == expected
 
 
+def test_items_before_one_that_cannot_be_read_come_first():
+    def items():
+        yield from range(5)
+        raise OSError("a full stop")
+
+    found = windows(items(), 3)
+    assert [next(found), next(found)] == [[0, 1, 2], [3, 4]]
+    with pytest.raises(OSError, match="a full stop"):
+        next(found)
+
+
 def test_windows_of_an_endless_input_read_no_further_than_they_must():
     counter = itertools.count()
     endless = windows(counter, 4)

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from textgate import BundleError, Classifier, bundled
+from textgate import BundleError, Classifier, ConfigError, bundled
 from textgate.bundled import DEFAULT, MODELS, find_bundle, open_bundle
 
 
@@ -58,6 +58,22 @@ def test_a_pickle_means_the_folder_it_came_from(elsewhere, bundle, monkeypatch):
     monkeypatch.chdir(elsewhere / "other")
     with pickle.loads(content) as again:
         assert again.path == elsewhere / DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "a bundle's path is empty; leave it out for the default model"),
+        (123, "a bundle's path should be a str or a Path, found int"),
+        (b"reviews", "a bundle's path should be a str or a Path, found bytes"),
+        (["reviews"], "a bundle's path should be a str or a Path, found list"),
+        (False, "a bundle's path should be a str or a Path, found bool"),
+    ],
+)
+def test_what_is_no_path(elsewhere, path, message):
+    with pytest.raises(ConfigError) as caught:
+        Classifier.load(path)
+    assert str(caught.value) == message
 
 
 def test_a_path_is_never_a_name(elsewhere):

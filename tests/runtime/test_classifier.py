@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from textgate import Classifier
-from textgate.errors import BundleError, ConfigError
+from textgate.errors import BundleError, ConfigError, DataError
 
 NAMES = ("lstm-int8", "gru-float32", "rnn-multi-label")
 TEXTS = [
@@ -32,6 +32,7 @@ TEXTS = [
     "\0\ud800 \U0001f600 e\u0301",
     "good " * 100,
     "great",
+    "xyzzyxyzzy",
 ]
 SAME = 1e-6
 
@@ -58,7 +59,7 @@ def test_the_calls_agree(classifier):
         assert list(alone.scores) == list(classifier.labels)
         np.testing.assert_allclose(list(alone.scores.values()), row, atol=SAME)
         np.testing.assert_allclose(list(prediction.scores.values()), row, atol=SAME)
-        same = ("label", "labels", "top_label", "tokens", "truncated")
+        same = ("label", "labels", "top_label", "reason", "tokens", "truncated")
         assert [getattr(prediction, name) for name in same] == [
             getattr(alone, name) for name in same
         ]
@@ -78,12 +79,6 @@ def test_order_is_kept(classifier):
 def test_no_texts(sentiment, texts):
     assert list(sentiment.predict_many(texts)) == []
     assert sentiment.predict_proba(list(texts)).shape == (0, 2)
-
-
-@pytest.mark.parametrize("method", ["predict_proba", "predict_many"])
-def test_one_text_where_a_list_belongs(sentiment, method):
-    with pytest.raises(ConfigError, match=f"{method} takes a list of texts, not one text"):
-        list(getattr(sentiment, method)("good"))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
@@ -109,6 +104,195 @@ def test_any_text_has_probabilities_of_its_own(classifier, texts):
         np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
     alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
     np.testing.assert_allclose(rows, alone, atol=SAME)
+
+
+NO_LABEL = [
+    ("", "the text is empty"),
+    ("  \n", "the text is empty"),
+    ("\u3000", "the text is empty"),
+    ("xyzzyxyzzy", "no known token was read"),
+    ("xyzzyxyzzy \U0001f44d qzx", "no known token was read"),
+    ("xyzzyxyzzy good", None),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), NO_LABEL)
+def test_a_text_without_a_known_token_gets_no_label(classifier, text, reason):
+    """Whatever the thresholds; what the network says of it is still told."""
+    certain = Classifier.load(classifier.path, thresholds=0.0)
+    many = certain.predict_many(["good", text, "good"])
+    sent = pickle.loads(pickle.dumps(certain.scores([text])))
+    for found in (certain.predict(text), list(many)[1], *certain.decide(sent)):
+        assert found.reason == reason
+        assert (found.label is None, found.labels == ()) == (reason is not None,) * 2
+        assert found.scores[found.top_label] == found.score > 0
+        assert list(found.scores.values()) == pytest.approx(
+            certain.predict_proba([text])[0].tolist(), abs=SAME
+        )
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_the_best_labels(classifier, top_k):
+    def best(found):
+        ranked = sorted(found.scores.items(), key=lambda item: -item[1])
+        return dataclasses.replace(found, scores=dict(ranked[:top_k]))
+
+    expected = [best(found) for found in classifier.predict_many(TEXTS)]
+    many = list(classifier.predict_many(TEXTS, top_k=top_k))
+    assert many == expected == classifier.decide(classifier.scores(TEXTS), top_k=top_k)
+    assert [list(found.scores) for found in many] == [list(found.scores) for found in expected]
+    alone = classifier.predict("good", top_k=top_k)
+    assert alone == best(classifier.predict("good"))
+
+
+@pytest.mark.parametrize(
+    ("top_k", "message"),
+    [
+        (0, "top_k must be from 1 to the 2 labels, not 0"),
+        (3, "top_k must be from 1 to the 2 labels, not 3"),
+        (-1, "top_k must be from 1 to the 2 labels, not -1"),
+        (1.0, "top_k must be a whole number, not 1.0"),
+        (True, "top_k must be a whole number, not True"),
+        ("2", "top_k must be a whole number, not '2'"),
+    ],
+)
+def test_more_labels_than_there_are(sentiment, top_k, message):
+    calls = [
+        lambda: sentiment.predict("good", top_k=top_k),
+        lambda: sentiment.predict_many(["good"], top_k=top_k),
+        lambda: sentiment.decide(sentiment.scores(["good"]), top_k=top_k),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigError) as caught:
+            call()
+        assert str(caught.value) == message
+
+
+# What is no text
+
+
+def kind_of(value):
+    return value if isinstance(value, str) else type(value).__name__
+
+
+class Missing:
+    """As the missing values of data frames: neither a text nor a number."""
+
+
+NO_TEXTS = [
+    (b"good", "bytes; decode it"),
+    (bytearray(b"good"), "bytearray; decode it"),
+    (None, "NoneType; make it a str, or leave it out"),
+    (float("nan"), "float; make it a str, or leave it out"),
+    (5, "int; make it a str, or leave it out"),
+    (np.float32(1), "float32; make it a str, or leave it out"),
+    (Missing(), "Missing; make it a str, or leave it out"),
+    ({"text": "good"}, "dict; make it a str, or leave it out"),
+]
+SEVERAL = [["good"], ("good",), {"good"}, np.array(["good"]), (text for text in ["good"]), []]
+
+
+@pytest.mark.parametrize(("value", "found"), NO_TEXTS, ids=kind_of)
+def test_what_is_no_text(sentiment, value, found):
+    with pytest.raises(DataError) as caught:
+        sentiment.predict(value)
+    assert str(caught.value) == f"the text should be a str, found {found}"
+    for method in (sentiment.predict_proba, sentiment.scores):
+        with pytest.raises(DataError) as caught:
+            method(["good", "bad", value, "good"])
+        assert str(caught.value) == f"texts[2] should be a str, found {found}"
+
+
+@pytest.mark.parametrize("texts", SEVERAL, ids=kind_of)
+def test_several_texts_where_one_belongs(sentiment, texts):
+    with pytest.raises(DataError) as caught:
+        sentiment.predict(texts)
+    kind = type(texts).__name__
+    assert str(caught.value) == f"predict takes one text, found {kind}; predict_many takes several"
+
+
+class Frame:
+    """A table that iterates over the names of its columns."""
+
+    columns = ("text", "label")
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+NOT_SEVERAL = [
+    ("good", "not one text; put it in a list, or use predict"),
+    (np.str_("good"), "not one text; put it in a list, or use predict"),
+    ({"text": ["good"]}, "not a dict; give one column of it, as in x['text']"),
+    (Frame(), "not a Frame; give one column of it, as in x['text']"),
+    (b"good", "not bytes; decode it first"),
+    (None, "not NoneType"),
+    (5, "not int"),
+    (np.array("good"), "not ndarray"),
+]
+
+
+@pytest.mark.parametrize("method", ["predict_many", "predict_proba", "scores"])
+@pytest.mark.parametrize(("value", "found"), NOT_SEVERAL, ids=kind_of)
+def test_what_is_no_list_of_texts(sentiment, method, value, found):
+    """Told by the call itself, before the first answer is asked for."""
+    with pytest.raises(DataError) as caught:
+        getattr(sentiment, method)(value)
+    assert str(caught.value) == f"{method} takes a list of texts, {found}"
+
+
+class Column:
+    """As the columns of data frames: a length, an index, and texts to iterate over."""
+
+    def __init__(self, texts):
+        self.texts = texts
+
+    def __iter__(self):
+        return iter(self.texts)
+
+    def __len__(self):
+        return len(self.texts)
+
+
+@pytest.mark.parametrize(
+    "kind", [list, tuple, iter, Column, np.array, lambda texts: np.array(texts, dtype=object)]
+)
+def test_what_is_a_list_of_texts(sentiment, kind):
+    texts = ["good", "bad", "a film"]
+    expected = sentiment.predict_proba(texts)
+    np.testing.assert_array_equal(sentiment.predict_proba(kind(texts)), expected)
+    np.testing.assert_array_equal(sentiment.scores(kind(texts)).probabilities, expected)
+    assert list(sentiment.predict_many(kind(texts))) == list(sentiment.predict_many(texts))
+
+
+@pytest.mark.parametrize("place", [0, 1, 15, 16, 17, 40])
+@pytest.mark.parametrize("bad", [None, OSError("the disk is gone")])
+def test_texts_before_a_bad_one_are_answered(bundle, place, bad):
+    """The place is that in all that was read, not that in a window of it."""
+    classifier = Classifier.load(bundle, batch_size=1)  # windows of 16 texts
+
+    def texts():
+        for number in range(place):
+            yield f"good {number}"
+        if bad is not None:
+            raise bad
+        yield bad
+
+    answers = classifier.predict_many(texts())
+    expected = list(classifier.predict_many([f"good {number}" for number in range(place)]))
+    assert list(itertools.islice(answers, place)) == expected
+    with pytest.raises((DataError, OSError)) as caught:
+        next(answers)
+    told = "the disk is gone" if bad else f"texts[{place}] should be a str, found NoneType; make "
+    assert str(caught.value).startswith(told)
+
+
+@pytest.mark.parametrize("scores", [None, [[0.5, 0.5]], "scores of other labels"])
+def test_what_are_no_scores(sentiment, bundles, scores):
+    if isinstance(scores, str):
+        scores = Classifier.load(bundles["gru-float32"]).scores(["good"])
+    with pytest.raises(DataError, match="decide takes what scores returned for a bundle of 2 lab"):
+        sentiment.decide(scores)
 
 
 def test_the_empty_text_is_one_unknown_word(classifier):
@@ -164,16 +348,51 @@ REFUSED = [
     ({"threads": 0}, "threads must be a number from 1 to"),
     ({"threads": "many"}, "threads must be a number from 1 to"),
     ({"thresholds": {"neutral": 0.5}}, "'neutral', which is not a label; the labels are negative,"),
-    ({"thresholds": {"positive": 1.1}}, "of 'positive' must be from 0 to 1, not 1.1"),
-    ({"thresholds": {"positive": float("nan")}}, "of 'positive' must be from 0 to 1, not nan"),
+    ({"thresholds": {1: 0.5}}, "a threshold for 1, which is not a label; the labels are negative,"),
+    ({"thresholds": {"positive": 1.1}}, "of 'positive' must be a number from 0 to 1, not 1.1"),
+    ({"thresholds": {"positive": float("nan")}}, "must be a number from 0 to 1, not nan"),
+    ({"thresholds": {"positive": "0.5"}}, "must be a number from 0 to 1, not '0.5'"),
+    ({"thresholds": {"positive": None}}, "must be a number from 0 to 1, not None"),
+    ({"thresholds": {"positive": True}}, "must be a number from 0 to 1, not True"),
+    ({"thresholds": {"positive": 10**5000}}, "must be a number from 0 to 1, not inf"),
+    (
+        {"thresholds": {"positive": 80}},
+        "positive' must be a number from 0 to 1, not 80, which looks like a percentage: write 0.8",
+    ),
+    ({"thresholds": 95.5}, "thresholds must be a number from 0 to 1, not 95.5, which looks like a"),
+    ({"thresholds": "0.5"}, "thresholds must be a number from 0 to 1, not '0.5'"),
+    ({"thresholds": [0.5, 0.5]}, "thresholds must be a number from 0 to 1, not [0.5, 0.5]"),
+    ({"thresholds": True}, "thresholds must be a number from 0 to 1, not True"),
+    ({"threads": "4"}, "threads must be a number from 1 to"),
+    ({"threads": 2.0}, "threads must be a number from 1 to"),
+    ({"batch_size": 2.0}, "batch_size must be a whole number, not 2.0"),
+    ({"batch_size": True}, "batch_size must be a whole number, not True"),
+    ({"batch_size": "32"}, "batch_size must be a whole number, not '32'"),
+    ({"batch_size": None}, "batch_size must be a whole number, not None"),
+    ({"max_tokens": 5.0}, "max_tokens must be a whole number, not 5.0"),
+    ({"max_tokens": float("nan")}, "max_tokens must be a whole number, not nan"),
+    ({"max_tokens": False}, "max_tokens must be a whole number, not False"),
+    ({"max_tokens": "5"}, "max_tokens must be a whole number, not '5'"),
 ]
 
 
-@pytest.mark.parametrize(("options", "message"), REFUSED)
+@pytest.mark.parametrize(("options", "message"), REFUSED, ids=[case[1] for case in REFUSED])
 def test_options_out_of_range(bundle, options, message):
     with pytest.raises(ConfigError) as caught:
         Classifier.load(bundle, **options)
     assert message in str(caught.value)
+
+
+def test_numbers_of_numpy_are_numbers(bundle):
+    one = Classifier.load(
+        bundle,
+        batch_size=np.int64(2),
+        max_tokens=np.int32(7),
+        thresholds={"positive": np.float32(0.5)},
+    )
+    described = one.describe()
+    assert json.loads(json.dumps(described)) == described
+    assert (described["max_tokens"], described["thresholds"]["positive"]) == (7, 0.5)
 
 
 def test_the_bundle_of_the_environment(bundle, bundles, monkeypatch):
@@ -243,7 +462,10 @@ def test_stages(sentiment):
     [
         lambda one: one.predict("good"),
         lambda one: list(one.predict_many(["good"])),
+        lambda one: one.predict_many([]),
         lambda one: one.predict_proba(["good"]),
+        lambda one: one.scores(["good"]),
+        lambda one: one.stream(),
         lambda one: one.stages(),
     ],
 )

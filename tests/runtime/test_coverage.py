@@ -39,6 +39,14 @@ def test_coverage_and_accuracy_of_thresholds_by_label(
     assert found == CoveragePoint(None, coverage, expected)
 
 
+def test_rows_that_get_no_label_are_not_answered() -> None:
+    answerable = np.array([True, False, True, True])
+    found = coverage_curve(PROBABILITIES, TRUTH, [0.0, 0.58], answerable=answerable)
+    assert found == [CoveragePoint(0.0, 0.75, 1.0), CoveragePoint(0.58, 0.5, 1.0)]
+    own = own_coverage(PROBABILITIES, TRUTH, (0.95, None), answerable=answerable)
+    assert own == CoveragePoint(None, 0.5, 1.0)
+
+
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
 def test_uncalibrated_undoes_a_softmax_with_temperature(temperature: float) -> None:
     logits = np.random.default_rng(0).normal(size=(50, 4)) * 2

@@ -133,6 +133,17 @@ def test_calibration_error_bins(
     assert found.ece == pytest.approx(expected)
 
 
+def test_rows_that_get_no_label_are_given_none() -> None:
+    truth = [[True, False], [False, False]]
+    found = evaluate_multi_label(
+        [[0.9, 0.1], [0.9, 0.1]], truth, ("a", "b"), answerable=[True, False]
+    )
+    assert found.accuracy == 1
+    assert found.labels[0].precision == 1
+    every = evaluate_multi_label([[0.9, 0.1], [0.9, 0.1]], truth, ("a", "b"))
+    assert (every.accuracy, every.log_loss) == (0.5, found.log_loss)
+
+
 def test_multi_label_calibration_counts_improbable_labels() -> None:
     found = evaluate_multi_label([[0.0, 0.01]], [[False, True]], ("a", "b"))
     assert found.ece == pytest.approx(0.99 / 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +13,9 @@ from textgate.prediction import DEFAULT_THRESHOLD, Decision
 LABELS = ("a", "b", "c")
 
 
-def decide(probabilities, *, thresholds=(None, None, None), multi_label):
+def decide(probabilities, *, thresholds=(None, None, None), multi_label, **more):
     decision = Decision(labels=LABELS, thresholds=thresholds, multi_label=multi_label)
-    return decision.predict(probabilities, tokens=7, truncated=True)
+    return decision.predict(probabilities, tokens=7, truncated=True, **more)
 
 
 SINGLE = [
@@ -61,6 +63,34 @@ def test_the_raw_answer_is_kept():
     assert found.scores == {"a": 0.1, "b": 0.7, "c": 0.2}
     assert list(found.scores) == list(LABELS)
     assert (found.tokens, found.truncated) == (7, True)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("thresholds", [(None,) * 3, (0.0,) * 3, (1.0,) * 3])
+def test_a_reason_given_leaves_no_label(multi_label, thresholds):
+    found = decide(
+        (0.1, 0.9, 0.2), thresholds=thresholds, multi_label=multi_label, reason="the text is empty"
+    )
+    assert (found.label, found.labels, found.reason) == (None, (), "the text is empty")
+    assert (found.top_label, found.score) == ("b", 0.9)
+    assert found.scores == {"a": 0.1, "b": 0.9, "c": 0.2}
+
+
+TOP = [
+    ((0.2, 0.5, 0.3), 1, [("b", 0.5)]),
+    ((0.2, 0.5, 0.3), 2, [("b", 0.5), ("c", 0.3)]),
+    ((0.2, 0.5, 0.3), 3, [("b", 0.5), ("c", 0.3), ("a", 0.2)]),
+    ((0.4, 0.2, 0.4), 2, [("a", 0.4), ("c", 0.4)]),  # the first of equals
+]
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize(("probabilities", "top_k", "scores"), TOP)
+def test_the_best_labels(probabilities, top_k, scores, multi_label):
+    found = decide(probabilities, multi_label=multi_label, top_k=top_k)
+    assert list(found.scores.items()) == scores
+    all_of_them = decide(probabilities, multi_label=multi_label)
+    assert replace(found, scores=all_of_them.scores) == all_of_them
 
 
 SHARES = st.floats(0, 1)

@@ -56,7 +56,7 @@ AWKWARD = [
     "\U0001f469", "\u200d", "\u200c", "\ufe0f", "\U0001f3fd", "\U0001f1e9", "\u20e3", "\ud83d",
     "\ude00", "\u001c", "\u001f", "\u180e", "\u200b", "\ufeff", "\0", "\ufffd", "\U0001d15f",
 ]  # fmt: skip
-WORDS = ["good", "movie", "n't", "bad", " the", "is ", "it's", "'s", "a", " "]
+WORDS = ["qq", "good", "movie", "n't", "bad", " the", "is ", "it's", "'s", "a", " "]
 TEXTS = st.lists(
     st.sampled_from(WORDS) | st.sampled_from(AWKWARD) | st.characters(codec=None), max_size=40
 ).map("".join)
@@ -71,6 +71,7 @@ def cut(text, places):
 
 def assert_same(found, expected):
     assert (found.tokens, found.truncated) == (expected.tokens, expected.truncated)
+    assert found.reason == expected.reason
     assert found.scores == pytest.approx(expected.scores, abs=TOLERANCE)
 
 
@@ -377,6 +378,32 @@ def test_without_text(classifier):
     assert_same(stream.feed("good"), classifier.predict("good"))
 
 
+EMPTY, NOTHING_KNOWN = "the text is empty", "no known token was read"
+
+
+def test_no_label_before_a_known_token(classifier):
+    stream = classifier.stream()
+    steps = [
+        ("", EMPTY),
+        ("  \n", EMPTY),
+        ("\U0001f44d", NOTHING_KNOWN),
+        (" \u4e2d", NOTHING_KNOWN),
+        (" good", None),
+        (" \u4e2d", None),
+    ]
+    for piece, reason in steps:
+        found = stream.feed(piece)
+        assert (found.reason, found.label is None) == (reason, reason is not None)
+    assert stream.finish().reason is None
+
+
+def test_a_known_word_may_become_an_unknown_one(worded):
+    stream = worded.stream()
+    assert stream.feed("good").reason is None
+    assert stream.feed("qq").reason == NOTHING_KNOWN
+    assert stream.feed(" good").reason is None
+
+
 def test_thresholds(bundle):
     classifier = Classifier.load(bundle, thresholds={"negative": 1.0, "positive": 1.0})
     found = classifier.stream().feed("good movie")
@@ -544,6 +571,9 @@ class Spy:
         assert lengths.tolist() == [len(self.runs[-1])]
         return self.session.run_from(state, input_ids, lengths, next_state=next_state)
 
+    def knows(self, ids):
+        return self.tokenizer.knows(ids)
+
     def token_ids(self, text):
         self.characters.append(len(text))
         return self.tokenizer.token_ids(text)
@@ -612,13 +642,18 @@ def test_text_after_bytes(classifier):
     assert_same(stream.finish(), classifier.predict("caf\u00e9 good\u00e9"))
 
 
-@pytest.mark.parametrize("piece", [None, 5, ["good"]])
+@pytest.mark.parametrize("piece", [None, 5, 0.5, float("nan"), ["good"], iter("good")])
 def test_other_types(classifier, piece):
     with pytest.raises(DataError, match=f"text or bytes, not {type(piece).__name__}"):
         classifier.stream().feed(piece)
 
 
-@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def every_second(data):
+    """A view of bytes that do not lie side by side."""
+    return memoryview(b"".join(bytes([byte, 0]) for byte in data))[::2]
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, every_second])
 def test_kinds_of_bytes(classifier, kind):
     stream = classifier.stream()
     stream.feed(kind(b"go"))

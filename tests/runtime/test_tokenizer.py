@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from textgate.errors import BundleError
 from textgate.tokenizer import CHARACTERS_PER_TOKEN, PADDING_ID, UNKNOWN_ID, Encoded, TextTokenizer
+from textgate.tokenizer_rules import SUBWORD_WORDS
 
 WORDS = ["[PAD]", "[UNK]", "good", "don't", "'s", "caf\u00e9", "!", "\U0001f600", "\u00df", "?"]
 WRITTEN = Path(__file__).parents[1] / "data" / "lstm-int8" / "tokenizer.json"
@@ -61,6 +62,9 @@ CASES = [
 ]
 
 
+EMPTY, NOTHING_KNOWN = "the text is empty", "no known token was read"
+
+
 @pytest.mark.parametrize(("text", "ids"), CASES)
 def test_texts(tokenizer, text, ids):
     assert tokenizer.encode(text).ids == ids
@@ -79,14 +83,67 @@ def test_the_two_special_ids(tokenizer):
         ("good " * 5, Encoded([GOOD] * 5, False)),
         ("good " * 6, Encoded([GOOD] * 5, True)),
         ("good " * 100_000, Encoded([GOOD] * 5, True)),
-        (" " * 5 * CHARACTERS_PER_TOKEN, Encoded([UNKNOWN_ID], False)),
-        (" " * (5 * CHARACTERS_PER_TOKEN + 1), Encoded([UNKNOWN_ID], True)),
-        (" " * 5 * CHARACTERS_PER_TOKEN + "good", Encoded([UNKNOWN_ID], True)),
-        ("good" + "\u0301" * 5 * CHARACTERS_PER_TOKEN, Encoded([UNKNOWN_ID], True)),
+        (" " * 5 * CHARACTERS_PER_TOKEN, Encoded([UNKNOWN_ID], False, EMPTY)),
+        (" " * (5 * CHARACTERS_PER_TOKEN + 1), Encoded([UNKNOWN_ID], True, NOTHING_KNOWN)),
+        (" " * 5 * CHARACTERS_PER_TOKEN + "good", Encoded([UNKNOWN_ID], True, NOTHING_KNOWN)),
+        ("good" + "\u0301" * 5 * CHARACTERS_PER_TOKEN, Encoded([UNKNOWN_ID], True, NOTHING_KNOWN)),
     ],
 )
 def test_what_is_cut_off_is_told(tokenizer, text, expected):
     assert tokenizer.encode(text) == expected
+
+
+NO_LABEL = [
+    ("", EMPTY),
+    (" \t\n\u3000", EMPTY),
+    ("bad", NOTHING_KNOWN),
+    ("\u200b", NOTHING_KNOWN),
+    ("\ud800", NOTHING_KNOWN),
+    ("bad " * 5 + "good", NOTHING_KNOWN),  # which is not read
+    ("bad " * 4 + "good", None),
+    ("bad good", None),
+    ("!", None),
+    ("\U0001f600", None),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), NO_LABEL)
+def test_why_a_text_gets_no_label(tokenizer, text, reason):
+    assert tokenizer.encode(text).reason == reason
+    assert [item.reason for item in tokenizer.encode_batch(["good", text])] == [None, reason]
+
+
+def subword_json() -> str:
+    """A tokenizer of subwords as training writes it: other characters come as their bytes."""
+    value = json.loads(WRITTEN.read_text(encoding="utf-8"))
+    tokens = ["[PAD]", "[UNK]", *(f"<0x{byte:02X}>" for byte in range(256)), *"dgo!", "good"]
+    value["pre_tokenizer"]["pattern"] = {"Regex": SUBWORD_WORDS}
+    value["model"] = {
+        "type": "BPE",
+        "vocab": {token: place for place, token in enumerate(tokens)},
+        "merges": [],
+        "unk_token": "[UNK]",
+        "byte_fallback": True,
+        "ignore_merges": True,
+    }
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", EMPTY),
+        ("good", None),
+        ("god", None),  # of pieces
+        ("g", None),
+        ("!", None),
+        ("xyz", NOTHING_KNOWN),  # of bytes alone
+        ("\U0001f600 \u4e2d", NOTHING_KNOWN),
+        ("\U0001f600 d", None),
+    ],
+)
+def test_bytes_of_subwords_are_not_known(text, reason):
+    assert TextTokenizer(subword_json(), max_tokens=20).encode(text).reason == reason
 
 
 def test_characters_are_cut_before_they_are_tokenized(tokenizer, monkeypatch):

@@ -1,0 +1,59 @@
+"""What `pip install textgate` puts on a disk: the package's own files and those it depends on.
+
+    python benchmarks/footprint.py
+
+Installs a wheel into an environment of its own, as users do, and adds up the files that each
+distribution lists. The interpreter, pip and setuptools do not count.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from startup import install
+
+from textgate.machine import this_machine
+from textgate.tables import format_bytes, format_table
+
+RESULT = Path(__file__).parent / "results" / "footprint.json"
+# Run by the new environment's Python: bytes on disk by distribution.
+_LIST = """
+import importlib.metadata, json
+sizes = {}
+for one in importlib.metadata.distributions():
+    paths = {file.locate() for file in one.files or ()}
+    sizes[one.name] = sum(path.stat().st_size for path in paths if path.is_file())
+print(json.dumps(sizes))
+"""
+_TOOLS = ("pip", "setuptools")
+
+
+@click.command()
+@click.option(
+    "--environment",
+    type=click.Path(path_type=Path),
+    default=Path("runs/footprint"),
+    show_default=True,
+    help="Where to install textgate; made anew.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+def main(environment: Path, output: Path) -> None:
+    """Add up what an installation takes."""
+    python = install(environment.absolute()) / "python"
+    listed = subprocess.run([python, "-c", _LIST], capture_output=True, text=True, check=True)
+    sizes = {name: size for name, size in json.loads(listed.stdout).items() if name not in _TOOLS}
+    ordered = dict(sorted(sizes.items(), key=lambda pair: -pair[1]))
+    result = {"machine": asdict(this_machine()), "bytes": ordered}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    rows = [[name, format_bytes(size)] for name, size in ordered.items()]
+    rows.append(["together", format_bytes(sum(ordered.values()))])
+    click.echo(format_table(["package", "size"], rows, align="<>"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""What callers give a classifier: texts and options, checked, with one line for what is wrong."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+from textgate.errors import ConfigError, DataError
+
+_BYTES = (bytes, bytearray, memoryview)
+_LONGEST = 60  # characters of a value in a message
+
+
+def not_one_text(value: object) -> DataError:
+    """Return the error for what stands in the place of one text."""
+    if isinstance(value, Iterable) and not isinstance(value, (*_BYTES, Mapping)):
+        return DataError(
+            f"predict takes one text, found {_kind(value)}; predict_many takes several"
+        )
+    return _not_a_text("the text", value)
+
+
+def texts_of(texts: Iterable[str], method: str) -> Iterator[str]:
+    """Return an iterator over texts, read as they are needed, that raises at the first wrong one.
+
+    Args:
+        texts: what a caller gave: a list, a column of a table, an iterator, and so on.
+        method: how messages name what was called.
+
+    Raises:
+        DataError: these are not several texts, or, from the iterator, one of them is not a str.
+    """
+    several = f"{method} takes a list of texts"
+    if isinstance(texts, str):
+        raise DataError(f"{several}, not one text; put it in a list, or use predict")
+    if isinstance(texts, Mapping) or hasattr(type(texts), "columns"):
+        raise DataError(f"{several}, not a {_kind(texts)}; give one column of it, as in x['text']")
+    if isinstance(texts, _BYTES):  # their items are numbers
+        raise DataError(f"{several}, not {_kind(texts)}; decode it first")
+    try:
+        iterator = iter(texts)
+    except TypeError:
+        raise DataError(f"{several}, not {_kind(texts)}") from None
+    return _checked(iterator)
+
+
+def whole_number(value: object, name: str, *, most: float = math.inf, wanted: str) -> int:
+    """Return a whole number from 1 on.
+
+    Args:
+        value: what a caller gave.
+        name: how messages name it.
+        most: the largest that is accepted.
+        wanted: the range, for the message.
+
+    Raises:
+        ConfigError: it is not a whole number, or out of range; True and False are no numbers.
+    """
+    given: Any = value
+    try:
+        number = None if isinstance(value, bool) else operator.index(given)
+    except TypeError:
+        number = None
+    if number is None:
+        raise ConfigError(f"{name} must be a whole number, not {_shown(value)}")
+    if not 1 <= number <= most:
+        raise ConfigError(f"{name} must be {wanted}, not {_shown(number)}")
+    return number
+
+
+def share(value: object, name: str, *, positive: bool = False) -> float:
+    """Return a number from 0 to 1.
+
+    Args:
+        value: what a caller gave.
+        name: how messages name it.
+        positive: whether 0 is refused.
+
+    Raises:
+        ConfigError: it is not such a number; of a percentage the message says what to write.
+    """
+    shown = _shown(value)
+    if not isinstance(value, bool) and isinstance(value, Real):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if 0 <= number <= 1 and not (positive and number == 0):
+            return number
+        shown = repr(number).removesuffix(".0")
+        if 2 <= number <= 100:
+            shown += f", which looks like a percentage: write {number / 100:g}"
+    wanted = "a number above 0 and up to 1" if positive else "a number from 0 to 1"
+    raise ConfigError(f"{name} must be {wanted}, not {shown}")
+
+
+def label_count(top_k: int | None, labels: Sequence[str]) -> int | None:
+    """Return of how many labels the scores are wanted, None for all.
+
+    Raises:
+        ConfigError: it is not from 1 to the number of labels.
+    """
+    if top_k is None:
+        return None
+    count = len(labels)
+    return whole_number(top_k, "top_k", most=count, wanted=f"from 1 to the {count} labels")
+
+
+def thresholds_of(
+    thresholds: Mapping[str, float] | float, labels: Sequence[str]
+) -> tuple[float | None, ...]:
+    """Return the least probability of each label, None for no demand.
+
+    Args:
+        thresholds: one for all labels, or some by label.
+        labels: the bundle's.
+
+    Raises:
+        ConfigError: one of them is not a number from 0 to 1, or its label is not the bundle's.
+    """
+    if not isinstance(thresholds, Mapping):
+        return (share(thresholds, "thresholds"),) * len(labels)
+    for label in thresholds:
+        if label not in labels:
+            raise ConfigError(
+                f"a threshold for {label!r}, which is not a label; the labels are "
+                f"{', '.join(labels)}"
+            )
+    checked = {
+        label: share(value, f"the threshold of {label!r}") for label, value in thresholds.items()
+    }
+    return tuple(checked.get(label) for label in labels)
+
+
+def _checked(texts: Iterator[str]) -> Iterator[str]:
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise _not_a_text(f"texts[{place}]", text)
+        yield text
+
+
+def _not_a_text(name: str, value: object) -> DataError:
+    advice = "decode it" if isinstance(value, _BYTES) else "make it a str, or leave it out"
+    return DataError(f"{name} should be a str, found {_kind(value)}; {advice}")
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _shown(value: object) -> str:
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # an int of thousands of digits
+        text = "a number of many digits"
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
