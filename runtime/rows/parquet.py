@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, BinaryIO
 
-from textgate.errors import ConfigError, DataError
+from textgate.errors import DataError, needing
 from textgate.rows.columns import Columns, check_header, row_of
 from textgate.rows.row import Row
 from textgate.rows.source import AnyPath, open_binary, source_name, unreadable
@@ -18,14 +18,10 @@ def import_parquet() -> ModuleType:
     """Return `pyarrow.parquet`.
 
     Raises:
-        ConfigError: pyarrow is not installed.
+        MissingPackageError: pyarrow is not installed.
     """
-    try:
+    with needing("parquet", "reading Parquet"):
         import pyarrow.parquet
-    except ImportError:
-        raise ConfigError(
-            "reading Parquet needs the extra: pip install 'textgate[parquet]'"
-        ) from None
     return pyarrow.parquet  # type: ignore[no-any-return]
 
 
@@ -34,7 +30,7 @@ def read_parquet(path: AnyPath, columns: Columns) -> Iterator[Row]:
 
     Raises:
         DataError: the file is not Parquet or is damaged, or a column or a value is wrong.
-        ConfigError: pyarrow is not installed.
+        MissingPackageError: pyarrow is not installed.
     """
     name = source_name(path)
     number = 0

@@ -60,7 +60,8 @@ def read_rows(
             labels and probabilities. A row that has it needs no label.
 
     Raises:
-        ConfigError: at once, if the settings cannot work or an optional package is missing.
+        ConfigError: at once, if the settings cannot work.
+        MissingPackageError: at once, if the rows are Parquet and pyarrow is not installed.
         DataError: while iterating, if the file cannot be read or a row is not what it should be.
     """
     chosen = format or _format_of(path, labelled=labelled)
