@@ -57,11 +57,20 @@ class Compared:
 
 
 @click.command()
-@click.argument("data", metavar="DATA")
+@click.argument("data", type=options.FILE, metavar="DATA")
 @click.option(
-    "--test", metavar="FILE", required=True, help="Labelled rows to score the bundles on."
+    "--test",
+    type=options.FILE,
+    metavar="FILE",
+    required=True,
+    help="Labelled rows to score the bundles on.",
 )
-@click.option("--dev", metavar="FILE", help="Rows that decide when to stop; else some of DATA.")
+@click.option(
+    "--dev",
+    type=options.FILE,
+    metavar="FILE",
+    help="Rows that decide when to stop; else some of DATA.",
+)
 @click.option(
     "--preset",
     "presets",

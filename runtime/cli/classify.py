@@ -27,7 +27,12 @@ from textgate.session import thread_count
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @options.bundle
 @click.option(
-    "-i", "--input", "source", metavar="FILE", help="Rows to classify; - is standard input."
+    "-i",
+    "--input",
+    "source",
+    type=options.FILE,
+    metavar="FILE",
+    help="Rows to classify; - is standard input.",
 )
 @click.option(
     "-o",
