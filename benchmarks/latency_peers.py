@@ -37,6 +37,7 @@ from table import PEERS, Peer
 from timing import Timed, timed
 
 from textgate.classifier import Classifier
+from textgate.environment import NO_ONNX_RUNTIME_TELEMETRY
 from textgate.latency import texts_of_length, turn_order
 from textgate.machine import this_machine
 from textgate.noise import fixed_work, noise_in
@@ -51,8 +52,11 @@ TEXTS = 16
 TURN_MS = 30.0  # of a peer, before the next one is asked
 WARM_UP = 20  # calls
 FULL = "100"  # tokens of texts that a network of fixed length reads without padding
-# One thread for every library that asks the environment; what decides for itself says so.
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+# One thread for every library that asks the environment; what decides for itself says so. No
+# library reports home while it is measured.
+VARIABLES = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", NO_ONNX_RUNTIME_TELEMETRY), "1"
+)
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def prepared(peer: Peer, cache: Path, skipped: dict[str, str]) -> bool:
         click.echo(f"preparing {peer.name}", err=True)
         made = subprocess.run(
             _command("prepare", peer.name, folder, cache),
-            env={**os.environ, **ONE_THREAD},
+            env={**os.environ, **VARIABLES},
             capture_output=True,
             text=True,
             check=False,
@@ -179,7 +183,7 @@ def measure(
         scores: dict[str, dict[str, list[list[float]]]] = {}
         for name, command in commands.items():
             click.echo(f"starting {name}", err=True)
-            environment = {**os.environ, **ONE_THREAD}
+            environment = {**os.environ, **VARIABLES}
             try:
                 ask = stack.enter_context(process(command, environment=environment, folder=HERE))
                 scores[name] = ask(cases)

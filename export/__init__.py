@@ -1,5 +1,8 @@
 """Export: a finished run in, a verified bundle out. Needs the extra ``train``."""
 
-from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS, Answers, Exported, export
+from textgate.errors import needing
+
+with needing("train", "textgate.export"):
+    from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS, Answers, Exported, export
 
 __all__ = ["MAX_ACCURACY_DROP", "PRECISIONS", "Answers", "Exported", "export"]

@@ -29,7 +29,10 @@ from textgate.tables import format_bytes
     help="Bits of a value of the embedding, with int8.",
 )
 @click.option(
-    "--verify", metavar="FILE", help="Labelled rows to verify on; else the run's dev rows."
+    "--verify",
+    type=options.FILE,
+    metavar="FILE",
+    help="Labelled rows to verify on; else the run's dev rows.",
 )
 @click.option(
     "--max-accuracy-drop",

@@ -57,7 +57,7 @@ class Compared:
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("data", metavar="DATA")
+@click.argument("data", type=options.FILE, metavar="DATA")
 @section("Output")
 @click.option(
     "-o",
@@ -69,9 +69,18 @@ class Compared:
 @click.option("--force", is_flag=True, help="Replace the runs and bundles in OUTPUT.")
 @options.quiet
 @section("Data")
-@click.option("--test", metavar="FILE", required=True, help="Labelled rows that score the bundles.")
 @click.option(
-    "--dev", metavar="FILE", help="Rows that choose the epoch; by default a part of DATA."
+    "--test",
+    type=options.FILE,
+    metavar="FILE",
+    required=True,
+    help="Labelled rows that score the bundles.",
+)
+@click.option(
+    "--dev",
+    type=options.FILE,
+    metavar="FILE",
+    help="Rows that choose the epoch; by default a part of DATA.",
 )
 @options.columns
 @section("Networks")

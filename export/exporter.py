@@ -172,8 +172,14 @@ def export(
         files=bundle.files(candidate, manifest),
         force=force,
     )
-    notes = (*said, *choice.notes, *_warnings(manifest, candidate.comparison))
-    return Exported(output, manifest, candidate.comparison, torch_difference, independence, notes)
+    return Exported(
+        path=output.absolute(),
+        manifest=manifest,
+        comparison=candidate.comparison,
+        torch_difference=torch_difference,
+        independence=independence,
+        notes=(*said, *choice.notes, *_warnings(manifest, candidate.comparison)),
+    )
 
 
 def _thresholds(

@@ -31,7 +31,7 @@ from textgate.train.settings import read_settings
     epilog="For other settings, teachers and export options, use textgate train and textgate "
     "export.",
 )
-@click.argument("data", metavar="DATA")
+@click.argument("data", type=options.FILE, metavar="DATA")
 @section("Output")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to create."
@@ -47,7 +47,10 @@ from textgate.train.settings import read_settings
 @options.quiet
 @section("Data")
 @click.option(
-    "--dev", metavar="FILE", help="Rows that choose the epoch; by default a part of DATA."
+    "--dev",
+    type=options.FILE,
+    metavar="FILE",
+    help="Rows that choose the epoch; by default a part of DATA.",
 )
 @options.columns
 @section("Model")

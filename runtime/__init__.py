@@ -14,6 +14,7 @@ from textgate.errors import (
     ConfigError,
     DataError,
     ExportError,
+    MissingPackageError,
     TextgateError,
     VerificationError,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "ExportError",
+    "MissingPackageError",
     "Prediction",
     "Stream",
     "TextgateError",

@@ -73,6 +73,12 @@ def open_bundle(name: str | Path | None = None) -> Bundle:
         return read_bundle(path)
     except BundleError as problem:
         if path.parent == _FOLDER:
+            archive = next((parent for parent in path.parents if parent.is_file()), None)
+            if archive is not None:
+                raise BundleError(
+                    f"{path}: in the archive {archive}, but a model is read from a folder; install "
+                    "textgate with pip, unpack the archive, or give the folder of a bundle"
+                ) from None
             raise BundleError(
                 f"{problem}; it came with textgate, so install that again: pip install "
                 "--force-reinstall --no-deps textgate"

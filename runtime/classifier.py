@@ -13,8 +13,9 @@ import numpy as np
 from textgate.arguments import label_count, not_one_text, texts_of, thresholds_of, whole_number
 from textgate.batching import BATCHES, batches_by_length, padded, windows
 from textgate.bundled import open_bundle
-from textgate.errors import ConfigError, DataError
+from textgate.errors import BundleError, ConfigError, DataError
 from textgate.logs import logger
+from textgate.manifest import MANIFEST
 from textgate.prediction import Decision, Scores
 from textgate.session import Session, thread_count
 from textgate.tokenizer import TextTokenizer
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from textgate.bundle import Bundle
     from textgate.manifest import Manifest
     from textgate.prediction import Prediction
     from textgate.streaming import Stream
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
 class Classifier:
     """Classifies texts with a bundle. Make one with `Classifier.load`.
 
-    Several threads may share one; it survives a fork, and pickles as its path and options.
+    Several threads may share one; it survives a fork, and pickles as its path and options, with the
+    checksum of the bundle, which must be there still when it is loaded again.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Classifier:
         batch_size: int,
         max_tokens: int | None,
         thresholds: Mapping[str, float] | float | None,
+        checksum: str | None = None,
     ) -> None:
         self._options = {
             "threads": threads,
@@ -52,7 +56,9 @@ class Classifier:
             "thresholds": dict(thresholds) if isinstance(thresholds, Mapping) else thresholds,
         }
         bundle = open_bundle(path)
-        self._path = bundle.path
+        # Absolute: the working directory may change, and elsewhere a name could be the package's.
+        self._path = bundle.path.absolute()
+        _require_same(bundle, checksum)
         self._manifest = bundle.manifest
         self._batch_size = whole_number(batch_size, "batch_size", wanted="at least 1")
         self._tokenizer = TextTokenizer(
@@ -117,7 +123,7 @@ class Classifier:
 
     @property
     def path(self) -> Path:
-        """The bundle's folder."""
+        """The bundle's folder, an absolute path."""
         return self._path
 
     @property
@@ -272,8 +278,7 @@ class Classifier:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Absolute: elsewhere the same words could be the name of a model of the package.
-        return _reload, (str(self._path.absolute()), self._options)
+        return _reload, (str(self._path), self._options, self._manifest.checksum)
 
     def __repr__(self) -> str:
         return f"Classifier({str(self._path)!r}, labels={list(self.labels)!r})"
@@ -315,8 +320,18 @@ class Stages:
         return [word for word in self._tokenizer.words() if word.isalpha()][:count]
 
 
-def _reload(path: str, options: dict[str, Any]) -> Classifier:
-    return Classifier(Path(path), **options)
+def _reload(path: str, options: dict[str, Any], checksum: str) -> Classifier:
+    return Classifier(Path(path), **options, checksum=checksum)
+
+
+def _require_same(bundle: Bundle, checksum: str | None) -> None:
+    """Refuse another bundle than the one that was pickled or copied."""
+    found = bundle.manifest.checksum
+    if checksum is not None and found != checksum:
+        raise BundleError(
+            f"{bundle.path / MANIFEST}: the checksum {found} is not {checksum}, that of the bundle "
+            "which was pickled or copied; load the classifier from this one, or put that one back"
+        )
 
 
 def _token_limit(max_tokens: int | None, manifest: Manifest) -> int:

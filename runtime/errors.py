@@ -6,6 +6,9 @@ command line prints it on one line and exits with 1; `ConfigError` exits with 2,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class TextgateError(Exception):
     """Anything that textgate itself refuses or cannot do."""
@@ -33,3 +36,30 @@ class ExportError(TextgateError):
 
 class VerificationError(ExportError):
     """An exported graph does not compute what it was exported from; nothing was published."""
+
+
+class MissingPackageError(TextgateError, ModuleNotFoundError):
+    """A package is not installed that one of textgate's extras brings; `name` says which."""
+
+
+@contextmanager
+def needing(extra: str, what: str) -> Iterator[None]:
+    """Say of imports that fail in a ``with`` which extra brings the package.
+
+    Args:
+        extra: its name.
+        what: what needs the package.
+
+    Raises:
+        MissingPackageError: a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as problem:
+        package = (problem.name or "").partition(".")[0]
+        if package == "textgate":
+            raise  # a broken installation
+        raise MissingPackageError(
+            f"{what} needs {package}, which the extra brings: pip install 'textgate[{extra}]'",
+            name=package,
+        ) from None

@@ -130,19 +130,18 @@ class Manifest:
         """``single-label`` or ``multi-label``."""
         return self.architecture.task
 
+    @property
+    def checksum(self) -> str:
+        """That of all its fields, those of the files included: two bundles of one are the same."""
+        return _checksum(self._document())
+
     def to_json(self) -> str:
         """Return the text of ``textgate.json``, checksum included.
 
         Raises:
             ValueError: a number is not finite.
         """
-        document: dict[str, Any] = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "task": self.task,
-            **dataclasses.asdict(self),
-        }
-        document["checksum"] = _checksum(document)
+        document = {**self._document(), "checksum": self.checksum}
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
@@ -193,6 +192,15 @@ class Manifest:
         for reader in (quality, files, fields):
             reader.finish()
         return manifest
+
+    def _document(self) -> dict[str, Any]:
+        """Return the fields of ``textgate.json`` without the checksum."""
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "task": self.task,
+            **dataclasses.asdict(self),
+        }
 
 
 def _checksum(document: dict[str, Any]) -> str:

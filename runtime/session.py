@@ -10,10 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import onnxruntime
 
+from textgate import environment
 from textgate.errors import BundleError, ConfigError
 from textgate.logs import logger
+
+# Its builds for Linux and macOS (1.29 and later) write a device id and a database to the user's
+# cache when they are imported, and open connections seconds later. This is the only place that
+# imports it. An explicit 0 is overridden, too: textgate promises that it sends nothing.
+with environment.variable(environment.NO_ONNX_RUNTIME_TELEMETRY, "1"):
+    import onnxruntime
+# Windows has no such variable. Also the most that can be done where it was imported before.
+onnxruntime.disable_telemetry_events()
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -145,8 +145,11 @@ def test_the_cheap_modules_stay_cheap():
 def top_level_imports(path: Path) -> list[str]:
     """The modules a file imports when it is imported itself."""
     found = []
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Import):
+    waiting = ast.parse(path.read_text(encoding="utf-8")).body
+    for node in waiting:
+        if isinstance(node, ast.With):
+            waiting += node.body
+        elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]

@@ -1,13 +1,16 @@
 """Training: labelled rows in, a run folder out. Needs the extra ``train``."""
 
+from textgate.errors import needing
 from textgate.rows import Columns
-from textgate.train.config import TrainingConfig
-from textgate.train.finetuning import teach
-from textgate.train.finetuning_config import FinetuningConfig
-from textgate.train.fitting import FittedRun, fit
-from textgate.train.presets import PRESETS
-from textgate.train.pretraining import PretrainedModel, pretrain
-from textgate.train.pretraining_config import PretrainingConfig
+
+with needing("train", "textgate.train"):
+    from textgate.train.config import TrainingConfig
+    from textgate.train.finetuning import teach
+    from textgate.train.finetuning_config import FinetuningConfig
+    from textgate.train.fitting import FittedRun, fit
+    from textgate.train.presets import PRESETS
+    from textgate.train.pretraining import PretrainedModel, pretrain
+    from textgate.train.pretraining_config import PretrainingConfig
 
 __all__ = [
     "PRESETS",

@@ -34,7 +34,7 @@ def poolings(
     epilog="An option that is not given keeps the preset's value. The default preset chooses some "
     "values by the rows, and prints which and why.",
 )
-@click.argument("data", metavar="DATA")
+@click.argument("data", type=options.FILE, metavar="DATA")
 @section("Output")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Run folder to create."
@@ -44,7 +44,10 @@ def poolings(
 @options.quiet
 @section("Data")
 @click.option(
-    "--dev", metavar="FILE", help="Rows that choose the epoch; by default a part of DATA."
+    "--dev",
+    type=options.FILE,
+    metavar="FILE",
+    help="Rows that choose the epoch; by default a part of DATA.",
 )
 @click.option("--dev-fraction", type=float, help="Share of DATA held out when --dev is not given.")
 @options.columns
@@ -78,6 +81,7 @@ def poolings(
 @click.option("--max-tokens", type=int, help="Maximum number of tokens read from a text.")
 @click.option(
     "--vectors",
+    type=options.FILE,
     metavar="english|none|FILE",
     help="Word vectors that initialize the embedding; FILE is GloVe, word2vec or fastText text, "
     "or .npy with words.",

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import nn
 
-from textgate.errors import CheckpointError, ConfigError, TextgateError
+from textgate.errors import CheckpointError, ConfigError, needing
 from textgate.tokenizer import CHARACTERS_PER_TOKEN, Encoded, without_surrogates
 
 CONFIG = "config.json"
@@ -41,7 +41,7 @@ def find_encoder(name: str) -> Path:
     Raises:
         ConfigError: it is not there, or not whole.
     """
-    folder = Path(name)
+    folder = Path(name).absolute()  # it is read later, too
     if name == MINILM:
         found = importlib.util.find_spec(_MINILM_PACKAGE.replace("-", "_"))
         if found is None or found.origin is None:
@@ -63,15 +63,10 @@ def import_transformers() -> Any:
     """Return the library, which is heavy and optional.
 
     Raises:
-        TextgateError: it is not installed.
+        MissingPackageError: it is not installed.
     """
-    try:
+    with needing("teacher", "a transformer"):
         import transformers
-    except ModuleNotFoundError as problem:
-        raise TextgateError(
-            f"a transformer needs {problem.name}, which the extra brings: pip install "
-            "'textgate[teacher]'"
-        ) from None
     return transformers
 
 
@@ -160,7 +155,7 @@ def load_encoder(folder: Path) -> nn.Module:
 
     Raises:
         ConfigError: the folder holds no encoder that the library knows without foreign code.
-        TextgateError: the library is not installed.
+        MissingPackageError: the library is not installed.
     """
     transformers = import_transformers()
     with _quiet(transformers):
@@ -189,7 +184,7 @@ def build_encoder(folder: Path) -> nn.Module:
 
     Raises:
         CheckpointError: its configuration is damaged.
-        TextgateError: the library is not installed.
+        MissingPackageError: the library is not installed.
     """
     transformers = import_transformers()
     with _quiet(transformers), torch.random.fork_rng(devices=[]):

@@ -224,7 +224,7 @@ def open_finetuned(
 
     Raises:
         CheckpointError: the folder is damaged, or fine-tuning has not finished.
-        TextgateError: the library transformers is not installed.
+        MissingPackageError: the library transformers is not installed.
     """
     manifest, outcome = read_finished(folder)
     check_copies(folder, manifest)

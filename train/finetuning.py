@@ -109,9 +109,10 @@ def teach(
         DataError: the rows are missing, malformed or do not suit a classifier.
         ConfigError: settings are wrong, there is no such encoder, or training diverged.
         CheckpointError: the folder exists, cannot be written, is damaged, or is not what to resume.
-        TextgateError: the library transformers is not installed.
+        MissingPackageError: the library transformers is not installed.
     """
-    output, progress = Path(output), progress or Progress()
+    # Absolute: `progress` may change the working directory.
+    output, progress = Path(output).absolute(), progress or Progress()
     where = find_device(device)
     stored = read_finetuned(output) if resume and is_finetuned(output) else None
     config = (FinetuningConfig() if stored is None else stored.settings).replace(

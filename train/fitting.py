@@ -101,7 +101,7 @@ def fit(
             teacher or what is pretrained is unfinished or damaged.
         BundleError: a teacher is damaged.
     """
-    output = Path(output)
+    output = Path(output).absolute()  # `progress` may change the working directory
     if unlabelled and not teachers:
         raise ConfigError("texts without labels need a teacher to label them; add one: --teacher")
     if any(Path(path).resolve() == output.resolve() for path in teachers):
@@ -138,6 +138,7 @@ def fit(
             progress.note(f"{output} is finished already")
             tidy(output, *_NEEDLESS)
             return FittedRun(output, stored, load_model(output / run_folder.MODEL))
+        _require_same_tokenizer(output, ready)
         if (output / run_folder.CHECKPOINT).is_file():
             state = load_state(output / run_folder.CHECKPOINT)
             progress.note(f"resuming after epoch {len(state.history)}")
@@ -244,6 +245,21 @@ def _require_same_teaching(output: Path, stored: Teaching | None, wanted: Teachi
                 f"{', '.join(names) if names else 'none'}: give the same with {option}, in the "
                 "same order, or begin anew in another folder"
             )
+
+
+def _require_same_tokenizer(output: Path, ready: Preparation) -> None:
+    """Refuse to go on with other ids: the path of the vectors may now be that of another file."""
+    path = output / run_folder.TOKENIZER
+    try:
+        begun = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as problem:
+        raise CheckpointError(f"{path}: cannot be read: {problem}") from None
+    if begun != ready.tokenizer_json:
+        raise CheckpointError(
+            f"{output}: begun with another tokenizer than the rows and the vectors "
+            f"{ready.config.vectors!r} make here; go on where that is the same file, with the same "
+            "version of tokenizers, or begin anew in another folder"
+        )
 
 
 def _finish(ready: Preparation, state: TrainingState) -> TrainedModel:

@@ -28,7 +28,7 @@ _setting = partial(options.setting, PretrainingConfig())
     "50 and at most 2,000; the epoch with the best perplexity on them is kept. After an "
     "interruption, --resume continues, also in the middle of an epoch.",
 )
-@click.argument("texts", metavar="TEXTS...", nargs=-1, required=True)
+@click.argument("texts", type=options.FILE, metavar="TEXTS...", nargs=-1, required=True)
 @section("Output")
 @click.option(
     "-o",
@@ -50,6 +50,7 @@ _setting = partial(options.setting, PretrainingConfig())
     "--vectors",
     "vectors",
     "Word vectors that initialize the embedding.",
+    type=options.FILE,
     metavar="english|none|FILE",
 )
 @_setting("--embedding-size", "embedding_size", "Width of the embedding.", type=int)

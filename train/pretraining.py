@@ -91,7 +91,8 @@ def pretrain(
         ConfigError: settings are wrong or cannot work together, or training diverged.
         CheckpointError: the folder exists, cannot be written, is damaged, or is not what to resume.
     """
-    output, progress = Path(output), progress or Progress()
+    # Absolute: `progress` may change the working directory.
+    output, progress = Path(output).absolute(), progress or Progress()
     where = find_device(device)
     stored = read_pretrained(output) if resume and is_pretrained(output) else None
     config = (PretrainingConfig() if stored is None else stored.settings).replace(
@@ -111,11 +112,10 @@ def pretrain(
         if checkpoint.is_file():
             state = load_pretraining(checkpoint)
             progress.note(f"resuming after step {state.step:,}")
-    else:
-        for note in found.notes:  # who resumes has heard them
-            progress.note(note)
     vectors = find_vectors(config.vectors, found) if state is None else None
     if stored is None:
+        for note in found.notes:  # who resumes has heard them
+            progress.note(note)
         tokenizer_json = build_subword_tokenizer(
             found,
             vocabulary_size=config.vocabulary_size,

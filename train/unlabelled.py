@@ -53,6 +53,7 @@ class Unlabelled:
     ) -> None:
         if any(str(path) == STANDARD_INPUT for path in paths):
             raise ConfigError("texts without labels are read several times; give a file, not -")
+        paths = [Path(path).absolute() for path in paths]  # they are read again later
         self._paths = paths
         self._columns = columns
         self._purpose = purpose

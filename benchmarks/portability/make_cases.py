@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto
@@ -31,7 +30,7 @@ from textgate.export.graph import FLOAT32, INT8, Graph, Plan, Storage, build_gra
 from textgate.export.nodes import IR_VERSION, OPSET, GraphBuilder
 from textgate.export.weights import network_weights
 from textgate.rows import read_rows
-from textgate.session import make_session
+from textgate.session import make_session, onnxruntime
 from textgate.tokenizer import TextTokenizer
 from textgate.train.model import TextClassifier
 

@@ -11,6 +11,7 @@ that should not does.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -32,6 +33,7 @@ from environments import (
 )
 from make_cases import BUNDLE, make
 
+from textgate.environment import NO_ONNX_RUNTIME_TELEMETRY
 from textgate.machine import this_machine
 from textgate.tables import format_table, markdown_table
 
@@ -173,6 +175,7 @@ def outcome(
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, NO_ONNX_RUNTIME_TELEMETRY: "1"},
     )
     if not report.exists():
         print(done.stdout, done.stderr, file=sys.stderr)

@@ -24,7 +24,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-import onnxruntime
 import torch
 from graphs import ways_to_store
 from memory import resident_bytes
@@ -36,7 +35,7 @@ from textgate.latency import bootstrap_ratio_interval, measure_alternating, rati
 from textgate.machine import this_machine
 from textgate.rows import load_labelled
 from textgate.run import MODEL, TOKENIZER, read_run
-from textgate.session import make_session
+from textgate.session import make_session, onnxruntime
 from textgate.tables import format_bytes, format_ms, format_table
 from textgate.tokenizer import Encoded, TextTokenizer
 from textgate.train import fit

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
-from onnxruntime.quantization import quantize_dynamic
 
 from textgate.export.graph import FLOAT32, INT8, Plan, Storage, build_graph
 from textgate.export.nodes import MICROSOFT
@@ -121,6 +120,9 @@ def with_integer_lstm(graph: bytes, *, per_channel: bool, limit: int) -> bytes:
 
 def by_quantize_dynamic(graph: bytes, *, per_channel: bool) -> bytes:
     """Return what ONNX Runtime's own dynamic quantization makes of the float32 graph."""
+    # After textgate.export, which imports ONNX Runtime without its telemetry.
+    from onnxruntime.quantization import quantize_dynamic
+
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)  # it advises a step for convolutions

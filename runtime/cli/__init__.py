@@ -6,18 +6,21 @@ without the core knowing them.
 
 from __future__ import annotations
 
+import ast
 import gc
 import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
+from inspect import getsource
+from typing import Any
 
 import click
 
 from textgate import __version__
-from textgate.errors import ConfigError, TextgateError
+from textgate.errors import ConfigError, TextgateError, needing
 
 # name -> (module, attribute, extra it needs or "", first line of its help)
 _COMMANDS = {
@@ -67,18 +70,16 @@ class LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, attribute, extra, _ = _COMMANDS[cmd_name]
-        try:
-            with _collecting_no_garbage():
-                command = getattr(import_module(module), attribute)
-        except ModuleNotFoundError as problem:
-            if not extra or (problem.name or "").partition(".")[0] == "textgate":
-                raise
-            raise TextgateError(
-                f"textgate {cmd_name} needs {problem.name}, which the extra brings: "
-                f"pip install 'textgate[{extra}]'"
-            ) from None
+        explained = needing(extra, f"textgate {cmd_name}") if extra else nullcontext()
+        with explained, _collecting_no_garbage():
+            command = getattr(import_module(module), attribute)
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{attribute} is not a command")
+        if command.help is None:
+            command.help = _docstring(command)
+        for parameter in command.params:
+            if parameter.type is click.STRING:
+                parameter.type = _UTF8
         return command
 
     def resolve_command(
@@ -99,8 +100,36 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, entry[3]) for name, entry in _COMMANDS.items()])
 
 
+class _Utf8(click.types.StringParamType):
+    """Text in UTF-8, as in files, whatever the locale says; else what the locale makes of it.
+
+    Names of files are of the type `click.Path`: they stay what the system calls the files.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text that an argument's bytes are."""
+        text = str(super().convert(value, param, ctx))
+        try:
+            return os.fsencode(text).decode("utf-8")
+        except UnicodeError:
+            return text
+
+
+_UTF8 = _Utf8()
+
+
+def _docstring(command: click.Command) -> str | None:
+    """Return a command's help, out of its source: ``python -OO`` forgets docstrings."""
+    try:
+        (function,) = ast.parse(getsource(command.callback)).body  # type: ignore[arg-type]
+    except OSError:  # there is no source
+        return None
+    return ast.get_docstring(function)  # type: ignore[arg-type]
+
+
 @click.group(
     cls=LazyGroup,
+    help="Small recurrent text classifiers: train once, export, classify on any CPU.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit status: 0 done, 1 the work failed, 2 wrong usage.",
 )
@@ -141,7 +170,7 @@ def _status() -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a label need not fit the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        result = commands.main(standalone_mode=False)
+        result = commands.main(prog_name="textgate", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.ClickException as problem:
         problem.show()

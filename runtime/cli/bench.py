@@ -31,6 +31,7 @@ _EVALUATION_LIMIT = 64_000_000  # bytes
 @options.bundles
 @click.option(
     "--text-file",
+    type=options.FILE,
     metavar="FILE",
     help=f"Measure with your own texts: the first {_OWN_TEXTS:,} of any file that classify reads.",
 )

@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @options.bundle
 @click.option(
-    "-i", "--input", "source", metavar="FILE", help="Rows to classify; - is standard input."
+    "-i",
+    "--input",
+    "source",
+    type=options.FILE,
+    metavar="FILE",
+    help="Rows to classify; - is standard input.",
 )
 @click.option(
     "-o",

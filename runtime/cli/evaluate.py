@@ -26,7 +26,7 @@ _LARGEST_CONFUSION = 12  # labels; a larger table is only in the JSON
 
 
 @click.command()
-@click.argument("data", metavar="DATA")
+@click.argument("data", type=options.FILE, metavar="DATA")
 @options.bundle
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @options.columns

@@ -17,6 +17,8 @@ from textgate.errors import ConfigError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+FILE = click.Path(readable=False)  # whoever reads it says what is wrong with it
+
 _MODEL: dict[str, Any] = {
     "type": click.Path(path_type=Path),
     "default": DEFAULT,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import BinaryIO
 
-from textgate.errors import ConfigError, DataError
+from textgate.errors import DataError, needing
 from textgate.rows.reading import Pairs, Reading
 from textgate.rows.row import Row
 from textgate.rows.source import AnyPath, open_binary, unreadable
@@ -18,14 +18,10 @@ def import_parquet() -> ModuleType:
     """Return `pyarrow.parquet`.
 
     Raises:
-        ConfigError: pyarrow is not installed.
+        MissingPackageError: pyarrow is not installed.
     """
-    try:
+    with needing("parquet", "reading Parquet"):
         import pyarrow.parquet
-    except ImportError:
-        raise ConfigError(
-            "reading Parquet needs the extra: pip install 'textgate[parquet]'"
-        ) from None
     return pyarrow.parquet  # type: ignore[no-any-return]
 
 
@@ -34,7 +30,7 @@ def read_parquet(path: AnyPath, reading: Reading) -> Iterator[Row]:
 
     Raises:
         DataError: the file is not Parquet or is damaged, or a column or a value is wrong.
-        ConfigError: pyarrow is not installed.
+        MissingPackageError: pyarrow is not installed.
     """
     number = 0
     # Opened here and not by pyarrow, which takes some names for addresses on the network.

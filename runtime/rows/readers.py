@@ -68,7 +68,8 @@ def read_rows(
         note: hears what somebody should know of the file, a sentence each.
 
     Raises:
-        ConfigError: at once, if the settings cannot work or an optional package is missing.
+        ConfigError: at once, if the settings cannot work.
+        MissingPackageError: at once, if the rows are Parquet and pyarrow is not installed.
         DataError: while iterating, if the file cannot be read or a row is not what it should be.
     """
     rows, _ = _opened(

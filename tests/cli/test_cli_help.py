@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 
 import textgate
 
-CORE = ("classify", "evaluate", "bench", "inspect")
+CORE = ("classify", "evaluate", "bench", "inspect", "models")
 EXTRA = ("train", "fit", "teach", "pretrain", "export", "compare")
 
 
@@ -39,6 +42,21 @@ def test_the_help_of_a_command(command, name, option):
     assert (shown.status, shown.err) == (0, "")
     assert shown.out.startswith(f"Usage: textgate {name} [OPTIONS]")
     assert "-h, --help" in shown.out
+
+
+@pytest.mark.parametrize("name", ["", *CORE])
+def test_it_is_the_same_as_a_module_and_without_docstrings(command, name):
+    """`python -OO` throws them away."""
+    arguments = [name, "--help"] if name else ["--help"]
+    done = subprocess.run(
+        [sys.executable, "-OO", "-m", "textgate", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == command(*arguments).out
 
 
 def test_the_version(command):
@@ -117,6 +135,35 @@ def test_a_missing_extra_says_how_to_get_it(name, package):
     assert line.endswith("which the extra brings: pip install 'textgate[train]'")
 
 
+IMPORTED = """
+import importlib.abc, sys
+package, module, extra, what = sys.argv[1:]
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == package:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from textgate import MissingPackageError, TextgateError
+try:
+    importlib.import_module(module)
+except ImportError as problem:
+    assert type(problem) is MissingPackageError and isinstance(problem, TextgateError)
+    assert problem.name == package
+    assert str(problem) == (
+        f"{what} needs {package}, which the extra brings: pip install 'textgate[{extra}]'"
+    ), problem
+else:
+    raise AssertionError(module)
+"""
+
+
+@pytest.mark.parametrize("module", ["textgate.train", "textgate.train.config", "textgate.export"])
+def test_python_says_it_in_the_same_words(module):
+    what = ".".join(module.split(".")[:2])
+    done = python(IMPORTED, "torch", module, "train", what)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_core_works_without_the_extra(bundle):
     absent = "torch,onnx,safetensors,tqdm,pyarrow"
     done = python(WITHOUT, absent, "classify", "-m", bundle, "a fine film")
@@ -133,3 +180,34 @@ def test_a_broken_installation_of_the_core_is_not_blamed_on_the_extra():
     done = python(WITHOUT, "textgate.train", "train", "--help")
     assert done.returncode == 1
     assert "textgate[train]" not in done.stderr
+
+
+# Out of an archive
+
+
+def test_a_model_in_an_archive_is_not_found_and_why(bundle, tmp_path):
+    package = Path(textgate.__file__).parent
+    archive = tmp_path / "textgate.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in package.rglob("*"):
+            if path.suffix != ".pyc":
+                file.write(path, Path("textgate", path.relative_to(package)))
+
+    def run(*arguments):
+        # In isolation, or a development installation goes before the archive.
+        code = (
+            "import sys; sys.path.insert(0, sys.argv.pop(1)); sys.meta_path = [finder for finder in"
+            " sys.meta_path if 'ditable' not in repr(finder)]; import runpy;"
+            " runpy.run_module('textgate', run_name='__main__')"
+        )
+        return python(code, archive, *arguments)
+
+    assert run("classify", "-m", bundle, "good").stdout == "positive\t0.8217\tgood\n"
+    for arguments in (["classify", "good"], ["models"], ["inspect"]):
+        done = run(*arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            f"textgate: {archive}/textgate/models/sentiment: in the archive {archive}, but a model "
+            "is read from a folder; install textgate with pip, unpack the archive, or give the "
+            "folder of a bundle\n"
+        )

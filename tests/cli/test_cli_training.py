@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,28 @@ QUICK = ("--hidden", "6", "--embedding-size", "4", "--epochs", "2", "--batch-siz
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     torch.set_num_threads(1)
+
+
+HELP = """
+import click
+from textgate.cli import commands
+context = click.Context(commands)
+for name in commands.list_commands(context):
+    command = commands.get_command(context, name)
+    print(command.get_help(click.Context(command, info_name=name)))
+"""
+
+
+def test_the_help_needs_no_docstrings():
+    """`python -OO` throws them away."""
+    said = {
+        option: subprocess.run(
+            [sys.executable, *option, "-c", HELP], check=True, capture_output=True, text=True
+        ).stdout
+        for option in ((), ("-OO",))
+    }
+    assert said[()] == said["-OO",]
+    assert "Train a classifier on labelled rows." in said[()]
 
 
 def objects(rows):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +12,7 @@ from onnx import numpy_helper
 from textgate.architecture import CELLS
 from textgate.export.graph import INT8, Plan, Storage
 from textgate.export.quantization import COMPUTED_LIMIT
-from textgate.session import make_session
+from textgate.session import make_session, onnxruntime
 
 SAME = 1e-6  # by integers; where floats are added, order may show
 ALMOST = 1e-5

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -476,11 +477,46 @@ def test_a_closed_one_says_so(bundle, use):
     one.close()  # twice is no harm
 
 
-@pytest.mark.parametrize(
+COPIES = pytest.mark.parametrize(
     "again",
     [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))],
     ids=["copy", "deepcopy", "pickle"],
 )
+
+
+@COPIES
+def test_copies_are_of_the_same_folder_wherever_the_process_has_gone(
+    bundles, tmp_path, monkeypatch, again
+):
+    here, there = tmp_path / "here", tmp_path / "there"
+    shutil.copytree(bundles["lstm-int8"], here / "model")
+    shutil.copytree(bundles["rnn-multi-label"], there / "model")
+    monkeypatch.chdir(here)
+    one = Classifier.load("model")
+    monkeypatch.chdir(there)
+    two = again(one)
+    assert one.path == two.path == here / "model"
+    assert two.labels == one.labels
+
+
+@COPIES
+def test_copies_are_of_the_same_bundle_or_refused(bundles, tmp_path, again):
+    folder = tmp_path / "model"
+    shutil.copytree(bundles["lstm-int8"], folder)
+    one = Classifier.load(folder, thresholds={"positive": 0.9})
+    shutil.rmtree(folder)
+    shutil.copytree(bundles["rnn-multi-label"], folder)
+    found = Classifier.load(folder)
+    with pytest.raises(BundleError) as caught:
+        again(one)
+    assert str(caught.value) == (
+        f"{folder / 'textgate.json'}: the checksum {found.manifest.checksum} is not "
+        f"{one.manifest.checksum}, that of the bundle which was pickled or copied; load the "
+        "classifier from this one, or put that one back"
+    )
+
+
+@COPIES
 def test_copies_have_the_options(bundle, again):
     one = Classifier.load(bundle, threads=2, batch_size=5, max_tokens=7, thresholds={"positive": 1})
     two = again(one)

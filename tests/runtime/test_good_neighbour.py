@@ -1,19 +1,20 @@
-"""What the package leaves alone: the network and the environment."""
+"""What the package leaves alone: the network, the user's files and the environment."""
 
 from __future__ import annotations
 
+import ast
 import os
-import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-# The number of the system call `socket`, by architecture and audit number.
-SOCKET = {"x86_64": (41, 0xC000003E), "aarch64": (198, 0xC00000B7)}
+REPOSITORY = Path(__file__).parents[2]
+SECONDS = 30  # in which a library that reports home has opened its connection
 
 
-def run(code, *arguments, **options):
+def run(code, *arguments):
     environment = {**os.environ}
     environment.pop("TOKENIZERS_PARALLELISM", None)
     return subprocess.run(
@@ -23,67 +24,138 @@ def run(code, *arguments, **options):
         text=True,
         timeout=120,
         env=environment,
-        **options,
     )
 
 
-# The network
+# The network, and files nobody asked for
 
-# The system ends the process at its first socket, whoever asks for it, native code included.
-BLOCKED = """
-import ctypes, struct, sys
-number, architecture = map(int, sys.argv[1:3])
-del sys.argv[1:3]
-LOAD, EQUAL, RETURN, KILL, ALLOW = 0x20, 0x15, 0x06, 0x80000000, 0x7FFF0000
-steps = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, architecture), (RETURN, 0, 0, ALLOW), (LOAD, 0, 0, 0),
-         (EQUAL, 0, 1, number), (RETURN, 0, 0, KILL), (RETURN, 0, 0, ALLOW)]
-code = b"".join(struct.pack("HBBI", *step) for step in steps)
-buffer = ctypes.create_string_buffer(code)
-program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(buffer))
-libc = ctypes.CDLL(None, use_errno=True)
-if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
-    sys.exit(77)
-"""
 USED = """
+import time
 from textgate import Classifier
-bundle, data = sys.argv[1:3]
-one = Classifier.load(bundle, threads=2)
-one.predict("a good film")
-list(one.predict_many(["good", "bad"] * 100))
-stream = one.stream()
-stream.feed("a good ")
-stream.finish()
+end = time.monotonic() + float(sys.argv[2])
+one = Classifier.load(sys.argv[1], threads=2)
+while time.monotonic() < end:
+    one.predict("a good film")
+    list(one.predict_many(["good", "bad"] * 100))
+    stream = one.stream()
+    stream.feed("a good ")
+    stream.finish()
+    time.sleep(0.1)
+"""
+COMMANDS = """
 from textgate.cli import _status
+bundle, data = sys.argv[1:3]
 for arguments in (
+    ["classify", "-m", bundle, "a good film"],
     ["classify", "-m", bundle, "--jobs", "2", "-i", data],
     ["evaluate", "-m", bundle, data],
+    ["bench", "-m", bundle, "--lengths", "10", "--batch-sizes", "1", "--duration", "0.05"],
     ["inspect", bundle],
+    ["models"],
     ["--help"],
 ):
     sys.argv[1:] = arguments
     assert _status() == 0, arguments
 """
+COMMAND = """
+from textgate.cli import main
+main()
+"""
 
 
-def blocked_call():
-    if sys.platform != "linux" or platform.machine() not in SOCKET:
-        pytest.skip("needs Linux on a processor whose system calls are known here")
-    return SOCKET[platform.machine()]
+@pytest.fixture(scope="module")
+def watched(watch, bundle, write_jsonl, tmp_path_factory):
+    """Processes that work at the same time."""
+    data = tmp_path_factory.mktemp("data") / "a.jsonl"
+    write_jsonl(data, [{"text": "good", "label": "positive"}] * 40)
+    processes = {
+        "Python": watch(USED, bundle, SECONDS),
+        "a stream": watch(COMMAND, "classify", "--stream", "-m", bundle),
+        "commands": watch(COMMANDS, bundle, data),
+    }
+    processes["a stream"].process.stdin.write(b"a good ")
+    processes["a stream"].process.stdin.flush()
+    yield processes
+    for one in processes.values():
+        one.process.kill()
+        one.process.communicate()
 
 
-def test_a_socket_is_the_end():
-    """Otherwise the next test would say nothing."""
-    done = run(BLOCKED + "import socket; socket.socket()", *blocked_call())
-    if done.returncode == 77:
+@pytest.mark.parametrize(
+    "opened", ["socket.socket()", "threading.Thread(target=socket.socket).start(); time.sleep(60)"]
+)
+def test_a_socket_is_the_end(watch, opened):
+    """Otherwise the next tests would say nothing."""
+    process = watch("import socket, threading, time; " + opened).process
+    process.communicate()
+    if process.returncode == 77:
         pytest.skip("this system does not let a process give up calls")
-    assert done.returncode < 0
+    assert process.returncode < 0
 
 
-def test_no_socket_is_ever_opened(bundle, tmp_path, write_jsonl):
-    data = write_jsonl(tmp_path / "a.jsonl", [{"text": "good", "label": "positive"}] * 40)
-    done = run(BLOCKED + USED, *blocked_call(), bundle, data)
-    if done.returncode == 77:
-        pytest.skip("this system does not let a process give up calls")
+def test_commands_open_no_socket_and_write_no_file(watched):
+    watched["commands"].finish()
+
+
+def test_nor_does_python_while_it_predicts(watched):
+    """As long as it takes: ONNX Runtime's telemetry opens its first socket after ten seconds."""
+    watched["Python"].finish()
+
+
+def test_nor_does_a_stream_that_stays_open(watched):
+    assert b"positive" in watched["a stream"].finish(b"film", seconds=SECONDS)
+
+
+def imports_that_run(tree):
+    """Yield the names of modules that code imports, but for those that only types need."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        yield from imports_that_run(node)
+
+
+def test_one_module_imports_onnx_runtime():
+    """The others would start its telemetry."""
+    found = {
+        path.relative_to(REPOSITORY).as_posix()
+        for folder in ("runtime", "train", "export", "tests")
+        for path in (REPOSITORY / folder).rglob("*.py")
+        for name in imports_that_run(ast.parse(path.read_text(encoding="utf-8")))
+        if name.partition(".")[0] == "onnxruntime"
+    }
+    assert found == {"runtime/session.py"}
+
+
+STAND_IN = """
+import os
+seen, disabled = os.environ.get("ORT_DISABLE_TELEMETRY"), []
+def disable_telemetry_events():
+    disabled.append(True)
+"""
+BEHIND = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+before = dict(os.environ)
+import textgate.session
+import onnxruntime
+assert onnxruntime.seen == "1", onnxruntime.seen
+assert onnxruntime.disabled
+assert dict(os.environ) == before
+"""
+
+
+@pytest.mark.parametrize("value", [None, "", "0", "1"])
+def test_onnx_runtime_is_imported_without_telemetry(tmp_path, monkeypatch, value):
+    """Whatever the variable says, which keeps its value."""
+    (tmp_path / "onnxruntime.py").write_text(STAND_IN, encoding="utf-8")
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("ORT_DISABLE_TELEMETRY", value)
+    done = run(BEHIND, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from textgate.errors import CheckpointError, ConfigError, TextgateError
+from textgate.errors import CheckpointError, ConfigError, MissingPackageError
 from textgate.train import FinetuningConfig, bfloat16, finetuner, fit, teach
 from textgate.train.bfloat16 import prefers_bfloat16
 from textgate.train.dataset import Batch
@@ -262,7 +262,7 @@ def test_minilm_is_found_or_its_package_is_named(monkeypatch, tmp_path):
 
 def test_without_the_library(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(TextgateError, match=r"pip install 'textgate\[teacher\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'textgate\[teacher\]'"):
         load_encoder(tmp_path)
 
 
