@@ -14,7 +14,8 @@ from textgate.export.pruning import (
     prune_tokenizer,
     prune_weights,
 )
-from textgate.export.verification import SMALLEST_DROP, Comparison, compare
+from textgate.export.quality import SMALLEST_DROP, Comparison, compare
+from textgate.export.verification import Readout
 from textgate.session import make_session
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Original:
     Attributes:
         architecture: the network.
         weights: its weights.
+        labels: the labels' names, in the order of its outputs.
         temperature: what its logits are divided by.
         tokenizer_json: its tokenizer.
         max_tokens: tokens of a text that it reads.
@@ -45,6 +47,7 @@ class Original:
 
     architecture: Architecture
     weights: NetworkWeights
+    labels: tuple[str, ...]
     temperature: float
     tokenizer_json: str
     max_tokens: int
@@ -53,12 +56,18 @@ class Original:
     session: onnxruntime.InferenceSession
     energies: Energies | None = None
 
+    @property
+    def readout(self) -> Readout:
+        """How its logits become probabilities."""
+        return Readout(self.temperature, self.architecture.task == "multi-label")
+
     @classmethod
     def build(
         cls,
         architecture: Architecture,
         weights: NetworkWeights,
         *,
+        labels: tuple[str, ...],
         temperature: float,
         tokenizer_json: str,
         max_tokens: int,
@@ -71,6 +80,7 @@ class Original:
         return cls(
             architecture=architecture,
             weights=weights,
+            labels=labels,
             temperature=temperature,
             tokenizer_json=tokenizer_json,
             max_tokens=max_tokens,
@@ -154,6 +164,7 @@ def build_candidate(
         session,
         original.rows,
         rows,
+        labels=original.labels,
         multi_label=architecture.task == "multi-label",
     )
     return Candidate(architecture, plan, tokenizer_json, rows, graph, session, comparison)

@@ -9,7 +9,7 @@ from textgate.export.report import remarks
 from textgate.tables import format_bytes, format_count, markdown_table
 
 if TYPE_CHECKING:
-    from textgate.export.verification import Comparison
+    from textgate.export.quality import Comparison
     from textgate.manifest import Manifest
 
 

@@ -15,6 +15,7 @@ from textgate.export.candidate import Original
 from textgate.export.choice import Wishes, choose
 from textgate.export.energy import measure_energies
 from textgate.export.plan import EMBEDDING_BITS
+from textgate.export.quality import LARGE_SHIFT, MAX_ACCURACY_DROP
 from textgate.export.thresholds import thresholds_for_coverage, thresholds_for_precision
 from textgate.export.verification import (
     check_against_torch,
@@ -38,11 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textgate.export.candidate import Candidate
-    from textgate.export.verification import Comparison
+    from textgate.export.quality import Comparison
     from textgate.run import RunManifest
 
 PRECISIONS = ("int8", "float32")
-MAX_ACCURACY_DROP = 0.003
 _PROBED_TEXTS = 64  # enough to see a dependence on batch or chunks, few enough to take no time
 
 
@@ -141,6 +141,7 @@ def export(
     original = Original.build(
         trained.architecture,
         weights,
+        labels=trained.labels,
         temperature=model.temperature,
         tokenizer_json=tokenizer_json,
         max_tokens=trained.max_tokens,
@@ -148,7 +149,7 @@ def export(
         energies=measure_energies(network, rows) if trained.architecture.cell == "lstm" else None,
     )
     torch_difference = check_against_torch(
-        original.session, network, temperature=model.temperature, max_tokens=trained.max_tokens
+        original.session, network, readout=original.readout, max_tokens=trained.max_tokens
     )
 
     bundle = Assembly(trained, model, original, name=output.name, precision=precision)
@@ -156,10 +157,20 @@ def export(
     candidate = choice.candidate
     probes = candidate.rows.sequences[:_PROBED_TEXTS]
     independence = check_independence(
-        candidate.session, candidate.graph.states, probes, integers=candidate.computes_integers
+        candidate.session,
+        candidate.graph.states,
+        probes,
+        integers=candidate.computes_integers,
+        readout=original.readout,
     )
     plain = make_session(candidate.graph.model, optimized=False)
-    check_same(candidate.session, plain, probes, what="ONNX Runtime's optimization")
+    check_same(
+        candidate.session,
+        plain,
+        probes,
+        what="ONNX Runtime's optimization",
+        readout=original.readout,
+    )
 
     manifest = dataclasses.replace(
         bundle.manifest(candidate),
@@ -220,12 +231,19 @@ def _wishes(
 
 
 def _warnings(manifest: Manifest, comparison: Comparison) -> list[str]:
+    found = []
+    if comparison.shifted and comparison.labels:
+        most = comparison.most_shifted
+        found.append(
+            f"in {comparison.shifted:,} of {comparison.rows:,} rows a probability moves by more "
+            f"than {LARGE_SHIFT:g}: most of all that of {most.label!r}, by {most.largest:.3f}"
+        )
     never = [manifest.labels[column] for column in comparison.never_predicted]
-    if not never:
-        return []
-    shown = ", ".join(repr(label) for label in never[:5])
-    more = f" and {len(never) - 5} more" if len(never) > 5 else ""
-    return [f"never predicted on the {comparison.rows:,} verification rows: {shown}{more}"]
+    if never:
+        shown = ", ".join(repr(label) for label in never[:5])
+        more = f" and {len(never) - 5} more" if len(never) > 5 else ""
+        found.append(f"never predicted on the {comparison.rows:,} verification rows: {shown}{more}")
+    return found
 
 
 def _refuse_existing(output: Path, *, force: bool) -> None:

@@ -375,6 +375,32 @@ def test_a_wrong_graph_is_not_published(request, tmp_path, monkeypatch, defect, 
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
+def test_what_accuracy_does_not_show_of_several_labels(
+    separable, quick, write_jsonl, tmp_path, monkeypatch
+):
+    """Rows whose labels are all wrong have none to lose, but decisions that change."""
+    labels = ("good", "bad", "odd")
+    rows = separable(300, labels, multi_label=True)
+    settings = {**quick, "cell": "gru", "pooling": ("max",), "linear_size": 0}
+    run = fit(rows, tmp_path / "run", settings=settings).path
+    wrong = [
+        {"text": row.text, "label": [label for label in labels if label not in row.labels]}
+        for row in rows
+    ]
+    options = {"verify": write_jsonl(tmp_path / "wrong.jsonl", wrong)}
+    assert export(run, tmp_path / "right", **options).comparison.before.accuracy == 0.0
+    bad_quantization(monkeypatch)
+    message = (
+        r"^quantization changes \d+ of \d+ decisions for the label '(good|bad|odd)' on 300 rows"
+    )
+    with pytest.raises(VerificationError, match=message):
+        export(run, tmp_path / "bundle", **options)
+    assert not (tmp_path / "bundle").exists()
+    done = export(run, tmp_path / "bundle", fallback=True, **options)
+    assert done.comparison.agreement > 0.95
+    assert any("raised gru_1 to float32" in note for note in done.notes)
+
+
 def test_a_loss_that_is_allowed_is_published(lstm, tmp_path, monkeypatch):
     bad_quantization(monkeypatch)
     done = export(lstm, tmp_path / "bundle", max_accuracy_drop=1.0)
