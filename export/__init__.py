@@ -1,5 +1,7 @@
 """Export: a finished run in, a verified bundle out. Needs the extra ``train``."""
 
-from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS, Answers, Exported, export
+from textgate.export.exporter import PRECISIONS, Exported, export
+from textgate.export.quality import MAX_ACCURACY_DROP
+from textgate.export.thresholds import Answers
 
 __all__ = ["MAX_ACCURACY_DROP", "PRECISIONS", "Answers", "Exported", "export"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from textgate.export.graph import build_graph
@@ -17,6 +17,7 @@ from textgate.export.pruning import (
 from textgate.export.quality import SMALLEST_DROP, Comparison, compare
 from textgate.export.verification import Readout
 from textgate.session import make_session
+from textgate.train.progress import Progress
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -43,6 +44,7 @@ class Original:
         graph: its float32 graph.
         session: that graph, loaded.
         energies: how its cells' inputs move together; None rounds each weight by itself.
+        progress: hears of every row that is verified.
     """
 
     architecture: Architecture
@@ -55,6 +57,7 @@ class Original:
     graph: Graph
     session: onnxruntime.InferenceSession
     energies: Energies | None = None
+    progress: Progress = field(default_factory=Progress)
 
     @property
     def readout(self) -> Readout:
@@ -73,6 +76,7 @@ class Original:
         max_tokens: int,
         rows: Dataset,
         energies: Energies | None = None,
+        progress: Progress | None = None,
     ) -> Original:
         """Return the original with its float32 graph built and loaded."""
         graph = build_graph(architecture, weights, FLOAT32, temperature=temperature)
@@ -88,6 +92,7 @@ class Original:
             graph=graph,
             session=session,
             energies=energies,
+            progress=progress or Progress(),
         )
 
 
@@ -159,6 +164,7 @@ def build_candidate(
             energies=original.energies,
         )
         session = make_session(graph.model)
+    original.progress.begin(f"verifying {plan}", 2 * len(rows))
     comparison = compare(
         original.session,
         session,
@@ -166,5 +172,7 @@ def build_candidate(
         rows,
         labels=original.labels,
         multi_label=architecture.task == "multi-label",
+        progress=original.progress,
     )
+    original.progress.end()
     return Candidate(architecture, plan, tokenizer_json, rows, graph, session, comparison)

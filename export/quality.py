@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.train.dataset import Dataset
+    from textgate.train.progress import Progress
 
 MAX_ACCURACY_DROP = 0.003
 SMALLEST_DROP = 3  # net rows lost, or changed decisions, that are put down to chance
@@ -162,6 +163,7 @@ def compare(
     *,
     labels: Sequence[str],
     multi_label: bool,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Return how a quantized graph differs from the float32 one on rows with known labels.
 
@@ -172,9 +174,10 @@ def compare(
         quantized_rows: the same rows in the ids of the other graph, if it has its own.
         labels: the labels' names, in the order of the columns.
         multi_label: whether every label is a decision of its own.
+        progress: hears of every row, once for each graph.
     """
-    before = probabilities(reference, encoded(rows.sequences))
-    after = probabilities(quantized, encoded((quantized_rows or rows).sequences))
+    before = probabilities(reference, encoded(rows.sequences), progress)
+    after = probabilities(quantized, encoded((quantized_rows or rows).sequences), progress)
     difference = np.abs(after - before)
     first, second = (
         values >= DEFAULT_THRESHOLD

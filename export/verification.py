@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from textgate.manifest import StateTensor
     from textgate.train.model import TextClassifier
+    from textgate.train.progress import Progress
 
 FLOAT_TOLERANCE = 1e-5  # of a probability, the float32 graph's against torch's
 # One graph against itself, computed another way. Sums of floats depend on their order, which a
@@ -81,10 +82,12 @@ class Readout:
 
 
 def probabilities(
-    session: onnxruntime.InferenceSession, texts: Sequence[Encoded], batch_size: int = _BATCH
+    session: onnxruntime.InferenceSession,
+    texts: Sequence[Encoded],
+    progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """Return what a graph computes for texts, float32 [texts, labels]."""
-    return _by_length(texts, partial(run, session), batch_size)
+    return _by_length(texts, partial(run, session), progress)
 
 
 def run(
@@ -121,7 +124,9 @@ def check_against_torch(
     """
     model.eval()
     exact = copy.deepcopy(model).double()
-    found, expected, rounded = [], [], []
+    found: list[NDArray[np.float32]] = []
+    expected: list[NDArray[np.float64]] = []
+    rounded: list[NDArray[np.float64]] = []
     for ids, lengths in _random_batches(model.architecture.vocabulary_size, max_tokens):
         found.append(_logits(session, ids, lengths, readout))
         with torch.inference_mode():
@@ -250,14 +255,16 @@ def _logits(
 def _by_length(
     texts: Sequence[Encoded],
     compute: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]],
-    batch_size: int = _BATCH,
+    progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """Return what is computed of texts in batches of similar length, in the texts' order."""
     parts: list[NDArray[np.float32]] = []
     places: list[int] = []
-    for batch in batches_by_length(texts, batch_size):
+    for batch in batches_by_length(texts, _BATCH):
         parts.append(compute(*padded([texts[place] for place in batch])))
         places.extend(batch)
+        if progress is not None:
+            progress.step(len(batch))
     return np.concatenate(parts)[np.argsort(places)]
 
 

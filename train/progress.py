@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
@@ -42,18 +44,26 @@ class Progress:
 
 
 class TerminalProgress(Progress):
-    """Rows a second and time left within an epoch (on a terminal), and a line after each."""
+    """Rows a second and time left within an epoch (on a terminal), and a line after each.
 
-    def __init__(self) -> None:
+    Args:
+        lines_after: seconds after which what begins is told in a line where there is no terminal
+            to draw a bar on.
+    """
+
+    def __init__(self, *, lines_after: float = math.inf) -> None:
         self._bar: tqdm[None] | None = None
         self._seconds: list[float] = []
+        self._lines_from = time.monotonic() + lines_after
 
     def note(self, message: str) -> None:
         """Print a line."""
         print(message, file=sys.stderr)  # noqa: T201
 
     def begin(self, what: str, rows: int) -> None:
-        """Open a bar; none is drawn where stderr is not a terminal."""
+        """Open a bar; where stderr is not a terminal, print a line, if it is time for lines."""
+        if time.monotonic() >= self._lines_from and not sys.stderr.isatty():
+            self.note(what)
         self._bar = tqdm(
             total=rows,
             desc=what,

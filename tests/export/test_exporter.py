@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import re
 import shutil
 
 import numpy as np
@@ -27,7 +28,7 @@ from textgate.errors import (
     TextgateError,
     VerificationError,
 )
-from textgate.export import export
+from textgate.export import Answers, export
 from textgate.rows import Row
 from textgate.tokenizer import TextTokenizer
 from textgate.train import fit
@@ -166,6 +167,44 @@ def test_the_card(finished, tmp_path):
     assert f"| exported (int8) | {done.comparison.after.accuracy:.4f} |" in card
     assert f"- train sha256: {finished.manifest.train.sha256}" in card
     assert str(tmp_path) not in card
+
+
+ODD = {
+    "pipes | and \\| such": "`pipes | and \\| such`",
+    "`code`": "`` `code` ``",
+    "<img src=x> [a](b) **c**": "`<img src=x> [a](b) **c**`",
+    "two\nlines": "`two\\nlines`",
+    "\u7ef4\u4fee \u202eABC": "`\u7ef4\u4fee \\u202eABC`",
+}
+
+
+def test_odd_names_do_not_break_the_card(quick, tmp_path, write_jsonl, command):
+    """Of labels, files and the bundle: each shows as it is, on one line, without effect."""
+    rows = [
+        {"text": f"word{place} w{line}", "label": label}
+        for line in range(60)
+        for place, label in enumerate(ODD)
+    ]
+    data = write_jsonl(tmp_path / "a|b*c_d.jsonl", rows)
+    run = fit(data, tmp_path / "run", settings={**quick, "epochs": 8}).path
+    bundle = tmp_path / "<b>un|dle"
+    done = export(run, bundle, verify=data, answers=Answers("coverage", 0.9))
+    assert done.comparison.after.accuracy == 1.0
+    card = (bundle / "README.md").read_text(encoding="utf-8")
+    lines = card.splitlines()
+    assert lines[0] == r"# \<b\>un\|dle"
+    assert r"- train file: a\|b\*c\_d.jsonl" in lines
+    assert "Measured on the 300 rows of `a|b*c_d.jsonl`." in card
+    assert ", ".join(ODD[label] for label in done.manifest.labels) in lines
+    start = lines.index(
+        "| label | threshold | answers without it | answers with it | of these right |"
+    )
+    for line, label in zip(lines[start + 2 :], done.manifest.labels, strict=False):
+        assert len(re.split(r"(?<!\\)(?:\\\\)*\|", line)) == 7, line
+        assert ODD[label].replace("|", "\\|") in line or "|" in label
+    shown = command("inspect", bundle).out
+    assert "two\\nlines" in shown
+    assert "two\nlines" not in shown
 
 
 @pytest.mark.parametrize("cell", CELLS)
