@@ -10,6 +10,7 @@ from typing import Any
 
 from accuracy_sets import Split, novel
 
+from textgate.bundle import bundle_bytes
 from textgate.classifier import Classifier
 from textgate.cli.evaluate import evaluate_rows
 from textgate.export import export
@@ -96,7 +97,7 @@ def train_and_score(
         macro_f1=quality.macro_f1,
         ece=quality.ece,
         novel=novel(split, right),
-        bytes=sum(path.stat().st_size for path in bundle.iterdir()),
+        bytes=bundle_bytes(bundle),
         seconds=sum(epoch.seconds for epoch in fitted.model.history),
         right="".join("01"[value] for value in right),
         setting=f"epoch {fitted.model.best_epoch}; " + "; ".join(exported.notes),

@@ -26,6 +26,7 @@ import torch
 from accuracy_peers import PEERS, missing
 from accuracy_sets import Split, find_sets
 
+from textgate.bundle import bundle_bytes
 from textgate.classifier import Classifier
 from textgate.cli.evaluate import evaluate_rows
 from textgate.export import export
@@ -146,8 +147,7 @@ def measured(
         for (name, kind), path in bundles.items():
             classifier = stack.enter_context(Classifier.load(path))
             quality = evaluate_rows(classifier, rows, file=str(split.test))
-            size = sum(file.stat().st_size for file in path.iterdir())
-            found[name] = Point(name, kind, quality.accuracy, size, 0.0)
+            found[name] = Point(name, kind, quality.accuracy, bundle_bytes(path), 0.0)
             calls[name] = classifier.predict
         for name, peer in PEERS.items():
             if missing(name):

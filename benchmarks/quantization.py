@@ -22,6 +22,7 @@ import click
 import numpy as np
 import torch
 
+from textgate.bundle import bundle_bytes
 from textgate.classifier import Classifier
 from textgate.cli.evaluate import evaluate_rows
 from textgate.export import export
@@ -184,7 +185,7 @@ def export_large(bundle: Path) -> LargeExport:
     begun = time.perf_counter()
     exported = export(run, bundle, max_accuracy_drop=1.0, force=True)
     seconds = time.perf_counter() - begun
-    return LargeExport(sum(entry.size for entry in exported.manifest.files.values()), seconds)
+    return LargeExport(bundle_bytes(exported.path), seconds)
 
 
 def compare_times(cell: str, bundles: Path, seconds: float) -> list[Timed]:

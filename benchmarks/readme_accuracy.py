@@ -10,28 +10,15 @@ import sentiment as sentiment_results
 import students as student_results
 from readme_results import measured, read_result, where
 
-from textgate.tables import format_bytes, format_count, format_ms, markdown_table
+from textgate.export.comparison import Compared, comparison_table
+from textgate.tables import format_bytes, format_ms, markdown_table
 
 
 def quickstart() -> str:
     """Return the table that the first command prints, and on what machine."""
     result = read_result("quickstart")
-    rows = [
-        [
-            row["preset"],
-            format_count(row["parameters"]),
-            format_bytes(row["bundle_bytes"]),
-            f"{row['accuracy']:.4f}",
-            f"{row['low']:.4f} to {row['high']:.4f}",
-            f"{row['train_seconds']:.0f} s",
-            format_ms(row["p50_ms"]),
-        ]
-        for row in result["rows"]
-    ]
-    tokens = result["rows"][0]["tokens"]
-    header = ["network", "parameters", "bundle", "accuracy", "95 % interval", "training"]
-    table = markdown_table([*header, f"p50, {tokens} tokens"], rows, align="<>>>>>>")
-    return f"{table}\n\n{where(result)}"
+    header, rows, align = comparison_table([Compared(**row) for row in result["rows"]])
+    return f"{markdown_table(header, rows, align=align)}\n\n{where(result)}"
 
 
 @measured("footprint")

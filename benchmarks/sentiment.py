@@ -19,6 +19,7 @@ import click
 from goals import Goal
 from sentiment_cases import GROUPS, Case
 
+from textgate.bundle import bundle_bytes
 from textgate.classifier import Classifier
 from textgate.cli.bench import measure_together
 from textgate.cli.evaluate import truth_and_scores
@@ -89,7 +90,7 @@ def main(
             for tokens in LENGTHS
         }
         thresholds = list(classifier.manifest.thresholds)
-        size = sum(entry.size for entry in classifier.manifest.files.values())
+        size = bundle_bytes(classifier.path)
     for name in seeds if data and rows else ():
         with Classifier.load(name) as other:
             for domain, found in _domains(other, data, rows).items():

@@ -3,6 +3,8 @@
 from textgate.errors import needing
 
 with needing("train", "textgate.export"):
-    from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS, Answers, Exported, export
+    from textgate.export.exporter import PRECISIONS, Exported, export
+    from textgate.export.quality import MAX_ACCURACY_DROP
+    from textgate.export.thresholds import Answers
 
 __all__ = ["MAX_ACCURACY_DROP", "PRECISIONS", "Answers", "Exported", "export"]

@@ -31,6 +31,9 @@ _TIMED_SECONDS = 0.2
 # What the manifest grows by when latencies and thresholds are filled in.
 _SPARE_BYTES = 256
 _THRESHOLD_BYTES = 32
+# What manifest and card grow by when they tell of thresholds.
+_TOLD_BYTES = 1200
+_TOLD_THRESHOLD_BYTES = 128
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Assembly:
         original: the network in full precision.
         name: what the bundle is called.
         precision: ``int8`` or ``float32``.
+        verify_file: name of the file it is verified on; None for the dev rows kept with the run.
+        has_thresholds: whether thresholds will be chosen.
     """
 
     trained: RunManifest
@@ -50,28 +55,36 @@ class Assembly:
     original: Original
     name: str
     precision: str
+    verify_file: str | None = None
+    has_thresholds: bool = False
 
     def files(self, candidate: Candidate, manifest: Manifest) -> dict[str, bytes]:
         """Return the content of every file but the manifest, by name."""
-        card = model_card(
-            manifest,
-            name=self.name,
-            model_bytes=len(candidate.graph.model),
-            comparison=candidate.comparison,
-        )
-        return {
+        files = {
             GRAPH: candidate.graph.model,
             TOKENIZER: candidate.tokenizer_json.encode("utf-8"),
-            CARD: card.encode("utf-8"),
         }
+        size = 0
+        for _ in range(3):  # the card tells the size of what it is part of
+            card = model_card(
+                manifest,
+                name=self.name,
+                model_bytes=len(candidate.graph.model),
+                bundle_bytes=size,
+                comparison=candidate.comparison,
+            )
+            files[CARD] = card.encode("utf-8")
+            size = _bytes(files, manifest)
+        return files
 
     def size(self, candidate: Candidate) -> int:
         """Return the bytes that the whole bundle will have, or a few more."""
         manifest = self.manifest(candidate)
-        files = self.files(candidate, manifest)
-        manifest = dataclasses.replace(manifest, files=file_entries(files))
         spare = _SPARE_BYTES + _THRESHOLD_BYTES * len(manifest.labels)
-        return sum(map(len, files.values())) + len(manifest.to_json().encode("utf-8")) + spare
+        if self.has_thresholds:
+            told = sum(len(label.encode("utf-8")) for label in manifest.labels)
+            spare += _TOLD_BYTES + _TOLD_THRESHOLD_BYTES * len(manifest.labels) + 4 * told
+        return _bytes(self.files(candidate, manifest), manifest) + spare
 
     def manifest(self, candidate: Candidate) -> Manifest:
         """Return the manifest without files, latencies and thresholds."""
@@ -110,6 +123,7 @@ class Assembly:
                 "dev_sha256": trained.dev.sha256,
                 **_pretrained(trained),
                 **_teaching(trained),
+                **({} if self.verify_file is None else {"verify_file": self.verify_file}),
             },
             versions={
                 **trained.versions,
@@ -119,6 +133,12 @@ class Assembly:
             },
             files={},
         )
+
+
+def _bytes(files: dict[str, bytes], manifest: Manifest) -> int:
+    """Return the size of a bundle of these files and this manifest, which lacks their sizes."""
+    manifest = dataclasses.replace(manifest, files=file_entries(files))
+    return sum(map(len, files.values())) + len(manifest.to_json().encode("utf-8"))
 
 
 def _pretrained(trained: RunManifest) -> dict[str, str | int | float]:

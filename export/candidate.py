@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from textgate.export.graph import build_graph
@@ -14,8 +14,10 @@ from textgate.export.pruning import (
     prune_tokenizer,
     prune_weights,
 )
-from textgate.export.verification import SMALLEST_DROP, Comparison, compare
+from textgate.export.quality import SMALLEST_DROP, Comparison, compare
+from textgate.export.verification import Readout
 from textgate.session import make_session
+from textgate.train.progress import Progress
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -34,6 +36,7 @@ class Original:
     Attributes:
         architecture: the network.
         weights: its weights.
+        labels: the labels' names, in the order of its outputs.
         temperature: what its logits are divided by.
         tokenizer_json: its tokenizer.
         max_tokens: tokens of a text that it reads.
@@ -41,10 +44,12 @@ class Original:
         graph: its float32 graph.
         session: that graph, loaded.
         energies: how its cells' inputs move together; None rounds each weight by itself.
+        progress: hears of every row that is verified.
     """
 
     architecture: Architecture
     weights: NetworkWeights
+    labels: tuple[str, ...]
     temperature: float
     tokenizer_json: str
     max_tokens: int
@@ -52,6 +57,12 @@ class Original:
     graph: Graph
     session: onnxruntime.InferenceSession
     energies: Energies | None = None
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def readout(self) -> Readout:
+        """How its logits become probabilities."""
+        return Readout(self.temperature, self.architecture.task == "multi-label")
 
     @classmethod
     def build(
@@ -59,11 +70,13 @@ class Original:
         architecture: Architecture,
         weights: NetworkWeights,
         *,
+        labels: tuple[str, ...],
         temperature: float,
         tokenizer_json: str,
         max_tokens: int,
         rows: Dataset,
         energies: Energies | None = None,
+        progress: Progress | None = None,
     ) -> Original:
         """Return the original with its float32 graph built and loaded."""
         graph = build_graph(architecture, weights, FLOAT32, temperature=temperature)
@@ -71,6 +84,7 @@ class Original:
         return cls(
             architecture=architecture,
             weights=weights,
+            labels=labels,
             temperature=temperature,
             tokenizer_json=tokenizer_json,
             max_tokens=max_tokens,
@@ -78,6 +92,7 @@ class Original:
             graph=graph,
             session=session,
             energies=energies,
+            progress=progress or Progress(),
         )
 
 
@@ -149,11 +164,15 @@ def build_candidate(
             energies=original.energies,
         )
         session = make_session(graph.model)
+    original.progress.begin(f"verifying {plan}", 2 * len(rows))
     comparison = compare(
         original.session,
         session,
         original.rows,
         rows,
+        labels=original.labels,
         multi_label=architecture.task == "multi-label",
+        progress=original.progress,
     )
+    original.progress.end()
     return Candidate(architecture, plan, tokenizer_json, rows, graph, session, comparison)

@@ -2,44 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from textgate.architecture import layers, parameter_count
+from textgate.coverage import label_thresholds, threshold_table
 from textgate.export.report import remarks
-from textgate.tables import format_bytes, format_count, markdown_table
+from textgate.prediction import DEFAULT_THRESHOLD
+from textgate.tables import format_bytes, format_count, markdown_table, printable
 
 if TYPE_CHECKING:
-    from textgate.export.verification import Comparison
+    from textgate.export.quality import Comparison
     from textgate.manifest import Manifest
 
 
-def model_card(manifest: Manifest, *, name: str, model_bytes: int, comparison: Comparison) -> str:
+# Of the manifest's ``training``, told elsewhere in the card.
+_TOLD = ("thresholds", "threshold_answers", "threshold_kept", "threshold_right")
+
+
+def model_card(
+    manifest: Manifest,
+    *,
+    name: str,
+    model_bytes: int,
+    bundle_bytes: int,
+    comparison: Comparison,
+) -> str:
     """Return the card as Markdown.
 
     Args:
         manifest: the bundle's manifest; its ``files`` are not needed yet.
         name: what the bundle is called.
         model_bytes: size of ``model.onnx``.
+        bundle_bytes: size of the bundle.
         comparison: what verification found.
     """
     net = manifest.architecture
     training = manifest.training
     parts = [
-        f"# {name}",
+        f"# {_escaped(name)}",
         (
             f"A {manifest.task} text classifier for {net.label_count} labels, exported by textgate "
-            f"{manifest.versions['textgate']} as {manifest.precision}. The graph is "
-            f"{format_bytes(model_bytes)} and reads at most {manifest.max_tokens} tokens of a text."
+            f"{manifest.versions['textgate']} as {manifest.precision}. The bundle has "
+            f"{format_bytes(bundle_bytes)}, of which the graph has {format_bytes(model_bytes)}. It "
+            f"reads at most {manifest.max_tokens} tokens of a text."
         ),
         '```\ntextgate classify -m . "a text"\n```',
         "## Labels",
-        ", ".join(f"`{label}`" for label in manifest.labels),
+        ", ".join(map(_code, manifest.labels)),
         "## Quality",
-        (
-            f"Measured on {comparison.rows:,} verification rows. By default they are the rows that "
-            "chose the epoch and the temperature: read the figures as a check of the export, not "
-            "as a promise for new texts."
-        ),
+        f"Measured on {_rows(manifest, comparison)}",
         markdown_table(
             ["graph", "accuracy", "macro-F1", "calibration error"],
             [
@@ -60,6 +72,7 @@ def model_card(manifest: Manifest, *, name: str, model_bytes: int, comparison: C
             f"Largest difference of a probability {comparison.largest:.4f}, mean "
             f"{comparison.mean:.5f}; the same decision in {comparison.agreement:.2%} of the rows."
         ),
+        *_thresholds(manifest, comparison),
         "## Network",
         markdown_table(
             ["layer", "type", "parameters"],
@@ -84,6 +97,65 @@ def model_card(manifest: Manifest, *, name: str, model_bytes: int, comparison: C
         ),
         *remarks(manifest.operators),
         "## Training",
-        "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in training.items()),
+        "\n".join(
+            f"- {_escaped(key.replace('_', ' '))}: {_escaped(str(value))}"
+            for key, value in training.items()
+            if key not in _TOLD
+        ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _rows(manifest: Manifest, comparison: Comparison) -> str:
+    """Return which rows it was verified on, and what that is worth, as the end of a sentence."""
+    file = manifest.training.get("verify_file")
+    if file is not None:
+        return (
+            f"the {comparison.rows:,} rows of {_code(str(file))}. They tell something about new "
+            "texts if they are like these and no row was used for training."
+        )
+    return (
+        f"the {comparison.rows:,} dev rows that chose the epoch and the temperature: read the "
+        "figures as a check of the export, not as a promise for new texts."
+    )
+
+
+def _thresholds(manifest: Manifest, comparison: Comparison) -> list[str]:
+    """Return the section about thresholds; nothing if there are none."""
+    chosen = label_thresholds(manifest)
+    if not chosen:
+        return []
+    wish, _, share = str(manifest.training["thresholds"]).partition(" ")
+    reached = "is right" if wish == "precision" else "is kept"
+    default = (
+        f" A label without a threshold is given from {DEFAULT_THRESHOLD} on."
+        if manifest.task == "multi-label"
+        else " A label without a threshold is always given where it is the most probable one."
+    )
+    without = any(one.threshold is None for one in chosen)
+    header, rows, align = threshold_table(chosen)
+    return [
+        "## Thresholds",
+        (
+            "A label is given only where its probability reaches its threshold."
+            f"{default if without else ''} The thresholds were chosen on the same "
+            f"{comparison.rows:,} rows, so that a share of at least {share} of each label's "
+            f"answers {reached} there. They hold for texts that are like these rows and have "
+            "labels as often as these rows do. For other texts, check them with `textgate "
+            "evaluate` on labelled rows of your own."
+        ),
+        markdown_table(header, [[_code(label), *cells] for label, *cells in rows], align=align),
+    ]
+
+
+def _code(text: str) -> str:
+    """Return a text as code, which shows it as it is, whatever Markdown or HTML it holds."""
+    shown = printable(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    space = " " if shown[:1] in "` " or shown[-1:] in "` " else ""
+    return f"{fence}{space}{shown}{space}{fence}"
+
+
+def _escaped(text: str) -> str:
+    """Return a text on one line in which Markdown and HTML have no effect."""
+    return re.sub(r"([\\`*_\[\]<>#|~&])", r"\\\1", printable(text))

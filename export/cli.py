@@ -6,13 +6,20 @@ from pathlib import Path
 
 import click
 
-from textgate.bundle import MANIFEST
+from textgate.bundle import bundle_bytes
 from textgate.cli import options
-from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS, Answers
+from textgate.coverage import label_thresholds, threshold_table
+from textgate.export.exporter import PRECISIONS, Exported
 from textgate.export.exporter import export as export_run
+from textgate.export.quality import MAX_ACCURACY_DROP
 from textgate.export.report import format_report
+from textgate.export.thresholds import Answers
 from textgate.rows import Columns
-from textgate.tables import format_bytes
+from textgate.tables import format_bytes, format_table
+from textgate.train.progress import TerminalProgress
+
+_QUIET_SECONDS = 10.0  # what takes no longer needs no lines about how far it has come
+_SHOWN_THRESHOLDS = 20
 
 
 @click.command()
@@ -90,6 +97,11 @@ def export(
     """
     if min_precision is not None and coverage is not None:
         raise click.UsageError("give --min-precision or --coverage, not both")
+    if not 0 <= max_accuracy_drop <= 100:
+        raise click.BadParameter(
+            f"{max_accuracy_drop:g} is not a number of points from 0 to 100",
+            param_hint="'--max-accuracy-drop'",
+        )
     answers = None
     if min_precision is not None:
         answers = Answers("precision", min_precision)
@@ -107,6 +119,7 @@ def export(
         max_bytes=max_bytes,
         answers=answers,
         force=force,
+        progress=TerminalProgress(lines_after=_QUIET_SECONDS),
     )
     comparison = done.comparison
     click.echo(format_report(done.manifest.operators), err=True)
@@ -120,8 +133,21 @@ def export(
         f"alone, in a batch and in chunks: {done.independence:.1e} at most",
         err=True,
     )
+    if answers is not None:
+        _tell_thresholds(done, answers)
     for note in done.notes:
         click.echo(note, err=True)
-    size = sum(entry.size for entry in done.manifest.files.values())
-    size += (output / MANIFEST).stat().st_size
-    click.echo(f"{output}: {precision}, {format_bytes(size)} in all")
+    click.echo(f"{output}: {precision}, {format_bytes(bundle_bytes(output))} in all")
+
+
+def _tell_thresholds(done: Exported, answers: Answers) -> None:
+    """Print the thresholds and what they do on the rows they were chosen on."""
+    chosen = label_thresholds(done.manifest)
+    header, rows, align = threshold_table(chosen)
+    click.echo(
+        f"thresholds for {answers}, chosen on these {done.comparison.rows:,} rows:", err=True
+    )
+    click.echo(format_table(header, rows[:_SHOWN_THRESHOLDS], align=align), err=True)
+    if len(rows) > _SHOWN_THRESHOLDS:
+        more = len(rows) - _SHOWN_THRESHOLDS
+        click.echo(f"and {more:,} more: textgate inspect {done.path}", err=True)

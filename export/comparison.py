@@ -5,25 +5,34 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 import torch
 
 from textgate.architecture import parameter_count
-from textgate.atomic import write_bytes
+from textgate.atomic import refuse_occupied, write_bytes
+from textgate.bundle import MANIFEST, bundle_bytes
 from textgate.classifier import Classifier
 from textgate.cli import options
 from textgate.cli.bench import measure_together
 from textgate.cli.evaluate import evaluate_rows
 from textgate.cli.sections import SectionedCommand, section
-from textgate.errors import DataError
+from textgate.errors import CheckpointError, DataError, ExportError, TextgateError
 from textgate.export.exporter import PRECISIONS, export
 from textgate.machine import this_machine
 from textgate.rows import Columns, load_labelled
+from textgate.run import RUN
 from textgate.tables import format_bytes, format_count, format_ms, format_table
 from textgate.train.fitting import fit
 from textgate.train.presets import PRESETS
 from textgate.train.progress import TerminalProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from textgate.metrics import Evaluation
+    from textgate.train.fitting import FittedRun
 
 RESULT = "comparison.json"
 _SEEDS = ("seed-lstm", "seed-gru")
@@ -36,7 +45,7 @@ class Compared:
     Attributes:
         preset: what was trained.
         parameters: trainable parameters of the logical network.
-        bundle_bytes: size of the bundle without its card.
+        bundle_bytes: size of the bundle, see `textgate.bundle.bundle_bytes`.
         accuracy: on the test rows, of the exported bundle.
         low: lower end of the accuracy's 95 % interval.
         high: upper end.
@@ -123,73 +132,121 @@ def compare(
 ) -> None:
     """Train several presets on the same rows, export them, and print one table.
 
-    Latencies are measured in alternation, one text a call, on one thread, tokenizing included.
+    Latencies are measured in alternation, one text a call, on one thread, tokenizing included. If a
+    network fails, the others are finished; the table names it, and the exit status is 1.
     """
     torch.set_num_threads(1)  # for steps this small, more threads mostly wait for each other
     rows = load_labelled(test, columns, note=options.note)
     names = list(dict.fromkeys(presets))
-    seconds = {}
-    progress = TerminalProgress(quiet=quiet)
-    for name in names:
-        progress.note(f"-- {name}")
-        fitted = fit(
-            data,
-            output / f"{name}.run",
-            dev=dev,
-            preset=name,
-            settings={"seed": seed},
-            columns=columns,
-            force=force,
-            progress=progress,
-        )
-        seconds[name] = sum(epoch.seconds for epoch in fitted.model.history)
-        export(fitted.path, output / name, precision=precision, force=force)
-    classifiers = {name: Classifier.load(output / name) for name in names}
-    latencies = measure_together(classifiers, tokens=tokens)
-    lines = []
-    for name, classifier in classifiers.items():
-        manifest = classifier.manifest
-        quality = evaluate_rows(classifier, rows, file=test)
-        lines.append(
-            Compared(
+    _refuse_targets(output, names, force=force)
+    progress = TerminalProgress(quiet=quiet, lines_after=0.0)
+    trained: dict[str, FittedRun] = {}
+    classifiers: dict[str, Classifier] = {}
+    qualities: dict[str, Evaluation] = {}
+    problems: dict[str, TextgateError] = {}
+    for place, name in enumerate(names, start=1):
+        progress.note(f"-- {name}, {place} of {len(names)}")
+        try:
+            fitted = fit(
+                data,
+                output / f"{name}.run",
+                dev=dev,
                 preset=name,
-                parameters=parameter_count(manifest.architecture),
-                bundle_bytes=sum(
-                    entry.size for file, entry in manifest.files.items() if file != "README.md"
-                ),
-                accuracy=quality.accuracy,
-                low=quality.accuracy_interval[0],
-                high=quality.accuracy_interval[1],
-                train_seconds=seconds[name],
-                p50_ms=latencies[name],
-                tokens=tokens,
+                settings={"seed": seed},
+                columns=columns,
+                force=force,
+                progress=TerminalProgress(quiet=quiet),
             )
+            progress.note(f"exporting {name} as {precision}")
+            export(fitted.path, output / name, precision=precision, force=force, progress=progress)
+            classifier = Classifier.load(output / name)
+            progress.note(f"scoring {name} on {format_count(len(rows))} rows")
+            qualities[name] = evaluate_rows(classifier, rows, file=test)
+        except TextgateError as problem:
+            if isinstance(problem, DataError) and place == 1:
+                raise  # the others would be given the same rows
+            problems[name] = problem
+            progress.warn(f"{name} failed: {problem}")
+        else:
+            trained[name], classifiers[name] = fitted, classifier
+    if not classifiers:
+        raise next(iter(problems.values()))
+    progress.note(f"timing {len(classifiers)} bundles on texts of {tokens} tokens")
+    latencies = measure_together(classifiers, tokens=tokens)
+    lines = [
+        Compared(
+            preset=name,
+            parameters=parameter_count(classifier.manifest.architecture),
+            bundle_bytes=bundle_bytes(classifier.path),
+            accuracy=qualities[name].accuracy,
+            low=qualities[name].accuracy_interval[0],
+            high=qualities[name].accuracy_interval[1],
+            train_seconds=sum(epoch.seconds for epoch in trained[name].model.history),
+            p50_ms=latencies[name],
+            tokens=tokens,
         )
-    result = {"machine": asdict(this_machine()), "rows": [asdict(line) for line in lines]}
+        for name, classifier in classifiers.items()
+    ]
+    reasons = {name: str(problem) for name, problem in problems.items()}
+    result = {
+        "machine": asdict(this_machine()),
+        "rows": [asdict(line) for line in lines],
+        "failed": [{"preset": name, "reason": reason} for name, reason in reasons.items()],
+    }
+    _write(output / RESULT, result)
+    header, cells, align = comparison_table(lines, failed=reasons)
+    click.echo(format_table(header, cells, align=align))
+    for name, reason in reasons.items():
+        click.echo(f"{name} failed: {reason}")
+    if problems:
+        raise TextgateError(
+            f"{len(problems)} of {len(names)} networks failed: {', '.join(reasons)}"
+        )
+
+
+def comparison_table(
+    lines: Sequence[Compared], *, failed: Collection[str] = ()
+) -> tuple[list[str], list[list[str]], str]:
+    """Return the comparison as a table: header, rows and alignment.
+
+    Args:
+        lines: the networks that were measured, at least one.
+        failed: those that could not be.
+    """
+    header = ["network", "parameters", "bundle", "accuracy", "95 % interval", "training"]
+    header.append(f"p50, {lines[0].tokens} tokens")
+    rows = [
+        [
+            line.preset,
+            format_count(line.parameters),
+            format_bytes(line.bundle_bytes),
+            f"{line.accuracy:.4f}",
+            f"{line.low:.4f} to {line.high:.4f}",
+            f"{line.train_seconds:.0f} s",
+            format_ms(line.p50_ms),
+        ]
+        for line in lines
+    ]
+    rows.extend([name, "-", "-", "failed", "-", "-", "-"] for name in failed)
+    return header, rows, "<>>>>>>"
+
+
+def _refuse_targets(output: Path, names: Sequence[str], *, force: bool) -> None:
+    """Refuse runs and bundles that are in the way before the first network is trained.
+
+    Raises:
+        CheckpointError: a run is in the way.
+        ExportError: a bundle is in the way.
+    """
+    for name in names:
+        run, bundle = output / f"{name}.run", output / name
+        refuse_occupied(run, force=force, error=CheckpointError, complete_marker=RUN)
+        refuse_occupied(bundle, force=force, error=ExportError, complete_marker=MANIFEST)
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
     text = json.dumps(result, indent=2) + "\n"
     try:
-        write_bytes(output / RESULT, text.encode("utf-8"))
+        write_bytes(path, text.encode("utf-8"))
     except OSError as problem:
-        raise DataError(f"{output / RESULT}: cannot be written: {problem.strerror}") from None
-    click.echo(comparison_table(lines))
-
-
-def comparison_table(lines: list[Compared]) -> str:
-    """Return the comparison as a table for a terminal."""
-    header = ["network", "parameters", "bundle", "accuracy", "95 % interval", "training"]
-    return format_table(
-        [*header, f"p50, {lines[0].tokens} tokens"],
-        [
-            [
-                line.preset,
-                format_count(line.parameters),
-                format_bytes(line.bundle_bytes),
-                f"{line.accuracy:.4f}",
-                f"{line.low:.4f} to {line.high:.4f}",
-                f"{line.train_seconds:.0f} s",
-                format_ms(line.p50_ms),
-            ]
-            for line in lines
-        ],
-        align="<>>>>>>",
-    )
+        raise DataError(f"{path}: cannot be written: {problem.strerror}") from None

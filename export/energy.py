@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from textgate.train.model import reordered, reversal
+from textgate.train.progress import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,8 +42,11 @@ class CellEnergy:
 Energies = tuple[tuple[CellEnergy, ...], ...]
 
 
-def measure_energies(model: TextClassifier, rows: Dataset) -> Energies:
+def measure_energies(
+    model: TextClassifier, rows: Dataset, progress: Progress | None = None
+) -> Energies:
     """Return the energy of every cell: a tuple a layer, forwards first, then backwards if any."""
+    progress = progress or Progress()
     net = model.architecture
     sums = [
         [(np.zeros((inputs, inputs)), np.zeros((hidden, hidden))) for _ in range(net.directions)]
@@ -50,6 +54,7 @@ def measure_energies(model: TextClassifier, rows: Dataset) -> Energies:
     ]
     model.eval()
     places = range(min(len(rows), _MOST_ROWS))
+    progress.begin("measuring the cells' inputs", len(places))
     with torch.inference_mode():
         for start in range(0, len(places), _BATCH):
             batch = rows.batch(places[start : start + _BATCH])
@@ -64,6 +69,8 @@ def measure_energies(model: TextClassifier, rows: Dataset) -> Energies:
                     back = _add(layer.back, reordered(values, order), inside, totals[1])
                     ahead = torch.cat([ahead, reordered(back, order)], dim=2)
                 values = ahead
+            progress.step(len(batch.lengths))
+    progress.end()
     return tuple(tuple(CellEnergy(*pair) for pair in totals) for totals in sums)
 
 

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textgate import run as run_folder
-from textgate.arguments import share
-from textgate.bundle import write_bundle
-from textgate.errors import BundleError, ConfigError, ExportError
+from textgate.atomic import refuse_occupied
+from textgate.bundle import MANIFEST, write_bundle
+from textgate.coverage import threshold_facts
+from textgate.errors import ConfigError, ExportError
 from textgate.export.assembly import Assembly, latencies
 from textgate.export.candidate import Original
 from textgate.export.choice import Wishes, choose
 from textgate.export.energy import measure_energies
 from textgate.export.plan import EMBEDDING_BITS
-from textgate.export.thresholds import thresholds_for_coverage, thresholds_for_precision
+from textgate.export.quality import LARGE_SHIFT, MAX_ACCURACY_DROP
+from textgate.export.rows import read_tokenizer, verification_rows
+from textgate.export.thresholds import Answers, fit_thresholds
 from textgate.export.verification import (
     check_against_torch,
     check_independence,
@@ -26,46 +29,19 @@ from textgate.export.verification import (
 )
 from textgate.export.weights import network_weights
 from textgate.manifest import Manifest
-from textgate.rows import Columns, load_labelled
-from textgate.run import read_run
+from textgate.rows import Columns
+from textgate.run import read_run, written_name
 from textgate.session import make_session
-from textgate.tokenizer import TextTokenizer
 from textgate.train.checkpoint import load_model
-from textgate.train.dataset import Dataset, encode_rows
 from textgate.train.model import TextClassifier
+from textgate.train.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from textgate.export.candidate import Candidate
-    from textgate.export.verification import Comparison
-    from textgate.run import RunManifest
+    from textgate.export.quality import Comparison
 
 PRECISIONS = ("int8", "float32")
-MAX_ACCURACY_DROP = 0.003
 _PROBED_TEXTS = 64  # enough to see a dependence on batch or chunks, few enough to take no time
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a label's answers should be like, by a threshold below which it is not given.
-
-    Attributes:
-        wish: ``precision``: so large a share of its answers is right; ``coverage``: so large a
-            share of its answers is kept.
-        share: above 0, at most 1.
-
-    Raises:
-        ConfigError: neither wish, or a share out of range.
-    """
-
-    wish: str
-    share: float
-
-    def __post_init__(self) -> None:
-        if self.wish not in ("precision", "coverage"):
-            raise ConfigError(f"answers can have precision or coverage, not {self.wish!r}")
-        share(self.share, self.wish, positive=True)
 
 
 @dataclass(frozen=True)
@@ -102,6 +78,7 @@ def export(
     max_bytes: int | None = None,
     answers: Answers | None = None,
     force: bool = False,
+    progress: Progress | None = None,
 ) -> Exported:
     """Write the bundle of a finished run, verified before it is published.
 
@@ -118,6 +95,7 @@ def export(
         max_bytes: most bytes of the bundle; rare words and embedding bits are given up for it.
         answers: what thresholds should reach on the rows; None sets none.
         force: replace a bundle that is there.
+        progress: hears how it goes.
 
     Raises:
         CheckpointError: the run is unfinished, damaged or of another version.
@@ -129,42 +107,70 @@ def export(
     """
     run, output = Path(run), Path(output)
     wishes = _wishes(precision, embedding_bits, max_accuracy_drop, fallback, max_bytes)
-    _refuse_existing(output, force=force)
+    progress = progress or Progress()
+    _refuse_target(run, output, force=force)
     trained = read_run(run)
     model = load_model(run / run_folder.MODEL)
-    tokenizer_json = _read_tokenizer(run)
+    tokenizer_json = read_tokenizer(run)
     network = TextClassifier(trained.architecture)
     said: list[str] = []  # of the rows
-    rows = _verification_rows(run, trained, tokenizer_json, verify, columns or Columns(), said)
+    rows = verification_rows(
+        run, trained, tokenizer_json, verify, columns or Columns(), note=said.append
+    )
     weights = network_weights(trained.architecture, model.weights)
     network.load_state_dict(model.weights)
     original = Original.build(
         trained.architecture,
         weights,
+        labels=trained.labels,
         temperature=model.temperature,
         tokenizer_json=tokenizer_json,
         max_tokens=trained.max_tokens,
         rows=rows,
-        energies=measure_energies(network, rows) if trained.architecture.cell == "lstm" else None,
+        energies=(
+            measure_energies(network, rows, progress)
+            if trained.architecture.cell == "lstm" and precision == "int8"
+            else None
+        ),
+        progress=progress,
     )
+    progress.begin("comparing the float32 graph with torch", 0)
     torch_difference = check_against_torch(
-        original.session, network, temperature=model.temperature, max_tokens=trained.max_tokens
+        original.session, network, readout=original.readout, max_tokens=trained.max_tokens
     )
+    progress.end()
 
-    bundle = Assembly(trained, model, original, name=output.name, precision=precision)
+    bundle = Assembly(
+        trained,
+        model,
+        original,
+        name=output.resolve().name,
+        precision=precision,
+        verify_file=None if verify is None else written_name(Path(verify).name),
+        has_thresholds=answers is not None,
+    )
     choice = choose(original, wishes, bundle.size)
     candidate = choice.candidate
     probes = candidate.rows.sequences[:_PROBED_TEXTS]
     independence = check_independence(
-        candidate.session, candidate.graph.states, probes, integers=candidate.computes_integers
+        candidate.session,
+        candidate.graph.states,
+        probes,
+        integers=candidate.computes_integers,
+        readout=original.readout,
     )
     plain = make_session(candidate.graph.model, optimized=False)
-    check_same(candidate.session, plain, probes, what="ONNX Runtime's optimization")
+    check_same(
+        candidate.session,
+        plain,
+        probes,
+        what="ONNX Runtime's optimization",
+        readout=original.readout,
+    )
 
+    manifest = _with_thresholds(bundle.manifest(candidate), candidate, answers)
     manifest = dataclasses.replace(
-        bundle.manifest(candidate),
-        latency_ms=latencies(candidate.session, trained.max_tokens),
-        thresholds=_thresholds(candidate, trained.labels, answers),
+        manifest, latency_ms=latencies(candidate.session, trained.max_tokens)
     )
     manifest = write_bundle(
         output,
@@ -182,23 +188,25 @@ def export(
     )
 
 
-def _thresholds(
-    candidate: Candidate, labels: Sequence[str], answers: Answers | None
-) -> tuple[float | None, ...]:
-    """Return each label's threshold, chosen on the verification rows if there is a wish."""
+def _with_thresholds(manifest: Manifest, candidate: Candidate, answers: Answers | None) -> Manifest:
+    """Return the manifest with each label's threshold, chosen on the verification rows.
+
+    What the thresholds did on these rows is kept in ``training``: the format has no field for it,
+    and releases that do not know these entries read them as what the network comes from.
+    """
     if answers is None:
-        return (None,) * len(labels)
-    values = probabilities(candidate.session, encoded(candidate.rows.sequences))
-    choose_by = {
-        "precision": thresholds_for_precision,
-        "coverage": thresholds_for_coverage,
-    }[answers.wish]
-    return choose_by(
-        values,
+        return manifest
+    chosen = fit_thresholds(
+        probabilities(candidate.session, encoded(candidate.rows.sequences)),
         candidate.rows.targets > 0.5,
-        labels,
-        share=answers.share,
-        multi_label=candidate.architecture.task == "multi-label",
+        manifest.labels,
+        answers=answers,
+        multi_label=manifest.task == "multi-label",
+    )
+    return dataclasses.replace(
+        manifest,
+        thresholds=tuple(one.threshold for one in chosen),
+        training={**manifest.training, "thresholds": str(answers), **threshold_facts(chosen)},
     )
 
 
@@ -226,64 +234,23 @@ def _wishes(
 
 
 def _warnings(manifest: Manifest, comparison: Comparison) -> list[str]:
+    found = []
+    if comparison.shifted and comparison.labels:
+        most = comparison.most_shifted
+        found.append(
+            f"in {comparison.shifted:,} of {comparison.rows:,} rows a probability moves by more "
+            f"than {LARGE_SHIFT:g}: most of all that of {most.label!r}, by {most.largest:.3f}"
+        )
     never = [manifest.labels[column] for column in comparison.never_predicted]
-    if not never:
-        return []
-    shown = ", ".join(repr(label) for label in never[:5])
-    more = f" and {len(never) - 5} more" if len(never) > 5 else ""
-    return [f"never predicted on the {comparison.rows:,} verification rows: {shown}{more}"]
+    if never:
+        shown = ", ".join(repr(label) for label in never[:5])
+        more = f" and {len(never) - 5} more" if len(never) > 5 else ""
+        found.append(f"never predicted on the {comparison.rows:,} verification rows: {shown}{more}")
+    return found
 
 
-def _refuse_existing(output: Path, *, force: bool) -> None:
+def _refuse_target(run: Path, output: Path, *, force: bool) -> None:
     """Refuse a target that is in the way before the work instead of after it."""
-    if output.exists() and not force:
-        raise ExportError(f"{output} already exists; choose another path or pass --force")
-
-
-def _read_tokenizer(run: Path) -> str:
-    path = run / run_folder.TOKENIZER
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as problem:
-        raise ExportError(f"{path}: cannot be read: {problem}") from None
-
-
-def _verification_rows(
-    run: Path,
-    trained: RunManifest,
-    tokenizer_json: str,
-    verify: str | Path | None,
-    columns: Columns,
-    said: list[str],
-) -> Dataset:
-    """Return the rows to verify on, encoded; those kept with the run unless a file is given."""
-    if verify is None:
-        path: str | Path = run / run_folder.DEV_ROWS
-        rows = load_labelled(path)
-    else:
-        path = verify
-        rows = load_labelled(
-            path,
-            columns,
-            may_have_none=trained.architecture.task == "multi-label",
-            note=said.append,
-        )
-    try:
-        tokenizer = TextTokenizer(tokenizer_json, max_tokens=trained.max_tokens)
-    except BundleError as problem:
-        raise ExportError(f"{run}: {problem}") from None
-    if tokenizer.vocabulary_size > trained.architecture.vocabulary_size:
-        raise ExportError(
-            f"{run}: the tokenizer has {tokenizer.vocabulary_size} ids, the embedding only "
-            f"{trained.architecture.vocabulary_size} rows"
-        )
-    dataset = encode_rows(
-        rows, tokenizer, trained.labels, task=trained.architecture.task, file=str(path)
-    )
-    largest = max(int(sequence.max()) for sequence in dataset.sequences)
-    if largest >= trained.architecture.vocabulary_size:
-        raise ExportError(
-            f"{run}: the tokenizer gives the token id {largest}, but the embedding has rows 0 to "
-            f"{trained.architecture.vocabulary_size - 1}"
-        )
-    return dataset
+    if output.resolve().is_relative_to(run.resolve()):
+        raise ConfigError(f"{output}: inside the run {run}; choose a path outside of it")
+    refuse_occupied(output, force=force, error=ExportError, complete_marker=MANIFEST)

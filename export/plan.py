@@ -42,6 +42,12 @@ class Plan:
     exceptions: tuple[tuple[int, Storage], ...] = ()
     output: Storage = Storage.FLOAT32
 
+    def __str__(self) -> str:
+        if self == FLOAT32:
+            return "float32"
+        grain = "per channel" if self.per_channel else "per tensor"
+        return f"int8 {grain}, {self.embedding_bits}-bit embedding"
+
     def storage(self, index: int, cell: str) -> Storage:
         """Return the storage of a recurrent layer."""
         storage = dict(self.exceptions).get(index, self.cells)

@@ -2,97 +2,141 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textgate.errors import ExportError
+from textgate.arguments import share
+from textgate.coverage import LabelThreshold
+from textgate.errors import ConfigError, ExportError
+from textgate.prediction import DEFAULT_THRESHOLD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+_CHANCE = 0.05  # that rows promise a share which new texts do not keep
 
-def thresholds_for_precision(
+
+@dataclass(frozen=True)
+class Answers:
+    """What a label's answers should be like, by a threshold below which it is not given.
+
+    Attributes:
+        wish: ``precision``: so large a share of its answers is right; ``coverage``: so large a
+            share of its answers is kept.
+        share: above 0 and below 1: no number of rows can show that all answers are right.
+
+    Raises:
+        ConfigError: neither wish, or a share out of range.
+    """
+
+    wish: str
+    share: float
+
+    def __post_init__(self) -> None:
+        if self.wish not in ("precision", "coverage"):
+            raise ConfigError(f"answers can have precision or coverage, not {self.wish!r}")
+        if share(self.share, self.wish, positive=True) == 1:
+            raise ConfigError(
+                f"{self.wish} must be below 1: no number of rows can show that all answers are"
+                " right"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.wish} {self.share:g}"
+
+    @property
+    def rows_needed(self) -> int:
+        """Answers of a label that it takes to tell the share.
+
+        If the true share is only `share`, all of n answers are right (or kept) by chance with a
+        probability of ``share ** n``. Unless that is 5 % or less, even n of n do not tell: the
+        lower end of Clopper and Pearson's one-sided 95 % interval (1934) is below the share.
+        """
+        return math.ceil(math.log(_CHANCE) / math.log(self.share))
+
+
+def fit_thresholds(
     probabilities: NDArray[np.float32],
     truth: NDArray[np.bool_],
     labels: Sequence[str],
     *,
-    share: float,
+    answers: Answers,
     multi_label: bool,
-) -> tuple[float | None, ...]:
-    """Return the lowest threshold of each label at which its answers are precise enough.
+) -> tuple[LabelThreshold, ...]:
+    """Return each label's threshold: the lowest that is precise enough, or the highest that covers.
 
-    A label that is never the answer gets None: there is nothing to choose by.
+    A label that is never the answer gets none: there is nothing to choose by.
 
     Args:
         probabilities: float32 [rows, labels].
         truth: whether each label applies, bool [rows, labels].
         labels: label names.
-        share: the share of a label's answers that must be right, 0 to 1.
+        answers: what the answers should be like.
         multi_label: whether each label is answered by itself, not only the most probable one.
 
     Raises:
-        ExportError: a label cannot reach the precision at any threshold.
+        ExportError: a label has too few answers to tell the share, or cannot reach the precision.
     """
-    result: list[float | None] = []
+    fitted, too_few = [], []
     for column, label in enumerate(labels):
-        scores, right = _answers(probabilities, truth, column, multi_label=multi_label)
-        if not len(scores):
-            result.append(None)
-            continue
-        order = np.argsort(-scores, kind="stable")
-        scores, right = scores[order], right[order]
-        # Equal scores are answered together: only the last of them is a place to cut.
-        cuts = np.append(scores[:-1] != scores[1:], True)
-        reached = (np.cumsum(right) / np.arange(1, len(right) + 1))[cuts]
-        if reached.max() < share:
-            raise ExportError(
-                f"no threshold gives the label {label!r} a precision of {share:g} on the "
-                f"verification rows (the best has {reached.max():.3f}); ask for less"
+        scores, given = probabilities[:, column], probabilities.argmax(axis=1) == column
+        if multi_label:
+            given = scores >= DEFAULT_THRESHOLD
+        # Of several labels, a low threshold may give one to rows that it would not get without.
+        tried = scores > 0 if multi_label and answers.wish == "precision" else given
+        count = int(tried.sum())
+        if not count:
+            fitted.append(LabelThreshold(label, None, 0, 0, 0))
+        elif count < answers.rows_needed:
+            too_few.append((count, label))
+        else:
+            threshold = (
+                _lowest_precise(scores[tried], truth[tried, column], label, answers)
+                if answers.wish == "precision"
+                else float(np.sort(scores[tried])[count - math.ceil(answers.share * count)])
             )
-        result.append(float(scores[cuts][np.flatnonzero(reached >= share)[-1]]))
-    return tuple(result)
+            kept = tried & (scores >= threshold)
+            right = int((kept & truth[:, column]).sum())
+            fitted.append(
+                LabelThreshold(label, threshold, int(given.sum()), int(kept.sum()), right)
+            )
+    if too_few:
+        raise ExportError(_told(too_few, rows=len(probabilities), answers=answers))
+    return tuple(fitted)
 
 
-def thresholds_for_coverage(
-    probabilities: NDArray[np.float32],
-    truth: NDArray[np.bool_],
-    labels: Sequence[str],
-    *,
-    share: float,
-    multi_label: bool,
-) -> tuple[float | None, ...]:
-    """Return the highest threshold of each label that keeps the wanted share of its answers.
-
-    Args:
-        probabilities: float32 [rows, labels].
-        truth: whether each label applies, bool [rows, labels].
-        labels: label names.
-        share: the share of a label's answers to keep, above 0, at most 1.
-        multi_label: whether each label is answered by itself, not only the most probable one.
-    """
-    result: list[float | None] = []
-    for column in range(len(labels)):
-        scores, _ = _answers(probabilities, truth, column, multi_label=multi_label)
-        if not len(scores):
-            result.append(None)
-            continue
-        kept = int(np.ceil(share * len(scores)))
-        result.append(float(np.sort(scores)[::-1][kept - 1]))
-    return tuple(result)
+def _lowest_precise(
+    scores: NDArray[np.float32], right: NDArray[np.bool_], label: str, answers: Answers
+) -> float:
+    """Return the lowest threshold at which enough answers are kept and precise enough."""
+    order = np.argsort(-scores, kind="stable")
+    scores, right = scores[order], right[order]
+    kept = np.arange(1, len(right) + 1)
+    # Equal scores are answered together: only the last of them is a place to cut.
+    cuts = np.append(scores[:-1] != scores[1:], True) & (kept >= answers.rows_needed)
+    reached = np.where(cuts, np.cumsum(right) / kept, -1.0)
+    if reached.max() < answers.share:
+        raise ExportError(
+            f"no threshold gives the label {label!r} a precision of {answers.share:g} on "
+            f"{answers.rows_needed} or more of its {len(scores)} answers on the verification rows "
+            f"(the best has {reached.max():.3f}); ask for less, or verify on other rows: --verify"
+        )
+    return float(scores[np.flatnonzero(reached >= answers.share)[-1]])
 
 
-def _answers(
-    probabilities: NDArray[np.float32],
-    truth: NDArray[np.bool_],
-    column: int,
-    *,
-    multi_label: bool,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return the scores of the rows for which a label might be given, and whether it applies."""
-    chosen = probabilities[:, column] > 0
-    if not multi_label:
-        chosen = probabilities.argmax(axis=1) == column
-    return probabilities[chosen, column], truth[chosen, column]
+def _told(too_few: list[tuple[int, str]], *, rows: int, answers: Answers) -> str:
+    """Return what to say of labels with too few answers, as (answers, label)."""
+    count, label = min(too_few)
+    others = f" ({len(too_few)} labels have too few)" if len(too_few) > 1 else ""
+    possible = math.floor(100 * _CHANCE ** (1 / count)) / 100
+    less = f"ask for at most {possible:g}" if possible > 0 else "leave the thresholds out"
+    return (
+        f"the label {label!r} is the answer in {count} of {rows} verification rows{others}, but it "
+        f"takes {answers.rows_needed} to tell a {answers.wish} of {answers.share:g}: fewer may all "
+        f"be right by chance; verify on more rows (--verify FILE), or {less}"
+    )

@@ -80,7 +80,7 @@ def new_folder(
 def refuse_occupied(
     place: Path, *, force: bool, error: type[TextgateError], complete_marker: str
 ) -> None:
-    """Refuse a target that is in the way; arguments as for `new_folder`.
+    """Refuse a target that `new_folder` would refuse; arguments as there.
 
     Raises:
         TextgateError: of class `error`: something is there that may not be replaced.

@@ -30,7 +30,9 @@ __all__ = [
     "MANIFEST",
     "TOKENIZER",
     "Bundle",
+    "bundle_bytes",
     "file_entries",
+    "file_sizes",
     "read_bundle",
     "write_bundle",
 ]
@@ -125,6 +127,20 @@ def write_bundle(
         if written != manifest:
             raise ExportError(f"{target / MANIFEST}: changes when read back; nothing was published")
     return manifest
+
+
+def file_sizes(path: Path | str) -> dict[str, int]:
+    """Return the bytes of each file of a bundle, by name.
+
+    The files are those that `textgate export` writes; the card may be missing.
+    """
+    files = (Path(path) / name for name in (GRAPH, TOKENIZER, MANIFEST, CARD))
+    return {file.name: file.stat().st_size for file in files if file.is_file()}
+
+
+def bundle_bytes(path: Path | str) -> int:
+    """Return the size of a bundle: the bytes of all its files, as `--max-size` limits it."""
+    return sum(file_sizes(path).values())
 
 
 def file_entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from textgate.manifest import Manifest
 
 _TINY = 1e-30  # keeps the logarithm of a saturated probability finite
 
@@ -24,6 +29,81 @@ class CoveragePoint:
     threshold: float | None
     coverage: float
     accuracy: float | None
+
+
+@dataclass(frozen=True)
+class LabelThreshold:
+    """A label's threshold and what it does on the rows it was chosen on.
+
+    Attributes:
+        label: the label's name.
+        threshold: the probability below which it is not given; None for no demand.
+        answers: rows that have it as an answer without the threshold; None where it is not known.
+        kept: rows that have it as an answer with the threshold.
+        right: those of them that it applies to.
+    """
+
+    label: str
+    threshold: float | None
+    answers: int | None = None
+    kept: int | None = None
+    right: int | None = None
+
+
+_COUNTS = ("answers", "kept", "right")
+_NUMBER = re.compile("[0-9]{1,12}")
+
+
+def threshold_facts(chosen: Sequence[LabelThreshold]) -> dict[str, str]:
+    """Return the counts behind thresholds as entries of a manifest's ``training``.
+
+    A list of numbers is a text there, as it holds only texts and numbers.
+    """
+    return {
+        f"threshold_{what}": ", ".join(str(getattr(one, what)) for one in chosen)
+        for what in _COUNTS
+    }
+
+
+def label_thresholds(manifest: Manifest) -> tuple[LabelThreshold, ...]:
+    """Return a bundle's thresholds; () if no label has one.
+
+    Where the manifest does not say what they were chosen on, the counts are None.
+    """
+    if all(threshold is None for threshold in manifest.thresholds):
+        return ()
+    columns: list[list[int] | list[None]] = []
+    for what in _COUNTS:
+        values = str(manifest.training.get(f"threshold_{what}", "")).split(", ")
+        known = len(values) == len(manifest.labels) and all(map(_NUMBER.fullmatch, values))
+        columns.append(list(map(int, values)) if known else [None] * len(manifest.labels))
+    return tuple(
+        LabelThreshold(*values)
+        for values in zip(manifest.labels, manifest.thresholds, *columns, strict=True)
+    )
+
+
+def threshold_table(chosen: Sequence[LabelThreshold]) -> tuple[list[str], list[list[str]], str]:
+    """Return thresholds as a table: header, rows and alignment, as `textgate.tables` takes them."""
+    header = ["label", "threshold", "answers without it", "answers with it", "of these right"]
+    rows = [
+        [
+            one.label,
+            "none" if one.threshold is None else f"{one.threshold:.6g}",
+            _count(one.answers),
+            _count(one.kept, of=one.answers),
+            _count(one.right, of=one.kept),
+        ]
+        for one in chosen
+    ]
+    return header, rows, "<>>>>"
+
+
+def _count(count: int | None, *, of: int | None = None) -> str:
+    """Return a count, and what share of another it is."""
+    if count is None:
+        return "-"
+    return f"{count:,} ({count / of:.1%})" if of else f"{count:,}"
 
 
 def coverage_curve(

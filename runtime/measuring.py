@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from textgate.agreement import PlainAnswers, agreements
 from textgate.benchmark import Benchmark, Line, Measured, Ratio, Times
+from textgate.bundle import file_sizes
 from textgate.coldstart import ColdStart, cold_starts
 from textgate.errors import ConfigError
 from textgate.latency import (
@@ -279,6 +280,6 @@ def _measured(name: str, classifier: Classifier, start: ColdStart) -> Measured:
         cell=manifest.architecture.cell,
         precision=manifest.precision,
         max_tokens=manifest.max_tokens,
-        bytes={name: entry.size for name, entry in manifest.files.items()},
+        bytes=file_sizes(classifier.path),
         cold_start=start,
     )

@@ -132,7 +132,13 @@ def read_run(folder: Path) -> RunManifest:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise CheckpointError(f"{folder} is not a training run: it has no {RUN}") from None
+        from textgate.manifest import MANIFEST  # only for the message
+
+        is_bundle = (folder / MANIFEST).is_file()
+        reason = "it is a bundle; name the run it was made of" if is_bundle else f"it has no {RUN}"
+        raise CheckpointError(f"{folder} is not a training run: {reason}") from None
+    except NotADirectoryError:
+        raise CheckpointError(f"{folder} is not a training run: it is not a folder") from None
     except OSError as problem:
         raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
     fields = versioned_fields(

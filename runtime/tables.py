@@ -97,7 +97,7 @@ def _checked(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[list[
             raise ValueError(
                 f"table row {number} has {len(row)} cells, the header has {len(header)}"
             )
-    return [[_printable(cell) for cell in row] for row in (header, *rows)]
+    return [[printable(cell) for cell in row] for row in (header, *rows)]
 
 
 def _sides(table: Sequence[Sequence[str]], align: str | None) -> str:
@@ -116,7 +116,8 @@ def _is_numeric(cells: Sequence[str]) -> bool:
     return bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return a text on one line: what a terminal would act on is shown as an escape."""
     return "".join(_escape(c) if _is_unsafe(c) else c for c in text)
 
 

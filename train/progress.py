@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
@@ -50,12 +52,15 @@ class TerminalProgress(Progress):
 
     Args:
         quiet: whether to print warnings alone.
+        lines_after: seconds after which what begins is told in a line where there is no terminal
+            to draw a bar on.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, lines_after: float = math.inf) -> None:
         self._quiet = quiet
         self._bar: tqdm[None] | None = None
         self._seconds: list[float] = []
+        self._lines_from = time.monotonic() + lines_after
 
     def note(self, message: str) -> None:
         """Print a line, unless quiet."""
@@ -67,7 +72,9 @@ class TerminalProgress(Progress):
         print(message, file=sys.stderr)  # noqa: T201
 
     def begin(self, what: str, rows: int) -> None:
-        """Open a bar; none is drawn where stderr is not a terminal."""
+        """Open a bar; where stderr is not a terminal, print a line, if it is time for lines."""
+        if time.monotonic() >= self._lines_from and not sys.stderr.isatty():
+            self.note(what)
         self._bar = tqdm(
             total=rows,
             desc=what,

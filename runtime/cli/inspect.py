@@ -12,10 +12,11 @@ import click
 from textgate.architecture import layers, parameter_count
 from textgate.bundled import find_bundle, open_bundle
 from textgate.run import is_run, read_run
-from textgate.tables import format_bytes, format_count, format_table
+from textgate.tables import format_bytes, format_count, format_table, printable
 
 if TYPE_CHECKING:
     from textgate.architecture import Architecture
+    from textgate.coverage import LabelThreshold
     from textgate.manifest import Manifest
 
 
@@ -35,19 +36,31 @@ def inspect(path: Path | None, as_json: bool) -> None:
     if is_run(path):
         run = read_run(path)
         architecture, labels, facts = run.architecture, run.labels, _run_facts(path)
+        more: dict[str, Any] = {}
     else:
+        from textgate.bundle import bundle_bytes, file_sizes
+
         manifest = open_bundle(path).manifest
         architecture, labels = manifest.architecture, manifest.labels
-        facts = _bundle_facts(manifest)
-    facts = {"labels": ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else ""), **facts}
+        facts = _bundle_facts(manifest, file_sizes(path))
+        more = {"bytes": bundle_bytes(path), "thresholds": _thresholds(manifest)}
     if as_json:
-        click.echo(json.dumps(_as_json(path, architecture, labels)))
-    else:
-        click.echo(layer_table(architecture))
+        document = {**_as_json(path, architecture, labels), **more}
+        click.echo(json.dumps(document, default=dataclasses.asdict))
+        return
+    shown = ", ".join(map(printable, labels[:20])) + (", ..." if len(labels) > 20 else "")
+    facts = {"labels": shown, **facts}
+    click.echo(layer_table(architecture))
+    click.echo()
+    width = max(map(len, facts)) + 2
+    for name, value in facts.items():
+        click.echo(f"{name:<{width}}{value}")
+    if more.get("thresholds"):
+        from textgate.coverage import threshold_table
+
+        header, rows, align = threshold_table(more["thresholds"])
         click.echo()
-        width = max(map(len, facts)) + 2
-        for name, value in facts.items():
-            click.echo(f"{name:<{width}}{value}")
+        click.echo(format_table(header, rows, align=align))
 
 
 def layer_table(architecture: Architecture) -> str:
@@ -75,6 +88,14 @@ def _as_json(path: Path, architecture: Architecture, labels: tuple[str, ...]) ->
     }
 
 
+def _thresholds(manifest: Manifest) -> tuple[LabelThreshold, ...]:
+    if all(threshold is None for threshold in manifest.thresholds):
+        return ()  # without importing what takes longest
+    from textgate.coverage import label_thresholds
+
+    return label_thresholds(manifest)
+
+
 def _run_facts(path: Path) -> dict[str, str]:
     run = read_run(path)
     facts = {
@@ -92,16 +113,18 @@ def _run_facts(path: Path) -> dict[str, str]:
     return facts
 
 
-def _bundle_facts(manifest: Manifest) -> dict[str, str]:
+def _bundle_facts(manifest: Manifest, sizes: dict[str, int]) -> dict[str, str]:
     facts = {
         "kind": f"bundle, {manifest.precision}",
         "task": manifest.task,
         "max tokens": format_count(manifest.max_tokens),
         "streaming": "yes" if manifest.state else "no: the network reads in both directions",
-        "files": ", ".join(
-            f"{name} {format_bytes(entry.size)}" for name, entry in manifest.files.items()
-        ),
+        "size": format_bytes(sum(sizes.values()))
+        + f" ({', '.join(f'{name} {format_bytes(size)}' for name, size in sizes.items())})",
     }
+    if any(threshold is not None for threshold in manifest.thresholds):
+        wish = printable(str(manifest.training.get("thresholds", "not known")))
+        facts["thresholds for"] = f"{wish}, chosen on the rows of the quality below"
     for name, quality in manifest.quality.items():
         facts[f"quality, {name}"] = (
             f"accuracy {quality.accuracy:.4f}, macro-F1 {quality.macro_f1:.4f}, calibration error "

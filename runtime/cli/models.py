@@ -39,6 +39,8 @@ def models(as_json: bool) -> None:
 
 
 def _facts(name: str) -> dict[str, Any]:
+    from textgate.bundle import bundle_bytes
+
     bundle = open_bundle(bundled_path(name))  # whatever has that name in the working directory
     manifest = bundle.manifest
     return {
@@ -46,7 +48,7 @@ def _facts(name: str) -> dict[str, Any]:
         "default": name == DEFAULT,
         "purpose": MODELS[name],
         "path": str(bundle.path),
-        "bytes": sum(entry.size for entry in manifest.files.values()),
+        "bytes": bundle_bytes(bundle.path),
         "labels": list(manifest.labels),
         "accuracy": manifest.quality["exported"].accuracy,
         "rows": manifest.quality["exported"].rows,

@@ -301,6 +301,18 @@ def test_inspect_a_bundle_that_cannot_stream(command, bundles):
     )
 
 
+def test_inspect_thresholds_of_an_older_bundle(command, bundles):
+    """It does not say what they were chosen on."""
+    shown = command("inspect", "sentiment")
+    assert (shown.status, shown.err) == (0, "")
+    assert "thresholds for     not known, chosen on the rows of the quality below" in shown.out
+    header, *lines = shown.out.rpartition("\n\n")[2].splitlines()
+    assert header.split()[:2] == ["label", "threshold"]
+    assert [line.split()[0] for line in lines] == ["negative", "positive"]
+    assert all(line.split()[2:] == ["-", "-", "-"] for line in lines)
+    assert "threshold" not in command("inspect", bundles["lstm-int8"]).out
+
+
 def test_inspect_as_json(command, bundle):
     shown = command("inspect", bundle, "--json")
     assert (shown.status, shown.err) == (0, "")

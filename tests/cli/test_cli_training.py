@@ -12,9 +12,13 @@ import pytest
 import torch
 
 import textgate.atomic
+import textgate.export.comparison
 import textgate.train.checkpoint
-from textgate.bundle import read_bundle
+from textgate.bundle import bundle_bytes, read_bundle
+from textgate.errors import ConfigError, VerificationError
+from textgate.export.comparison import Compared, comparison_table
 from textgate.run import read_run
+from textgate.tables import format_bytes, format_table
 from textgate.train.presets import PRESETS
 
 QUICK = ("--hidden", "6", "--embedding-size", "4", "--epochs", "2", "--batch-size", "16")
@@ -121,7 +125,8 @@ def test_train_export_classify_evaluate(command, data, tmp_path):
     assert exported.out.startswith(f"{bundle}: int8, ")
     assert "float32 graph against torch: " in exported.err
     assert "alone, in a batch and in chunks: " in exported.err
-    assert [line.split()[0] for line in exported.err.splitlines()[:6]] == [
+    table = exported.err[exported.err.index("operator") :]
+    assert [line.split()[0] for line in table.splitlines()[:6]] == [
         "operator",
         "embedding",
         "lstm_1",
@@ -517,7 +522,7 @@ def test_export_never_overwrites_unasked(command, run, tmp_path):
     assert shown.status == 1
     assert "holds other files and no textgate.json" in shown.message
     shown = command("export", run, "-o", run, "--force")  # onto the run itself
-    assert shown.status == 1
+    assert shown.status == 2
     assert (run / "model.safetensors").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "mine"]
 
@@ -654,8 +659,8 @@ def test_resuming_with_something_else(command, data, run, other):
 
 EXPORT = [
     (["--precision", "int4"], 2, "Error: Invalid value for '--precision': 'int4' is not one of"),
-    (["--max-accuracy-drop", "-1"], 2, "max_accuracy_drop must be from 0 to 1"),
-    (["--max-accuracy-drop", "nan"], 2, "max_accuracy_drop must be from 0 to 1"),
+    (["--max-accuracy-drop", "-1"], 2, "-1 is not a number of points from 0 to 100"),
+    (["--max-accuracy-drop", "nan"], 2, "nan is not a number of points from 0 to 100"),
     (
         ["--min-precision", "95"],
         2,
@@ -664,10 +669,14 @@ EXPORT = [
     (["--min-precision", "nan"], 2, "'--min-precision': it must be a number above 0 and up to 1"),
     (["--coverage", "90"], 2, "'--coverage': it must be a number above 0 and up to 1, not 90, whi"),
     (["--coverage", "0"], 2, "'--coverage': it must be a number above 0 and up to 1, not 0"),
+    (["--coverage", "1"], 2, "coverage must be below 1"),
+    (["--coverage", "0.9", "--min-precision", "0.9"], 2, "give --min-precision or --coverage"),
+    (["--min-precision", "0.95"], 1, "too few), but it takes 59 to tell a precision of 0.95"),
     (["--max-size", "big"], 2, "'big' is not a size such as 500KB or 2MB"),
     (["--max-size", "-5KB"], 2, "'-5KB' is not a size such as 500KB or 2MB"),
     (["--max-size", "9" * 400], 2, "is not a size such as 500KB or 2MB"),
     (["--max-size", "0"], 2, "the largest size must be at least 1 byte, not 0"),
+    (["--max-size", "10B"], 1, "no bundle of this network fits into 10 B: the smallest, with"),
     (["--max-size", "1KB"], 1, "no bundle of this network fits into 1 KB"),
     (["--precision", "float32", "--fallback"], 2, "are for int8; leave them out"),
     (["--verify", "nothing.csv"], 1, "nothing.csv: cannot be read: No such file or directory"),
@@ -685,7 +694,10 @@ def test_exports_that_are_refused(command, run, tmp_path, case):
 
 
 VERIFY = [
-    ([{"text": "a", "label": "ugly"}], "line 1: the label 'ugly' does not occur in the training"),
+    (
+        [{"text": "a", "label": label} for label in ("ugly", "good", "nice", "nice")],
+        "2 labels do not occur in the training rows, which have 'bad', 'good': 'nice' (2 ",
+    ),
     ([{"text": "a", "label": ["good", "bad"]}], "line 1: 2 labels in a row of a single-label task"),
     (
         [{"text": "a", "label": "bad"}, {"text": "a", "label": []}],
@@ -718,14 +730,81 @@ def test_other_rows_to_verify_on(command, run, tmp_path):
 
 
 def test_what_is_no_run(command, tmp_path, bundle):
+    (tmp_path / "file").touch()
     for path, message in (
         (tmp_path / "nothing", "is not a training run: it has no run.json"),
-        (bundle, "is not a training run: it has no run.json"),
+        (bundle, "is not a training run: it is a bundle; name the run it was made of"),
+        (tmp_path / "file", "is not a training run: it is not a folder"),
     ):
         shown = command("export", path, "-o", tmp_path / "bundle")
         assert shown.status == 1
         assert message in shown.message
-    assert names(tmp_path) == []
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("place", [".", "bundle", "deep/bundle"])
+def test_a_bundle_inside_its_run(command, run, place):
+    before = names(run)
+    for force in ((), ("--force",)):
+        shown = command("export", run, "-o", run / place, *force)
+        assert (shown.status, shown.out) == (2, "")
+        assert f"inside the run {run}; choose a path outside of it" in shown.message
+    assert names(run) == before
+
+
+def test_thresholds_are_told_with_the_rows_behind_them(
+    command, separable, write_jsonl, run, tmp_path
+):
+    rows = write_jsonl(tmp_path / "rows.jsonl", objects(separable(200, seed=3)))
+    bundle = tmp_path / "bundle"
+    shown = command("export", run, "-o", bundle, "--verify", rows, "--coverage", "0.6")
+    assert shown.status == 0, shown.err
+    assert "thresholds for coverage 0.6, chosen on these 200 rows:" in shown.err
+    facts, _, table = command("inspect", bundle).out.rpartition("\n\n")
+    assert "thresholds for     coverage 0.6, chosen on the rows of the quality below" in facts
+    assert table.strip() in shown.err
+    header, *lines = table.splitlines()
+    assert header.split()[:2] == ["label", "threshold"]
+    card = (bundle / "README.md").read_text(encoding="utf-8")
+    assert (
+        "on the same 200 rows, so that a share of at least 0.6 of each label's answers is" in card
+    )
+    assert "Measured on the 200 rows of `rows.jsonl`." in card
+    told = json.loads(command("inspect", bundle, "--json").out)["thresholds"]
+    assert [one["label"] for one in told] == ["bad", "good"]
+    for one, line in zip(told, lines, strict=True):
+        assert one["threshold"] in read_bundle(bundle).manifest.thresholds
+        assert one["kept"] >= 0.6 * one["answers"]
+        assert one["right"] <= one["kept"]
+        for count in ("answers", "kept", "right"):
+            assert f" {one[count]}" in line
+
+
+def test_a_size_is_the_same_wherever_it_is_told(command, run, tmp_path):
+    bundle = tmp_path / "bundle"
+    exported = command("export", run, "-o", bundle)
+    size = sum(path.stat().st_size for path in bundle.iterdir())
+    assert bundle_bytes(bundle) == size
+    assert exported.out == f"{bundle}: int8, {format_bytes(size)} in all\n"
+    assert f"size               {format_bytes(size)} (" in command("inspect", bundle).out
+    assert json.loads(command("inspect", bundle, "--json").out)["bytes"] == size
+    assert f"The bundle has {format_bytes(size)}, " in (bundle / "README.md").read_text()
+    options = ("--lengths", "5", "--batch-sizes", "1", "--duration", "0.01", "--json")
+    (measured,) = json.loads(command("bench", "-m", bundle, *options).out)["bundles"]
+    assert sum(measured["bytes"].values()) == size
+
+
+def test_a_long_export_tells_how_far_it_is(command, run, tmp_path, monkeypatch):
+    quick = command("export", run, "-o", tmp_path / "quick")
+    assert "verifying" not in quick.err
+    monkeypatch.setattr("textgate.export.cli._QUIET_SECONDS", 0.0)
+    told = command("export", run, "-o", tmp_path / "long").err.splitlines()
+    assert told[:4] == [
+        "measuring the cells' inputs",
+        "comparing the float32 graph with torch",
+        "verifying int8 per channel, 8-bit embedding",
+        "verifying int8 per tensor, 8-bit embedding",
+    ]
 
 
 # Comparing
@@ -750,10 +829,18 @@ def test_compare(command, data, test_rows, tmp_path):
     arguments = ("compare", data, "--test", test_rows, "-o", out, *options)
     shown = command(*arguments)
     assert shown.status == 0, shown.err
-    header, first, second = shown.out.splitlines()
-    assert header.split()[0] == "network"
-    assert [first.split()[0], second.split()[0]] == ["seed-rnn", "seed-gru"]
     written = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    header, rows, align = comparison_table([Compared(**line) for line in written["rows"]])
+    assert shown.out == format_table(header, rows, align=align) + "\n"
+    assert [row[0] for row in rows] == ["seed-rnn", "seed-gru"]
+    assert written["failed"] == []
+    for told in (
+        "-- seed-rnn, 1 of 2",
+        "exporting seed-rnn as int8",
+        "scoring seed-gru on 40 rows",
+        "timing 2 bundles on texts of 8 tokens",
+    ):
+        assert told in shown.err.splitlines()
     assert written["machine"]["cpus"] >= 1
     assert [line["preset"] for line in written["rows"]] == ["seed-rnn", "seed-gru"]
     for line in written["rows"]:
@@ -761,8 +848,10 @@ def test_compare(command, data, test_rows, tmp_path):
         assert line["p50_ms"] > 0
         assert line["tokens"] == 8
         assert read_bundle(out / line["preset"]).manifest.precision == "int8"
+        assert line["bundle_bytes"] == bundle_bytes(out / line["preset"])
     again = command(*arguments)
     assert again.status == 1
+    assert len(again.err.splitlines()) == 1  # before anything is trained
     assert "already exists; choose another path or pass --force" in again.message
     assert command(*arguments, "--force").status == 0
 
@@ -782,6 +871,47 @@ def test_compare_reads_rows_in_the_same_way(command, separable, tmp_path):
     assert "left out 2 of 32 rows" in shown.err
     assert "left out 2 of 82 rows" in shown.err
     assert shown.err.count("the cells are separated by ';'") == 2
+
+
+@pytest.mark.usefixtures("tiny_presets")
+@pytest.mark.parametrize(
+    ("step", "error"), [("fit", ConfigError), ("export", VerificationError)], ids=["fit", "export"]
+)
+def test_a_network_that_fails_does_not_keep_the_others(
+    command, data, test_rows, tmp_path, monkeypatch, step, error
+):
+    works = getattr(textgate.export.comparison, step)
+
+    def fails(first, target, **options):
+        if "seed-rnn" in str(target):
+            raise error("it went wrong")
+        return works(first, target, **options)
+
+    monkeypatch.setattr(textgate.export.comparison, step, fails)
+    out = tmp_path / "out"
+    options = ("--preset", "seed-rnn", "--preset", "seed-gru", "--tokens", "8")
+    shown = command("compare", data, "--test", test_rows, "-o", out, *options)
+    assert shown.status == 1
+    assert shown.message == "textgate: 1 of 2 networks failed: seed-rnn"
+    header, done, failed, reason = shown.out.splitlines()
+    assert header.split()[0] == "network"
+    assert done.split()[0] == "seed-gru"
+    assert failed.split() == ["seed-rnn", "-", "-", "failed", "-", "-", "-"]
+    assert reason == "seed-rnn failed: it went wrong"
+    written = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert [line["preset"] for line in written["rows"]] == ["seed-gru"]
+    assert written["failed"] == [{"preset": "seed-rnn", "reason": "it went wrong"}]
+
+
+@pytest.mark.usefixtures("tiny_presets")
+def test_rows_that_no_network_can_be_scored_on(command, data, tmp_path, write_jsonl):
+    """They are told of after the first network, not after the last."""
+    test = write_jsonl(tmp_path / "test.jsonl", [{"text": "a", "label": "ugly"}])
+    options = ("--preset", "seed-rnn", "--preset", "seed-gru")
+    shown = command("compare", data, "--test", test, "-o", tmp_path / "out", *options)
+    assert shown.status == 1
+    assert "the label 'ugly' does not occur among the model's" in shown.message
+    assert "seed-gru" not in shown.err
 
 
 COMPARE = [

@@ -54,6 +54,7 @@ def make_original(cell: str = "lstm") -> Original:
     original = Original.build(
         architecture,
         weights,
+        labels=("a", "b", "c"),
         temperature=1.0,
         tokenizer_json=tokenizer_json,
         max_tokens=20,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import re
 import shutil
 
 import numpy as np
@@ -27,9 +28,9 @@ from textgate.errors import (
     TextgateError,
     VerificationError,
 )
-from textgate.export import export
-from textgate.export.exporter import Answers
+from textgate.export import Answers, export
 from textgate.rows import Row
+from textgate.rows.labels import clean_label
 from textgate.tokenizer import TextTokenizer
 from textgate.train import fit
 from textgate.train.checkpoint import load_model, save_model
@@ -167,6 +168,45 @@ def test_the_card(finished, tmp_path):
     assert f"| exported (int8) | {done.comparison.after.accuracy:.4f} |" in card
     assert f"- train sha256: {finished.manifest.train.sha256}" in card
     assert str(tmp_path) not in card
+
+
+ODD = {
+    "pipes | and \\| such": "`pipes | and \\| such`",
+    "`code`": "`` `code` ``",
+    "<img src=x> [a](b) **c**": "`<img src=x> [a](b) **c**`",
+    "two\nlines": "`two lines`",  # labels are cleaned when rows are read
+    "\u7ef4\u4fee \u202eABC": "`\u7ef4\u4fee ABC`",
+}
+
+
+def test_odd_names_do_not_break_the_card(quick, tmp_path, write_jsonl, command):
+    """Of labels, files and the bundle: each shows as it is, on one line, without effect."""
+    rows = [
+        {"text": f"word{place} w{line}", "label": label}
+        for line in range(60)
+        for place, label in enumerate(ODD)
+    ]
+    data = write_jsonl(tmp_path / "a|b*c_d.jsonl", rows)
+    run = fit(data, tmp_path / "run", settings={**quick, "epochs": 8}).path
+    bundle = tmp_path / "<b>un|dle"
+    done = export(run, bundle, verify=data, answers=Answers("coverage", 0.9))
+    assert done.comparison.after.accuracy == 1.0
+    card = (bundle / "README.md").read_text(encoding="utf-8")
+    lines = card.splitlines()
+    assert lines[0] == r"# \<b\>un\|dle"
+    assert r"- train file: a\|b\*c\_d.jsonl" in lines
+    assert "Measured on the 300 rows of `a|b*c_d.jsonl`." in card
+    quoted = {clean_label(label): text for label, text in ODD.items()}
+    assert ", ".join(quoted[label] for label in done.manifest.labels) in lines
+    start = lines.index(
+        "| label | threshold | answers without it | answers with it | of these right |"
+    )
+    for line, label in zip(lines[start + 2 :], done.manifest.labels, strict=False):
+        assert len(re.split(r"(?<!\\)(?:\\\\)*\|", line)) == 7, line
+        assert quoted[label].replace("|", "\\|") in line or "|" in label
+    shown = command("inspect", bundle).out
+    assert "two lines" in shown
+    assert "two\nlines" not in shown
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -384,6 +424,32 @@ def test_a_wrong_graph_is_not_published(request, tmp_path, monkeypatch, defect, 
         with pytest.raises(VerificationError, match=message):
             export(run, tmp_path / "other")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_what_accuracy_does_not_show_of_several_labels(
+    separable, quick, write_jsonl, tmp_path, monkeypatch
+):
+    """Rows whose labels are all wrong have none to lose, but decisions that change."""
+    labels = ("good", "bad", "odd")
+    rows = separable(300, labels, multi_label=True)
+    settings = {**quick, "cell": "gru", "pooling": ("max",), "linear_size": 0}
+    run = fit(rows, tmp_path / "run", settings=settings).path
+    wrong = [
+        {"text": row.text, "label": [label for label in labels if label not in row.labels]}
+        for row in rows
+    ]
+    options = {"verify": write_jsonl(tmp_path / "wrong.jsonl", wrong)}
+    assert export(run, tmp_path / "right", **options).comparison.before.accuracy == 0.0
+    bad_quantization(monkeypatch)
+    message = (
+        r"^quantization changes \d+ of \d+ decisions for the label '(good|bad|odd)' on 300 rows"
+    )
+    with pytest.raises(VerificationError, match=message):
+        export(run, tmp_path / "bundle", **options)
+    assert not (tmp_path / "bundle").exists()
+    done = export(run, tmp_path / "bundle", fallback=True, **options)
+    assert done.comparison.agreement > 0.95
+    assert any("raised gru_1 to float32" in note for note in done.notes)
 
 
 def test_a_loss_that_is_allowed_is_published(lstm, tmp_path, monkeypatch):

@@ -3,64 +3,144 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textgate.errors import ExportError
-from textgate.export.thresholds import thresholds_for_coverage, thresholds_for_precision
+from textgate.coverage import LabelThreshold
+from textgate.errors import ConfigError, ExportError
+from textgate.export.thresholds import Answers, fit_thresholds
 
-# Answers "a" at 0.9, 0.8, 0.7 (wrong) and 0.6; "b" at 0.95 and 0.55 (wrong).
+# Answers "a" at 0.9, 0.8, 0.7 (wrong) and 0.6; "b" at 0.95 and 0.55 (wrong); often enough to tell.
+TIMES = 100
 PROBABILITIES = np.array(
-    [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4], [0.05, 0.95], [0.45, 0.55]], dtype=np.float32
+    [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4], [0.05, 0.95], [0.45, 0.55]] * TIMES,
+    dtype=np.float32,
 )
-TRUTH = np.array([[1, 0], [1, 0], [0, 1], [1, 0], [0, 1], [1, 0]], dtype=bool)
+TRUTH = np.array([[1, 0], [1, 0], [0, 1], [1, 0], [0, 1], [1, 0]] * TIMES, dtype=bool)
+
+
+def fit(
+    wish: str,
+    share: float,
+    probabilities: np.ndarray = PROBABILITIES,
+    truth: np.ndarray = TRUTH,
+    *,
+    multi_label: bool = False,
+) -> tuple[LabelThreshold, ...]:
+    return fit_thresholds(
+        probabilities,
+        truth,
+        ["a", "b"],
+        answers=Answers(wish, share),
+        multi_label=multi_label,
+    )
 
 
 @pytest.mark.parametrize(
     ("precision", "expected"),
-    [(0.5, (0.6, 0.55)), (0.75, (0.6, 0.95)), (0.8, (0.8, 0.95)), (1.0, (0.8, 0.95))],
+    [(0.5, (0.6, 0.55)), (0.75, (0.6, 0.95)), (0.8, (0.8, 0.95)), (0.96, (0.8, 0.95))],
 )
 def test_the_lowest_threshold_that_is_precise_enough(
     precision: float, expected: tuple[float, float]
 ) -> None:
-    chosen = thresholds_for_precision(
-        PROBABILITIES, TRUTH, ["a", "b"], share=precision, multi_label=False
-    )
-    assert chosen == pytest.approx(expected)
+    chosen = fit("precision", precision)
+    assert [one.threshold for one in chosen] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
-    ("coverage", "expected"), [(1.0, (0.6, 0.55)), (0.75, (0.7, 0.55)), (0.5, (0.8, 0.95))]
+    ("coverage", "expected"), [(0.97, (0.6, 0.55)), (0.75, (0.7, 0.55)), (0.5, (0.8, 0.95))]
 )
 def test_the_highest_threshold_that_covers_enough(
     coverage: float, expected: tuple[float, float]
 ) -> None:
-    chosen = thresholds_for_coverage(
-        PROBABILITIES, TRUTH, ["a", "b"], share=coverage, multi_label=False
-    )
-    assert chosen == pytest.approx(expected)
+    chosen = fit("coverage", coverage)
+    assert [one.threshold for one in chosen] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("wish", "share", "expected"),
+    [
+        ("precision", 0.8, [("a", 400, 200, 200), ("b", 200, 100, 100)]),
+        ("coverage", 0.75, [("a", 400, 300, 200), ("b", 200, 200, 100)]),
+    ],
+)
+def test_what_a_threshold_does_is_told(
+    wish: str, share: float, expected: list[tuple[str, int, int, int]]
+) -> None:
+    chosen = fit(wish, share)
+    assert [(one.label, one.answers, one.kept, one.right) for one in chosen] == expected
 
 
 def test_equal_scores_are_answered_together() -> None:
-    probabilities = np.array([[0.8, 0.2], [0.8, 0.2], [0.1, 0.9]], dtype=np.float32)
-    truth = np.array([[1, 0], [0, 1], [0, 1]], dtype=bool)
+    probabilities = np.array([[0.8, 0.2], [0.8, 0.2], [0.1, 0.9]] * 50, dtype=np.float32)
+    truth = np.array([[1, 0], [0, 1], [0, 1]] * 50, dtype=bool)
     with pytest.raises(ExportError, match=r"label 'a' a precision of 0\.9 .*the best has 0\.500"):
-        thresholds_for_precision(probabilities, truth, ["a", "b"], share=0.9, multi_label=False)
+        fit("precision", 0.9, probabilities, truth)
 
 
 def test_a_label_that_is_never_the_answer_gets_no_threshold() -> None:
-    probabilities = np.array([[0.8, 0.2], [0.7, 0.3]], dtype=np.float32)
-    truth = np.array([[1, 0], [1, 0]], dtype=bool)
-    for choose in (
-        lambda: thresholds_for_precision(
-            probabilities, truth, ["a", "b"], share=0.9, multi_label=False
-        ),
-        lambda: thresholds_for_coverage(
-            probabilities, truth, ["a", "b"], share=0.9, multi_label=False
-        ),
-    ):
-        assert choose()[1] is None
+    probabilities = np.array([[0.8, 0.2], [0.7, 0.3]] * 50, dtype=np.float32)
+    truth = np.array([[1, 0], [1, 0]] * 50, dtype=bool)
+    for wish in ("precision", "coverage"):
+        assert fit(wish, 0.9, probabilities, truth)[1] == LabelThreshold("b", None, 0, 0, 0)
+
+
+# What so few rows cannot tell
+
+
+@pytest.mark.parametrize(
+    ("share", "rows"), [(0.5, 5), (0.8, 14), (0.9, 29), (0.95, 59), (0.99, 299)]
+)
+def test_the_rows_that_a_share_takes(share: float, rows: int) -> None:
+    """So many that all of them are right by chance in 5 % of the cases or less."""
+    assert Answers("precision", share).rows_needed == rows
+    assert share**rows <= 0.05 < share ** (rows - 1)
+
+
+@pytest.mark.parametrize("wish", ["precision", "coverage"])
+@pytest.mark.parametrize("count", [1, 23, 28])
+def test_too_few_answers_are_refused_even_if_all_are_right(wish: str, count: int) -> None:
+    """Saturated ones among them, which would all get the threshold 1."""
+    probabilities = np.array([[1.0, 0.0]] * count + [[0.0, 1.0]] * 100, dtype=np.float32)
+    with pytest.raises(ExportError) as caught:
+        fit(wish, 0.9, probabilities, probabilities > 0.5)
+    message = str(caught.value)
+    assert f"the label 'a' is the answer in {count} of {count + 100} verification rows" in message
+    assert f"it takes 29 to tell a {wish} of 0.9" in message
+    assert "verify on more rows (--verify FILE), or ask for at most 0." in message
+    possible = float(message.rpartition(" ")[2])
+    assert Answers(wish, possible).rows_needed <= count
+    enough = np.concatenate([probabilities, probabilities[:1].repeat(29 - count, axis=0)])
+    assert fit(wish, 0.9, enough, enough > 0.5)[0].threshold == 1.0
+
+
+def test_a_few_lucky_answers_do_not_make_a_threshold() -> None:
+    """Of 100 answers only the 5 most probable are all right: that says nothing of precision."""
+    scores = np.linspace(0.99, 0.51, 100, dtype=np.float32)
+    truth = np.arange(100) % 5 != 4
+    truth[:5] = True
+    probabilities = np.stack([scores, 1 - scores], axis=1)
+    with pytest.raises(ExportError, match=r"on 29 or more of its 100 answers .*the best has 0\.8"):
+        fit("precision", 0.9, probabilities, np.stack([truth, ~truth], axis=1))
+
+
+@pytest.mark.parametrize("share", [-1.0, 0.0, 1.0, 2.0, float("nan"), float("inf")])
+def test_shares_that_no_rows_can_tell(share: float) -> None:
+    with pytest.raises(ConfigError, match=r"precision must be (below 1:|a number above 0 )"):
+        Answers("precision", share)
+
+
+# Several labels a row
 
 
 def test_every_label_of_a_multi_label_model_has_answers_of_its_own() -> None:
-    probabilities = np.array([[0.9, 0.8], [0.7, 0.2], [0.3, 0.6]], dtype=np.float32)
-    truth = np.array([[1, 1], [1, 0], [0, 0]], dtype=bool)
-    chosen = thresholds_for_precision(probabilities, truth, ["a", "b"], share=1.0, multi_label=True)
-    assert chosen == pytest.approx((0.7, 0.8))
+    probabilities = np.array([[0.9, 0.8], [0.7, 0.2], [0.3, 0.6]] * 50, dtype=np.float32)
+    truth = np.array([[1, 1], [1, 0], [0, 0]] * 50, dtype=bool)
+    chosen = fit("precision", 0.9, probabilities, truth, multi_label=True)
+    assert [one.threshold for one in chosen] == pytest.approx([0.7, 0.8])
+
+
+def test_the_answers_that_are_kept_are_those_a_label_has_without_a_threshold() -> None:
+    """Not all rows, of which a rare label would get nine in ten."""
+    scores = np.concatenate([np.linspace(0.99, 0.5, 50), np.linspace(0.2, 0.01, 950)])
+    probabilities = np.stack([scores, scores], axis=1).astype(np.float32)
+    chosen = fit("coverage", 0.9, probabilities, probabilities > 0.7, multi_label=True)
+    assert all(one.threshold == pytest.approx(0.55) for one in chosen)
+    assert all((one.answers, one.kept) == (50, 45) for one in chosen)

@@ -6,31 +6,44 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 import textgate.export.cells
 import textgate.export.weights
 from textgate.architecture import CELLS
 from textgate.errors import VerificationError
 from textgate.export.graph import FLOAT32, INT8
+from textgate.export.quality import Comparison, LabelChange, compare
 from textgate.export.verification import (
-    Comparison,
+    Readout,
     check_against_torch,
     check_independence,
     check_same,
-    compare,
 )
 from textgate.manifest import Quality
 from textgate.session import make_session
 from textgate.train.dataset import Dataset
+from textgate.train.model import TextClassifier
 
 
 def session(tools, model, plan, temperature=1.0):
     return make_session(tools.graph(model, plan, temperature).model)
 
 
+def readout(model, temperature=1.0):
+    return Readout(temperature, model.architecture.output == "multi-label")
+
+
+PLAIN = Readout(1.0, multi_label=False)
+LABELS = ("a", "b", "c")
+
+
 def against_torch(tools, model, plan=FLOAT32, *, temperature=1.0, max_tokens=30):
     return check_against_torch(
-        session(tools, model, plan), model, temperature=temperature, max_tokens=max_tokens
+        session(tools, model, plan),
+        model,
+        readout=readout(model, temperature),
+        max_tokens=max_tokens,
     )
 
 
@@ -51,9 +64,10 @@ def test_swapped_gates_are_found(tools, monkeypatch, cell, gates):
         against_torch(tools, tools.network(cell=cell))
 
 
-def test_another_temperature_is_found(tools):
-    with pytest.raises(VerificationError, match="differs from torch"):
-        against_torch(tools, tools.network(), temperature=2.0)
+@pytest.mark.parametrize("temperature", [0.1, 2.0, 1000.0])
+def test_another_temperature_is_found(tools, temperature):
+    with pytest.raises(VerificationError, match=r"differ by \d\.\d\de-0\d from what its logits"):
+        against_torch(tools, tools.network(), temperature=temperature)
 
 
 def test_a_gru_that_resets_before_the_product_is_found(tools, monkeypatch):
@@ -74,6 +88,78 @@ def test_a_quantized_graph_is_not_the_float32_one(tools):
         against_torch(tools, tools.network(), INT8)
 
 
+# A right graph and a wrong one, whatever the temperature does to their differences
+
+
+TEMPERATURES = (1e-3, 0.1, 1.0, 1000.0)
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("output", ["softmax", "multi-label"])
+def test_rounding_is_no_defect_at_any_temperature(tools, temperature, output):
+    """Though a small one multiplies it: 197 rows that are easy to tell apart lead to 0.1."""
+    model = tools.network(cell="rnn", hidden_sizes=(24,), output=output, spread=0.2)
+    graph = tools.graph(model, FLOAT32, temperature)
+    run, how = make_session(graph.model), readout(model, temperature)
+    batch = tools.batch(range(1, 40))
+    difference = tools.by_graph(run, *batch) - tools.by_torch(model, *batch, temperature)
+    assert np.abs(difference).max() > 1e-5 or temperature > 0.01
+    check_against_torch(run, model, readout=how, max_tokens=100)
+    check_independence(run, graph.states, texts(), integers=False, readout=how)
+    plain = make_session(graph.model, optimized=False)
+    check_same(run, plain, texts(), what="nothing", readout=how)
+
+
+def one_weight(name):
+    def change(model):
+        model.state_dict()[name].view(-1)[3] += 0.01
+
+    return change
+
+
+def scale(name):
+    def change(model):
+        model.state_dict()[name].mul_(1.01)
+
+    return change
+
+
+def swap_gates(model):
+    """Give every gate rows of its neighbour; of a single gate, other rows of its own."""
+    with torch.no_grad():
+        weight = model.layers[0].ahead.weight_hh_l0
+        weight.copy_(weight.roll(model.architecture.hidden_sizes[0] - 1, dims=0))
+
+
+def flip_labels(model):
+    with torch.no_grad():
+        model.head[-1].bias.copy_(model.head[-1].bias.flip(0) + 0.01)
+
+
+WRONG = {
+    "swapped gates": swap_gates,
+    "another bias": flip_labels,
+    "another scale of the recurrent weights": scale("layers.0.ahead.weight_hh_l0"),
+    "another scale of the input weights": scale("layers.0.ahead.weight_ih_l0"),
+    "one output weight": one_weight("head.0.weight"),
+}
+
+
+@pytest.mark.parametrize("temperature", [None, *TEMPERATURES])
+@pytest.mark.parametrize("change", WRONG.values(), ids=WRONG)
+def test_a_wrong_graph_is_found_at_any_temperature(tools, finished, change, temperature):
+    """Of trained networks, whose probabilities are next to 0 and 1."""
+    temperature = temperature or finished.model.temperature
+    model = TextClassifier(finished.manifest.architecture).eval()
+    model.load_state_dict(finished.model.weights)
+    right = make_session(tools.graph(model, FLOAT32, temperature).model)
+    how = readout(model, temperature)
+    check_against_torch(right, model, readout=how, max_tokens=20)
+    change(model)
+    with pytest.raises(VerificationError, match="differs from torch by"):
+        check_against_torch(right, model, readout=how, max_tokens=20)
+
+
 class Fixed:
     """Stands in for a session: the same probabilities whatever it is given."""
 
@@ -88,13 +174,17 @@ class Fixed:
 def test_nan_is_no_agreement(tools):
     """No comparison with NaN is true: a gate that asks "is it too large?" lets it through."""
     nan = Fixed(np.nan)
-    with pytest.raises(VerificationError, match="differs from torch by nan"):
-        check_against_torch(nan, tools.network(), temperature=1.0, max_tokens=9)
     texts = [np.array([1, 2, 3])] * 3
-    with pytest.raises(VerificationError, match="changes by nan"):
-        check_independence(nan, (), texts, integers=True)
-    with pytest.raises(VerificationError, match="changes a probability by nan"):
-        check_same(nan, nan, texts, what="nothing")
+    for check in (
+        lambda: check_against_torch(nan, tools.network(), readout=PLAIN, max_tokens=9),
+        lambda: check_independence(nan, (), texts, integers=True, readout=PLAIN),
+        lambda: check_same(nan, nan, texts, what="nothing", readout=PLAIN),
+    ):
+        with pytest.raises(VerificationError, match="by nan"):
+            check()
+    assert np.isnan(
+        PLAIN.differences(nan.run(["logits"], {"lengths": [1]})[0], np.ones((1, 3)), 1.0)
+    ).all()
 
 
 # Against itself
@@ -110,7 +200,11 @@ def texts(count=20):
 def test_an_independent_graph_passes(tools, cell, bidirectional):
     graph = tools.graph(tools.network(cell=cell, bidirectional=bidirectional), INT8)
     found = check_independence(
-        make_session(graph.model), graph.states, texts(), integers=cell == "lstm"
+        make_session(graph.model),
+        graph.states,
+        texts(),
+        integers=cell == "lstm",
+        readout=PLAIN,
     )
     assert 0 <= found <= 1e-5
 
@@ -121,7 +215,9 @@ def test_without_anchors_a_text_depends_on_its_neighbours(tools, monkeypatch, ca
     monkeypatch.setattr(textgate.export.cells, "_SATURATED", 0.0)
     graph = tools.graph(tools.network(hidden_sizes=(8,), bidirectional=not carried), INT8)
     with pytest.raises(VerificationError, match=r"changes by \d\.\d\de-0\d with its batch or its"):
-        check_independence(make_session(graph.model), graph.states, texts(), integers=True)
+        check_independence(
+            make_session(graph.model), graph.states, texts(), integers=True, readout=PLAIN
+        )
 
 
 def test_a_state_that_is_not_carried_is_found(tools):
@@ -131,15 +227,17 @@ def test_a_state_that_is_not_carried_is_found(tools):
         for first, second in zip(graph.states, reversed(graph.states), strict=True)
     ]
     with pytest.raises(VerificationError, match="with its batch or its chunking"):
-        check_independence(make_session(graph.model), crossed, texts(), integers=False)
+        check_independence(
+            make_session(graph.model), crossed, texts(), integers=False, readout=PLAIN
+        )
 
 
 def test_the_same_graph_twice_is_the_same(tools):
     model = tools.network()
     one, two = session(tools, model, INT8), session(tools, model, FLOAT32)
-    check_same(one, one, texts(), what="nothing")
+    check_same(one, one, texts(), what="nothing", readout=PLAIN)
     with pytest.raises(VerificationError, match=r"^rounding changes a probability by \d"):
-        check_same(one, two, texts(), what="rounding")
+        check_same(one, two, texts(), what="rounding", readout=PLAIN)
 
 
 # Against the float32 graph, on rows with labels
@@ -155,11 +253,11 @@ def rows(count=50, labels=3):
 def test_a_comparison(tools, cell):
     model = tools.network(cell=cell)
     before, after = session(tools, model, FLOAT32), session(tools, model, INT8)
-    found = compare(before, after, rows(), multi_label=False)
+    found = compare(before, after, rows(), labels=LABELS, multi_label=False)
     assert found.rows == 50
     assert 0 < found.mean < found.largest < 0.1
     assert 0.8 < found.agreement <= 1
-    same = compare(before, before, rows(), multi_label=False)
+    same = compare(before, before, rows(), labels=LABELS, multi_label=False)
     assert (same.largest, same.mean, same.agreement, same.rows_lost) == (0, 0, 1, 0)
     assert same.before == same.after == found.before
 
@@ -173,14 +271,19 @@ def test_rows_keep_their_places(tools):
         tools.by_graph(graph, ids[None], np.array([len(ids)]))[0].argmax() for ids in data.sequences
     ]
     truth = Dataset(data.sequences, np.eye(3, dtype=np.float32)[decided])
-    assert compare(graph, graph, truth, multi_label=False).before.accuracy == 1.0
+    assert compare(graph, graph, truth, labels=LABELS, multi_label=False).before.accuracy == 1.0
 
 
 def test_a_label_that_is_never_predicted_is_told():
-    found = compare(Fixed(0.4), Fixed(0.4), rows(), multi_label=True)
+    found = compare(Fixed(0.4), Fixed(0.4), rows(), labels=LABELS, multi_label=True)
     assert found.never_predicted == (0, 1, 2)
-    assert compare(Fixed(0.5), Fixed(0.5), rows(), multi_label=True).never_predicted == ()
-    assert compare(Fixed(0.4), Fixed(0.4), rows(), multi_label=False).never_predicted == (1, 2)
+    assert (
+        compare(Fixed(0.5), Fixed(0.5), rows(), labels=LABELS, multi_label=True).never_predicted
+        == ()
+    )
+    assert compare(
+        Fixed(0.4), Fixed(0.4), rows(), labels=LABELS, multi_label=False
+    ).never_predicted == (1, 2)
 
 
 def lost(count, of):
@@ -216,3 +319,61 @@ def test_the_loss_that_is_allowed(count, of, limit, allowed):
     assert f"quantization loses {count / of:.2%} accuracy on {of} rows" in message
     assert f"0.9000 to {0.9 - count / of:.4f}, {count} rows" in message
     assert f"at most {limit:.2%} is allowed" in message
+
+
+# Against the float32 graph, where a row has several labels
+
+
+def changed(*labels, rows=1000, shifted=0):
+    """A comparison whose accuracy is the same, of labels (given, changed, mean, largest)."""
+    same = Quality(0.3, 0.3, 0.1, rows)
+    changes = tuple(LabelChange(f"l{n}", *each) for n, each in enumerate(labels))
+    return Comparison(rows, 0.2, 0.01, 0.9, same, same, (), changes, shifted)
+
+
+SOME = (400, 4, 0.001, 0.05)
+MULTI_LABEL = [
+    (changed(SOME, (9, 3, 0.001, 0.05)), None),
+    (changed(SOME, (40, 5, 0.01, 0.09)), "changes 5 of 40 decisions for the label 'l1' on 1000"),
+    (changed(SOME, (20, 20, 0.001, 0.05)), "changes 20 of 20 decisions for the label 'l1'"),
+    (
+        changed((400, 24, 0.01, 0.09), (80, 2, 0.01, 0.05)),
+        "changes 26 of 480 decisions on 1000 rows, most of them (24) for the label 'l0'",
+    ),
+    (changed(SOME, (80, 2, 0.002, 0.25), shifted=10), None),
+    (
+        changed(SOME, (80, 2, 0.002, 0.25), shifted=11),
+        "by more than 0.1 in 11 of 1000 rows, that of the label 'l1' by up to 0.250",
+    ),
+    (changed((4, 0, 0.001, 0.2), rows=20, shifted=3), None),
+    (changed((4, 0, 0.001, 0.2), rows=20, shifted=4), "by more than 0.1 in 4 of 20 rows"),
+    (changed(SOME, (80, 0, 0.03, 0.09)), "the probability of the label 'l1' by 0.030 on average"),
+]
+
+
+@pytest.mark.parametrize(("comparison", "message"), MULTI_LABEL)
+def test_several_labels_are_compared_label_by_label(comparison, message):
+    assert comparison.allows(0.003) == (message is None)
+    assert comparison.allows(1.0)
+    if message is None:
+        comparison.require(0.003)
+        return
+    with pytest.raises(VerificationError) as caught:
+        comparison.require(0.0)
+    assert str(caught.value).startswith("quantization ")
+    assert message in str(caught.value)
+    assert "use --fallback, --precision float32, or raise --max-accuracy-drop" in str(caught.value)
+
+
+def test_what_changes_of_each_label():
+    before, after = Fixed([0.2, 0.7, 0.5]), Fixed([0.4, 0.45, 0.5])
+    found = compare(before, after, rows(4), labels=LABELS, multi_label=True)
+    assert [(each.label, each.given, each.changed) for each in found.labels] == [
+        ("a", 0, 0),
+        ("b", 4, 4),
+        ("c", 4, 0),
+    ]
+    assert [each.mean for each in found.labels] == pytest.approx([0.2, 0.25, 0.0])
+    assert found.most_shifted.label == "b"
+    assert found.shifted == 4
+    assert compare(before, after, rows(4), labels=LABELS, multi_label=False).labels == ()
