@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from textgate.rows import Row, load_labelled
-from textgate.train.dataset import hold_out
+from textgate.train.holdout import hold_out
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "examples" / "reviews"

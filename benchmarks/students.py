@@ -27,6 +27,7 @@ from accuracy_sets import Split, find_sets
 from textgate.machine import this_machine
 from textgate.rows import Row, load_labelled
 from textgate.tables import format_table
+from textgate.train.config import TrainingConfig
 from textgate.train.settings import format_setting, read_settings
 
 RESULT = Path(__file__).parent / "results" / "students.json"
@@ -68,7 +69,7 @@ def main(
     rows = _rows(split, more)
     given = {"epochs": epochs, "bidirectional": bidirectional}
     settings = {key: value for key, value in given.items() if value is not None}
-    before = {} if config is None else read_settings(config)
+    before = {} if config is None else read_settings(config, TrainingConfig)
     scored = [
         train_and_score(
             split,

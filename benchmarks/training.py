@@ -25,12 +25,12 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from textgate.machine import this_machine
+from textgate.train import Columns
 from textgate.train.dataset import Batch, Dataset
 from textgate.train.model import TextClassifier
 from textgate.train.objective import Objective, loss
 from textgate.train.optimization import Optimizer
 from textgate.train.preparation import Preparation, prepare
-from textgate.train.split import Columns
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "examples" / "reviews" / "train.jsonl.gz"

@@ -11,8 +11,8 @@ from textgate.cli import options
 from textgate.export.exporter import MAX_ACCURACY_DROP, PRECISIONS, Answers
 from textgate.export.exporter import export as export_run
 from textgate.export.report import format_report
+from textgate.rows import Columns
 from textgate.tables import format_bytes
-from textgate.train.split import Columns
 
 
 @click.command()
@@ -81,9 +81,7 @@ def export(
     min_precision: float | None,
     coverage: float | None,
     force: bool,
-    text_field: str,
-    label_field: str,
-    input_format: str | None,
+    columns: Columns,
 ) -> None:
     """Turn a finished run into a verified bundle.
 
@@ -103,7 +101,7 @@ def export(
         precision=precision,
         embedding_bits=int(embedding_bits),
         verify=verify,
-        columns=Columns(text_field, label_field, input_format),
+        columns=columns,
         max_accuracy_drop=max_accuracy_drop / 100,
         fallback=fallback,
         max_bytes=max_bytes,

@@ -15,15 +15,15 @@ from textgate.classifier import Classifier
 from textgate.cli import options
 from textgate.cli.bench import measure_together
 from textgate.cli.evaluate import evaluate_rows
+from textgate.cli.sections import SectionedCommand, section
 from textgate.errors import DataError
 from textgate.export.exporter import PRECISIONS, export
 from textgate.machine import this_machine
-from textgate.rows import load_labelled
+from textgate.rows import Columns, load_labelled
 from textgate.tables import format_bytes, format_count, format_ms, format_table
 from textgate.train.fitting import fit
 from textgate.train.presets import PRESETS
 from textgate.train.progress import TerminalProgress
-from textgate.train.split import Columns
 
 RESULT = "comparison.json"
 _SEEDS = ("seed-lstm", "seed-gru")
@@ -56,39 +56,9 @@ class Compared:
     tokens: int
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("data", type=options.FILE, metavar="DATA")
-@click.option(
-    "--test",
-    type=options.FILE,
-    metavar="FILE",
-    required=True,
-    help="Labelled rows to score the bundles on.",
-)
-@click.option(
-    "--dev",
-    type=options.FILE,
-    metavar="FILE",
-    help="Rows that decide when to stop; else some of DATA.",
-)
-@click.option(
-    "--preset",
-    "presets",
-    type=click.Choice(list(PRESETS)),
-    multiple=True,
-    default=_SEEDS,
-    show_default=True,
-    help="What to train; repeat it.",
-)
-@click.option("--precision", type=click.Choice(PRECISIONS), default="int8", show_default=True)
-@click.option(
-    "--tokens",
-    type=click.IntRange(min=1),
-    default=25,
-    show_default=True,
-    help="Length of the texts that are timed.",
-)
-@click.option("--seed", default=0, show_default=True)
+@section("Output")
 @click.option(
     "-o",
     "--output",
@@ -96,8 +66,48 @@ class Compared:
     required=True,
     help="Folder for the runs, the bundles and comparison.json.",
 )
-@click.option("--force", is_flag=True, help="Replace runs and bundles in OUTPUT.")
+@click.option("--force", is_flag=True, help="Replace the runs and bundles in OUTPUT.")
+@options.quiet
+@section("Data")
+@click.option(
+    "--test",
+    type=options.FILE,
+    metavar="FILE",
+    required=True,
+    help="Labelled rows that score the bundles.",
+)
+@click.option(
+    "--dev",
+    type=options.FILE,
+    metavar="FILE",
+    help="Rows that choose the epoch; by default a part of DATA.",
+)
 @options.columns
+@section("Networks")
+@click.option(
+    "--preset",
+    "presets",
+    type=click.Choice(list(PRESETS)),
+    multiple=True,
+    default=_SEEDS,
+    show_default=True,
+    help="Preset to train; can be repeated.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="int8",
+    show_default=True,
+    help="Precision of the bundles.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of all random numbers.")
+@click.option(
+    "--tokens",
+    type=click.IntRange(min=1),
+    default=25,
+    show_default=True,
+    help="Length of the texts that are timed.",
+)
 def compare(
     data: str,
     test: str,
@@ -108,27 +118,20 @@ def compare(
     seed: int,
     output: Path,
     force: bool,
-    text_field: str,
-    label_field: str,
-    input_format: str | None,
+    columns: Columns,
+    quiet: bool,
 ) -> None:
     """Train several presets on the same rows, export them, and print one table.
 
     Latencies are measured in alternation, one text a call, on one thread, tokenizing included.
     """
     torch.set_num_threads(1)  # for steps this small, more threads mostly wait for each other
-    columns = Columns(text_field, label_field, input_format)
-    rows = load_labelled(
-        test,
-        format=input_format,
-        text_field=text_field,
-        label_field=label_field,
-        several_labels=False,
-    )
+    rows = load_labelled(test, columns, note=options.note)
     names = list(dict.fromkeys(presets))
     seconds = {}
+    progress = TerminalProgress(quiet=quiet)
     for name in names:
-        click.echo(f"-- {name}", err=True)
+        progress.note(f"-- {name}")
         fitted = fit(
             data,
             output / f"{name}.run",
@@ -137,7 +140,7 @@ def compare(
             settings={"seed": seed},
             columns=columns,
             force=force,
-            progress=TerminalProgress(),
+            progress=progress,
         )
         seconds[name] = sum(epoch.seconds for epoch in fitted.model.history)
         export(fitted.path, output / name, precision=precision, force=force)

@@ -26,14 +26,13 @@ from textgate.export.verification import (
 )
 from textgate.export.weights import network_weights
 from textgate.manifest import Manifest
-from textgate.rows import load_labelled
+from textgate.rows import Columns, load_labelled
 from textgate.run import read_run
 from textgate.session import make_session
 from textgate.tokenizer import TextTokenizer
 from textgate.train.checkpoint import load_model
 from textgate.train.dataset import Dataset, encode_rows
 from textgate.train.model import TextClassifier
-from textgate.train.split import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +134,8 @@ def export(
     model = load_model(run / run_folder.MODEL)
     tokenizer_json = _read_tokenizer(run)
     network = TextClassifier(trained.architecture)
-    rows = _verification_rows(run, trained, tokenizer_json, verify, columns or Columns())
+    said: list[str] = []  # of the rows
+    rows = _verification_rows(run, trained, tokenizer_json, verify, columns or Columns(), said)
     weights = network_weights(trained.architecture, model.weights)
     network.load_state_dict(model.weights)
     original = Original.build(
@@ -178,7 +178,7 @@ def export(
         comparison=candidate.comparison,
         torch_difference=torch_difference,
         independence=independence,
-        notes=(*choice.notes, *_warnings(manifest, candidate.comparison)),
+        notes=(*said, *choice.notes, *_warnings(manifest, candidate.comparison)),
     )
 
 
@@ -254,19 +254,19 @@ def _verification_rows(
     tokenizer_json: str,
     verify: str | Path | None,
     columns: Columns,
+    said: list[str],
 ) -> Dataset:
     """Return the rows to verify on, encoded; those kept with the run unless a file is given."""
     if verify is None:
         path: str | Path = run / run_folder.DEV_ROWS
-        rows = load_labelled(path, several_labels=False)
+        rows = load_labelled(path)
     else:
         path = verify
         rows = load_labelled(
             path,
-            format=columns.format,
-            text_field=columns.text,
-            label_field=columns.label,
-            several_labels=False,
+            columns,
+            may_have_none=trained.architecture.task == "multi-label",
+            note=said.append,
         )
     try:
         tokenizer = TextTokenizer(tokenizer_json, max_tokens=trained.max_tokens)

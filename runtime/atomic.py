@@ -61,13 +61,13 @@ def new_folder(
     place = target if target.name not in ("", "..") else target.resolve()
     sibling = _sibling(place, "partial")
     try:
-        _refuse_occupied(place, force=force, error=error, complete_marker=complete_marker)
+        refuse_occupied(place, force=force, error=error, complete_marker=complete_marker)
         place.parent.mkdir(parents=True, exist_ok=True)
         sibling.mkdir()
         yield sibling
         for path in [*sibling.rglob("*"), sibling]:
             _flush(path)
-        _refuse_occupied(place, force=force, error=error, complete_marker=complete_marker)
+        refuse_occupied(place, force=force, error=error, complete_marker=complete_marker)
         _publish(sibling, place)
     except BrokenPipeError:
         raise  # about the terminal, not about the folder
@@ -77,9 +77,14 @@ def new_folder(
         shutil.rmtree(sibling, ignore_errors=True)
 
 
-def _refuse_occupied(
+def refuse_occupied(
     place: Path, *, force: bool, error: type[TextgateError], complete_marker: str
 ) -> None:
+    """Refuse a target that is in the way; arguments as for `new_folder`.
+
+    Raises:
+        TextgateError: of class `error`: something is there that may not be replaced.
+    """
     if not os.path.lexists(place):
         return
     if not force:

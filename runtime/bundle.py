@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textgate.errors import BundleError, ExportError
-from textgate.graph import check_graph, read_graph
+from textgate.graph_reader import read_graph
+from textgate.graph_rules import check_graph
 from textgate.manifest import (
     CARD,
     FILE_LIMITS,

@@ -1,6 +1,7 @@
 """Training: labelled rows in, a run folder out. Needs the extra ``train``."""
 
 from textgate.errors import needing
+from textgate.rows import Columns
 
 with needing("train", "textgate.train"):
     from textgate.train.config import TrainingConfig
@@ -10,7 +11,6 @@ with needing("train", "textgate.train"):
     from textgate.train.presets import PRESETS
     from textgate.train.pretraining import PretrainedModel, pretrain
     from textgate.train.pretraining_config import PretrainingConfig
-    from textgate.train.split import Columns
 
 __all__ = [
     "PRESETS",

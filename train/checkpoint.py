@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 _ENTRY = "textgate"  # of the file's metadata
+_PERFECT = 5e-5
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,20 @@ class Epoch:
         if criterion == "loss":
             return -self.dev_loss, self.dev_score
         return self.dev_score, -self.dev_loss
+
+    @property
+    def perfect(self) -> bool:
+        """Whether dev can tell of nothing better: its loss is 0 to four places."""
+        return self.dev_loss < _PERFECT
+
+    def improves_on(self, other: Epoch, criterion: str = "score") -> bool:
+        """Return whether to keep this epoch rather than an earlier one.
+
+        Of two that are perfect on dev, the later one has learned more from the training rows.
+        """
+        if self.perfect and other.perfect and self.dev_score == other.dev_score:
+            return True
+        return self.rank(criterion) > other.rank(criterion)
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from textgate.errors import DataError
-from textgate.rows.columns import shown
+from textgate.rows.labels import joined_note, look_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,6 +39,8 @@ def notes(rows: Sequence[Row], dev_rows: Sequence[Row], *, file: str, dev_file: 
         _empty_texts(rows),
         _lonely_labels(rows),
         _imbalance(rows),
+        _alike(rows),
+        joined_note(_label_counts(rows)),
     ]
     of_dev = [_empty_texts(dev_rows), _overlap(rows, dev_rows)]
     return [
@@ -119,6 +121,26 @@ def _imbalance(rows: Iterable[Row]) -> str:
         f"the label {shown(frequent)} has {counts[frequent]:,} rows and {shown(rare)} has "
         f"{counts[rare]:,}, {counts[frequent] / counts[rare]:,.0f} to 1; a good accuracy says "
         "little of rare labels, macro-F1 does"
+    )
+
+
+def _alike(rows: Iterable[Row]) -> str:
+    """Labels are as many as the words that name them; people who write them by hand forget that."""
+    counts = _label_counts(rows)
+    alike: dict[str, list[str]] = {}
+    for label in counts:
+        alike.setdefault(look_of(label), []).append(label)
+    groups = [sorted(labels) for labels in alike.values() if len(labels) > 1]
+    if not groups:
+        return ""
+    named = [
+        " and ".join(f"{shown(label)} ({_count(counts[label], 'row', 'rows')})" for label in group)
+        for group in groups[:_MOST_NAMED]
+    ]
+    more = f" and {len(groups) - _MOST_NAMED:,} more" if len(groups) > _MOST_NAMED else ""
+    return (
+        f"labels look alike: {', '.join(named)}{more}; they are learned as different ones, so if "
+        "they mean the same, write them in one way"
     )
 
 

@@ -10,13 +10,14 @@ import torch
 
 from textgate.architecture import CELLS
 from textgate.cli import options
+from textgate.cli.sections import SectionedCommand, section
+from textgate.rows import Columns
 from textgate.tables import format_count
-from textgate.train.config import CRITERIA, SCHEDULES, TASKS, TOKENIZERS
+from textgate.train.config import CRITERIA, SCHEDULES, TASKS, TOKENIZERS, TrainingConfig
 from textgate.train.fitting import fit
 from textgate.train.presets import PRESETS
 from textgate.train.progress import TerminalProgress
 from textgate.train.settings import read_settings
-from textgate.train.split import Columns
 
 
 def poolings(
@@ -29,17 +30,33 @@ def poolings(
 
 
 @click.command(
-    epilog="An option that is not given keeps the preset's value. The default preset looks at the "
-    "rows to choose some, and says which and why."
+    cls=SectionedCommand,
+    epilog="An option that is not given keeps the preset's value. The default preset chooses some "
+    "values by the rows, and prints which and why.",
 )
 @click.argument("data", type=options.FILE, metavar="DATA")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Run to make.")
+@section("Output")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Run folder to create."
+)
+@click.option("--resume", is_flag=True, help="Continue the run in OUTPUT, if there is one.")
+@click.option("--force", is_flag=True, help="Replace the run in OUTPUT, if there is one.")
+@options.quiet
+@section("Data")
 @click.option(
     "--dev",
     type=options.FILE,
     metavar="FILE",
-    help="Rows that decide when to stop; else some of DATA.",
+    help="Rows that choose the epoch; by default a part of DATA.",
 )
+@click.option("--dev-fraction", type=float, help="Share of DATA held out when --dev is not given.")
+@options.columns
+@click.option(
+    "--task",
+    type=click.Choice(TASKS),
+    help="auto: multi-label if a row has several labels or none.",
+)
+@section("Settings")
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), help="Settings to start from.  [default: default]"
 )
@@ -47,29 +64,40 @@ def poolings(
     "--config",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="TOML file of settings, by the names in run.json; options go before it.",
+    help="TOML file of settings, named as in run.json; options override it.",
 )
-@click.option("--cell", type=click.Choice(CELLS))
+@section("Network")
+@click.option("--cell", type=click.Choice(CELLS), help="Recurrent cell.")
 @click.option(
-    "--tokenizer", type=click.Choice(TOKENIZERS), help="Rare words unknown, or in pieces."
+    "--tokenizer",
+    type=click.Choice(TOKENIZERS),
+    help="words: rare words are unknown; subwords: they are split into pieces.",
 )
-@click.option("--vocabulary-size", type=int, help="Most tokens, with padding and the unknown one.")
+@click.option(
+    "--vocabulary-size",
+    type=int,
+    help="Maximum number of tokens, including padding and the unknown token.",
+)
+@click.option("--max-tokens", type=int, help="Maximum number of tokens read from a text.")
 @click.option(
     "--vectors",
     type=options.FILE,
     metavar="english|none|FILE",
-    help="What the embedding starts from: GloVe, word2vec or fastText text, or .npy with words.",
+    help="Word vectors that initialize the embedding; FILE is GloVe, word2vec or fastText text, "
+    "or .npy with words.",
 )
-@click.option("--embedding-size", type=int)
+@click.option("--embedding-size", type=int, help="Width of the embedding.")
 @click.option(
     "--hidden",
     "hidden_sizes",
     metavar="N,N,...",
     callback=options.whole_numbers,
-    help="Units of each recurrent layer, as in 128,64.",
+    help="Units of each recurrent layer, for example 128,64.",
 )
 @click.option(
-    "--bidirectional/--one-directional", default=None, help="Two directions cannot stream."
+    "--bidirectional/--one-directional",
+    default=None,
+    help="Bidirectional networks cannot stream.",
 )
 @click.option(
     "--pooling",
@@ -82,68 +110,78 @@ def poolings(
     "dense_sizes",
     metavar="N,N,...|none",
     callback=options.whole_numbers_or_none,
-    help="Units of hidden dense layers.",
+    help="Units of the hidden dense layers.",
 )
 @click.option("--linear-size", type=int, help="Columns of the linear branch; 0 for no branch.")
-@click.option("--linear-buckets", type=int, help="Most pairs of words it knows; 0 for no branch.")
-@click.option("--embedding-dropout", type=float)
-@click.option("--layer-dropout", type=float, help="Between recurrent layers.")
-@click.option("--head-dropout", type=float)
-@click.option("--token-dropout", type=float, help="Share of the tokens made unknown in training.")
-@click.option("--adversarial", type=float, help="Size of the worst step of a text's embedding.")
-@click.option("--label-smoothing", type=float)
 @click.option(
-    "--class-weights", type=float, help="How much rare labels count: 0 as all, 1 balanced."
+    "--linear-buckets", type=int, help="Maximum number of word pairs in the linear branch."
+)
+@section("Training")
+@click.option("--epochs", type=int, help="Maximum number of passes over the rows.")
+@click.option(
+    "--patience", type=int, help="Stop after this many epochs without improvement on dev."
 )
 @click.option(
-    "--teacher",
-    "teachers",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="PATH",
-    help="Run, bundle or fine-tuned transformer whose answers are learned, too; repeat it for the "
-    "mean of several.",
+    "--criterion",
+    type=click.Choice(CRITERIA),
+    help="Measure on dev that chooses the epoch: accuracy (macro-F1 for multi-label) or log loss.",
+)
+@click.option("--batch-size", type=int, help="Rows per step.")
+@click.option("--learning-rate", type=float, help="Learning rate of Adam.")
+@click.option("--schedule", type=click.Choice(SCHEDULES), help="Learning rate schedule.")
+@click.option(
+    "--average", type=float, help="Decay of the moving average of the weights; 0 for none."
 )
 @click.option(
-    "--unlabelled",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Texts that the teachers label, one a line of .txt or rows; repeat it.",
+    "--embedding-dropout", type=float, help="Share of the embedded inputs that is dropped."
 )
+@click.option("--layer-dropout", type=float, help="Share dropped between recurrent layers.")
+@click.option("--head-dropout", type=float, help="Share of the pooled vector that is dropped.")
+@click.option("--token-dropout", type=float, help="Share of tokens replaced by the unknown token.")
 @click.option(
-    "--teacher-weight",
+    "--adversarial",
     type=float,
-    help="How much teachers count beside the label of a row: 0 nothing, 1 alone.",
+    help="Size of the adversarial perturbation of the embedding; 0 for none.",
 )
-@click.option(
-    "--pretrained",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="What textgate pretrain made; the embedding and the first recurrent layer start from it.",
-)
-@click.option("--max-tokens", type=int, help="Tokens of a text that are read.")
-@click.option("--task", type=click.Choice(TASKS), help="auto: several labels in a row, or none.")
-@click.option("--epochs", type=int, help="Most passes over the rows.")
-@click.option("--patience", type=int, help="Epochs without progress on dev before it stops.")
-@click.option("--criterion", type=click.Choice(CRITERIA), help="What chooses the epoch on dev.")
-@click.option("--batch-size", type=int)
-@click.option("--learning-rate", type=float)
-@click.option("--schedule", type=click.Choice(SCHEDULES), help="Of the learning rate.")
-@click.option("--average", type=float, help="Decay of the weights' moving average; 0 for none.")
-@click.option("--dev-fraction", type=float, help="Share of DATA held out when there is no --dev.")
-@click.option("--seed", type=int)
+@click.option("--label-smoothing", type=float, help="Share of each target spread over all labels.")
+@click.option("--class-weights", type=float, help="Class weighting: 0 none, 1 balanced.")
+@click.option("--seed", type=int, help="Seed of all random numbers.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
 @click.option(
     "--threads",
     type=click.IntRange(min=1, max=1024),
     default=1,
     show_default=True,
-    help="Threads torch may use. Steps are small: on a busy machine several wait for each other.",
+    help="Threads of torch; more than one is rarely faster, because steps are small.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in OUTPUT, if there is one.")
-@click.option("--force", is_flag=True, help="Replace the run in OUTPUT, if there is one.")
-@options.columns
+@section("Teachers and pretraining")
+@click.option(
+    "--teacher",
+    "teachers",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Run, bundle or fine-tuned transformer to learn from; repeat it for the mean of several.",
+)
+@click.option(
+    "--unlabelled",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Texts for the teachers to label: .txt with one text per line, or rows; can be repeated.",
+)
+@click.option(
+    "--teacher-weight",
+    type=float,
+    help="Weight of the teachers against the row's own label: 0 label only, 1 teachers only.",
+)
+@click.option(
+    "--pretrained",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder that textgate pretrain created, which initializes the embedding and the first "
+    "recurrent layer.",
+)
 def train(
     data: str,
     output: Path,
@@ -157,28 +195,28 @@ def train(
     threads: int,
     resume: bool,
     force: bool,
-    text_field: str,
-    label_field: str,
-    input_format: str | None,
+    columns: Columns,
+    quiet: bool,
     **settings: Any,
 ) -> None:
     """Train a classifier on labelled rows.
 
-    DATA is JSON Lines, CSV, TSV, a fastText file (`__label__x` in front of each line), gzip of
-    these, or Parquet. JSON Lines may give `"probs": {"label": 0.9, ...}` instead of a label.
+    DATA is JSON Lines, a JSON list, CSV, TSV, a fastText file (.txt with `__label__x` in front of
+    each line), gzip of these, or Parquet. JSON may give `"probs": {"label": 0.9, ...}` instead of a
+    label.
     """
     if resume and force:
-        raise click.UsageError("--resume goes on with a run and --force replaces it: give one")
+        raise click.UsageError("--resume continues a run and --force replaces it: give only one")
     if not teachers:
         if unlabelled:
             raise click.UsageError(
-                "--unlabelled needs somebody to label the texts: add --teacher PATH, a finished "
+                "--unlabelled needs a teacher to label the texts: add --teacher PATH, a finished "
                 "run or a bundle with the labels of DATA"
             )
         if settings["teacher_weight"] is not None:
-            raise click.UsageError("--teacher-weight says nothing without --teacher PATH: add one")
+            raise click.UsageError("--teacher-weight has no effect without --teacher PATH: add one")
     torch.set_num_threads(threads)
-    given = read_settings(config) if config is not None else {}
+    given = read_settings(config, TrainingConfig) if config is not None else {}
     given |= {name: value for name, value in settings.items() if value is not None}
     fitted = fit(
         data,
@@ -186,14 +224,14 @@ def train(
         dev=dev,
         preset=preset,
         settings=given,
-        columns=Columns(text_field, label_field, input_format),
+        columns=columns,
         teachers=teachers,
         unlabelled=unlabelled,
         pretrained=pretrained,
         device=device,
         resume=resume,
         force=force,
-        progress=TerminalProgress(),
+        progress=TerminalProgress(quiet=quiet),
     )
     metrics = fitted.model.metrics
     click.echo(

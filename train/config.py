@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-from textgate.architecture import Architecture
+from textgate.architecture import Architecture, layers, parameter_count
 from textgate.errors import ConfigError
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-_Settings = TypeVar("_Settings", bound="DataclassInstance")
+from textgate.manifest import FILE_LIMITS, GRAPH
+from textgate.train.settings import changed, check_ranges, check_types
 
 SMALLEST_VOCABULARY = 512  # of subwords
 TASKS = ("auto", "single-label", "multi-label")
 TOKENIZERS = ("words", "subwords")
 SCHEDULES = ("constant", "cosine")
 CRITERIA = ("score", "loss")
+_MOST_PARAMETERS = FILE_LIMITS[GRAPH]  # a byte each, in a graph of the largest size
 
 
 @dataclass(frozen=True)
@@ -120,10 +117,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name, low, high in _RANGES:
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {value!r}")
+        check_ranges(self, _RANGES)
         for name in ("learning_rate", "linear_rate"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)!r}")
@@ -199,30 +193,20 @@ class TrainingConfig:
         }
 
 
-def changed(settings: _Settings, changes: dict[str, Any]) -> _Settings:
-    """Return settings, a dataclass, with some changed.
+def check_size(architecture: Architecture) -> None:
+    """Refuse a network that no bundle could hold, before memory for it is asked for.
 
     Raises:
-        ConfigError: a name that is not a setting, or a value out of range.
+        ConfigError: it has too many parameters.
     """
-    known = [field.name for field in dataclasses.fields(settings)]
-    unknown = sorted(set(changes) - set(known))
-    if unknown:
-        raise ConfigError(f"{unknown[0]!r} is not a setting; there are {', '.join(known)}")
-    return dataclasses.replace(settings, **changes)
-
-
-def check_types(settings: DataclassInstance) -> None:
-    """Refuse settings, a dataclass, of other types than their fields have.
-
-    Raises:
-        ConfigError: one of them is of the wrong type.
-    """
-    for field in dataclasses.fields(settings):
-        expected, fits = _TYPES[str(field.type)]
-        value = getattr(settings, field.name)
-        if not fits(value):
-            raise ConfigError(f"{field.name} must be {expected}, not {value!r}")
+    count = parameter_count(architecture)
+    if count > _MOST_PARAMETERS:
+        largest = max(layers(architecture), key=lambda layer: layer.parameters)
+        raise ConfigError(
+            f"the network would have {count:,} parameters, {largest.parameters:,} of them in the "
+            f"layer {largest.name}; a bundle holds at most {_MOST_PARAMETERS:,}: choose "
+            "smaller sizes"
+        )
 
 
 def _conflict(config: TrainingConfig) -> str | None:
@@ -233,31 +217,15 @@ def _conflict(config: TrainingConfig) -> str | None:
             f"{SMALLEST_VOCABULARY} or more: 256 bytes, pieces and words"
         )
     if config.linear_size and not config.linear_buckets:
-        return "linear_buckets must be above 0 where linear_size is, not 0"
+        return (
+            "linear_buckets must be above 0 where linear_size is, not 0; for no linear branch set "
+            "linear_size to 0"
+        )
     if not config.vectors:
         return "vectors must be a file, 'english' or 'none', not ''"
     return None
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-# By the annotation of the field. Settings come from callers and out of run.json.
-_TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "str": ("a string", lambda value: isinstance(value, str)),
-    "bool": ("true or false", lambda value: isinstance(value, bool)),
-    "int": ("a whole number", _is_whole),
-    "float": ("a number", lambda value: isinstance(value, float) or _is_whole(value)),
-    "tuple[int, ...]": (
-        "several whole numbers",
-        lambda value: isinstance(value, tuple) and all(map(_is_whole, value)),
-    ),
-    "tuple[str, ...]": (
-        "several names",
-        lambda value: isinstance(value, tuple) and all(isinstance(item, str) for item in value),
-    ),
-}
 _CHOICES = (
     ("task", TASKS),
     ("tokenizer", TOKENIZERS),
@@ -266,6 +234,7 @@ _CHOICES = (
 )
 _RANGES = (
     ("vocabulary_size", 3, 2**24),
+    ("embedding_size", 1, 2**24),
     ("max_tokens", 1, 1_000_000),
     ("epochs", 1, 100_000),
     ("patience", 1, 100_000),
@@ -282,7 +251,7 @@ _RANGES = (
     ("teacher_weight", 0, 1),
     ("adversarial", 0, 1000),
     ("average", 0, 0.999999),
-    ("gradient_norm", 1e-6, 1e9),
+    ("gradient_norm", 1e-6, 1_000_000_000),
     ("dev_fraction", 0.01, 0.5),
     ("seed", 0, 2**31 - 1),
 )

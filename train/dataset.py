@@ -12,6 +12,7 @@ import torch
 
 from textgate.batching import windows
 from textgate.errors import DataError
+from textgate.rows.labels import label_places, require_known
 from textgate.tokenizer import PADDING_ID
 
 if TYPE_CHECKING:
@@ -148,16 +149,18 @@ def encode_rows(
         DataError: a row carries a label that is not one of `labels`; in a single-label task, not
             one label, or soft ones that do not add up to 1; or only soft ones that do not count.
     """
-    column = {label: index for index, label in enumerate(labels)}
+    wanted = [list(_targets(row, f"{file}, line {row.line}", task=task, soft=soft)) for row in rows]
+    require_known(
+        ((row.line, [label for label, _ in each]) for row, each in zip(rows, wanted, strict=True)),
+        labels,
+        file=file,
+        among="in the training rows, which have",
+    )
+    places = label_places(labels)
     targets = np.zeros((len(rows), len(labels)), dtype=np.float32)
-    for index, row in enumerate(rows):
-        for label, target in _targets(row, f"{file}, line {row.line}", task=task, soft=soft):
-            if label not in column:
-                raise DataError(
-                    f"{file}, line {row.line}: the label {label!r} does not occur in the training "
-                    f"rows, which have {_shortened(labels)}"
-                )
-            targets[index, column[label]] = target
+    for index, each in enumerate(wanted):
+        for label, target in each:
+            targets[index, places[label]] = target
     return Dataset(tuple(encode_texts((row.text for row in rows), tokenizer)), targets)
 
 
@@ -206,15 +209,16 @@ def find_labels(rows: Sequence[Row], *, task: str, file: str) -> tuple[tuple[str
             is no text.
     """
     named = [row for row in rows if row.labels or not row.probabilities]
-    odd = next((row for row in named if len(row.labels) != 1), None)
+    odd = [row for row in named if len(row.labels) != 1]
     if task == "auto":
         if not named:
-            odd = next((row for row in rows if abs(_total(row) - 1.0) > _TOLERANCE), None)
-        task = "single-label" if odd is None else "multi-label"
-    elif task == "single-label" and odd is not None:
+            odd = [row for row in rows if abs(_total(row) - 1.0) > _TOLERANCE]
+        task = "multi-label" if odd else "single-label"
+    elif task == "single-label" and odd:
+        others = f" (and {len(odd) - 1:,} other rows like it)" if len(odd) > 1 else ""
         raise DataError(
-            f"{file}, line {odd.line}: {len(odd.labels)} labels in a row of a single-label task; "
-            "use --task multi-label"
+            f"{file}, line {odd[0].line}: {len(odd[0].labels)} labels in a row of a single-label "
+            f"task{others}; use --task multi-label"
         )
     for row in rows:
         for label in _names(row):
@@ -237,35 +241,3 @@ def _names(row: Row) -> Iterator[str]:
     yield from row.labels
     for label, _ in row.probabilities:
         yield label
-
-
-def hold_out(rows: Sequence[Row], fraction: float, *, seed: int) -> tuple[list[Row], list[Row]]:
-    """Return (train, dev): a share of the rows of every label is held out for dev.
-
-    Rows with the same text stay on the same side, so that dev says something about new texts. A
-    label with a single text keeps it in train, and so does a text that has different labels, or
-    soft ones alone: dev is a matter of right and wrong.
-    """
-    labels_of: dict[str, tuple[str, ...]] = {}
-    kept: set[str] = set()
-    for row in rows:
-        only_soft = bool(row.probabilities) and not row.labels
-        if only_soft or labels_of.setdefault(row.text, row.labels) != row.labels:
-            kept.add(row.text)
-    by_label: dict[tuple[str, ...], list[str]] = {}
-    for text, labels in labels_of.items():
-        if text not in kept:
-            by_label.setdefault(labels, []).append(text)
-    generator = np.random.default_rng([seed, 0])
-    held_out: set[str] = set()
-    for labels in sorted(by_label):
-        texts = by_label[labels]
-        count = min(len(texts) - 1, max(1, round(len(texts) * fraction)))
-        held_out.update(texts[place] for place in generator.permutation(len(texts))[:count])
-    train = [row for row in rows if row.text not in held_out]
-    return train, [row for row in rows if row.text in held_out]
-
-
-def _shortened(labels: Sequence[str]) -> str:
-    shown = ", ".join(repr(label) for label in labels[:10])
-    return shown if len(labels) <= 10 else f"{shown} and {len(labels) - 10} more"

@@ -122,7 +122,7 @@ class Finetuner:
                 multi_label=self.multi_label,
                 started=started,
             )
-            best = not state.history or epoch.rank() > state.history[state.best_epoch - 1].rank()
+            best = not state.history or epoch.improves_on(state.history[state.best_epoch - 1])
             state.history.append(epoch)
             state.weights = {
                 name: tensor.detach().cpu().clone()

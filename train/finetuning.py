@@ -13,7 +13,7 @@ import textgate
 from textgate.atomic import new_folder
 from textgate.errors import CheckpointError
 from textgate.manifest import Quality
-from textgate.rows import fingerprint
+from textgate.rows import Columns, fingerprint
 from textgate.run import DataSummary
 from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import (
@@ -49,7 +49,8 @@ from textgate.train.finetuning_config import FinetuningConfig
 from textgate.train.progress import Progress
 from textgate.train.resuming import require_same_rows, require_same_settings, tidy
 from textgate.train.scoring import evaluate_logits
-from textgate.train.split import Columns, split_rows
+from textgate.train.settings import named_settings
+from textgate.train.split import split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +115,9 @@ def teach(
     output, progress = Path(output).absolute(), progress or Progress()
     where = find_device(device)
     stored = read_finetuned(output) if resume and is_finetuned(output) else None
-    config = (FinetuningConfig() if stored is None else stored.settings).replace(**(settings or {}))
+    config = (FinetuningConfig() if stored is None else stored.settings).replace(
+        **named_settings(settings)
+    )
     if stored is not None:
         require_same_settings(output, vars(stored.settings), vars(config))
     folder = find_encoder(transformer)
@@ -141,7 +144,7 @@ def teach(
     state = None
     if stored is None:
         for note in split.notes:  # who resumes has heard them
-            progress.note(note)
+            progress.warn(note)
     else:
         _require_same(output, stored, manifest)
         if stored.outcome is not None:

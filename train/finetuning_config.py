@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from textgate.errors import ConfigError
-from textgate.train.config import TASKS, changed, check_types
+from textgate.train.config import TASKS
+from textgate.train.settings import changed, check_ranges, check_types
+
+_RANGES = (
+    ("epochs", 1, 1000),
+    ("batch_size", 1, 100_000),
+    ("learning_rate", 1e-9, 1),
+    ("head_dropout", 0, 0.99),
+    ("max_tokens", 8, 100_000),
+    ("dev_fraction", 0.01, 0.5),
+    ("seed", 0, 2**31 - 1),
+)
 
 
 @dataclass(frozen=True)
@@ -38,19 +49,7 @@ class FinetuningConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name, low, high in (
-            ("epochs", 1, 1000),
-            ("batch_size", 1, 100_000),
-            ("learning_rate", 1e-9, 1),
-            ("head_dropout", 0, 0.99),
-            ("max_tokens", 8, 100_000),
-            ("dev_fraction", 0.01, 0.5),
-            ("seed", 0, 2**31 - 1),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(
-                    f"{name} must be from {low:g} to {high:g}, not {getattr(self, name)!r}"
-                )
+        check_ranges(self, _RANGES)
         if self.task not in TASKS:
             raise ConfigError(f"task must be one of {', '.join(TASKS)}, not {self.task!r}")
 

@@ -13,6 +13,7 @@ import torch
 from textgate import run as run_folder
 from textgate.atomic import new_folder
 from textgate.errors import CheckpointError, ConfigError
+from textgate.rows import Columns
 from textgate.run import RunManifest, Teaching, read_run
 from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import TrainedModel, load_model, load_state, save_model, save_state
@@ -23,7 +24,7 @@ from textgate.train.pretrained import open_pretrained
 from textgate.train.progress import Progress
 from textgate.train.resuming import require_same_rows, require_same_settings, tidy
 from textgate.train.scoring import evaluate_logits
-from textgate.train.split import Columns
+from textgate.train.settings import named_settings
 from textgate.train.teachers import find_teacher
 from textgate.train.trainer import predict_logits, train_network
 
@@ -105,7 +106,7 @@ def fit(
         raise ConfigError("texts without labels need a teacher to label them; add one: --teacher")
     if any(Path(path).resolve() == output.resolve() for path in teachers):
         raise ConfigError(f"{output} cannot be its own teacher; choose another folder to make")
-    progress = progress or Progress()
+    progress, settings = progress or Progress(), named_settings(settings)
     where = find_device(device)
     stored = read_run(output) if resume and run_folder.is_run(output) else None
     started_from = None if pretrained is None else open_pretrained(Path(pretrained))
@@ -113,23 +114,23 @@ def fit(
         # Before its settings are compared with another folder's.
         _require_same_pretrained(output, stored.pretrained, started_from)
         preset = preset or stored.preset
-        settings = {**stored.settings, **(settings or {})} if preset == stored.preset else settings
+        if preset == stored.preset:
+            settings = {**named_settings(stored.settings), **settings}
     preset = preset or "default"
     ready = prepare(
         data,
         dev,
         preset,
-        _tuples(settings or {}),
+        settings,
         columns or Columns(),
         teachers=[find_teacher(path) for path in teachers],
         unlabelled=unlabelled,
         pretrained=started_from,
     )
     config = ready.config
-    for note in ready.notes if stored is None else ():  # who resumes has heard them
-        progress.note(note)
     state = None
-    if stored is None:
+    if stored is None:  # who resumes has heard them
+        _tell(ready, progress)
         _create(output, ready, force=force)
     else:
         _require_same(output, stored, ready.manifest)
@@ -178,6 +179,13 @@ def fit(
     save_model(output / run_folder.MODEL, model)
     tidy(output, *_NEEDLESS)
     return FittedRun(output, manifest, model)
+
+
+def _tell(ready: Preparation, progress: Progress) -> None:
+    for warning in ready.warnings:
+        progress.warn(warning)
+    for note in ready.notes:
+        progress.note(note)
 
 
 def _create(output: Path, ready: Preparation, *, force: bool) -> None:
@@ -280,9 +288,3 @@ def _finish(ready: Preparation, state: TrainingState) -> TrainedModel:
         history=state.history,
         best_epoch=state.best_epoch,
     )
-
-
-def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
-    }

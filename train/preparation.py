@@ -16,6 +16,7 @@ import textgate
 from textgate.rows import Row, fingerprint
 from textgate.run import DataSummary, RunManifest
 from textgate.tokenizer import TextTokenizer
+from textgate.train.config import check_size
 from textgate.train.dataset import Dataset, encode_rows, encode_texts
 from textgate.train.embedding import find_vectors, initial_embedding
 from textgate.train.pairs import find_features
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from textgate.rows import Columns
     from textgate.train.config import TrainingConfig
     from textgate.train.pretrained import Pretrained
-    from textgate.train.split import Columns
     from textgate.train.teachers import Teacher
     from textgate.train.vectors import Vectors
 
@@ -57,6 +58,7 @@ class Preparation:
         dev: the rows to choose by, encoded.
         dev_rows: the same, as they are.
         start: what training starts from.
+        warnings: what somebody should know of the rows, in words.
         notes: what was chosen and why, in words.
         lesson: what teachers are asked; None if there are none.
     """
@@ -68,6 +70,7 @@ class Preparation:
     dev: Dataset
     dev_rows: Sequence[Row]
     start: Start
+    warnings: tuple[str, ...]
     notes: tuple[str, ...]
     lesson: Lesson | None
 
@@ -107,7 +110,7 @@ def prepare(
     )
     rows, labels, task = split.train, split.labels, split.task
     check_teachers(teachers, labels, task=task, file=split.file)
-    said = list(split.notes)
+    said: list[str] = []
     if pretrained is not None:
         said.append(f"starts from {pretrained.path}: {pretrained.note}")
     more = Unlabelled(unlabelled, columns, split.dev)
@@ -116,7 +119,9 @@ def prepare(
     spec = NO_VECTORS if pretrained is not None else config.vectors
     vectors = find_vectors(spec, chain((row.text for row in rows), more))
     if preset == RECIPE:
-        recipe = recommend(rows, labels, task=task, vectors=vectors, unlabelled=more)
+        recipe = recommend(
+            rows, labels, task=task, vectors=vectors, unlabelled=more, given=settings
+        )
         config = named_preset(preset).replace(**{**recipe.settings, **settings})
         said.extend(recipe.notes(settings))
         if config.vectors == NO_VECTORS:
@@ -132,6 +137,17 @@ def prepare(
     train = _with_texts(
         encode_rows(rows, tokenizer, labels, task=task, file=split.file), more, tokenizer
     )
+    features = None
+    if config.linear_size:
+        features = find_features(train.sequences, train.targets, most_buckets=config.linear_buckets)
+    architecture = config.architecture(
+        vocabulary_size=vocabulary_size,
+        label_count=len(labels),
+        task=task,
+        linear_tokens=0 if features is None else len(features.token_weights),
+        linear_buckets=0 if features is None else len(features.fingerprints),
+    )
+    check_size(architecture)
     start = Start(
         embedding=(
             pretrained.embedding
@@ -139,20 +155,10 @@ def prepare(
             else _embedding(tokenizer_json, config, vectors, rows=vocabulary_size)
         ),
         layers={} if pretrained is None else pretrained.layers,
-        features=(
-            find_features(train.sequences, train.targets, most_buckets=config.linear_buckets)
-            if config.linear_size
-            else None
-        ),
+        features=features,
     )
     manifest = RunManifest(
-        architecture=config.architecture(
-            vocabulary_size=vocabulary_size,
-            label_count=len(labels),
-            task=task,
-            linear_tokens=0 if start.features is None else len(start.features.token_weights),
-            linear_buckets=0 if start.features is None else len(start.features.fingerprints),
-        ),
+        architecture=architecture,
         labels=labels,
         max_tokens=config.max_tokens,
         preset=preset,
@@ -176,6 +182,7 @@ def prepare(
         dev=encode_rows(split.dev, tokenizer, labels, task=task, file=split.dev_file, soft=False),
         dev_rows=split.dev,
         start=start,
+        warnings=split.notes,
         notes=tuple(said),
         lesson=lesson,
     )

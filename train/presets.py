@@ -9,6 +9,7 @@ Adam, binary cross-entropy. They differ in the cell alone.
 from __future__ import annotations
 
 from textgate.errors import ConfigError
+from textgate.suggestion import did_you_mean
 from textgate.train.config import TrainingConfig
 
 
@@ -72,6 +73,11 @@ def preset(name: str) -> TrainingConfig:
     Raises:
         ConfigError: there is no such preset; the message lists those there are.
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"the name of a preset must be a string, not {name!r:.60}")
     if name not in PRESETS:
-        raise ConfigError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+        raise ConfigError(
+            f"there is no preset {name!r}{did_you_mean(name, PRESETS)}; there are "
+            f"{', '.join(PRESETS)}"
+        )
     return PRESETS[name]

@@ -11,56 +11,68 @@ import torch
 
 from textgate.architecture import CELLS
 from textgate.cli import options
+from textgate.cli.sections import SectionedCommand, section
+from textgate.rows import Columns
 from textgate.tables import format_count
 from textgate.train.pretraining import pretrain
 from textgate.train.pretraining_config import PretrainingConfig
 from textgate.train.progress import TerminalProgress
-from textgate.train.split import Columns
 
 _setting = partial(options.setting, PretrainingConfig())
 
 
 @click.command(
     "pretrain",
-    epilog="The defaults are the default preset's network. 1 % of the texts are held out, from 50 "
-    "to 2,000; the epoch with the best perplexity on them is kept. Interrupted, it goes on with "
-    "--resume, also in the middle of an epoch.",
+    cls=SectionedCommand,
+    epilog="The defaults are the default preset's network. 1 % of the texts are held out, at least "
+    "50 and at most 2,000; the epoch with the best perplexity on them is kept. After an "
+    "interruption, --resume continues, also in the middle of an epoch.",
 )
 @click.argument("texts", type=options.FILE, metavar="TEXTS...", nargs=-1, required=True)
+@section("Output")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     required=True,
-    help="Folder to make, for textgate train --pretrained.",
+    help="Folder to create, for textgate train --pretrained.",
 )
-@_setting("--cell", "cell", type=click.Choice(CELLS))
-@_setting("--hidden", "hidden_size", "Units of the recurrent layer.", type=int)
-@_setting("--embedding-size", "embedding_size", type=int)
-@_setting("--vocabulary-size", "vocabulary_size", "Most subword tokens.", type=int)
+@click.option("--resume", is_flag=True, help="Continue what is in OUTPUT, if there is anything.")
+@click.option("--force", is_flag=True, help="Replace what is in OUTPUT, if there is anything.")
+@options.quiet
+@section("Data")
+@options.texts
+@section("Network")
+@_setting("--cell", "cell", "Recurrent cell.", type=click.Choice(CELLS))
+@_setting("--vocabulary-size", "vocabulary_size", "Maximum number of subword tokens.", type=int)
+@_setting("--max-tokens", "max_tokens", "Maximum number of tokens read from a text.", type=int)
 @_setting(
     "--vectors",
     "vectors",
-    "What the embedding starts from.",
+    "Word vectors that initialize the embedding.",
     type=options.FILE,
     metavar="english|none|FILE",
 )
-@_setting("--max-tokens", "max_tokens", "Tokens of a text that are read.", type=int)
+@_setting("--embedding-size", "embedding_size", "Width of the embedding.", type=int)
+@_setting("--hidden", "hidden_size", "Units of the recurrent layer.", type=int)
+@section("Training")
 @_setting("--epochs", "epochs", "Passes over the texts.", type=int)
-@_setting("--batch-size", "batch_size", type=int)
-@_setting("--learning-rate", "learning_rate", type=float)
-@_setting("--seed", "seed", type=int)
+@_setting("--batch-size", "batch_size", "Texts per step.", type=int)
+@_setting(
+    "--learning-rate",
+    "learning_rate",
+    "Peak learning rate of Adam; it then decays to 0.",
+    type=float,
+)
+@_setting("--seed", "seed", "Seed of all random numbers.", type=int)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
 @click.option(
     "--threads",
     type=click.IntRange(min=1, max=1024),
     default=1,
     show_default=True,
-    help="Threads torch may use.",
+    help="Threads of torch.",
 )
-@click.option("--resume", is_flag=True, help="Go on with what is in OUTPUT, if there is something.")
-@click.option("--force", is_flag=True, help="Replace what is in OUTPUT, if there is something.")
-@options.texts
 def pretrain_command(
     texts: tuple[str, ...],
     output: Path,
@@ -68,8 +80,8 @@ def pretrain_command(
     threads: int,
     resume: bool,
     force: bool,
-    text_field: str,
-    input_format: str | None,
+    columns: Columns,
+    quiet: bool,
     **settings: Any,
 ) -> None:
     """Train a language model on texts without labels, for classifiers to start from.
@@ -78,17 +90,17 @@ def pretrain_command(
     What is made is for textgate train --pretrained.
     """
     if resume and force:
-        raise click.UsageError("--resume goes on with a run and --force replaces it: give one")
+        raise click.UsageError("--resume continues a run and --force replaces it: give only one")
     torch.set_num_threads(threads)
     made = pretrain(
         texts,
         output,
         settings={name: value for name, value in settings.items() if value is not None},
-        columns=Columns(text=text_field, format=input_format),
+        columns=columns,
         device=device,
         resume=resume,
         force=force,
-        progress=TerminalProgress(),
+        progress=TerminalProgress(quiet=quiet),
     )
     outcome = made.outcome
     click.echo(

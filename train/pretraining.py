@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import textgate
 from textgate.atomic import new_folder
 from textgate.errors import CheckpointError
+from textgate.rows import Columns
 from textgate.tokenizer import TextTokenizer
 from textgate.train import pretrained as pretrained_folder
 from textgate.train.checkpoint import file_sha256, write_tensors, write_whole
+from textgate.train.config import check_size
 from textgate.train.corpus import encode_corpus
 from textgate.train.device import find_device
 from textgate.train.embedding import find_vectors, initial_embedding
@@ -30,7 +32,7 @@ from textgate.train.pretrainer import Pretrainer, load_pretraining, save_pretrai
 from textgate.train.pretraining_config import PretrainingConfig
 from textgate.train.progress import Progress
 from textgate.train.resuming import require_same_settings, tidy
-from textgate.train.split import Columns
+from textgate.train.settings import named_settings
 from textgate.train.subwords import build_subword_tokenizer
 from textgate.train.unlabelled import Unlabelled
 
@@ -94,7 +96,7 @@ def pretrain(
     where = find_device(device)
     stored = read_pretrained(output) if resume and is_pretrained(output) else None
     config = (PretrainingConfig() if stored is None else stored.settings).replace(
-        **(settings or {})
+        **named_settings(settings)
     )
     if stored is not None:
         require_same_settings(output, vars(stored.settings), vars(config))
@@ -124,6 +126,9 @@ def pretrain(
         tokenizer_json = read_tokenizer(output, stored)
     tokenizer = TextTokenizer(tokenizer_json, max_tokens=config.max_tokens)
     rows = tokenizer.vocabulary_size
+    check_size(
+        config.training().architecture(vocabulary_size=rows, label_count=2, task="single-label")
+    )
     embedding = None
     if vectors is not None:
         embedding = initial_embedding(

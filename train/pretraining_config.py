@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from textgate.errors import ConfigError
-from textgate.train.config import TrainingConfig, changed
+from textgate.train.config import TrainingConfig
 from textgate.train.presets import PRESETS, RECIPE
+from textgate.train.settings import changed
 
 _DEFAULT = PRESETS[RECIPE]
 

@@ -17,6 +17,10 @@ class Progress:
     def note(self, message: str) -> None:
         """Say something once."""
 
+    def warn(self, message: str) -> None:
+        """Say once what somebody should look at."""
+        self.note(message)
+
     def begin(self, what: str, rows: int) -> None:
         """Begin something that takes a while: going through so many rows."""
 
@@ -42,13 +46,23 @@ class Progress:
 
 
 class TerminalProgress(Progress):
-    """Rows a second and time left within an epoch (on a terminal), and a line after each."""
+    """Rows a second and time left within an epoch (on a terminal), and a line after each.
 
-    def __init__(self) -> None:
+    Args:
+        quiet: whether to print warnings alone.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._bar: tqdm[None] | None = None
         self._seconds: list[float] = []
 
     def note(self, message: str) -> None:
+        """Print a line, unless quiet."""
+        if not self._quiet:
+            self.warn(message)
+
+    def warn(self, message: str) -> None:
         """Print a line."""
         print(message, file=sys.stderr)  # noqa: T201
 
@@ -59,7 +73,7 @@ class TerminalProgress(Progress):
             desc=what,
             unit="row",
             leave=False,
-            disable=None,
+            disable=True if self._quiet else None,
             file=sys.stderr,
         )
 

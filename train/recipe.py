@@ -20,7 +20,7 @@ from textgate.train.subwords import split_words
 from textgate.train.vectors import NO_VECTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from textgate.rows import Row
     from textgate.train.unlabelled import Unlabelled
@@ -95,6 +95,7 @@ def recommend(
     task: str,
     vectors: Vectors | None,
     unlabelled: Unlabelled | Sequence[str] = (),
+    given: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """Return settings for these training rows.
 
@@ -104,6 +105,7 @@ def recommend(
         task: ``single-label`` or ``multi-label``.
         vectors: the pretrained vectors that could be used, or None.
         unlabelled: texts to train on that a teacher labels.
+        given: settings that somebody made, by name: what they leave without meaning is not chosen.
     """
     count = len(rows) + len(unlabelled)
     every = chain((row.text for row in rows), unlabelled)
@@ -112,8 +114,8 @@ def recommend(
     texts = [split_words(text[:most]) for text in sample]
     choices = [
         _reading(texts),
-        _passes(count, len(labels)),
-        _branch(len(labels)),
+        _passes(count, len(labels), "rows and texts" if len(unlabelled) else "rows"),
+        *_branch(len(labels), given or {}),
         *_directions(len(labels)),
     ]
     if vectors is not None:
@@ -140,7 +142,7 @@ def _pieces(word: str) -> int:
     return 1 if len(word) <= _ORDINARY else math.ceil(len(word) / 2)
 
 
-def _passes(rows: int, labels: int) -> Choice:
+def _passes(rows: int, labels: int, said: str) -> Choice:
     low, high = _LEAST_EPOCHS
     least = min(high, max(low, round(_MOST_ROWS / rows)))
     epochs = _ROWS / rows
@@ -148,7 +150,7 @@ def _passes(rows: int, labels: int) -> Choice:
         epochs *= 2
     return Choice(
         {"epochs": min(_MOST_EPOCHS, max(least, round(epochs)))},
-        f"{rows:,} rows with {labels:,} labels",
+        f"{rows:,} {said} with {_labels(labels)}",
     )
 
 
@@ -164,16 +166,18 @@ def _directions(labels: int) -> list[Choice]:
     ]
 
 
-def _branch(labels: int) -> Choice:
-    if labels <= _FEW_LABELS:
-        return Choice(
-            {"linear_size": labels, "linear_buckets": 2**16},
-            f"a linear branch over words and pairs with a column for each of {labels} labels",
-        )
-    return Choice(
-        {"linear_size": _COMPRESSED, "linear_buckets": 2**14, "linear_rate": 0.005},
-        f"a linear branch over words and pairs, {labels:,} labels compressed to {_COMPRESSED}",
-    )
+def _branch(labels: int, given: Mapping[str, Any]) -> list[Choice]:
+    chosen: dict[str, Any] = {"linear_size": labels, "linear_buckets": 2**16}
+    columns = f"with a column for each of {labels} labels" if labels > 1 else "with one column"
+    reason = f"a linear branch over words and pairs {columns}"
+    if labels > _FEW_LABELS:
+        chosen = {"linear_size": _COMPRESSED, "linear_buckets": 2**14, "linear_rate": 0.005}
+        reason = f"a linear branch over words and pairs, {labels:,} labels compressed to "
+        reason += str(_COMPRESSED)
+    if "linear_size" in given:
+        del chosen["linear_size"]
+        reason = f"a linear branch over words and pairs for {_labels(labels)}"
+    return [Choice(chosen, reason)] if given.get("linear_size", labels) else []
 
 
 def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
@@ -206,3 +210,7 @@ def _balance(rows: Sequence[Row], labels: Sequence[str]) -> list[Choice]:
             f"a label with {most:,} rows beside one with {least:,}",
         )
     ]
+
+
+def _labels(count: int) -> str:
+    return f"{count:,} labels" if count != 1 else "one label"

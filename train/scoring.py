@@ -11,7 +11,7 @@ import torch
 
 from textgate.errors import ConfigError
 from textgate.metrics import evaluate_multi_label, evaluate_single_label
-from textgate.train.calibration import calibrated_loss, log_loss
+from textgate.train.calibration import fit_temperature, log_loss
 from textgate.train.checkpoint import Epoch
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def finished_epoch(
         targets: of dev, float32 [rows, labels].
         multi_label: whether several labels can apply.
         started: `time.perf_counter` when it began.
-        calibrated: whether the loss is that of calibrated probabilities.
+        calibrated: whether the loss is that of probabilities calibrated as they will be kept.
 
     Raises:
         ConfigError: training diverged.
@@ -92,8 +92,9 @@ def finished_epoch(
         )
     quality = evaluate_logits(logits, targets, multi_label=multi_label)
     score = quality.macro_f1 if multi_label else quality.accuracy
-    measure = calibrated_loss if calibrated else log_loss
-    dev_loss = measure(logits, targets, multi_label=multi_label)
+    if calibrated:
+        logits = logits / np.float32(fit_temperature(logits, targets, multi_label=multi_label))
+    dev_loss = log_loss(logits, targets, multi_label=multi_label)
     return Epoch(number, train_loss, dev_loss, score, time.perf_counter() - started)
 
 

@@ -7,28 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textgate.errors import DataError
-from textgate.rows import Row, load_labelled
+from textgate.rows import Columns, Row, load_labelled
+from textgate.rows.reading import with_clean_labels
 from textgate.run import written_name
 from textgate.train.checks import notes
-from textgate.train.dataset import find_labels, hold_out
+from textgate.train.dataset import find_labels
+from textgate.train.holdout import check_held_out, hold_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
-@dataclass(frozen=True)
-class Columns:
-    """Where rows keep their text and label, for files that name their columns.
-
-    Attributes:
-        text: the text's field.
-        label: the label's field.
-        format: the file's format; None takes it from the file's name.
-    """
-
-    text: str = "text"
-    label: str = "label"
-    format: str | None = None
+    from textgate.rows.reading import Note
 
 
 @dataclass(frozen=True)
@@ -77,19 +66,26 @@ def split_rows(
         DataError: the rows are missing, malformed, too few, or do not suit a classifier.
         ConfigError: a file's format is not known.
     """
-    rows, file = _load_rows(data, columns, several_labels=task != "multi-label", soft_labels=True)
+    said: list[str] = []
+    rows, file = _load_rows(
+        data,
+        columns,
+        several_labels=task != "multi-label",
+        soft_labels=True,
+        may_have_none=task == "multi-label",
+        note=said.append,
+    )
     labels, task = find_labels(rows, task=task, file=file)
     held_out, dev_file = (
-        ([], file) if dev is None else _load_rows(dev, columns, several_labels=False)
+        ([], file)
+        if dev is None
+        else _load_rows(dev, columns, may_have_none=task == "multi-label", note=said.append)
     )
-    said = notes(rows, held_out, file=file, dev_file=dev_file)
+    said += notes(rows, held_out, file=file, dev_file=dev_file)
     if dev is None:
-        rows, held_out = hold_out(rows, dev_fraction, seed=seed)
-        if not held_out:
-            named = sum(bool(row.labels) or not row.probabilities for row in rows)
-            raise DataError(
-                f"{file}: {named} rows with labels are too few to hold some out for dev; give --dev"
-            )
+        train, held_out = hold_out(rows, dev_fraction, seed=seed)
+        note = check_held_out(rows, held_out, dev_fraction, file=file)
+        rows, said = train, [*said, note] if note else said
     return SplitRows(rows, held_out, labels, task, file, dev_file, tuple(said))
 
 
@@ -97,16 +93,20 @@ def _load_rows(
     data: str | Path | Sequence[Row],
     columns: Columns,
     *,
-    several_labels: bool,
+    several_labels: bool = False,
     soft_labels: bool = False,
+    may_have_none: bool,
+    note: Note,
 ) -> tuple[list[Row], str]:
     """Return labelled rows and what messages call them.
 
     Args:
         data: a file of labelled rows, or the rows.
         columns: where files keep text and label.
-        several_labels: as for `textgate.rows.load_labelled`, and so the next one.
+        several_labels: as for `textgate.rows.load_labelled`, and so the next ones.
         soft_labels: whether rows may have probabilities instead of a label.
+        may_have_none: whether an empty cell means that no label applies.
+        note: hears what somebody should know.
 
     Raises:
         DataError: the rows are missing or malformed.
@@ -115,13 +115,13 @@ def _load_rows(
     if isinstance(data, str | Path):
         rows = load_labelled(
             data,
-            format=columns.format,
-            text_field=columns.text,
-            label_field=columns.label,
+            columns,
             several_labels=several_labels,
             soft_labels=soft_labels,
+            may_have_none=may_have_none,
+            note=note,
         )
         return rows, written_name(Path(data).name)
     if not data:
         raise DataError("no rows were given")
-    return list(data), "rows"
+    return with_clean_labels(data, name="rows", note=note), "rows"

@@ -71,7 +71,7 @@ class Start:
         weights = label_weights(train.targets, class_weights)
         solution = solve(self.features, train, dev, output=architecture.output, weights=weights)
         progress.note(
-            f"the linear branch alone: log loss {max(0.0, solution.dev_loss):.4f} on dev, with a "
+            f"the linear branch alone: log loss {solution.dev_loss:.4f} on dev, with a "
             f"penalty of {solution.penalty:g}"
         )
         return replace(self, solution=solution)

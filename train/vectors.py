@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textgate.errors import DataError
-from textgate.rows.columns import shown
+from textgate.rows.labels import shown
 from textgate.rows.source import read_lines, source_name, unreadable, without_end
 from textgate.run import written_name
 
@@ -144,7 +144,7 @@ def _read_matrix(path: Path, wanted: Container[str] | None) -> Vectors:
     words = _words_beside(path)
     chosen = _Chosen(wanted)
     count = 0
-    for count, line in enumerate(read_lines(words), start=1):
+    for count, line in enumerate(read_lines(words, "utf-8"), start=1):
         word = without_end(line)
         if not word:
             raise DataError(f"{words}, line {count}: no word; row {count} of {path} needs one")
@@ -199,7 +199,7 @@ def _read_text(path: Path, wanted: Container[str] | None) -> Vectors:
     numbers = array("f")
     count = width = 0
     announced = None
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_lines(path, "utf-8"), start=1):
         content = without_end(line).rstrip(" ")  # word2vec and fastText end each line with one
         if not content:
             continue

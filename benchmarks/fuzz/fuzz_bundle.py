@@ -19,7 +19,8 @@ import atheris
 with atheris.instrument_imports(include=["textgate", "json"]):
     from textgate import strict_json
     from textgate.errors import BundleError
-    from textgate.graph import check_graph, read_graph
+    from textgate.graph_reader import read_graph
+    from textgate.graph_rules import check_graph
     from textgate.manifest import MANIFEST, Manifest
     from textgate.tokenizer_rules import check_tokenizer
 

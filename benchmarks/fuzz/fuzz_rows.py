@@ -17,7 +17,7 @@ import atheris
 
 with atheris.instrument_imports(include=["textgate", "csv", "json"]):
     from textgate.errors import TextgateError
-    from textgate.rows import FORMATS, read_rows
+    from textgate.rows import FORMATS, Columns, read_rows
 
 SEEDS = {
     "text": b"good\nbad film\n",
@@ -39,7 +39,7 @@ def try_rows(data: bytes) -> None:
     path = Path(FOLDER.name) / ("rows.gz" if packed else "rows")
     path.write_bytes(data[2:])
     try:
-        for row in read_rows(path, format=chosen, labelled=labelled):
+        for row in read_rows(path, Columns(format=chosen), labelled=labelled):
             if not isinstance(row.text, str) or (labelled and row.labels is None):
                 raise AssertionError(row)
     except TextgateError as problem:

@@ -25,6 +25,12 @@ from textgate.errors import ConfigError, TextgateError, needing
 # name -> (module, attribute, extra it needs or "", first line of its help)
 _COMMANDS = {
     "train": ("textgate.train.cli", "train", "train", "Train a classifier on labelled rows."),
+    "fit": (
+        "textgate.export.fit_cli",
+        "fit_command",
+        "train",
+        "Train a classifier and export it in one step.",
+    ),
     "teach": (
         "textgate.train.teach_cli",
         "teach_command",
@@ -75,6 +81,18 @@ class LazyGroup(click.Group):
             if parameter.type is click.STRING:
                 parameter.type = _UTF8
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first argument names; one that is near is suggested."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as problem:
+            from textgate.suggestion import did_you_mean
+
+            problem.message += did_you_mean(args[0], _COMMANDS)
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""

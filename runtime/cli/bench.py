@@ -19,6 +19,7 @@ from textgate.fields import FieldReader
 if TYPE_CHECKING:
     from textgate.benchmark import Accuracy
     from textgate.classifier import Classifier
+    from textgate.rows import Columns
 
 _LENGTHS = (10, 25, 50, 100)
 _TEXTS = 16  # different texts a workload takes in turn
@@ -33,9 +34,6 @@ _EVALUATION_LIMIT = 64_000_000  # bytes
     type=options.FILE,
     metavar="FILE",
     help=f"Measure with your own texts: the first {_OWN_TEXTS:,} of any file that classify reads.",
-)
-@click.option(
-    "--text-field", default="text", show_default=True, help="Column of the texts in that file."
 )
 @click.option(
     "--lengths",
@@ -71,17 +69,18 @@ _EVALUATION_LIMIT = 64_000_000  # bytes
 @click.option(
     "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with plots, too."
 )
+@options.texts
 @options.threads
 def bench(
     models: tuple[Path, ...],
     text_file: str | None,
-    text_field: str,
     lengths: tuple[int, ...] | None,
     batch_sizes: tuple[int, ...],
     duration: float,
     evaluations: tuple[Path, ...],
     as_json: bool,
     html: Path | None,
+    columns: Columns,
     threads: int | Literal["auto"],
 ) -> None:
     """Measure the latency of bundles on this machine.
@@ -98,7 +97,7 @@ def bench(
 
     paths = [find_bundle(model) for model in models]
     accuracies = _accuracies(bundle_names(paths), evaluations)
-    own_texts = [] if text_file is None else _own_texts(text_file, text_field)
+    own_texts = [] if text_file is None else _own_texts(text_file, columns)
     if lengths is None:
         lengths = () if own_texts else _LENGTHS
     result = measure(
@@ -135,7 +134,7 @@ def measure_together(
     return {name: percentiles(values).p50 for name, values in times.items()}
 
 
-def _own_texts(path: str, text_field: str) -> list[str]:
+def _own_texts(path: str, columns: Columns) -> list[str]:
     """Return the first texts of a file.
 
     Raises:
@@ -144,7 +143,7 @@ def _own_texts(path: str, text_field: str) -> list[str]:
     """
     from textgate.rows import read_rows
 
-    rows = read_rows(path, text_field=text_field, labelled=False)
+    rows = read_rows(path, columns, labelled=False, note=options.note)
     texts = [row.text for row in itertools.islice(rows, _OWN_TEXTS)]
     if not texts:
         raise DataError(f"{path}: there are no texts to measure with")

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -20,7 +20,11 @@ from textgate.cli.results import require_output_options, result_format_of, write
 from textgate.rows import RESULT_FORMATS, Row
 from textgate.rows.source import STANDARD_INPUT
 from textgate.rows.tracking import TrackedPath
+from textgate.rows.writers import LABEL_SEPARATOR
 from textgate.session import thread_count
+
+if TYPE_CHECKING:
+    from textgate.rows import Columns
 
 
 @click.command()
@@ -102,7 +106,14 @@ from textgate.session import thread_count
     callback=options.positive_share,
     help="With --stream, end as soon as a label has this score, of at most 1.",
 )
-@options.columns
+@click.option(
+    "--label-separator",
+    metavar="SEP",
+    default=LABEL_SEPARATOR,
+    show_default=True,
+    help="What stands between several labels of a text, in all formats but jsonl.",
+)
+@options.texts
 @options.threads
 def classify(
     texts: tuple[str, ...],
@@ -119,20 +130,22 @@ def classify(
     batch_size: int,
     streaming: bool,
     stop_at: float | None,
-    text_field: str,
-    label_field: str,
-    input_format: str | None,
+    label_separator: str,
+    columns: Columns,
     threads: int | Literal["auto"],
 ) -> None:
     """Classify texts: those given, the rows of a file, or standard input, one text a line.
 
-    Results go to standard output in the order of the texts; the other columns of a file's rows are
-    kept. Where a model abstains, and where a text holds no token that it knows, the label is empty;
-    JSON Lines say why. With --stream there is a line whenever the decision changes, and one at the
-    end.
+    Results go to standard output in the order of the texts. The columns of a file's rows are kept,
+    names and order, before those of the result; one that is named like one of these, such as label,
+    becomes input.label. Where a model abstains, and where a text holds no token that it knows, the
+    label is empty; JSON Lines say why. With --stream there is a line whenever the decision changes,
+    and one at the end.
 
-    A file may have any size. Rows before one that cannot be read are answered. On a terminal,
-    standard error shows how far the work has come.
+    A .txt and standard input hold a text a line, other files rows with a column of texts, of any
+    size. Rows before one that cannot be used are answered, and the command fails there; with
+    --skip-bad-rows the others are answered, too. On a terminal, standard error shows how far the
+    work has come.
     """
     # The tokenizer would use every processor by itself; how many are used is what --jobs says.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -142,7 +155,7 @@ def classify(
         raise click.UsageError("--stop-at goes with --stream")
     if texts and source is not None:
         raise click.UsageError("give texts or --input, not both")
-    require_output_options(output, source, resume=resume, force=force)
+    require_output_options(output, source, result_format, resume=resume, force=force)
     if not texts and source is None and not streaming:
         source = STANDARD_INPUT
         if sys.stdin is not None and sys.stdin.isatty():
@@ -172,22 +185,17 @@ def classify(
     else:
         from textgate.rows import read_rows
 
-        rows = read_rows(
-            path,
-            format=input_format,
-            text_field=text_field,
-            label_field=label_field,
-            labelled=False,
-        )
+        rows = read_rows(path, columns, labelled=False, note=options.note)
     write_results(
         classifier,
         rows,
-        result_format or result_format_of(output, source, input_format),
+        result_format or result_format_of(output, source, columns.format),
         top_k=top_k,
         source=path,
         output=output,
         resume=resume,
         force=force,
+        label_separator=label_separator,
         window=BATCHES * batch_size,
         jobs=thread_count("auto") if jobs == "auto" else jobs,
     )

@@ -17,7 +17,8 @@ from textgate.coverage import coverage_curve, own_coverage, uncalibrated
 from textgate.errors import DataError
 from textgate.metrics import Evaluation, evaluate_multi_label, evaluate_single_label
 from textgate.prediction import Scores
-from textgate.rows import Row, load_labelled
+from textgate.rows import Columns, Row, load_labelled
+from textgate.rows.labels import label_places, require_known
 from textgate.tables import format_count, format_table
 
 _ABSTAIN_BELOW = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -34,9 +35,7 @@ def evaluate(
     data: str,
     model: Path,
     as_json: bool,
-    text_field: str,
-    label_field: str,
-    input_format: str | None,
+    columns: Columns,
     threads: int | Literal["auto"],
 ) -> None:
     """Score a bundle on labelled rows.
@@ -49,10 +48,9 @@ def evaluate(
     classifier = Classifier.load(model, threads=threads)
     rows = load_labelled(
         data,
-        format=input_format,
-        text_field=text_field,
-        label_field=label_field,
-        several_labels=False,
+        columns,
+        may_have_none=classifier.manifest.task == "multi-label",
+        note=options.note,
     )
     truth, scores = truth_and_scores(classifier, rows, file=data)
     result = _evaluation(classifier, truth, scores.probabilities, scores.answerable)
@@ -87,22 +85,29 @@ def truth_and_scores(
         DataError: a label the classifier does not know, or more than one where one is possible.
     """
     labels = classifier.labels
-    column = {label: index for index, label in enumerate(labels)}
-    multi_label = classifier.manifest.task == "multi-label"
+    if classifier.manifest.task != "multi-label":
+        _require_one_label(rows, file=file)
+    require_known(
+        ((row.line, row.labels) for row in rows),
+        labels,
+        file=file,
+        among="among the model's, which are",
+    )
+    places = label_places(labels)
     truth = np.zeros((len(rows), len(labels)), dtype=np.bool_)
     for index, row in enumerate(rows):
-        if not multi_label and len(row.labels) != 1:
-            raise DataError(
-                f"{file}, line {row.line}: {len(row.labels)} labels, but the model gives one"
-            )
-        for label in row.labels:
-            if label not in column:
-                raise DataError(
-                    f"{file}, line {row.line}: the model does not know the label {label!r}; it "
-                    f"knows {', '.join(labels)}"
-                )
-            truth[index, column[label]] = True
+        truth[index, [places[label] for label in row.labels]] = True
     return truth, classifier.scores([row.text for row in rows])
+
+
+def _require_one_label(rows: list[Row], *, file: str) -> None:
+    odd = [row for row in rows if len(row.labels) != 1]
+    if odd:
+        others = f" (and {len(odd) - 1:,} other rows like it)" if len(odd) > 1 else ""
+        raise DataError(
+            f"{file}, line {odd[0].line}: {len(odd[0].labels)} labels{others}, but the model gives "
+            "one"
+        )
 
 
 def _evaluation(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 from textgate import arguments, environment
 from textgate.bundled import DEFAULT
@@ -24,30 +26,135 @@ _MODEL: dict[str, Any] = {
     "envvar": environment.MODEL,
     "show_envvar": True,
 }
-FORMATS = ("text", "jsonl", "csv", "tsv", "fasttext", "parquet")
-
-
-_TEXT_FIELD: Any = click.option(
-    "--text-field", default="text", show_default=True, help="Column of the texts."
-)
-_LABEL_FIELD: Any = click.option(
-    "--label-field", default="label", show_default=True, help="Column of the labels."
-)
-_INPUT_FORMAT: Any = click.option(
-    "--input-format",
-    type=click.Choice(FORMATS),
-    help="Format of the rows; by default the file's name tells.",
-)
+FORMATS = ("text", "jsonl", "json", "csv", "tsv", "fasttext", "parquet")
 
 
 def columns(function: _F) -> _F:
-    """Add where a file keeps its texts and labels."""
-    return _added(function, _TEXT_FIELD, _LABEL_FIELD, _INPUT_FORMAT)
+    """Add how labelled rows are read; the command takes a `Columns` as ``columns``."""
+    return _added(
+        _with_columns(function, *_OF_FILES, "label_separator"),
+        _TEXT_FIELD,
+        click.option(
+            "--label-field", default="label", show_default=True, help="Column of the labels."
+        ),
+        click.option(
+            "--label-separator",
+            metavar="SEP",
+            help="What stands between several labels in a cell, such as ; or |.",
+        ),
+        click.option(
+            "--label-fields",
+            metavar="NAME,NAME,...",
+            callback=_names,
+            help="Columns of one label each, with 0 or 1, in place of --label-field.",
+        ),
+        *_FILES,
+    )
 
 
 def texts(function: _F) -> _F:
-    """Add where a file keeps its texts."""
-    return _added(function, _TEXT_FIELD, _INPUT_FORMAT)
+    """Add how texts are read; the command takes a `Columns` as ``columns``."""
+    return _added(_with_columns(function, *_OF_FILES), _TEXT_FIELD, *_FILES)
+
+
+def note(message: str) -> None:
+    """Say something that somebody should know on standard error."""
+    click.echo(f"textgate: note: {message}", err=True)
+
+
+def _with_columns(function: _F, *names: str) -> _F:
+    """Return a command that takes its options of reading, some of them as named, as one value."""
+
+    @functools.wraps(function)
+    def command(
+        *,
+        text_field: tuple[str, ...],
+        label_field: str = "label",
+        label_fields: tuple[str, ...] = (),
+        input_format: str | None,
+        **others: Any,
+    ) -> Any:
+        from textgate.rows import Columns  # which --help need not wait for
+
+        context = click.get_current_context()
+        if label_fields and _is_given(context, "label_field"):
+            raise click.UsageError("give --label-field or --label-fields, not both")
+        more = {name: others.pop(name) for name in names}
+        found = Columns(
+            text_field[0] if len(text_field) == 1 else text_field,
+            label_field,
+            input_format,
+            label_fields=label_fields,
+            **more,
+        )
+        return function(columns=found, **others)
+
+    return cast("_F", command)
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def _names(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    value: str | None,
+) -> tuple[str, ...]:
+    """Read names separated by commas, as a line of CSV has them."""
+    if value is None:
+        return ()
+    import csv
+
+    try:
+        (names,) = csv.reader([value], strict=True)
+    except (csv.Error, ValueError):
+        raise click.BadParameter(f"{_shown(value)} is not a list of names such as a,b") from None
+    return tuple(names)
+
+
+def _delimiter(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    value: str | None,
+) -> str | None:
+    """Read a character, or what a shell can write of a tab."""
+    return "\t" if value in ("tab", "\\t") else value
+
+
+_OF_FILES = ("delimiter", "encoding", "skip_bad_rows")
+_TEXT_FIELD: Any = click.option(
+    "--text-field",
+    multiple=True,
+    default=("text",),
+    show_default=True,
+    help="Column of the texts; repeat it to join several with a line end.",
+)
+_FILES: tuple[Any, ...] = (
+    click.option(
+        "--input-format",
+        type=click.Choice(FORMATS),
+        help="Format of the rows; by default the file's name tells.",
+    ),
+    click.option(
+        "--delimiter",
+        metavar="CHAR",
+        callback=_delimiter,
+        help="What stands between the cells of CSV: a character, or tab; by default a comma, or "
+        "what the header shows.",
+    ),
+    click.option(
+        "--encoding",
+        metavar="NAME",
+        help="Encoding of text files, such as cp1252 or utf-16; by default UTF-8, or what a byte "
+        "order mark says.",
+    ),
+    click.option(
+        "--skip-bad-rows",
+        is_flag=True,
+        help="Leave out rows that cannot be used, and say how many, where and why.",
+    ),
+)
 
 
 def bundle(function: _F) -> _F:
@@ -81,6 +188,15 @@ def threads(function: _F) -> _F:
         default="1",
         show_default=True,
         help="Threads inside one call, or auto: what this process may use.",
+    )
+    result: _F = option(function)
+    return result
+
+
+def quiet(function: _F) -> _F:
+    """Add whether a long command speaks of nothing but the result and what is wrong."""
+    option: Any = click.option(
+        "-q", "--quiet", is_flag=True, help="Print warnings and the result only, no progress."
     )
     result: _F = option(function)
     return result

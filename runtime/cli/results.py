@@ -19,18 +19,28 @@ from textgate.progress import Progress
 from textgate.rows import RESULT_FORMATS, open_writer
 from textgate.rows.output import Output, ResultFile, StandardOutput
 from textgate.rows.source import STANDARD_INPUT, source_name
+from textgate.rows.writers import LABEL_SEPARATOR
 from textgate.throughput import classify_rows
 
 if TYPE_CHECKING:
     from textgate.classifier import Classifier
     from textgate.prediction import Prediction
     from textgate.rows import ResultWriter, Row
+    from textgate.rows.reading import Pairs
     from textgate.rows.resume import Written
     from textgate.rows.tracking import TrackedPath
 
 
+_NOT_WRITTEN = (".json", ".parquet", ".xlsx", ".xls", ".ods")
+
+
 def require_output_options(
-    output: Path | None, source: str | None, *, resume: bool, force: bool
+    output: Path | None,
+    source: str | None,
+    result_format: str | None = None,
+    *,
+    resume: bool,
+    force: bool,
 ) -> None:
     """Refuse what does not go together, before anything is read.
 
@@ -46,6 +56,11 @@ def require_output_options(
         raise click.UsageError("--resume goes on with a file, and --force replaces it: give one")
     if output.suffix.lower() == ".gz":
         raise click.UsageError(f"{output}: results are not compressed; leave .gz out of the name")
+    if result_format is None and output.suffix.lower() in _NOT_WRITTEN:
+        raise click.UsageError(
+            f"{output}: results are written as {', '.join(RESULT_FORMATS)}, not as "
+            f"{output.suffix}; name the file so, or pass --format"
+        )
     read = None if source is None or source == STANDARD_INPUT else Path(source)
     if read is not None and read.exists() and output.exists() and output.samefile(read):
         raise DataError(f"{output}: is what is read; write the results to another file")
@@ -69,6 +84,7 @@ def write_results(
     output: Path | None,
     resume: bool = False,
     force: bool = False,
+    label_separator: str = LABEL_SEPARATOR,
     window: int,
     jobs: int,
 ) -> None:
@@ -86,6 +102,7 @@ def write_results(
         output: where the results go; None is standard output.
         resume: whether an older output is gone on with.
         force: whether an older output may be replaced.
+        label_separator: what stands between several labels where there is no list.
         window: most rows that are read before the first of them is answered.
         jobs: workers that classify, this thread among them.
 
@@ -98,7 +115,14 @@ def write_results(
 
         written = read_written(output, result_format)
     with closing(_destination(output, written, force=force)) as destination:
-        writer = open_writer(destination, result_format, classifier.labels, top_k=top_k)
+        writer = open_writer(
+            destination,
+            result_format,
+            classifier.labels,
+            top_k=top_k,
+            multi_label=classifier.manifest.task == "multi-label",
+            label_separator=label_separator,
+        )
         if written is not None:
             rows = _rows_left(rows, written, writer, destination, classifier, source, top_k)
         answered = classify_rows(
@@ -161,7 +185,7 @@ def _rows_left(
     scores = dict.fromkeys(classifier.labels[:top_k], 0.0)
 
     def rendered(row: Row) -> str:
-        writer.write(row.text, row.extras, "", 0.0, scores, False)
+        writer.write(row.text, _columns(row), "", 0.0, scores, False)
         return destination.take()
 
     return rows_left(
@@ -173,13 +197,18 @@ def _write(writer: ResultWriter, row: Row, prediction: Prediction, classifier: C
     multi_label = classifier.manifest.task == "multi-label"
     writer.write(
         row.text,
-        row.extras,
+        _columns(row),
         list(prediction.labels) if multi_label else prediction.label or "",
         prediction.score,
         prediction.scores,
         prediction.truncated,
         prediction.reason,
     )
+
+
+def _columns(row: Row) -> Pairs:
+    """Return the columns of a row; a text from nowhere is a column of its own."""
+    return row.columns or (("text", row.text),)
 
 
 def _terminal(output: Path | None, source: TrackedPath) -> TextIO | None:
@@ -190,5 +219,5 @@ def _terminal(output: Path | None, source: TrackedPath) -> TextIO | None:
 
 
 def _format(name: str) -> str | None:
-    name = {"ndjson": "jsonl", "txt": "text"}.get(name, name)
+    name = {"ndjson": "jsonl", "json": "jsonl", "txt": "text"}.get(name, name)
     return name if name in RESULT_FORMATS else None

@@ -25,8 +25,8 @@ FORMATS = ("text", "jsonl")
 _MOST_AT_ONCE = 2**16  # bytes
 _DIGITS = 6  # of every score; float32 holds no more
 _OF_ROWS = (
-    "text_field", "label_field", "input_format", "output", "resume", "force", "top_k", "jobs",
-    "batch_size",
+    "text_field", "input_format", "delimiter", "encoding", "skip_bad_rows", "label_separator",
+    "output", "resume", "force", "top_k", "jobs", "batch_size",
 )  # fmt: skip
 _LINE_BREAKING = re.compile(r"[\t\r\n]+")
 

@@ -1,6 +1,7 @@
 """Rows of text, with or without labels, out of files; results back into files.
 
-Reads plain text, JSON Lines, CSV, TSV, fastText files and Parquet, the text formats also gzipped.
+Reads plain text, JSON, JSON Lines, CSV, TSV, fastText files and Parquet, all but the last also
+gzipped.
 What reads and what writes is imported when it is first used: a command often needs only the one.
 """
 
@@ -10,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from textgate.rows.columns import Columns
     from textgate.rows.readers import FORMATS, load_labelled, read_rows
     from textgate.rows.row import Row, fingerprint
     from textgate.rows.writers import RESULT_FORMATS, ResultWriter, open_writer
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "RESULT_FORMATS",
+    "Columns",
     "ResultWriter",
     "Row",
     "fingerprint",
@@ -26,6 +29,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "columns": ("Columns",),
     "readers": ("FORMATS", "load_labelled", "read_rows"),
     "row": ("Row", "fingerprint"),
     "writers": ("RESULT_FORMATS", "ResultWriter", "open_writer"),

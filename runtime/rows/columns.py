@@ -1,169 +1,100 @@
-"""Which columns hold the text and the label, and one row out of one record's columns."""
+"""How the rows of a file are read: out of which columns, separated by what, in which encoding."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+import codecs
 from dataclasses import dataclass
 
-from textgate.errors import DataError
-from textgate.rows.row import Row
+from textgate.errors import ConfigError
 
 PROBABILITIES = "probs"  # the column of soft labels
 
-_LONGEST_SHOWN = 60  # characters of a value, so that a message stays one line
-_MOST_SHOWN = 20  # column names
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Columns:
-    """The names of the columns that are read.
+    """Where files keep texts and labels, and how the files are written.
 
     Attributes:
-        text: the column of the texts.
-        label: the column of the labels, or None where rows are read without labels.
-        soft: whether `PROBABILITIES` is read too, and stands in for a label that is not there.
-    """
-
-    text: str
-    label: str | None
-    soft: bool = False
-
-
-def row_of(record: Mapping[str, object], columns: Columns, *, line: int, where: str) -> Row:
-    """Return the row that a record holds.
-
-    Args:
-        record: values by column name.
-        columns: which of them are the text and the label.
-        line: the row's place in its file.
-        where: how messages name that place.
+        text: the column of the texts, or several: their texts are joined with a line end, those
+            that are missing or empty left out.
+        label: the column of the labels.
+        format: the files' format; None goes by their names.
+        label_separator: what stands between the labels of one cell; None: a cell is one label.
+        label_fields: columns of one label each, which say whether it applies, in place of `label`.
+        delimiter: the character between the cells of CSV; None: a comma, or what the header shows.
+        encoding: of text files, by Python's name; None: UTF-8, or what a byte order mark says.
+        skip_bad_rows: whether rows that cannot be used are left out, counted and reported.
 
     Raises:
-        DataError: a column is missing or its value is not what it should be.
+        ConfigError: a name is given twice, or a value cannot work.
     """
-    taken = {columns.text, columns.label}
-    probabilities: tuple[tuple[str, float], ...] = ()
-    if columns.soft and record.get(PROBABILITIES) is not None:
-        field = f"{where}: the soft labels (field {PROBABILITIES!r})"
-        probabilities = probabilities_of(record[PROBABILITIES], where=field)
-        taken.add(PROBABILITIES)
-        if columns.label is not None and record.get(columns.label) is None:
-            columns = Columns(columns.text, None)
-    check_columns(record, columns, where=where)
-    text = record[columns.text]
-    if not isinstance(text, str):
-        raise DataError(
-            f"{where}: the text (field {columns.text!r}) should be a string, found {shown(text)}"
-        )
-    labels: tuple[str, ...] = ()
-    if columns.label is not None:
-        field = f"{where}: the label (field {columns.label!r})"
-        labels = labels_of(record[columns.label], where=field)
-    extras = {name: value for name, value in record.items() if name not in taken}
-    return Row(text, labels, line, extras, probabilities)
 
+    text: str | tuple[str, ...] = "text"
+    label: str = "label"
+    format: str | None = None
+    label_separator: str | None = None
+    label_fields: tuple[str, ...] = ()
+    delimiter: str | None = None
+    encoding: str | None = None
+    skip_bad_rows: bool = False
 
-def check_columns(names: Collection[str], columns: Columns, *, where: str) -> None:
-    """Refuse a record or a header that lacks one of the columns.
+    def __post_init__(self) -> None:
+        if not self.text_fields:
+            raise ConfigError("no text field is named; name one or several")
+        _refuse_repeated("text field", self.text_fields)
+        if self.label_fields:
+            from textgate.rows.labels import clean_label  # which most commands need not wait for
 
-    Raises:
-        DataError: naming what is missing, what is there, and the option that says otherwise.
-    """
-    for wanted, option in ((columns.text, "--text-field"), (columns.label, "--label-field")):
-        if wanted is not None and wanted not in names:
-            raise DataError(
-                f"{where}: no field {wanted!r}, found {_listed(list(names))}; "
-                f"name the right one with {option}"
+            labels = tuple(map(clean_label, self.label_fields))
+            _refuse_repeated("label field", labels)
+            if not all(labels):
+                raise ConfigError("a label field without a name cannot be a label")
+        if self.label_separator is not None:
+            if not self.label_separator:
+                raise ConfigError("the label separator is empty; give one such as ; or |")
+            if self.label_fields:
+                raise ConfigError(
+                    "label fields hold one label each, so there is nothing to separate; give label "
+                    "fields or a label separator"
+                )
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise ConfigError(
+                f"the delimiter must be one character, no quote and no line end, not "
+                f"{self.delimiter!r}"
+            )
+        if self.encoding is not None and not _decodes_text(self.encoding):
+            raise ConfigError(
+                f"{self.encoding!r} is not an encoding that is known; known are utf-8, utf-16, "
+                "cp1252, latin-1, gb18030, shift_jis and all others of Python"
             )
 
+    @property
+    def text_fields(self) -> tuple[str, ...]:
+        """The columns of the texts."""
+        return (self.text,) if isinstance(self.text, str) else self.text
 
-def check_header(names: Sequence[str], columns: Columns, *, where: str) -> None:
-    """Refuse a table's header that lacks one of the columns or names one twice.
-
-    Raises:
-        DataError: the header cannot be used.
-    """
-    check_columns(names, columns, where=where)
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise DataError(f"{where}: {count} columns are named {shown(name)}; rename all but one")
-
-
-def labels_of(value: object, *, where: str) -> tuple[str, ...]:
-    """Return the labels that a value holds: one, or a list of any number.
-
-    A label is a string that is not blank, a whole number, or true or false.
-
-    Raises:
-        DataError: the value is not a label, or a list of labels.
-    """
-    if isinstance(value, list):
-        return tuple(dict.fromkeys(_label(item, where) for item in value))
-    return (_label(value, where),)
+    def wanted(self, *, labelled: bool) -> tuple[tuple[str, str], ...]:
+        """Return the columns that are read, each with the option that names it."""
+        texts = tuple((name, "--text-field") for name in self.text_fields)
+        if not labelled:
+            return texts
+        if self.label_fields:
+            return texts + tuple((name, "--label-fields") for name in self.label_fields)
+        return (*texts, (self.label, "--label-field"))
 
 
-def probabilities_of(value: object, *, where: str) -> tuple[tuple[str, float], ...]:
-    """Return the soft labels that a value holds: an object of labels and probabilities.
-
-    Raises:
-        DataError: the value is something else, or no label is at all probable.
-    """
-    if not isinstance(value, dict):
-        raise DataError(
-            f'{where} should be an object such as {{"good": 0.9, "bad": 0.1}}, found {shown(value)}'
-        )
-    for label, probability in value.items():
-        _label(label, f"{where} name a label that")
-        known = isinstance(probability, int | float) and not isinstance(probability, bool)
-        if not known or not 0 <= probability <= 1:
-            raise DataError(
-                f"{where} should be numbers from 0 to 1, found {shown(probability)} for "
-                f"{shown(label)}"
-            )
-    if not any(value.values()):
-        raise DataError(f"{where} give no label a probability above 0; leave the row out")
-    return tuple((label, float(probability)) for label, probability in value.items())
+def _refuse_repeated(what: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"the {what} {name!r} is given twice; give it once")
 
 
-def shown(value: object) -> str:
-    """Return a value as messages quote it: on one line, cut where it is long."""
-    if value is None:
-        return "null"
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, str | bytes):
-        quoted = repr(value[:_LONGEST_SHOWN])
-        return quoted if len(value) <= _LONGEST_SHOWN else f"{quoted}..."
-    quoted = repr(value)
-    return quoted if len(quoted) <= _LONGEST_SHOWN else f"{quoted[:_LONGEST_SHOWN]}..."
-
-
-def _label(value: object, where: str) -> str:
-    if isinstance(value, str):
-        if not value.strip():
-            raise DataError(f"{where} is empty; give the row a label or leave the row out")
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if value is None:
-        raise DataError(f"{where} is null; give the row a label or leave the row out")
-    if isinstance(value, float):
-        raise DataError(
-            f"{where} is the number {value!r}, but labels are names; if it is a score to be "
-            "predicted, turn it into labels first (for instance 'low' and 'high')"
-        )
-    raise DataError(
-        f"{where} should be a string, a whole number, true or false, or a list of these, "
-        f"found {shown(value)}"
-    )
-
-
-def _listed(names: Sequence[str]) -> str:
-    listed = ", ".join(shown(name) for name in names[:_MOST_SHOWN])
-    more = len(names) - _MOST_SHOWN
-    return (listed or "no field at all") + (f" and {more} more" if more > 0 else "")
+def _decodes_text(encoding: str) -> bool:
+    try:
+        codecs.getincrementaldecoder(encoding)
+        b"a".decode(encoding)
+    except UnicodeError:  # half a character of it
+        return True
+    except (LookupError, ValueError):
+        return False
+    return True

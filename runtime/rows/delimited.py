@@ -3,60 +3,95 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from textgate.errors import DataError
-from textgate.rows.columns import Columns, check_header, row_of
+from textgate.rows.reading import Reading
 from textgate.rows.row import Row
-from textgate.rows.source import AnyPath, read_lines, source_name, without_end
+from textgate.rows.source import without_end
 
 _LONGEST_CELL = 2**30  # characters; the csv module stops at 131,072 unless told otherwise
+_OTHER_DELIMITERS = {";": "';'", "\t": "tabs", "|": "'|'"}  # than a comma, and their names
 _CSV_ADVICE = "a cell that holds a comma, a quote or a line end is quoted, the quotes in it doubled"
-_TSV_ADVICE = "cells are parted by tabs and cannot hold one"
+_TSV_ADVICE = "cells are separated by tabs and cannot hold one"
+_NO_HEADER = "; the first line names the columns: if the file has none, add it"
 
 
-def read_csv(path: AnyPath, columns: Columns) -> Iterator[Row]:
+def read_csv(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield the rows of a CSV file with a header, quoted as RFC 4180 says.
+
+    Where no delimiter is given, the columns that are read are not in a header that is separated by
+    commas, and they are in one that is separated by semicolons, tabs or ``|``, it is these.
 
     Raises:
         DataError: the quoting, the header or a row is wrong.
     """
     # The limit is the process's: it is only ever raised, for another reader may be under way.
     csv.field_size_limit(max(_LONGEST_CELL, csv.field_size_limit()))
-    return _table(path, _csv_cells(path), columns, _CSV_ADVICE)
+    return _table(_csv_cells(lines, reading), reading, _CSV_ADVICE)
 
 
-def read_tsv(path: AnyPath, columns: Columns) -> Iterator[Row]:
+def read_tsv(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield the rows of a TSV file with a header. Nothing is quoted: a quote is a character.
 
     Raises:
         DataError: the header or a row is wrong.
     """
-    return _table(path, _tsv_cells(path), columns, _TSV_ADVICE)
+    quoted = _QuotedCells(reading)
+    yield from _table(quoted.watched(_tsv_cells(lines)), reading, _TSV_ADVICE)
+    quoted.report()
 
 
-def _table(
-    path: AnyPath,
-    lines: Iterator[tuple[int, list[str]]],
-    columns: Columns,
-    advice: str,
-) -> Iterator[Row]:
-    name = source_name(path)
+def _table(lines: Iterable[tuple[int, list[str]]], reading: Reading, advice: str) -> Iterator[Row]:
     header: list[str] | None = None
     for line, cells in lines:
-        where = f"{name}, line {line}"
+        place = f"line {line}"
         if header is None:
-            check_header(cells, columns, where=f"{where} (the header)")
+            where = f"{reading.name}, {place} (the header)"
+            if any("\r" in cell for cell in cells) and advice == _TSV_ADVICE:
+                raise DataError(
+                    f"{where}: the lines end in carriage returns alone; end them in line feeds"
+                )
+            reading.check_header(cells, where=where, hint=_header_hint(cells, advice))
             header = cells
         elif len(cells) == len(header):
-            record = dict(zip(header, cells, strict=True))
-            yield row_of(record, columns, line=line, where=where)
+            if cells[-1] == header[-1] and _is_repeated(cells, header):
+                reading.note(
+                    f"{reading.name}, {place}: repeats the header and is taken for a row; the file "
+                    "may be several files in one"
+                )
+            row = reading.row(list(zip(header, cells, strict=True)), line=line, place=place)
+            if row is not None:
+                yield row
         elif cells != [""]:  # a blank line is no row
-            raise DataError(f"{where}: {len(cells)} cells, the header has {len(header)}; {advice}")
+            reading.refuse(
+                f"{len(cells)} cells, the header has {len(header)}; {advice}",
+                place=place,
+                kind="another number of cells than the header",
+            )
 
 
-def _csv_cells(path: AnyPath) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(read_lines(path), strict=True)
+def _is_repeated(cells: list[str], header: list[str]) -> bool:
+    """Return whether a row is the header once more, as where two files were put together."""
+    return len(header) > 1 and [cells[0].removeprefix("\ufeff"), *cells[1:]] == header
+
+
+def _header_hint(cells: list[str], advice: str) -> str:
+    if advice == _TSV_ADVICE and len(cells) == 1 and any(mark in cells[0] for mark in ",;"):
+        return "; the file looks like CSV: pass --input-format csv"
+    if cells[0].startswith("sep="):
+        return "; leave this line out and name the delimiter with --delimiter"
+    return _NO_HEADER
+
+
+def _csv_cells(lines: Iterator[str], reading: Reading) -> Iterator[tuple[int, list[str]]]:
+    delimiter = reading.columns.delimiter
+    if delimiter is None:
+        held: list[str] = []
+        delimiter = _delimiter(_held(lines, held), held, reading)
+        lines = chain(held, lines)
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
     while True:
         line = reader.line_num + 1
         try:
@@ -64,15 +99,91 @@ def _csv_cells(path: AnyPath) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as problem:
-            reason = str(problem).partition(" - ")[0]
-            if reason == "unexpected end of data":
-                reason = "a quote is opened and never closed"
-            message = f"{source_name(path)}, line {line}: not valid CSV ({reason}); {_CSV_ADVICE}"
-            raise DataError(message) from None
+            message = f"{reading.name}, line {line}: not valid CSV ({_reason(problem)})"
+            raise DataError(f"{message}; {_CSV_ADVICE}") from None
         if cells:
             yield line, cells
 
 
-def _tsv_cells(path: AnyPath) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(read_lines(path), start=1):
+def _reason(problem: csv.Error) -> str:
+    reason = str(problem).partition(" - ")[0]
+    return {
+        "unexpected end of data": "a quote is opened and never closed",
+        "new-line character seen in unquoted field": "a carriage return that ends no line; lines "
+        "end in a line feed, or in both",
+    }.get(reason, reason)
+
+
+def _held(lines: Iterator[str], held: list[str]) -> Iterator[str]:
+    for line in lines:
+        held.append(line)
+        yield line
+
+
+def _delimiter(lines: Iterator[str], held: list[str], reading: Reading) -> str:
+    """Return what stands between the cells; the lines up to the end of the header are read."""
+    header = _first_cells(lines, ",")
+    if header is not None and (not header or reading.has_columns(header)):
+        return ","
+    others = {mark: _first_cells(iter(held), mark) or [] for mark in _OTHER_DELIMITERS}
+    found = next((mark for mark, cells in others.items() if reading.has_columns(cells)), None)
+    if found is None and (header is None or len(header) == 1):
+        # The columns are others than those wanted: the message names them one by one.
+        most = max(others, key=lambda mark: len(others[mark]))
+        found = most if len(others[most]) > 1 else None
+    if found is None:
+        return ","
+    shown = "'\\t'" if found == "\t" else f"{found!r}"
+    reading.note(
+        f"{reading.name}: the cells are separated by {_OTHER_DELIMITERS[found]}, by its header; "
+        f"--delimiter {shown} says so"
+    )
+    return found
+
+
+def _first_cells(lines: Iterator[str], delimiter: str) -> list[str] | None:
+    """Return the first cells that there are, none at the end; None if they are not valid."""
+    try:
+        return next(filter(None, csv.reader(lines, strict=True, delimiter=delimiter)), [])
+    except csv.Error:
+        return None
+
+
+def _tsv_cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(lines, start=1):
         yield number, without_end(line).split("\t")
+
+
+class _QuotedCells:
+    """Notices that the cells of a TSV file are quoted, as spreadsheets write them."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._count = 0
+        self._first = 0
+
+    def watched(self, lines: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+        """Pass lines of cells on."""
+        for line, cells in lines:
+            if any(map(_is_quoted, cells)):
+                self._count += 1
+                self._first = self._first or line
+            yield line, cells
+
+    def report(self) -> None:
+        """Say so if there were some."""
+        if self._count:
+            lines = "1 line has" if self._count == 1 else f"{self._count:,} lines have"
+            self._reading.note(
+                f"{self._reading.name}: {lines} cells in quotes, such as line {self._first}; TSV "
+                "has no quoting, so the quotes belong to the text: if they do not, pass "
+                "--input-format csv --delimiter tab"
+            )
+
+
+def _is_quoted(cell: str) -> bool:
+    """Return whether a cell is one in quotes, with those within it doubled."""
+    if len(cell) < 3 or cell[0] != '"' or cell[-1] != '"':
+        return False
+    inner = cell[1:-1]
+    return '"' not in inner.replace('""', "")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from textgate.errors import DataError, needing
-from textgate.rows.columns import Columns, check_header, row_of
+from textgate.rows.reading import Pairs, Reading
 from textgate.rows.row import Row
-from textgate.rows.source import AnyPath, open_binary, source_name, unreadable
+from textgate.rows.source import AnyPath, open_binary, unreadable
 
 _BATCH = 256  # rows held at a time
 
@@ -25,30 +25,35 @@ def import_parquet() -> ModuleType:
     return pyarrow.parquet  # type: ignore[no-any-return]
 
 
-def read_parquet(path: AnyPath, columns: Columns) -> Iterator[Row]:
+def read_parquet(path: AnyPath, reading: Reading) -> Iterator[Row]:
     """Yield the rows of a Parquet file, a few hundred of them in memory at a time.
 
     Raises:
         DataError: the file is not Parquet or is damaged, or a column or a value is wrong.
         MissingPackageError: pyarrow is not installed.
     """
-    name = source_name(path)
     number = 0
     # Opened here and not by pyarrow, which takes some names for addresses on the network.
     with open_binary(path) as stream:
-        for record in _records(stream, name, columns):
+        for pairs in _records(stream, reading):
             number += 1
-            yield row_of(record, columns, line=number, where=f"{name}, row {number}")
+            row = reading.row(pairs, line=number, place=f"row {number}")
+            if row is not None:
+                yield row
 
 
-def _records(stream: BinaryIO, name: str, columns: Columns) -> Iterator[dict[str, Any]]:
+def _records(stream: BinaryIO, reading: Reading) -> Iterator[Pairs]:
     import pyarrow
 
     parquet = import_parquet()
     try:
         with parquet.ParquetFile(stream) as file:
-            check_header(file.schema_arrow.names, columns, where=name)
+            names = file.schema_arrow.names
+            reading.check_header(names, where=reading.name)
             for batch in file.iter_batches(batch_size=_BATCH):
-                yield from batch.to_pylist()
+                # Not as dictionaries: columns that nobody reads may have the same name.
+                columns = [column.to_pylist() for column in batch.columns]
+                for values in zip(*columns, strict=True):
+                    yield list(zip(names, values, strict=True))
     except (OSError, ValueError, OverflowError, pyarrow.ArrowException) as problem:
-        raise DataError(unreadable(name, problem)) from None
+        raise DataError(unreadable(reading.name, problem)) from None

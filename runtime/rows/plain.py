@@ -5,23 +5,43 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from textgate.errors import DataError
-from textgate.rows.columns import Columns, labels_of
+from textgate.rows.reading import Reading
 from textgate.rows.row import Row
-from textgate.rows.source import AnyPath, read_lines, source_name, without_end
+from textgate.rows.source import without_end
 
 _PREFIX = "__label__"
 _LEADING_LABELS = re.compile(rf"(?:[ \t]*{_PREFIX}[^ \t]*)+")
 _WORD = re.compile(r"[^ \t]+")
 
 
-def read_text(path: AnyPath, _columns: Columns) -> Iterator[Row]:
+def read_text(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield every line as a row, the empty ones too, so that results stay beside their lines."""
-    for number, line in enumerate(read_lines(path), start=1):
-        yield Row(without_end(line), (), number)
+    line = ""
+    for line in lines:
+        reading.rows += 1
+        text = without_end(line)
+        if reading.rows == 1 and reading.columns.format is None:
+            _note_other_format(text, reading)
+        yield Row(text, (), reading.rows)
+    if reading.rows == 1 and "\r" in without_end(line):
+        reading.note(
+            f"{reading.name}: is one line with carriage returns in it; if these end lines, replace "
+            "them by line feeds"
+        )
 
 
-def read_fasttext(path: AnyPath, columns: Columns) -> Iterator[Row]:
+def _note_other_format(text: str, reading: Reading) -> None:
+    """Say so if the first line of a file that is taken for plain text looks like something else."""
+    hint = reading.table_hint(text)
+    if text.startswith(_PREFIX):
+        hint = f"; it starts with {_PREFIX}: --input-format fasttext leaves such labels out"
+    if hint:
+        reading.note(
+            f"{reading.name}: plain text, of which every line is a text, also line 1{hint}"
+        )
+
+
+def read_fasttext(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield a row a line: words with ``__label__`` in front of them, then the text.
 
     Words like these further on belong to the text. Blank lines are skipped.
@@ -29,18 +49,13 @@ def read_fasttext(path: AnyPath, columns: Columns) -> Iterator[Row]:
     Raises:
         DataError: a line has no label, though labels are read, or one without a name.
     """
-    name = source_name(path)
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(lines, start=1):
         content = without_end(line)
         if not content.strip(" \t"):
             continue
         found = _LEADING_LABELS.match(content)
         text = content[found.end() :].lstrip(" \t") if found else content
-        labels: tuple[str, ...] = ()
-        if columns.label is not None:
-            where = f"{name}, line {number}"
-            if not found:
-                raise DataError(f"{where}: no label; a line starts with {_PREFIX}NAME")
-            words = [word.removeprefix(_PREFIX) for word in _WORD.findall(found.group())]
-            labels = labels_of(words, where=f"{where}: the label after {_PREFIX}")
-        yield Row(text, labels, number)
+        words = [word.removeprefix(_PREFIX) for word in _WORD.findall(found[0])] if found else []
+        row = reading.labelled_line(text, words, line=number, prefix=_PREFIX)
+        if row is not None:
+            yield row

@@ -3,119 +3,127 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from textgate.errors import ConfigError, DataError
+from textgate.logs import logger
 from textgate.rows.columns import PROBABILITIES, Columns
 from textgate.rows.delimited import read_csv, read_tsv
-from textgate.rows.jsonl import read_jsonl
+from textgate.rows.jsonl import read_json, read_jsonl
+from textgate.rows.labels import joined_note, shown
 from textgate.rows.parquet import import_parquet, read_parquet
 from textgate.rows.plain import read_fasttext, read_text
+from textgate.rows.reading import Note, Reading
 from textgate.rows.row import Row
-from textgate.rows.source import STANDARD_INPUT, AnyPath, source_name
+from textgate.rows.source import STANDARD_INPUT, AnyPath, read_lines, source_name
 
-_READERS: dict[str, Callable[[AnyPath, Columns], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[Iterator[str], Reading], Iterator[Row]]] = {  # of lines
     "text": read_text,
     "jsonl": read_jsonl,
+    "json": read_json,
     "csv": read_csv,
     "tsv": read_tsv,
     "fasttext": read_fasttext,
-    "parquet": read_parquet,
 }
 _EXTENSIONS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "json",
     ".csv": "csv",
     ".tsv": "tsv",
     ".txt": "text",
     ".parquet": "parquet",
 }
+_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
-FORMATS = ("text", "jsonl", "csv", "tsv", "fasttext", "parquet")
+FORMATS = (*_READERS, "parquet")
 
 
 def read_rows(
     path: AnyPath,
+    columns: Columns | None = None,
     *,
-    format: str | None = None,  # noqa: A002 - the option's own name
-    text_field: str = "text",
-    label_field: str = "label",
     labelled: bool,
     soft_labels: bool = False,
+    may_have_none: bool = False,
+    note: Note = logger.warning,
 ) -> Iterator[Row]:
     """Return an iterator over the rows of a file that holds one row (or a few hundred) at a time.
 
-    The file is opened when the first row is asked for.
+    The file is opened when the first row is asked for; only JSON is held as a whole. A row that
+    cannot be used is an error, unless the columns say that such rows are left out.
 
     Args:
         path: the file; ``-`` is standard input. A name that ends in ``.gz`` is decompressed.
-        format: one of `FORMATS`; None goes by the name: ``.jsonl``, ``.ndjson``, ``.csv``,
-            ``.tsv``, ``.parquet``, and ``.txt`` or standard input for plain text, which is
-            ``fasttext`` where labels are read.
-        text_field: the column of the texts. Plain text and fastText files have no columns.
-        label_field: the column of the labels.
+        columns: where the file keeps texts and labels. A format of None goes by the name:
+            ``.jsonl``, ``.ndjson``, ``.json``, ``.csv``, ``.tsv``, ``.parquet``, and ``.txt`` or
+            standard input for plain text, which is ``fasttext`` where labels are read.
         labelled: whether labels are read, and every row must have them. Otherwise the label's
             column is one of the extras, and a fastText file's labels are dropped.
-        soft_labels: whether, of labelled JSON Lines, the field ``probs`` is read: an object of
-            labels and probabilities. A row that has it needs no label.
+        soft_labels: whether, of labelled JSON, the field ``probs`` is read: an object of labels and
+            probabilities. A row that has it needs no label.
+        may_have_none: whether an empty cell in place of a label means that no label applies; so it
+            does, whatever is said here, if the columns have a label separator.
+        note: hears what somebody should know of the file, a sentence each.
 
     Raises:
         ConfigError: at once, if the settings cannot work.
         MissingPackageError: at once, if the rows are Parquet and pyarrow is not installed.
         DataError: while iterating, if the file cannot be read or a row is not what it should be.
     """
-    chosen = format or _format_of(path, labelled=labelled)
-    if chosen not in _READERS:
-        raise ConfigError(f"format {chosen!r} is not one of {', '.join(FORMATS)}")
-    if labelled and chosen == "text":
-        raise ConfigError(
-            f"{source_name(path)}: plain text has no labels; use one of the other formats "
-            "(--input-format fasttext for lines that start with __label__)"
-        )
-    if labelled and text_field == label_field:
-        raise ConfigError(f"the text and the label cannot both be the field {text_field!r}")
-    if chosen == "parquet":
-        _check_parquet(path)
-    if not labelled:
-        return _READERS[chosen](path, Columns(text_field, None))
-    soft = soft_labels and chosen == "jsonl" and PROBABILITIES not in (text_field, label_field)
-    return _READERS[chosen](path, Columns(text_field, label_field, soft))
+    rows, _ = _opened(
+        path,
+        columns or Columns(),
+        labelled=labelled,
+        soft_labels=soft_labels,
+        may_have_none=may_have_none,
+        collects=False,
+        note=note,
+    )
+    return rows
 
 
 def load_labelled(
     path: AnyPath,
+    columns: Columns | None = None,
     *,
-    format: str | None = None,  # noqa: A002 - the option's own name
-    text_field: str = "text",
-    label_field: str = "label",
     several_labels: bool = False,
     soft_labels: bool = False,
+    may_have_none: bool = False,
+    note: Note = logger.warning,
 ) -> list[Row]:
     """Return all rows of a labelled file.
 
     Args:
-        path: as for `read_rows`, and so the next three.
-        format: the file's format.
-        text_field: the column of the texts.
-        label_field: the column of the labels.
+        path: as for `read_rows`, and so all others but the next one.
+        columns: where the file keeps texts and labels.
         several_labels: whether a set in which every row has the same one label is refused.
-        soft_labels: as for `read_rows`.
+        soft_labels: whether ``probs`` is read.
+        may_have_none: whether an empty cell means that no label applies.
+        note: hears what somebody should know.
 
     Raises:
         ConfigError: the settings cannot work.
-        DataError: the file cannot be read, a row is wrong, or there is nothing to learn from.
+        DataError: the file cannot be read, rows are wrong, which are counted, or there is nothing
+            to learn from.
     """
-    rows = list(
-        read_rows(
-            path,
-            format=format,
-            text_field=text_field,
-            label_field=label_field,
-            labelled=True,
-            soft_labels=soft_labels,
-        )
+    found, reading = _opened(
+        path,
+        columns or Columns(),
+        labelled=True,
+        soft_labels=soft_labels,
+        may_have_none=may_have_none,
+        collects=True,
+        note=note,
     )
-    name = source_name(path)
+    rows = list(found)
+    name = reading.name
+    if reading.bad_rows.count and (not rows or not reading.columns.skip_bad_rows):
+        joined = joined_note(label for row in rows for label in row.labels)
+        raise DataError(
+            f"{reading.bad_rows.message(reading.rows)}{f'; {joined}' if joined else ''}"
+        )
     if not rows:
         raise DataError(f"{name} has no rows")
     different = {tuple(label for label, _ in row.probabilities) or row.labels for row in rows}
@@ -124,9 +132,65 @@ def load_labelled(
     labels, *others = different
     if several_labels and not others and len(labels) == 1:
         raise DataError(
-            f"{name}: every row has the label {labels[0]!r}; two labels or more are needed"
+            f"{name}: every row has the label {shown(labels[0])}; two labels or more are needed"
         )
     return rows
+
+
+def _opened(
+    path: AnyPath,
+    columns: Columns,
+    *,
+    labelled: bool,
+    soft_labels: bool,
+    may_have_none: bool,
+    collects: bool,
+    note: Note,
+) -> tuple[Iterator[Row], Reading]:
+    """Return the rows of a file and the reading that counts them.
+
+    Raises:
+        ConfigError: the settings cannot work or an optional package is missing.
+    """
+    chosen = columns.format or _format_of(path, labelled=labelled)
+    if chosen not in FORMATS:
+        raise ConfigError(f"format {chosen!r} is not one of {', '.join(FORMATS)}")
+    if labelled and chosen == "text":
+        raise ConfigError(
+            f"{source_name(path)}: plain text has no labels; use one of the other formats "
+            "(--input-format fasttext for lines that start with __label__)"
+        )
+    names = [name for name, _ in columns.wanted(labelled=labelled)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"the text and the label cannot both be the field {twice!r}")
+    if chosen == "tsv" and columns.delimiter not in (None, "\t"):
+        raise ConfigError(
+            f"{source_name(path)}: TSV is separated by tabs; pass --input-format csv with another "
+            "delimiter"
+        )
+    if chosen == "parquet":
+        _check_parquet(path)
+    reading = Reading(
+        source_name(path),
+        columns,
+        labelled=labelled,
+        soft=soft_labels and chosen in ("json", "jsonl") and PROBABILITIES not in names,
+        may_have_none=may_have_none,
+        collects=collects,
+        note=note,
+    )
+    return reading.read(_rows(path, chosen, reading)), reading
+
+
+def _rows(path: AnyPath, chosen: str, reading: Reading) -> Iterator[Row]:
+    if chosen == "parquet":
+        yield from read_parquet(path, reading)
+        return
+    # Closed at once, also if a row is wrong: the error may be kept for longer than the file.
+    lines = read_lines(path, reading.columns.encoding, reading.note, option="--encoding")
+    with closing(lines):
+        yield from _READERS[chosen](lines, reading)
 
 
 def _format_of(path: AnyPath, *, labelled: bool) -> str:
@@ -134,6 +198,8 @@ def _format_of(path: AnyPath, *, labelled: bool) -> str:
     extension = ".txt"
     if str(path) != STANDARD_INPUT:
         extension = Path(Path(path).name.lower().removesuffix(".gz")).suffix
+    if extension in _SPREADSHEETS:
+        raise ConfigError(f"{path}: a spreadsheet is not read; save the sheet as CSV in UTF-8")
     if extension not in _EXTENSIONS:
         raise ConfigError(
             f"{path}: the name does not say which format it is; known are "

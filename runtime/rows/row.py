@@ -20,9 +20,12 @@ class Row:
         labels: no label for a row that was read without labels, one in a single-label set, any
             number, each once, in a multi-label set.
         line: where the row starts in its file: the line, or the row of a Parquet file; from 1.
-        extras: the other columns by name, in the file's order.
+        extras: the other columns by name, in the file's order; of several that have the same name
+            the last.
         probabilities: soft labels, where they were read: pairs of a label, each once, and how
             probable somebody finds it, from 0 to 1. In a single-label set they add up to 1.
+        columns: of a row that was read without labels, all its columns as the file has them: pairs
+            of a name and a value, in order. Empty where the file has no columns.
     """
 
     text: str
@@ -30,6 +33,7 @@ class Row:
     line: int
     extras: Mapping[str, object] = field(default_factory=dict)
     probabilities: tuple[tuple[str, float], ...] = ()
+    columns: tuple[tuple[str, object], ...] = field(default=(), compare=False, repr=False)
 
 
 def fingerprint(rows: Iterable[Row]) -> str:

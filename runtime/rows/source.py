@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,13 +23,19 @@ AnyPath = str | os.PathLike[str]
 
 STANDARD_INPUT = "-"
 
-_LONGEST_LINE = 2**30  # bytes; a file without line ends fails with words, not for want of memory
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LONGEST_LINE = 2**30  # bytes; a file without line ends fails with a message, not for memory
+_MARKS = {  # byte order marks and what they are of, longer ones first
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_UTF8 = ("utf-8", "utf-8-sig", "ascii")
+_ARCHIVE = b"PK\x03\x04"
 _MISTAKEN_FOR_TEXT = {
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
     b"\x1f\x8b": "gzip; let its name end in .gz",
-    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    _ARCHIVE: "a zip archive or a spreadsheet; save the sheet as CSV",
     b"PAR1": "Parquet; pass --input-format parquet",
 }
 
@@ -38,31 +45,93 @@ def source_name(path: AnyPath) -> str:
     return "standard input" if str(path) == STANDARD_INPUT else str(path)
 
 
-def read_lines(path: AnyPath) -> Iterator[str]:
-    r"""Yield the lines of a UTF-8 file, one at a time, each with its line end if it has one.
+def read_lines(
+    path: AnyPath,
+    encoding: str | None = None,
+    note: Callable[[str], object] = lambda _: None,
+    *,
+    option: str | None = None,
+) -> Generator[str]:
+    r"""Yield the lines of a text file, one at a time, each with its line end if it has one.
 
     Only ``\n`` ends a line: the other characters that `str.splitlines` cuts at belong to a text.
     A byte order mark is dropped. A name that ends in ``.gz`` is decompressed; ``-`` reads standard
     input.
 
+    Args:
+        path: the file.
+        encoding: how its text is written; None is UTF-8, or UTF-16 or UTF-32 if the file begins
+            with the byte order mark of these.
+        note: hears that a byte order mark has decided.
+        option: what says the encoding, where somebody can.
+
     Raises:
-        DataError: the file cannot be read, is not the gzip its name says, or is not UTF-8.
+        DataError: the file cannot be read, is not the gzip its name says, or not in the encoding.
     """
     name = source_name(path)
     with _open(path) as stream:
-        number = 0
-        while True:
-            number += 1
-            data = _read_line(stream, name, number)
-            if number == 1:
-                data = data.removeprefix(_BYTE_ORDER_MARK)
-            if not data:
-                return
-            try:
-                line = data.decode("utf-8")
-            except UnicodeDecodeError as problem:
-                raise DataError(_not_utf8(name, number, data, problem)) from None
-            yield line
+        first = _read_line(stream, name, 1)
+        marked = next((kind for mark, kind in _MARKS.items() if first.startswith(mark)), None)
+        if encoding is None:
+            encoding = marked or "utf-8"
+            if marked not in (None, "utf-8"):
+                note(f"{name}: read as {encoding}, which its byte order mark says")
+        elif marked is not None and not codecs.lookup(encoding).name.startswith(marked):
+            raise DataError(
+                f"{name}, line 1: begins with the byte order mark of {marked}, which is not "
+                f"{encoding}; {'convert the file' if option is None else f'leave {option} out'}"
+            )
+        if codecs.lookup(encoding).name in _UTF8:
+            yield from _utf8_lines(first, stream, name, option)
+        else:
+            yield from _decoded_lines(first, stream, name, encoding)
+
+
+def _utf8_lines(first: bytes, stream: Lines, name: str, option: str | None) -> Iterator[str]:
+    number, data = 1, first.removeprefix(codecs.BOM_UTF8)
+    if data.startswith(_ARCHIVE) or _wide_encoding(data) is not None:
+        raise DataError(_not_utf8(name, number, data, 0, option))
+    while data:
+        try:
+            line = data.decode("utf-8")
+        except UnicodeDecodeError as problem:
+            raise DataError(_not_utf8(name, number, data, problem.start, option)) from None
+        yield line
+        number += 1
+        data = _read_line(stream, name, number)
+
+
+def _decoded_lines(first: bytes, stream: Lines, name: str, encoding: str) -> Iterator[str]:
+    """Yield lines of any encoding. What ends in the byte of a line feed need not be one there."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    number, size, data = 1, 0, first
+    held: list[str] = []  # of a line whose end has not come
+    at_start = True
+    while True:
+        try:
+            text = decoder.decode(data, final=not data)
+        except UnicodeError as problem:
+            reason = getattr(problem, "reason", None) or str(problem)
+            raise DataError(
+                f"{name}, line {number}: not {encoding} ({reason}); pass the file's own encoding "
+                "with --encoding"
+            ) from None
+        if at_start and text:
+            text, at_start = text.removeprefix("\ufeff"), False
+        *whole, rest = text.split("\n")
+        for part in whole:
+            yield "".join((*held, part, "\n"))
+            held.clear()
+            number, size = number + 1, 0
+        held.append(rest)
+        if not data:
+            break
+        data = _read_line(stream, name, number)
+        size += len(data)
+        _require_length(size, name, number)
+    last = "".join(held)
+    if last:
+        yield last
 
 
 def without_end(line: str) -> str:
@@ -119,11 +188,15 @@ def _read_line(stream: Lines, name: str, number: int) -> bytes:
         raise DataError(_damaged(name, number)) from None
     except OSError as problem:
         raise DataError(unreadable(name, problem)) from None
-    if len(data) > _LONGEST_LINE:
+    _require_length(len(data), name, number)
+    return data
+
+
+def _require_length(size: int, name: str, number: int) -> None:
+    if size > _LONGEST_LINE:
         raise DataError(
             f"{name}, line {number}: longer than {_LONGEST_LINE >> 30} GiB; is this a text file?"
         )
-    return data
 
 
 def _damaged(name: str, number: int) -> str:
@@ -133,10 +206,37 @@ def _damaged(name: str, number: int) -> str:
     )
 
 
-def _not_utf8(name: str, number: int, data: bytes, problem: UnicodeDecodeError) -> str:
-    message = f"{name}, line {number}: byte {data[problem.start]:#04x} is not UTF-8"
+def _not_utf8(name: str, number: int, data: bytes, place: int, option: str | None) -> str:
+    message = f"{name}, line {number}: byte {data[place]:#04x} is not UTF-8"
     if number == 1:
         for start, kind in _MISTAKEN_FOR_TEXT.items():
             if data.startswith(start):
                 return f"{message} (the file looks like {kind})"
-    return f"{message}; convert the file to UTF-8, for instance with iconv"
+        wide = _wide_encoding(data)
+        if wide is not None:
+            return f"{name}, line 1: looks like {wide}, not UTF-8; {_advice(option, [wide])}"
+    from textgate.rows.encodings import likely_encodings  # which only this message needs
+
+    likely = likely_encodings(data)
+    return f"{message}; it may be {likely[0]}: {_advice(option, likely)}"
+
+
+def _advice(option: str | None, encodings: Sequence[str]) -> str:
+    """Return what to do with a file in another encoding."""
+    convert = "convert the file to UTF-8"
+    if option is None:
+        return convert
+    first, *others = encodings
+    too = f" (or {' or '.join(others)})" if others else ""
+    return f"pass {option} {first}{too}, or {convert}"
+
+
+def _wide_encoding(line: bytes) -> str | None:
+    """Return the UTF-16 that a first line of mostly ASCII is in, without a byte order mark."""
+    start = line[:2048]
+    if len(start) < 8:
+        return None
+    even, odd = start[: len(start) // 2 * 2 : 2], start[1::2]
+    if not any(odd) and all(even):
+        return "utf-16-le"
+    return "utf-16-be" if not any(even) and all(odd) else None

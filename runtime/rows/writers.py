@@ -8,14 +8,17 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from textgate.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from textgate.rows.reading import Pairs
 
 RESULT_FORMATS = ("text", "jsonl", "csv", "tsv")
 
 _DIGITS = 6  # of every score; float32 holds no more
-_LABEL_SEPARATOR = "|"  # between the labels of one text, where there is no list
+LABEL_SEPARATOR = "|"  # between the labels of one text, where there is no list
 _LINE_BREAKING = re.compile(r"\r\n|[\t\n\r]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -31,17 +34,12 @@ class _Result(NamedTuple):
     """The arguments of `ResultWriter.write`."""
 
     text: str
-    extras: Mapping[str, object]
+    columns: Pairs
     label: str | Sequence[str]
     score: float
     scores: Mapping[str, float]
     truncated: bool
     reason: str | None
-
-    @property
-    def joined_label(self) -> str:
-        """The label, or the labels in one string."""
-        return self.label if isinstance(self.label, str) else _LABEL_SEPARATOR.join(self.label)
 
 
 class ResultWriter(ABC):
@@ -50,13 +48,14 @@ class ResultWriter(ABC):
     Lone surrogates, which UTF-8 cannot hold, become U+FFFD.
     """
 
-    def __init__(self, stream: Sink) -> None:
+    def __init__(self, stream: Sink, label_separator: str = LABEL_SEPARATOR) -> None:
         self._stream = stream
+        self._label_separator = label_separator
 
     def write(  # noqa: PLR0917 - the columns of a result, in their order
         self,
         text: str,
-        extras: Mapping[str, object],
+        columns: Pairs,
         label: str | Sequence[str],
         score: float,
         scores: Mapping[str, float],
@@ -67,8 +66,9 @@ class ResultWriter(ABC):
 
         Args:
             text: the text as it was read.
-            extras: the other columns of its row. One that is named like a column of the result
-                is written as ``input.NAME``.
+            columns: the columns of its row, the text among them, in order; they are written before
+                those of the result. One that is named like a column of the result is written as
+                ``input.NAME``.
             label: the label, or the list of labels of a multi-label result.
             score: the probability of the label (of a list: whatever the caller ranks by).
             scores: the probability of every label, or of the most probable ones, the best first.
@@ -76,11 +76,15 @@ class ResultWriter(ABC):
             reason: why there is no label, or None; it is written in JSON Lines.
 
         Raises:
-            DataError: the extras cannot be written in this format.
+            DataError: the columns cannot be written in this format.
             OSError: the stream cannot take the line.
         """
-        line = self._line(_Result(text, extras, label, score, scores, truncated, reason))
+        line = self._line(_Result(text, columns, label, score, scores, truncated, reason))
         self._stream.write(_without_surrogates(line))
+
+    def joined(self, label: str | Sequence[str]) -> str:
+        """Return a label, or several labels in one string."""
+        return label if isinstance(label, str) else self._label_separator.join(label)
 
     @abstractmethod
     def _line(self, result: _Result) -> str:
@@ -93,6 +97,8 @@ def open_writer(
     labels: Sequence[str],
     *,
     top_k: int | None = None,
+    multi_label: bool = False,
+    label_separator: str = LABEL_SEPARATOR,
 ) -> ResultWriter:
     """Return a writer of results onto an open stream, which stays the caller's to close.
 
@@ -102,28 +108,40 @@ def open_writer(
         labels: every label, in the order of their columns in CSV and TSV.
         top_k: how many labels, the most probable ones, are written with their scores in place of
             the scores of all; None for all.
+        multi_label: whether a text may have several labels.
+        label_separator: what stands between them where there is no list, in all formats but
+            ``jsonl``.
 
     Raises:
-        ConfigError: the format is not one of `RESULT_FORMATS`.
+        ConfigError: the format is not one of `RESULT_FORMATS`, or several labels could not be told
+            apart, because one holds the separator.
     """
-    if format == "text":
-        return _TextWriter(stream, ranked=top_k is not None)
+    if format not in RESULT_FORMATS:
+        raise ConfigError(f"format {format!r} is not one of {', '.join(RESULT_FORMATS)}")
     if format == "jsonl":
         return _JsonLinesWriter(stream)
-    if format in ("csv", "tsv"):
-        return _TableWriter(stream, labels, top_k=top_k, quoted=format == "csv")
-    raise ConfigError(f"format {format!r} is not one of {', '.join(RESULT_FORMATS)}")
+    if not label_separator:
+        raise ConfigError("the label separator is empty; give one such as ; or |")
+    divided = next((label for label in labels if label_separator in label), None)
+    if multi_label and divided is not None:
+        raise ConfigError(
+            f"the label {divided!r} holds {label_separator!r}, which stands between the labels of "
+            "a text; give another with --label-separator, or write jsonl"
+        )
+    if format == "text":
+        return _TextWriter(stream, label_separator, ranked=top_k is not None)
+    return _TableWriter(stream, labels, label_separator, top_k=top_k, quoted=format == "csv")
 
 
 class _TextWriter(ResultWriter):
-    """Label, score and text, parted by tabs; before the text, the best labels and their scores."""
+    """Label, score and text, separated by tabs; with `top_k` the best labels before the text."""
 
-    def __init__(self, stream: Sink, *, ranked: bool) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: Sink, label_separator: str, *, ranked: bool) -> None:
+        super().__init__(stream, label_separator)
         self._ranked = ranked
 
     def _line(self, result: _Result) -> str:
-        label, text = _on_one_line(result.joined_label), _on_one_line(result.text)
+        label, text = _on_one_line(self.joined(result.label)), _on_one_line(result.text)
         best = ""
         if self._ranked:
             best = "".join(
@@ -133,58 +151,60 @@ class _TextWriter(ResultWriter):
 
 
 class _JsonLinesWriter(ResultWriter):
-    """One object a line: the extras, then the result.
+    """One object a line: the columns of the row, then the result.
 
+    A column whose name another one before it has, which tables can have, gets a number behind it.
     Written piece by piece: an encoder that is handed the whole takes three times as long.
     """
 
-    _COLUMNS = ("text", "label", "score", "scores", "truncated", "reason")
+    _COLUMNS = ("label", "score", "scores", "truncated", "reason")
 
     def _line(self, result: _Result) -> str:
         label = result.label if isinstance(result.label, str) else list(result.label)
         scores = [f"{_encoded(name)}:{_number(one)}" for name, one in result.scores.items()]
         reason = "" if result.reason is None else f',"reason":{_encoded(result.reason)}'
-        columns = (
-            f'"text":{_encoded(result.text)},"label":{_encoded(label)},'
-            f'"score":{_number(result.score)},"scores":{{{",".join(scores)}}},'
+        own = (
+            f'"label":{_encoded(label)},"score":{_number(result.score)},'
+            f'"scores":{{{",".join(scores)}}},'
             f'"truncated":{"true" if result.truncated else "false"}{reason}}}\n'
         )
-        if not result.extras:
-            return "{" + columns
-        return _json(_renamed(result.extras, self._COLUMNS))[:-1] + "," + columns
+        names = _numbered(_renamed([name for name, _ in result.columns], self._COLUMNS))
+        values = (value for _, value in result.columns)
+        columns = _json(dict(zip(names, values, strict=True)))
+        return f"{columns[:-1]},{own}" if names else f"{{{own}"
 
 
 class _TableWriter(ResultWriter):
     """A header, made of the first row's columns, and a row a result."""
 
     def __init__(
-        self, stream: Sink, labels: Sequence[str], *, top_k: int | None, quoted: bool
+        self,
+        stream: Sink,
+        labels: Sequence[str],
+        label_separator: str,
+        *,
+        top_k: int | None,
+        quoted: bool,
     ) -> None:
-        super().__init__(stream)
+        super().__init__(stream, label_separator)
         self._labels = tuple(labels) if top_k is None else None
         self._row = _csv_row if quoted else _tsv_row
         if top_k is None:
             scores = [f"score:{name}" for name in labels]
         else:
             scores = [f"{name}:{n}" for n in range(1, top_k + 1) for name in ("top", "score")]
-        self._columns = ("text", "label", "score", *scores, "truncated")
-        self._extras: list[str] | None = None
+        self._columns = ("label", "score", *scores, "truncated")
+        self._names: list[str] | None = None  # of the rows' columns
         self._count = 0
 
     def _line(self, result: _Result) -> str:
-        others = _renamed(result.extras, self._columns)
         header = ""
         self._count += 1
-        if self._extras is None:
-            self._extras = list(others)
-            header = self._row([*others, *self._columns])
-        elif others.keys() != set(self._extras):
-            raise DataError(
-                f"result {self._count}: its row has the columns {_listed(others)}, the first row "
-                f"had {_listed(self._extras)}; a table needs the same ones, so write jsonl instead"
-            )
-        cells = [_cell(others[name]) for name in self._extras]
-        cells += (result.text, result.joined_label, _number(result.score))
+        if self._names is None:
+            self._names = [name for name, _ in result.columns]
+            header = self._row([*_renamed(self._names, self._columns), *self._columns])
+        cells = [_cell(value) for value in self._values(result.columns, self._names)]
+        cells += (self.joined(result.label), _number(result.score))
         if self._labels is None:
             for name, score in result.scores.items():
                 cells += (name, _number(score))
@@ -193,16 +213,43 @@ class _TableWriter(ResultWriter):
         cells.append(_cell(result.truncated))
         return header + self._row(cells)
 
+    def _values(self, columns: Pairs, names: list[str]) -> list[object]:
+        """Return the values of a row in the order of the header."""
+        found = [name for name, _ in columns]
+        if found == names:
+            return [value for _, value in columns]
+        if sorted(found) == sorted(names) and len(set(names)) == len(names):
+            values = dict(columns)
+            return [values[name] for name in names]
+        raise DataError(
+            f"result {self._count}: its row has the columns {_listed(found)}, the first row "
+            f"had {_listed(names)}; a table needs the same ones, so write jsonl instead"
+        )
 
-def _renamed(extras: Mapping[str, object], taken: Collection[str]) -> dict[str, object]:
-    """Return the extras under names that the result's columns do not have."""
-    renamed: dict[str, object] = {}
-    for name, value in extras.items():
+
+def _renamed(names: Sequence[str], taken: Collection[str]) -> list[str]:
+    """Return the names of a row's columns, changed where the result's columns have them."""
+    renamed = []
+    for name in names:
         free = name
-        while free in taken or (free != name and free in extras):
+        while free in taken or (free != name and free in names):
             free = f"input.{free}"
-        renamed[free] = value
+        renamed.append(free)
     return renamed
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Return names of which no two are alike: the second ``x`` is ``x.2``."""
+    if len(set(names)) == len(names):
+        return list(names)
+    different: dict[str, None] = {}
+    for name in names:
+        free, number = name, 1
+        while free in different or (number > 1 and free in names):
+            number += 1
+            free = f"{name}.{number}"
+        different[free] = None
+    return list(different)
 
 
 def _without_surrogates(line: str) -> str:
@@ -220,7 +267,7 @@ def _number(score: float) -> str:
 
 
 def _listed(names: Collection[str]) -> str:
-    return ", ".join(repr(name) for name in names) or "text alone"
+    return ", ".join(repr(name) for name in names) or "none"
 
 
 def _on_one_line(text: str) -> str:

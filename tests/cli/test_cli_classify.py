@@ -87,6 +87,131 @@ def test_a_table_gives_a_table(command, bundle, tmp_path, name):
     assert [row[:2] for row in rows] == [["1", "good"], ["2", "bad, or not"]]
 
 
+TABLE = "v1,subject,label,,\nham,good,x,1,2\nspam,bad,y,,3\n"
+RESULT = ["label", "score", "score:negative", "score:positive", "truncated"]
+
+
+@pytest.mark.parametrize("read", ["csv", "tsv", "jsonl", "json", "parquet"])
+@pytest.mark.parametrize("result_format", ["csv", "tsv", "jsonl"])
+def test_columns_keep_their_names_and_order(command, bundle, tmp_path, read, result_format):
+    """From any format to any other, and for who goes on with a file of results."""
+    path = tmp_path / f"a.{read}"
+    names = ["v1", "subject", "label", "", ""]
+    table = list(csv.reader(io.StringIO(TABLE)))[1:]
+    if read in ("csv", "tsv"):
+        path.write_text(TABLE if read == "csv" else TABLE.replace(",", "\t"), encoding="utf-8")
+    elif read == "parquet":
+        pa = pytest.importorskip("pyarrow", reason="Parquet is read with pyarrow, an extra")
+        from pyarrow import parquet
+
+        columns = [pa.array(column) for column in zip(*table, strict=True)]
+        parquet.write_table(pa.Table.from_arrays(columns, names=names), path)
+    else:
+        names, table = names[:3], [row[:3] for row in table]
+        rows = [json.dumps(dict(zip(names, row, strict=True))) for row in table]
+        path.write_text(f"[{','.join(rows)}]" if read == "json" else "\n".join(rows), "utf-8")
+    made = tmp_path / f"results.{result_format}"
+    arguments = ["classify", "-m", bundle, "-i", path, "--text-field", "subject", "-o", made]
+    shown = command(*arguments)
+    assert (shown.status, shown.err) == (0, "")
+    whole = made.read_bytes()
+    names[2] = "input.label"
+    if result_format == "jsonl":
+        found = [json.loads(line) for line in whole.splitlines()]
+        own = ["" if name == "" else name for name in names[:4]] + [".2"] * (len(names) > 4)
+        assert list(found[0]) == [*own, "label", "score", "scores", "truncated"]
+        assert [list(row.values())[: len(own)] for row in found] == table
+    else:
+        mark = "," if result_format == "csv" else "\t"
+        header, *found = csv.reader(io.StringIO(whole.decode()), delimiter=mark)
+        assert header == names + RESULT
+        assert [row[: len(names)] for row in found] == table
+    made.write_bytes(whole[: whole.rindex(b"spam")])
+    assert command(*arguments, "--resume").status == 0
+    assert made.read_bytes() == whole
+
+
+def test_texts_of_several_columns(command, bundle, classifier, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("subject,id,body\nA film,1,Dull and long.\n,2,good\n", encoding="utf-8")
+    fields = ["--text-field", "subject", "--text-field", "body"]
+    shown = command("classify", "-m", bundle, "-i", path, *fields)
+    header, *rows = csv.reader(io.StringIO(shown.out))
+    assert header == ["subject", "id", "body", *RESULT]
+    for row, text in zip(rows, ("A film\nDull and long.", "good"), strict=True):
+        assert float(row[4]) == pytest.approx(classifier.predict(text).score, abs=2e-6)
+    as_text = command("classify", "-m", bundle, "-i", path, *fields, "--format", "text").out
+    assert as_text.splitlines()[0].endswith("\tA film Dull and long.")
+
+
+SPOILED = b'{"text": "good"}\noops\n{"text": 5}\n{"text": "bad"}\n'
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_rows_that_cannot_be_used(command, bundle, tmp_path, jobs):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(SPOILED)
+    shown = command("classify", "-m", bundle, "-i", path, "--jobs", jobs)
+    assert shown.status == 1
+    assert shown.out.count("\n") == 1
+    assert "line 2: not valid JSON" in shown.message
+    assert shown.message.endswith("--skip-bad-rows leaves out rows like it")
+    shown = command("classify", "-m", bundle, "-i", path, "--jobs", jobs, "--skip-bad-rows")
+    assert shown.status == 0
+    assert [json.loads(line)["text"] for line in shown.out.splitlines()] == ["good", "bad"]
+    assert shown.err == (
+        f"textgate: note: {path}: left out 2 of 4 rows: 1 for invalid JSON (line 2), 1 for a text "
+        "that is no string (line 3)\n"
+    )
+
+
+def test_what_is_odd_about_a_file_is_said(command, bundle, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("id;text\n1;good\n".encode("utf-16"))
+    shown = command("classify", "-m", bundle, "-i", path)
+    assert shown.status == 0
+    assert shown.out.startswith("id,text,label")
+    assert shown.err.splitlines() == [
+        f"textgate: note: {path}: read as utf-16, which its byte order mark says",
+        (
+            f"textgate: note: {path}: the cells are separated by ';', by its header; --delimiter "
+            "';' says so"
+        ),
+    ]
+    options = ["--encoding", "utf-16", "--delimiter", ";"]
+    told = command("classify", "-m", bundle, "-i", path, *options)
+    assert (told.status, told.out, told.err) == (0, shown.out, "")
+
+
+@pytest.mark.parametrize("written", ["tab", r"\t", "\t"])
+def test_a_tab_can_be_typed(command, bundle, written):
+    options = ["--input-format", "csv", "--delimiter", written, "--format", "csv"]
+    shown = command("classify", "-m", bundle, *options, stdin=b'id\ttext\n1\t"a ""b"""\n')
+    assert (shown.status, shown.err) == (0, "")
+    assert shown.out.splitlines()[1].startswith('1,"a ""b""",')
+
+
+def test_what_stands_between_labels(command, bundles):
+    options = ["-m", bundles["rnn-multi-label"], GOOD]
+    labels = json.loads(command("classify", "--format", "jsonl", *options).out)["label"]
+    shown = command("classify", "--label-separator", " + ", *options)
+    assert shown.out.split("\t")[0] == " + ".join(labels)
+    shown = command("classify", "--label-separator", "o", *options)
+    assert shown.status == 2
+    assert "holds 'o', which stands between the labels of a text" in shown.message
+    assert command("classify", "--label-separator", "", *options).status == 2
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.parquet", "a.xlsx"])
+def test_results_are_not_written_under_another_format_s_name(command, bundle, tmp_path, name):
+    shown = command("classify", "-m", bundle, "-o", tmp_path / name, "good")
+    assert shown.status == 2
+    assert f"results are written as text, jsonl, csv, tsv, not as {name[1:]}" in shown.message
+    assert not (tmp_path / name).exists()
+    shown = command("classify", "-m", bundle, "-o", tmp_path / name, "--format", "jsonl", "good")
+    assert shown.status == 0
+
+
 def test_the_format_can_be_another(command, bundle, tmp_path, write_jsonl):
     path = write_jsonl(tmp_path / "a.jsonl", ROWS)
     assert command("classify", "-m", bundle, "-i", path, "--format", "text").out.endswith(

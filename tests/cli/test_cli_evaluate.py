@@ -141,6 +141,102 @@ def test_rows_from_standard_input_and_other_columns(command, bundle):
     assert json.loads(shown.out)["rows"] == 2
 
 
+def test_labels_are_written_in_one_way(command, bundle):
+    stdin = "text,label\ngood, positive\nbad,neg\u200bative\nfine,positive\u00a0\n".encode()
+    shown = command("evaluate", "-m", bundle, "-", "--json", "--input-format", "csv", stdin=stdin)
+    assert json.loads(shown.out)["rows"] == 3
+    assert shown.err.startswith("textgate: note: standard input: white space, characters that can")
+
+
+def test_all_labels_that_the_model_does_not_have(command, bundle, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\na,x\nb,Positive\nc,x\nd,positive\n", encoding="utf-8")
+    shown = command("evaluate", "-m", bundle, path)
+    assert (shown.status, shown.out) == (1, "")
+    assert shown.message.endswith(
+        "line 2: 2 labels do not occur among the model's, which are 'negative', 'positive': 'x' "
+        "(2 rows, line 2), 'Positive' (1 row, line 3, which looks like 'positive')"
+    )
+
+
+SEVERAL = {
+    "a.csv": (
+        "text,label\na fine film,positive;movie\nnothing here,\n",
+        ("--label-separator", ";"),
+    ),
+    "b.csv": ("text,label\na fine film,movie\nnothing here,\n", ()),
+    "a.tsv": (
+        "positive\ttext\tmovie\n1\ta fine film\t1\n\tnothing here\t0\n",
+        ("--label-fields", "positive,movie"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_labels_out_of_tables(command, bundles, tmp_path, write_jsonl, name):
+    content, options = SEVERAL[name]
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    rows = [
+        {"text": "a fine film", "label": ["movie"] if name == "b.csv" else ["positive", "movie"]},
+        {"text": "nothing here", "label": []},
+    ]
+    plain = write_jsonl(tmp_path / "a.jsonl", rows)
+    model = ["evaluate", "-m", bundles["rnn-multi-label"], "--json"]
+    shown = command(*model, tmp_path / name, *options)
+    assert (shown.status, shown.err) == (0, "")
+    assert json.loads(shown.out) == json.loads(command(*model, plain).out)
+
+
+@pytest.mark.parametrize("result_format", ["csv", "tsv", "jsonl"])
+def test_what_classify_writes_can_be_scored(command, bundles, data, tmp_path, result_format):
+    model = ["-m", bundles["rnn-multi-label"]]
+    made = tmp_path / f"results.{result_format}"
+    assert command("classify", *model, "-i", data, "-o", made).status == 0
+    options = [] if result_format == "jsonl" else ["--label-separator", "|"]
+    shown = command("evaluate", *model, "--json", made, *options)
+    assert (shown.status, shown.err) == (0, "")
+    assert json.loads(shown.out)["accuracy"] == 1
+
+
+def test_bad_rows_are_left_out_if_that_is_asked_for(command, bundle, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\ngood,positive\nbad\nbad,negative\nfine,\n", encoding="utf-8")
+    shown = command("evaluate", "-m", bundle, path)
+    assert shown.status == 1
+    assert "; 2 of 4 rows cannot be used: 1 for another number of cells" in shown.message
+    shown = command("evaluate", "-m", bundle, path, "--json", "--skip-bad-rows")
+    assert json.loads(shown.out)["rows"] == 2
+    assert shown.err.startswith(f"textgate: note: {path}: left out 2 of 4 rows: 1 for another")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--label-field", "a", "--label-fields", "b"],
+            "--label-field or --label-fields, not both",
+        ),
+        (["--label-fields", "a", "--label-separator", ";"], "nothing to separate"),
+        (["--label-fields", "a,a"], "the label field 'a' is given twice"),
+        (["--label-fields", '"a'], "is not a list of names such as a,b"),
+        (["--text-field", "a", "--text-field", "a"], "the text field 'a' is given twice"),
+        (["--delimiter", "ab"], "the delimiter must be one character"),
+        (["--encoding", "klingon"], "'klingon' is not an encoding that is known"),
+    ],
+)
+def test_options_that_do_not_go_together(command, bundle, options, message):
+    shown = command("evaluate", "-m", bundle, "a.csv", *options)
+    assert (shown.status, shown.out) == (2, "")
+    assert message in shown.message
+
+
+def test_names_with_commas_are_quoted(command, bundle, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('text,"a,b",c\nt,1,0\n', encoding="utf-8")
+    shown = command("evaluate", "-m", bundle, path, "--label-fields", '"a,b",c')
+    assert "the label 'a,b' does not occur among the model's" in shown.message
+
+
 REFUSED = [
     ("a.jsonl", b"", 1, "a.jsonl has no rows"),
     ("a.jsonl", b'{"text": "a"}\n', 1, "line 1: no field 'label', found 'text'; name the right"),
@@ -149,7 +245,7 @@ REFUSED = [
         "a.jsonl",
         b'{"text": "a", "label": "positive"}\n\n{"text": "a", "label": "neutral"}\n',
         1,
-        "line 3: the model does not know the label 'neutral'; it knows negative, positive",
+        "line 3: the label 'neutral' does not occur among the model's, which are 'negative', 'pos",
     ),
     (
         "a.jsonl",
@@ -157,7 +253,12 @@ REFUSED = [
         1,
         "line 1: 2 labels, but the model gives one",
     ),
-    ("a.csv", b"text,labels\na,b\n", 1, "no field 'label', found 'text', 'labels'"),
+    (
+        "a.csv",
+        b"text,labels\na,b\n",
+        1,
+        "no field 'label' (did you mean 'labels'?), found 'text', 'labels'",
+    ),
     ("a.jsonl", b'{"text": "a", "label": "positive"}\n{"text"\n', 1, "line 2: not valid JSON"),
     ("a.jsonl", b'{"text": "\xff", "label": "positive"}\n', 1, "byte 0xff is not UTF-8"),
     ("a.txt", b"good\n", 1, "line 1: no label; a line starts with __label__NAME"),

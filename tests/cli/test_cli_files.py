@@ -72,9 +72,9 @@ def test_the_same_as_on_standard_output(command, bundle, rows, tmp_path, result_
 @pytest.mark.parametrize(
     ("name", "begins"),
     [
-        ("a.csv", "id,input.label,text,label,"),
-        ("a.tsv", "id\tinput.label\ttext\tlabel\t"),
-        ("a.jsonl", '{"id":0,"input.label":"x","text":"a fine film",'),
+        ("a.csv", "id,text,input.label,label,"),
+        ("a.tsv", "id\ttext\tinput.label\tlabel\t"),
+        ("a.jsonl", '{"id":0,"text":"a fine film","input.label":"x",'),
         ("a.ndjson", '{"id":0,'),
         ("a.txt", "positive\t"),
         ("results", '{"id":0,'),

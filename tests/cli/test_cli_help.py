@@ -13,7 +13,7 @@ import pytest
 import textgate
 
 CORE = ("classify", "evaluate", "bench", "inspect", "models")
-EXTRA = ("train", "teach", "pretrain", "export", "compare")
+EXTRA = ("train", "fit", "teach", "pretrain", "export", "compare")
 
 
 def python(code, *arguments):
@@ -74,6 +74,7 @@ def test_nothing_asked(command):
 
 WRONG = [
     (["nonsense"], "Error: No such command 'nonsense'."),
+    (["trian"], "Error: No such command 'trian'. (did you mean 'train'?)"),
     (["--nonsense"], "Error: No such option '--nonsense'."),
     (["evaluate", "-m", "x"], "Error: Missing argument 'DATA'."),
     (["models", "sentiment"], "Error: Got unexpected extra argument (sentiment)"),

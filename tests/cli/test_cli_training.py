@@ -71,12 +71,34 @@ def names(folder):
 # What works
 
 
-@pytest.mark.parametrize("name", ["train", "teach", "pretrain", "export", "compare"])
+@pytest.mark.parametrize("name", ["train", "fit", "teach", "pretrain", "export", "compare"])
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help(command, name, option):
     shown = command(name, option)
     assert (shown.status, shown.err) == (0, "")
     assert shown.out.startswith(f"Usage: textgate {name} [OPTIONS]")
+
+
+SECTIONS = {
+    "train": ["Output", "Data", "Settings", "Network", "Training", "Teachers and pretraining"],
+    "fit": ["Output", "Data", "Model"],
+    "teach": ["Output", "Data", "Training"],
+    "pretrain": ["Output", "Data", "Network", "Training"],
+    "compare": ["Output", "Data", "Networks"],
+}
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_long_help_is_in_sections(command, name):
+    lines = command(name, "-h").out.splitlines()
+    titles = [line.removesuffix(":") for line in lines if line.endswith(":") and line[0] != " "]
+    assert titles == [*SECTIONS[name], "Other options"]
+    others = lines[lines.index("Other options:") + 1 :]
+    assert others[0].split() == ["-h,", "--help", "Show", "this", "message", "and", "exit."]
+    assert sum(line.strip().startswith("--text-field") for line in lines) == 1
+    for place, line in enumerate(lines):  # every option says something
+        if line.startswith("  -") and len(line) < 28:
+            assert lines[place + 1].startswith(" " * 20), line
 
 
 def test_train_export_classify_evaluate(command, data, tmp_path):
@@ -117,6 +139,16 @@ def test_train_export_classify_evaluate(command, data, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "run"]
 
 
+def test_quiet(command, data, tmp_path):
+    shown = command("train", data, "-o", tmp_path / "run", *QUICK, "--quiet")
+    assert shown.status == 0
+    assert shown.out.startswith(f"{tmp_path / 'run'}: epoch ")
+    (warning,) = shown.err.splitlines()
+    assert warning.startswith("rows.jsonl: 1 row repeats an earlier one")
+    again = command("train", data, "-o", tmp_path / "run", "-q", "--resume")
+    assert (again.status, again.out, again.err) == (0, shown.out, "")
+
+
 FORMATS = {
     "a.csv": lambda rows: "text,label\n" + "".join(f'"{t}",{label}\n' for t, label in rows),
     "a.tsv": lambda rows: "text\tlabel\n" + "".join(f"{t}\t{label}\n" for t, label in rows),
@@ -140,9 +172,101 @@ def test_every_format_is_the_same_data(command, separable, tmp_path):
     assert len(seen) == 1
 
 
+def written(rows, *, mark, encoding, bad=False):
+    """A table of single labels with the text in two columns, as a spreadsheet may write it."""
+    lines = [mark.join(("subject", "", "kind", "body", ""))]
+    for row in rows:
+        first, _, rest = row.text.partition(" ")
+        lines.append(mark.join((first, "1", f" {row.labels[0]}\u00a0", rest, "2")))
+    return "\r\n".join([*lines, *(["half a row", mark] if bad else []), ""]).encode(encoding)
+
+
+def test_every_command_reads_rows_in_the_same_way(command, separable, tmp_path):
+    """Two text columns, a delimiter, an encoding, labels with white space, and a bad row each."""
+    options = ("--text-field", "subject", "--text-field", "body", "--label-field", "kind")
+    options += ("--delimiter", ";", "--encoding", "cp1252", "--skip-bad-rows")
+    for name, count, seed in (("train", 120, 0), ("dev", 40, 1), ("test", 30, 2)):
+        content = written(separable(count, seed=seed), mark=";", encoding="cp1252", bad=True)
+        (tmp_path / f"{name}.csv").write_bytes(content)
+    train, dev, test = (tmp_path / f"{name}.csv" for name in ("train", "dev", "test"))
+    run, bundle = tmp_path / "run", tmp_path / "bundle"
+    shown = command("train", train, "--dev", dev, "-o", run, *options, *QUICK)
+    assert shown.status == 0, shown.err
+    assert read_run(run).labels == ("bad", "good")
+    assert (read_run(run).train.rows, read_run(run).dev.rows) == (120, 40)
+    for path, rows in ((train, 122), (dev, 42)):
+        assert f"{path}: white space, characters that cannot be seen" in shown.err
+        assert f"{path}: left out 2 of {rows} rows: 2 for another number of cells" in shown.err
+    shown = command("export", run, "-o", bundle, "--verify", test, *options)
+    assert shown.status == 0, shown.err
+    assert f"{test}: left out 2 of 32 rows" in shown.err
+    assert read_bundle(bundle).manifest.quality["exported"].rows == 30
+    shown = command("evaluate", "-m", bundle, test, "--json", *options)
+    assert json.loads(shown.out)["rows"] == 30
+    assert "left out 2 of 32 rows" in shown.err
+    of_texts = [part for part in options if part not in ("--label-field", "kind")]
+    shown = command("classify", "-m", bundle, "-i", test, *of_texts)
+    assert shown.out.count("\n") == 31
+    assert "left out 2 of 32 rows" in shown.err
+    timed = ("--lengths", "4", "--batch-sizes", "1", "--duration", "0.01", "--json")
+    shown = command("bench", "-m", bundle, "--text-file", test, *timed, *of_texts)
+    assert shown.status == 0, shown.err
+    assert "left out 2 of 32 rows" in shown.err
+    made = ("--hidden", "8", "--embedding-size", "6", "--vocabulary-size", "600", "--epochs", "1")
+    shown = command("pretrain", train, "-o", tmp_path / "p", *of_texts, *made, "--vectors", "none")
+    assert shown.status == 0, shown.err
+    assert shown.err.count("left out 2 of 122 rows") == 1
+    assert "train.csv: 120 texts to pretrain on" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "options"),
+    [
+        (("text", "label"), lambda labels: [";".join(labels)], ("--label-separator", ";")),
+        (
+            ("text", "good", "bad"),
+            lambda labels: [str(int(label in labels)) for label in ("good", "bad")],
+            ("--label-fields", "good,bad"),
+        ),
+    ],
+)
+def test_several_labels_out_of_a_table(
+    command, separable, write_jsonl, tmp_path, header, cell, options
+):
+    rows = separable(120, multi_label=True)
+    path = tmp_path / "a.csv"
+    lines = [",".join([row.text, *cell(row.labels)]) for row in rows]
+    path.write_text("\n".join([",".join(header), *lines, ""]), encoding="utf-8")
+    plain = [{"text": row.text, "label": list(row.labels)} for row in rows]
+    write_jsonl(tmp_path / "a.jsonl", plain)
+    run = tmp_path / "run"
+    assert command("train", path, "-o", run, *options, *QUICK).status == 0
+    assert command("train", tmp_path / "a.jsonl", "-o", tmp_path / "plain", *QUICK).status == 0
+    found, expected = read_run(run), read_run(tmp_path / "plain")
+    assert found.architecture.task == "multi-label"
+    assert (found.labels, found.train.sha256) == (expected.labels, expected.train.sha256)
+    exported = command("export", run, "-o", tmp_path / "bundle", "--verify", path, *options)
+    assert exported.status == 0, exported.err
+
+
+def test_an_empty_cell_is_no_label_if_several_are_asked_for(command, separable, tmp_path):
+    rows = separable(80)
+    path = tmp_path / "a.csv"
+    lines = [f"{row.text},{row.labels[0] if row.labels[0] == 'good' else ''}" for row in rows]
+    path.write_text("\n".join(["text,label", *lines, ""]), encoding="utf-8")
+    run = tmp_path / "run"
+    shown = command("train", path, "-o", run, *QUICK)
+    assert "40 of 80 rows cannot be used: 40 for an empty label (line 2" in shown.message
+    assert command("train", path, "-o", run, "--task", "multi-label", *QUICK).status == 0
+    assert read_run(run).labels == ("good",)
+    exported = command("export", run, "-o", tmp_path / "bundle", "--verify", path)
+    assert exported.status == 0, exported.err
+
+
 def test_settings_out_of_a_file(command, data, tmp_path):
     file = tmp_path / "settings.toml"
-    file.write_text('hidden_sizes = [5]\nepochs = 2\nvectors = "none"\n', encoding="utf-8")
+    lines = 'hidden_sizes = [5]\nepochs = 2\nvectors = "none"\n'
+    file.write_text(lines, encoding="utf-8-sig")  # some editors begin so
     run = tmp_path / "run"
     shown = command("train", data, "-o", run, "--config", file, "--epochs", "1")
     assert shown.status == 0, shown.err
@@ -157,8 +281,13 @@ def test_settings_out_of_a_file(command, data, tmp_path):
         ("epochs = ", "not TOML in UTF-8"),
         (b"\xff", "not TOML in UTF-8"),
         ("[network]\nepochs = 1\n", "'network' is a table"),
-        ("epoch = 1\n", "'epoch' is not a setting"),
-        ('epochs = "1"\n', "epochs must be a whole number"),
+        ("epoch = 1\n", "settings.toml: 'epoch' is not a setting (did you mean 'epochs'?)"),
+        ('epochs = "1"\n', "settings.toml: epochs must be a whole number, not '1'"),
+        ("epochs = true\n", "settings.toml: epochs must be a whole number, not True"),
+        ("bidirectional = 1\n", "settings.toml: bidirectional must be true or false, not 1"),
+        ("hidden_sizes = [[8]]\n", "settings.toml: hidden_sizes must be several whole numbers"),
+        ("hidden_sizes = " + "[" * 5000, "settings.toml: lists or tables are nested too deeply"),
+        ("learning_rate = nan\n", "learning_rate must be from 0 to 100, not nan"),
         (None, "cannot be read"),
     ],
 )
@@ -325,7 +454,7 @@ WRONG = [
     (["--max-tokens", "0"], "textgate: max_tokens must be from 1 to"),
     (["--threads", "0"], "Error: Invalid value for '--threads': 0 is not in the range"),
     (["--threads", "99999999999"], "Error: Invalid value for '--threads': 99999999999 is not in"),
-    (["--resume", "--force"], "Error: --resume goes on with a run and --force replaces it"),
+    (["--resume", "--force"], "Error: --resume continues a run and --force replaces it"),
     (["--text-field", "label"], "the text and the label cannot both be the field 'label'"),
     (["--input-format", "text"], "plain text has no labels; use one of the other formats"),
 ]
@@ -636,6 +765,23 @@ def test_compare(command, data, test_rows, tmp_path):
     assert again.status == 1
     assert "already exists; choose another path or pass --force" in again.message
     assert command(*arguments, "--force").status == 0
+
+
+@pytest.mark.usefixtures("tiny_presets")
+def test_compare_reads_rows_in_the_same_way(command, separable, tmp_path):
+    for name, count in (("train", 80), ("test", 30)):
+        content = written(separable(count), mark=";", encoding="cp1252", bad=True)
+        (tmp_path / f"{name}.csv").write_bytes(content)
+    shown = command(
+        *("compare", tmp_path / "train.csv", "--test", tmp_path / "test.csv"),
+        *("-o", tmp_path / "out", "--preset", "seed-gru", "--tokens", "4"),
+        *("--text-field", "subject", "--text-field", "body", "--label-field", "kind"),
+        *("--encoding", "cp1252", "--skip-bad-rows"),
+    )
+    assert shown.status == 0, shown.err
+    assert "left out 2 of 32 rows" in shown.err
+    assert "left out 2 of 82 rows" in shown.err
+    assert shown.err.count("the cells are separated by ';'") == 2
 
 
 COMPARE = [

@@ -78,7 +78,7 @@ def test_train_from_it(command, folder, data, tmp_path):
 
 WRONG = [
     ([], 2, "Error: Missing argument 'TEXTS...'."),
-    (["texts", "--resume", "--force"], 2, "Error: --resume goes on with a run and --force replac"),
+    (["texts", "--resume", "--force"], 2, "Error: --resume continues a run and --force replaces"),
     (["texts", "--hidden", "0"], 2, "textgate: hidden_size must be a whole number from 1 to"),
     (["texts", "--hidden", "8,8"], 2, "Error: Invalid value for '--hidden': '8,8' is not a valid"),
     (["texts", "--cell", "cnn"], 2, "Error: Invalid value for '--cell': 'cnn' is not one of"),

@@ -248,7 +248,7 @@ REFUSED = [
     (["--stream", "--format", "csv"], "text or jsonl, not csv"),
     (["--stream", "--format", "tsv"], "text or jsonl, not tsv"),
     (["--stream", "--text-field", "text"], "--text-field is for rows"),
-    (["--stream", "--label-field", "label"], "--label-field is for rows"),
+    (["--stream", "--label-separator", ";"], "--label-separator is for rows"),
     (["--stream", "--input-format", "text"], "--input-format is for rows"),
     (["--stream", "--top-k", "1"], "--top-k is for rows"),
     (["--stop-at", "0.9"], "--stop-at goes with --stream"),

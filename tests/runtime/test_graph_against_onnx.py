@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from textgate.errors import BundleError
-from textgate.graph import Graph, Node, Tensor, ValueInfo, read_graph
+from textgate.graph import Graph, Node, Tensor, ValueInfo
+from textgate.graph_reader import read_graph
 
 onnx = pytest.importorskip("onnx", reason="the onnx package comes with the extra [train]")
 DecodeError = pytest.importorskip("google.protobuf.message").DecodeError

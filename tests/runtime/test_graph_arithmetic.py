@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from textgate.errors import BundleError
-from textgate.graph import Graph, Node, Tensor, ValueInfo, read_graph
+from textgate.graph import Graph, Node, Tensor, ValueInfo
 from textgate.graph_arithmetic import MOST_ELEMENTS, check_arithmetic
+from textgate.graph_reader import read_graph
 from textgate.graph_rules import OPERATORS
 
 FLOAT, INT64 = 1, 7

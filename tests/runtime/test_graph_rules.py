@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from textgate.errors import BundleError
-from textgate.graph import Graph, Node, Tensor, ValueInfo, check_graph, read_graph
+from textgate.graph import Graph, Node, Tensor, ValueInfo
+from textgate.graph_reader import read_graph
+from textgate.graph_rules import check_graph
 from textgate.manifest import GRAPH, MANIFEST, Manifest, StateTensor
 
 GOLDEN = Path(__file__).parent / "golden" / "bundle"

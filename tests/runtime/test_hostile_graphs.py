@@ -22,7 +22,9 @@ import pytest
 from textgate import Classifier
 from textgate.bundle import GRAPH, MANIFEST, TOKENIZER, read_bundle
 from textgate.errors import BundleError
-from textgate.graph import Node, check_graph, read_graph
+from textgate.graph import Node
+from textgate.graph_reader import read_graph
+from textgate.graph_rules import check_graph
 from textgate.manifest import FileEntry, Manifest
 from textgate.session import Session
 from textgate.tokenizer import TextTokenizer

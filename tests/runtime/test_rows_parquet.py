@@ -7,14 +7,14 @@ import sys
 import pytest
 
 from textgate.errors import ConfigError, DataError, MissingPackageError
-from textgate.rows import Row, read_rows
+from textgate.rows import Columns, Row, read_rows
 
 pa = pytest.importorskip("pyarrow", reason="Parquet is read with pyarrow, an extra")
 pq = pytest.importorskip("pyarrow.parquet")
 
 
 def read(path, *, labelled=True, **options):
-    return list(read_rows(path, labelled=labelled, **options))
+    return list(read_rows(path, Columns(**options), labelled=labelled))
 
 
 def test_parquet(tmp_path):
@@ -152,4 +152,4 @@ def test_a_name_that_looks_like_an_address_is_a_file(tmp_path):
 )
 def test_parquet_that_cannot_work_is_refused_at_once(path, message):
     with pytest.raises(ConfigError, match=message):
-        read_rows(path, format="parquet", labelled=True)
+        read_rows(path, Columns(format="parquet"), labelled=True)

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from textgate.errors import DataError
-from textgate.rows import read_rows
+from textgate.rows import Columns, read_rows
+from textgate.rows.labels import clean_label
 
 SETTINGS = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -19,11 +20,11 @@ AWKWARD = "a\0b\x0b\x0c\x1c\x85\u2028\u2029\r\n\r\"',\t é e\u0301 👩‍👩�
 TEXTS = st.lists(
     st.text() | st.text("\r\n\t\",'\0\x85\u2028\ufeff _l{}\\", max_size=12), min_size=1, max_size=5
 )
-NAMES = st.text(min_size=1).filter(str.strip)
+NAMES = st.text(min_size=1).filter(clean_label)
 
 
 def texts_of(path, *, labelled=True, **options):
-    return [row.text for row in read_rows(path, labelled=labelled, **options)]
+    return [row.text for row in read_rows(path, Columns(**options), labelled=labelled)]
 
 
 @SETTINGS
@@ -38,7 +39,7 @@ def test_json_lines(tmp_path, texts, ascii_only, label):
     path.write_bytes("".join(lines).encode())
     rows = list(read_rows(path, labelled=True))
     assert [row.text for row in rows] == texts
-    assert {row.labels for row in rows} == {(label,)}
+    assert {row.labels for row in rows} == {(clean_label(label),)}
     assert [row.line for row in rows] == list(range(1, len(texts) + 1))
 
 
@@ -54,7 +55,7 @@ def test_csv(tmp_path, texts, label, quoting):
     rows = list(read_rows(path, labelled=True))
     assert [row.text for row in rows] == texts
     assert [row.extras for row in rows] == [{"other": text[::-1]} for text in texts]
-    assert {row.labels for row in rows} == {(label,)}
+    assert {row.labels for row in rows} == {(clean_label(label),)}
     content = path.read_bytes().decode()
     starts = [row.line for row in rows]
     assert starts == sorted(set(starts))
@@ -92,7 +93,7 @@ def test_fasttext(tmp_path, texts, label):
     path.write_bytes("".join(f"__label__{label} {text}\n" for text in kept).encode())
     rows = list(read_rows(path, labelled=True))
     assert [row.text for row in rows] == kept
-    assert {row.labels for row in rows} == {(label,)}
+    assert {row.labels for row in rows} == {(clean_label(label),)}
 
 
 @SETTINGS
@@ -108,7 +109,7 @@ def test_any_bytes_are_rows_or_a_data_error_on_one_line(tmp_path, data, chosen, 
     path.write_bytes(data)
     refusal = ""
     try:
-        for row in read_rows(path, format=chosen, labelled=labelled and chosen != "text"):
+        for row in read_rows(path, Columns(format=chosen), labelled=labelled and chosen != "text"):
             assert isinstance(row.text, str)
     except DataError as error:
         refusal = str(error)

@@ -35,7 +35,8 @@ def rendering(result_format, label=""):
     writer = open_writer(sink, result_format, LABELS)
 
     def rendered(row):
-        writer.write(row.text, row.extras, label, 0.5, {"bad": 0.5, "good": 0.5}, False)
+        columns = [*row.extras.items(), ("text", row.text)]
+        writer.write(row.text, columns, label, 0.5, {"bad": 0.5, "good": 0.5}, False)
         return sink.lines.pop()
 
     return rendered

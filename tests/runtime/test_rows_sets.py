@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from textgate.errors import DataError
-from textgate.rows import Row, fingerprint, load_labelled, read_rows
+from textgate.rows import Columns, Row, fingerprint, load_labelled, read_rows
 
 
 def save(path, content):
@@ -79,7 +79,7 @@ def test_the_fingerprint_takes_a_lone_surrogate():
 
 def test_load_labelled_returns_every_row(tmp_path):
     path = save(tmp_path / "a.tsv", "t\tl\na\tx\nb\ty\n")
-    rows = load_labelled(path, text_field="t", label_field="l", several_labels=True)
+    rows = load_labelled(path, Columns("t", "l"), several_labels=True)
     assert [(row.text, row.labels) for row in rows] == [("a", ("x",)), ("b", ("y",))]
 
 

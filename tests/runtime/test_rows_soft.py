@@ -8,11 +8,11 @@ import json
 import pytest
 
 from textgate.errors import DataError
-from textgate.rows import fingerprint, load_labelled, read_rows
+from textgate.rows import Columns, fingerprint, load_labelled, read_rows
 
 
-def read(path, **options):
-    return list(read_rows(path, **{"labelled": True, "soft_labels": True} | options))
+def read(path, columns=None, **options):
+    return list(read_rows(path, columns, **{"labelled": True, "soft_labels": True} | options))
 
 
 READ = [
@@ -57,7 +57,7 @@ def test_who_does_not_ask_for_them_has_a_column_more(tmp_path, write_jsonl, opti
 def test_a_column_of_that_name_that_is_something_else(tmp_path, write_jsonl, field):
     row = {"text": "t", "label": "y"}
     row["probs"] = row.pop(field)
-    [found] = read(write_jsonl(tmp_path / "a.jsonl", [row]), **{f"{field}_field": "probs"})
+    [found] = read(write_jsonl(tmp_path / "a.jsonl", [row]), Columns(**{field: "probs"}))
     assert (found.text, found.labels, found.probabilities) == ("t", ("y",), ())
 
 

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from textgate.rows import read_rows
+from textgate.rows import Columns, read_rows
 from textgate.rows.source import source_name
 from textgate.rows.tracking import TrackedPath
 
@@ -22,7 +22,7 @@ def shares(path, **options):
     tracked = TrackedPath(path)
     assert tracked.share_read() is None
     found = []
-    for _ in read_rows(tracked, labelled=False, **options):
+    for _ in read_rows(tracked, Columns(**options), labelled=False):
         found.append(tracked.share_read())
         assert tracked.more_has_come()
     assert tracked.share_read() == 1.0

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from textgate.errors import ConfigError, DataError
-from textgate.rows import RESULT_FORMATS, Row, open_writer, read_rows
+from textgate.rows import RESULT_FORMATS, Columns, Row, open_writer, read_rows
 
 LABELS = ("neg", "pos")
 SCORES = {"neg": 0.12345678, "pos": 0.87654322}
@@ -23,7 +23,8 @@ def written(format_name, *texts, extras=None, label="pos", scores=SCORES, trunca
     stream = io.StringIO(newline="")
     writer = open_writer(stream, format_name, LABELS)
     for text in texts:
-        writer.write(text, extras or {}, label, max(scores.values()), scores, truncated)
+        columns = [*(extras or {}).items(), ("text", text)]
+        writer.write(text, columns, label, max(scores.values()), scores, truncated)
     return stream.getvalue()
 
 
@@ -64,9 +65,9 @@ CASES = {
     ),
     "csv, names taken": (
         "csv",
-        {"extras": {"text": "t", "score:neg": 4, "scores": 5}, "label": ["neg", "pos"]},
+        {"extras": {"label": "t", "score:neg": 4, "scores": 5}, "label": ["neg", "pos"]},
         (
-            "input.text,input.score:neg,scores,text,label,score,score:neg,score:pos,truncated\n"
+            "input.label,input.score:neg,scores,text,label,score,score:neg,score:pos,truncated\n"
             "t,4,5,good,neg|pos,0.876543,0.123457,0.876543,false\n"
         ),
     ),
@@ -84,6 +85,50 @@ CASES = {
 @pytest.mark.parametrize(("format_name", "options", "expected"), CASES.values(), ids=CASES)
 def test_one_result(format_name, options, expected):
     assert written(format_name, "good", **options) == expected
+
+
+KEPT = {
+    # format -> what is written for columns whose names are doubled, empty, or those of results
+    "csv": (
+        "v1,input.label,said,,,n,n,label,score,score:neg,score:pos,truncated\n"
+        "ham,x,good,,b,1,2,pos,0.876543,0.123457,0.876543,false\n"
+    ),
+    "tsv": (
+        "v1\tinput.label\tsaid\t\t\tn\tn\tlabel\tscore\tscore:neg\tscore:pos\ttruncated\n"
+        "ham\tx\tgood\t\tb\t1\t2\tpos\t0.876543\t0.123457\t0.876543\tfalse\n"
+    ),
+    "jsonl": (
+        '{"v1":"ham","input.label":"x","said":"good","":null,".2":"b","n":1,"n.2":2,"label":"pos",'
+        '"score":0.876543,"scores":{"neg":0.123457,"pos":0.876543},"truncated":false}\n'
+    ),
+    "text": "pos\t0.8765\tgood\n",
+}
+
+
+@pytest.mark.parametrize("format_name", RESULT_FORMATS)
+def test_the_columns_of_a_row_keep_their_names_and_order(format_name):
+    stream = io.StringIO(newline="")
+    columns = [("v1", "ham"), ("label", "x"), ("said", "good"), ("", None), ("", "b")]
+    columns += [("n", 1), ("n", 2)]
+    open_writer(stream, format_name, LABELS).write(
+        "good", columns, "pos", 0.87654322, SCORES, False
+    )
+    assert stream.getvalue() == KEPT[format_name]
+
+
+def test_a_number_behind_a_name_is_one_that_is_free():
+    stream = io.StringIO(newline="")
+    columns = [("n", 1), ("n.2", 2), ("n", 3), ("n", 4)]
+    open_writer(stream, "jsonl", LABELS).write("t", columns, "pos", 0.5, SCORES, False)
+    assert stream.getvalue().startswith('{"n":1,"n.2":2,"n.3":3,"n.4":4,"label"')
+
+
+def test_doubled_columns_in_another_order_are_refused():
+    writer = open_writer(io.StringIO(newline=""), "csv", LABELS)
+    writer.write("t", [("a", 1), ("a", 2), ("b", 3)], "pos", 0.5, SCORES, False)
+    writer.write("t", [("a", 1), ("a", 2), ("b", 3)], "pos", 0.5, SCORES, False)
+    with pytest.raises(DataError, match="result 3: its row has the columns 'b', 'a', 'a'"):
+        writer.write("t", [("b", 1), ("a", 2), ("a", 3)], "pos", 0.5, SCORES, False)
 
 
 def test_line_ends_and_tabs_do_not_break_lines():
@@ -143,17 +188,17 @@ def test_a_value_that_json_has_no_word_for(value, expected):
 def test_a_table_takes_its_columns_in_another_order_but_no_others():
     stream = io.StringIO(newline="")
     writer = open_writer(stream, "csv", LABELS)
-    writer.write("one", {"a": 1, "b": 2}, "pos", 0.9, SCORES, False)
-    writer.write("two", {"b": 4, "a": 3}, "pos", 0.9, SCORES, False)
+    writer.write("one", [("a", 1), ("text", "one"), ("b", 2)], "pos", 0.9, SCORES, False)
+    writer.write("two", [("b", 4), ("a", 3), ("text", "two")], "pos", 0.9, SCORES, False)
     rows = list(csv.DictReader(io.StringIO(stream.getvalue(), newline="")))
     assert [(row["a"], row["b"], row["text"]) for row in rows] == [
         ("1", "2", "one"),
         ("3", "4", "two"),
     ]
     with pytest.raises(DataError) as refusal:
-        writer.write("three", {"a": 5}, "pos", 0.9, SCORES, False)
+        writer.write("three", [("text", "three"), ("a", 5)], "pos", 0.9, SCORES, False)
     assert str(refusal.value) == (
-        "result 3: its row has the columns 'a', the first row had 'a', 'b'; "
+        "result 3: its row has the columns 'text', 'a', the first row had 'a', 'text', 'b'; "
         "a table needs the same ones, so write jsonl instead"
     )
 
@@ -195,7 +240,7 @@ def test_what_csv_and_json_lines_write_can_be_read_again(tmp_path_factory, texts
     path = tmp_path_factory.getbasetemp() / "results"
     for format_name in ("csv", "jsonl"):
         path.write_bytes(written(format_name, *texts, extras=extras).encode())
-        rows = list(read_rows(path, format=format_name, labelled=True))
+        rows = list(read_rows(path, Columns(format=format_name), labelled=True))
         assert [(row.text, row.labels) for row in rows] == [(text, ("pos",)) for text in texts]
         assert list(rows[0].extras)[: len(extras)] == list(extras)
         assert {name: rows[-1].extras[name] for name in extras} == extras

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -41,7 +43,7 @@ def test_a_known_temperature_is_found_for_several_labels(temperature):
 @pytest.mark.parametrize(
     ("logits", "targets", "expected"),
     [
-        ([[0.0, 1.0]], [[0.0, 1.0]], 0.1),  # always right: as sure as is allowed
+        ([[0.0, 1.0]], [[0.0, 1.0]], 0.25),  # always right: as sure as is allowed
         ([[0.0, 1.0]], [[1.0, 0.0]], 1000.0),  # always wrong: as unsure as is allowed
     ],
 )
@@ -49,7 +51,7 @@ def test_it_stays_in_its_bounds(logits, targets, expected):
     arguments = [np.array(values, dtype=np.float32) for values in (logits, targets)]
     for multi_label in (False, True):
         found = fit_temperature(*arguments, multi_label=multi_label)
-        assert 0.1 <= found <= 1000.0
+        assert 0.25 <= found <= 1000.0
     assert fit_temperature(*arguments, multi_label=False) == pytest.approx(expected, rel=1e-3)
 
 
@@ -79,6 +81,14 @@ def test_extreme_logits_have_a_finite_loss():
     targets = np.array([[0.0, 1.0], [0.0, 1.0]], dtype=np.float32)
     for multi_label in (False, True):
         assert np.isfinite(log_loss(logits, targets, multi_label=multi_label))
+
+
+@settings(max_examples=40)
+@given(LOGITS, st.integers(0, 9), st.booleans())
+def test_a_loss_is_never_below_zero_nor_minus_zero(logits, seed, multi_label):
+    targets = np.eye(3, dtype=np.float32)[logits.argmax(axis=1)]
+    found = log_loss(logits * np.float32(10**seed), targets, multi_label=multi_label)
+    assert math.copysign(1.0, found) == 1.0
 
 
 # How much a linear branch counts

@@ -51,6 +51,23 @@ def test_of_rows_to_choose_by_nothing_else_is_asked():
 
 
 ODD = [
+    # labels that look alike
+    (
+        [*PLAIN, ("t", "X"), ("u", "X"), ("v", "x."), ("w", "x.")],
+        (
+            "labels look alike: 'X' (2 rows) and 'x' (2 rows) and 'x.' (2 rows); they are learned "
+            "as different ones, so if they mean the same, write them in one way"
+        ),
+    ),
+    (
+        [*PLAIN, ("t", "1"), ("u", "1.0"), ("v", "1"), ("w", "1.0"), ("a", "Y"), ("b", "Y")],
+        "labels look alike: 'Y' (2 rows) and 'y' (2 rows), '1' (2 rows) and '1.0' (2 rows); they",
+    ),
+    # labels that look joined
+    (
+        [*PLAIN, ("t", "x;y"), ("u", "x;y")],
+        "labels look joined: 3 different ones, such as 'x;y', are made of 2 with ';' between them",
+    ),
     # contradictions
     (
         [*PLAIN, ("q", "x")],

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 
 from textgate.architecture import parameter_count
 from textgate.errors import ConfigError
+from textgate.train.config import check_size
 from textgate.train.presets import PRESETS, preset
+from textgate.train.settings import named_settings
 
 DEFAULT = PRESETS["default"]
 
@@ -36,8 +39,8 @@ def test_the_default_streams():
 
 
 def test_a_preset_that_is_not_there():
-    with pytest.raises(ConfigError, match="no preset 'seed'; there are default, seed-rnn, "):
-        preset("seed")
+    with pytest.raises(ConfigError, match=r"no preset 'seeds' \(did you mean 'seed-"):
+        preset("seeds")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def test_the_output_goes_by_the_labels(one_unit, task, labels, output):
 
 
 REFUSED = [
-    ({"vocabulary_size": 2}, "vocabulary_size must be from 3 to 1.67772e+07, not 2"),
+    ({"vocabulary_size": 2}, "vocabulary_size must be from 3 to 16777216, not 2"),
     ({"max_tokens": 0}, "max_tokens must be from 1 to"),
     ({"epochs": 0}, "epochs must be from 1 to 100000, not 0"),
     ({"patience": 0}, "patience must be from 1 to"),
@@ -66,7 +69,8 @@ REFUSED = [
     ({"learning_rate": math.inf}, "learning_rate must be from 0 to 100, not inf"),
     ({"gradient_norm": 0}, "gradient_norm must be from 1e-06"),
     ({"dev_fraction": 0.6}, "dev_fraction must be from 0.01 to 0.5, not 0.6"),
-    ({"seed": -1}, "seed must be from 0 to"),
+    ({"seed": -1}, "seed must be from 0 to 2147483647, not -1"),
+    ({"embedding_size": 10**9}, "embedding_size must be from 1 to 16777216, not 1000000000"),
     ({"task": "regression"}, "task must be one of auto, single-label, multi-label"),
     ({"cell": "tree"}, "cell 'tree' is not one of rnn, lstm, gru"),
     ({"hidden_sizes": ()}, "at least one recurrent layer is needed"),
@@ -98,7 +102,9 @@ REFUSED = [
     ({"sparse": 1}, "sparse must be true or false, not 1"),
     ({"teacher_weight": 1.5}, "teacher_weight must be from 0 to 1, not 1.5"),
     ({"teacher_weight": -0.1}, "teacher_weight must be from 0 to 1, not -0.1"),
-    ({"layers": 3}, "'layers' is not a setting; there are "),
+    ({"layers": 3}, "'layers' is not a setting; there are cell, "),
+    ({"epoch": 3}, "'epoch' is not a setting (did you mean 'epochs'?); there are cell, "),
+    ({"hidden-size": 3}, "'hidden-size' is not a setting (did you mean 'hidden_sizes'?); there"),
 ]
 
 
@@ -128,6 +134,52 @@ def test_a_linear_branch_is_there_if_it_has_a_size(changes, sizes):
         linear_buckets=settings.linear_buckets,
     )
     assert (net.linear_size, net.linear_tokens, net.linear_buckets) == sizes
+
+
+NAMED = [
+    ("epochs=3", "settings must be a dictionary such as {'epochs': 5}, not 'epochs=3'"),
+    ([("epochs", 3)], "settings must be a dictionary such as {'epochs': 5}, not [('epochs', 3)]"),
+    ({1: 3}, "the name of a setting must be a string, not 1"),
+    ({None: 3}, "the name of a setting must be a string, not None"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), NAMED)
+def test_settings_that_are_no_dictionary(given, message):
+    with pytest.raises(ConfigError) as caught:
+        named_settings(given)
+    assert str(caught.value) == message
+
+
+def test_settings_of_numpy_are_pythons():
+    given = {"epochs": np.int64(3), "learning_rate": np.float32(0.5), "hidden_sizes": [np.int8(4)]}
+    found = named_settings(given)
+    assert found == {"epochs": 3, "learning_rate": 0.5, "hidden_sizes": (4,)}
+    assert DEFAULT.replace(**found).epochs == 3
+    assert named_settings(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "layer"),
+    [
+        ({"embedding_size": 2**24}, "embedding"),
+        ({"hidden_sizes": (8, 10**6)}, "lstm_2"),
+        ({"dense_sizes": (2**24, 2**24)}, "dense_2"),
+        ({"linear_size": 2**16, "linear_buckets": 2**16}, "linear"),
+    ],
+)
+def test_a_network_that_no_bundle_holds(changes, layer):
+    settings = DEFAULT.replace(**{"hidden_sizes": (1,), **changes})
+    net = settings.architecture(
+        vocabulary_size=1000,
+        label_count=2,
+        task="single-label",
+        linear_tokens=9,
+        linear_buckets=settings.linear_buckets,
+    )
+    message = f"of them in the layer {layer}; a bundle holds at most 268,435,456: choose smaller"
+    with pytest.raises(ConfigError, match=message):
+        check_size(net)
 
 
 @pytest.mark.parametrize("name", list(PRESETS))

@@ -23,6 +23,29 @@ def test_the_score_goes_first_or_the_loss_alone():
     assert as_right.rank() > righter.rank()
 
 
+BETTER = [
+    # (loss, score) of an epoch and of a later one, whether the later one is kept by either
+    ((0.3, 0.9), (0.2, 0.9), True, True),
+    ((0.3, 0.9), (0.3, 0.9), False, False),
+    ((0.3, 0.9), (0.30001, 0.9), False, False),
+    ((0.2, 1.0), (0.3, 1.0), False, False),
+    ((0.0, 1.0), (0.0, 1.0), True, True),  # dev tells nothing: more was learned
+    ((0.0, 1.0), (0.00004, 1.0), True, True),
+    ((0.0, 1.0), (0.00006, 1.0), False, False),
+    ((0.00004, 0.7), (0.00003, 0.8), True, True),  # macro-F1, where dev lacks labels
+]
+
+
+@pytest.mark.parametrize(("first", "second", "by_loss", "by_score"), BETTER)
+def test_of_two_epochs_that_are_perfect_the_later_one_is_kept(first, second, by_loss, by_score):
+    earlier, later = (
+        Epoch(number, 0.1, loss, score, 1.0)
+        for number, (loss, score) in enumerate((first, second), start=1)
+    )
+    assert later.improves_on(earlier, "loss") == by_loss
+    assert later.improves_on(earlier) == by_score
+
+
 def test_the_loss_is_that_of_calibrated_probabilities():
     generator = np.random.default_rng(0)
     targets = np.eye(2, dtype=np.float32)[generator.integers(0, 2, 200)]
@@ -50,7 +73,8 @@ def test_training_keeps_the_epoch_that_is_chosen(tmp_path, criterion):
         for word, label in (("good", "positive"), ("bad" if number % 4 else "good", "negative"))
     ]
     settings = {"criterion": criterion, "epochs": 4, "hidden_sizes": [4], "vectors": "none"}
-    model = fit(data, tmp_path / "run", settings=settings).model
+    dev = [Row("a good film", ("positive",), 1), Row("a good play", ("negative",), 2), *data[:4]]
+    model = fit(data, tmp_path / "run", dev=dev, settings=settings).model
     ranks = [epoch.rank(criterion) for epoch in model.history]
     assert model.best_epoch == ranks.index(max(ranks)) + 1
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from textgate.errors import DataError
 from textgate.rows import Row
 from textgate.tokenizer import PADDING_ID, TextTokenizer
-from textgate.train.dataset import Dataset, encode_rows, find_labels, hold_out, pad
+from textgate.train.dataset import Dataset, encode_rows, find_labels, pad
 from textgate.train.vocabulary import build_tokenizer
 
 
@@ -198,11 +197,34 @@ def test_soft_labels_alone_where_they_do_not_count(task):
     )
 
 
+def test_all_labels_that_do_not_occur_are_named():
+    with pytest.raises(DataError) as caught:
+        encode_rows(
+            rows_of(("a", "x"), ("b", "z"), ("c", "X"), ("d", "z")),
+            tokenizer("a"),
+            ("x", "y"),
+            task="single-label",
+            file="dev.csv",
+        )
+    assert str(caught.value) == (
+        "dev.csv, line 2: 2 labels do not occur in the training rows, which have 'x', 'y': "
+        "'z' (2 rows, line 2), 'X' (1 row, line 3, which looks like 'x')"
+    )
+
+
+def test_labels_of_a_run_from_before_they_were_cleaned():
+    data = encode_rows(
+        rows_of(("a", "x"), ("b", "y")), tokenizer("a"), ("x ", "y"), task="single-label", file="f"
+    )
+    assert data.targets.tolist() == [[1, 0], [0, 1]]
+
+
 def test_of_many_labels_some_are_named():
     labels = [f"l{number:02}" for number in range(30)]
-    with pytest.raises(DataError, match=r"'l08', 'l09' and 20 more$"):
+    message = r"'L11' \(which looks like 'l11'\) does not .* 'l08', 'l09' and 20 more$"
+    with pytest.raises(DataError, match=message):
         encode_rows(
-            rows_of(("b", "z")), tokenizer("a"), labels, task="single-label", file="dev.csv"
+            rows_of(("b", "L11")), tokenizer("a"), labels, task="single-label", file="dev.csv"
         )
 
 
@@ -245,6 +267,11 @@ def test_labels_and_task(pairs, task, labels, found):
         ([("a", "x"), ("b", "x")], "auto", "f: every row has the label 'x'; a classifier needs"),
         ([("a", "x"), ("b", "x", "y")], "single-label", "f, line 2: 2 labels in a row of a single"),
         ([("a", "x"), ("b",)], "single-label", "f, line 2: 0 labels in a row of a single"),
+        (
+            [("a", "x"), ("b",), ("c", "x", "y"), ("d",)],
+            "single-label",
+            "f, line 2: 0 labels in a row of a single-label task (and 2 other rows like it); use",
+        ),
         ([("a", "x"), ("b", "y\ud800")], "auto", "f, line 2: the label 'y\\ud800' holds half a"),
         ([("a", "x"), ("b", {"\ud800": 1.0})], "auto", "f, line 2: the label '\\ud800' holds half"),
         ([("a", {"x": 1.0}), ("b", "x")], "auto", "f: every row has the label 'x'; a classifier"),
@@ -255,69 +282,3 @@ def test_labels_that_do_not_do(pairs, task, message):
     with pytest.raises(DataError) as caught:
         find_labels(rows_of(*pairs), task=task, file="f")
     assert str(caught.value).startswith(message)
-
-
-# Holding rows out
-
-
-def labelled(count, labels):
-    return rows_of(*((f"text {place}", labels[place % len(labels)]) for place in range(count)))
-
-
-def test_a_share_of_every_label_is_held_out():
-    data = labelled(400, "aaab")
-    train, dev = hold_out(data, 0.1, seed=0)
-    assert Counter(row.labels for row in dev) == {("a",): 30, ("b",): 10}
-    assert Counter(row.labels for row in train) == {("a",): 270, ("b",): 90}
-    assert [row.line for row in train] == sorted(row.line for row in train)
-
-
-def test_the_share_goes_by_the_seed():
-    data = labelled(100, "ab")
-    assert hold_out(data, 0.2, seed=1) == hold_out(data, 0.2, seed=1)
-    assert hold_out(data, 0.2, seed=1) != hold_out(data, 0.2, seed=2)
-
-
-@pytest.mark.parametrize(
-    ("count", "fraction", "held"), [(1, 0.5, 0), (2, 0.01, 1), (3, 0.5, 2), (1000, 0.01, 10)]
-)
-def test_small_sets(count, fraction, held):
-    train, dev = hold_out(labelled(count, "a"), fraction, seed=0)
-    assert (len(train), len(dev)) == (count - held, held)
-
-
-TEXTS = st.sampled_from([f"t{number}" for number in range(12)])
-LABELLED = st.lists(st.tuples(TEXTS, st.sampled_from("abc")), min_size=1, max_size=60)
-
-
-@given(LABELLED, st.floats(0.01, 0.5), st.integers(0, 3))
-def test_a_text_is_on_one_side_and_every_label_stays_in_train(pairs, fraction, seed):
-    data = rows_of(*pairs)
-    train, dev = hold_out(data, fraction, seed=seed)
-    assert Counter(row.line for row in train + dev) == Counter(row.line for row in data)
-    assert not {row.text for row in train} & {row.text for row in dev}
-    assert {row.labels for row in dev} <= {row.labels for row in train}
-
-
-def test_soft_labels_alone_stay_in_train():
-    """Also where the same text has a label elsewhere; beside a label they make no difference."""
-    data = rows_of(
-        *((f"soft {place}", {"a": 0.5, "b": 0.5}) for place in range(50)),
-        *((f"both {place}", "a", {"a": 0.5, "b": 0.5}) for place in range(50)),
-        *((f"soft {place}", "a") for place in range(25)),
-        *((f"named {place}", "a") for place in range(50)),
-    )
-    train, dev = hold_out(data, 0.5, seed=0)
-    assert Counter(row.labels for row in dev) == {("a",): 50}
-    assert {row.text.split()[0] for row in dev} == {"both", "named"}
-    assert len(train) == 125
-
-
-def test_equal_texts_count_once():
-    """A thousand copies of one text are one text of its label."""
-    data = rows_of(*[("same", "a")] * 1000, *((f"text {place}", "a") for place in range(99)))
-    _, dev = hold_out(data, 0.1, seed=0)
-    texts = defaultdict(int)
-    for row in dev:
-        texts[row.text] += 1
-    assert len(texts) == 10

@@ -15,12 +15,11 @@ from textgate.bundle import read_bundle
 from textgate.errors import CheckpointError, ConfigError
 from textgate.export import export
 from textgate.run import ModelSummary, read_run
-from textgate.train import fit, pretrain
+from textgate.train import Columns, fit, pretrain
 from textgate.train.model import TextClassifier
 from textgate.train.preparation import prepare
 from textgate.train.pretrained import open_pretrained
 from textgate.train.progress import Progress
-from textgate.train.split import Columns
 
 SIZES = {"hidden_size": 12, "embedding_size": 8, "vocabulary_size": 600}
 

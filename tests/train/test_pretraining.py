@@ -311,7 +311,7 @@ def test_texts_that_are_refused(tmp_path, content, message):
         ({"cell": "transformer"}, "cell 'transformer' is not one of"),
         ({"hidden_size": 0}, "hidden_size must be a whole number from 1 to"),
         ({"hidden_size": 1.5}, "hidden_size must be a whole number from 1 to"),
-        ({"embedding_size": 0}, "vocabulary, embedding, hidden and dense sizes must be"),
+        ({"embedding_size": 0}, "embedding_size must be from 1 to 16777216, not 0"),
         ({"vocabulary_size": 100}, "vocabulary_size 100 is too small for subwords"),
         ({"max_tokens": 1}, "max_tokens must be 2 or more, not 1: a token has to follow another"),
         ({"epochs": 0}, "epochs must be from 1 to"),

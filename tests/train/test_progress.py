@@ -37,6 +37,31 @@ def test_a_line_an_epoch(capsys):
     ]
 
 
+def test_quiet_prints_warnings_alone(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    progress = TerminalProgress(quiet=True)
+    progress.note("100 rows")
+    run(progress, [2.0, 4.0])
+    assert sys.stderr.getvalue() == ""
+    progress.warn("one of them is odd")
+    assert sys.stderr.getvalue() == "one of them is odd\n"
+
+
+def test_a_warning_is_a_note_to_whoever_tells_them_not_apart():
+    heard = []
+
+    class Hearing(Progress):
+        def note(self, message):
+            heard.append(message)
+
+    Hearing().warn("odd")
+    assert heard == ["odd"]
+
+
 def test_the_score_has_its_name(capsys):
     run(TerminalProgress(), [1.0], score="macro-F1")
     assert "dev macro-F1 0.8750" in capsys.readouterr().err

@@ -8,9 +8,12 @@ import pytest
 from textgate.rows import Row
 from textgate.tokenizer import CHARACTERS_PER_TOKEN
 from textgate.train import fit
+from textgate.train.preparation import prepare
 from textgate.train.presets import RECIPE, preset
 from textgate.train.progress import Progress
 from textgate.train.recipe import Choice, Recipe, recommend
+from textgate.train.settings import format_setting
+from textgate.train.split import Columns
 from textgate.train.subwords import split_words
 from textgate.train.vectors import Vectors, load_vectors
 
@@ -120,6 +123,12 @@ def test_how_often_the_rows_are_gone_through(count, labels, epochs):
     assert reason(found, "epochs") == f"epochs {epochs}: {count:,} rows with {labels} labels"
 
 
+def test_texts_without_labels_are_no_rows():
+    given = rows(ENGLISH)
+    found = recommend(given, ["a"], task="multi-label", vectors=None, unlabelled=["x"] * 50)
+    assert reason(found, "epochs") == "epochs 30: 150 rows and texts with one label"
+
+
 @pytest.mark.parametrize("labels", [3, 8, 60])
 def test_more_than_two_labels_are_read_for_in_both_directions(labels):
     found = recipe(rows(ENGLISH, labels=labels))
@@ -222,6 +231,69 @@ def test_notes_leave_out_what_was_given():
         (("one", "two", "three"), []),
     ):
         assert found.notes(given) == notes
+
+
+# What is chosen for German rows with 9 labels, apart from the branch
+CHOICES = ["max_tokens", "epochs", "bidirectional", "vectors"]
+OVERRIDDEN = [
+    # settings that somebody made, what is still said of the branch, and which line is gone
+    ({}, "linear_size 32, linear_buckets 16,384, linear_rate 0.005: ", ""),
+    ({"linear_size": 0}, "", "linear_size"),
+    ({"linear_size": 0, "linear_buckets": 9}, "", "linear_size"),
+    ({"linear_size": 16}, "linear_buckets 16,384, linear_rate 0.005: ", "linear_size"),
+    ({"linear_buckets": 9}, "linear_size 32, linear_rate 0.005: ", ""),
+    ({"linear_rate": 0.1}, "linear_size 32, linear_buckets 16,384: ", ""),
+    *(
+        ({name: value}, "linear_size 32, linear_buckets 16,384, linear_rate 0.005: ", name)
+        for name, value in (
+            ("vectors", "none"),
+            ("vectors", "english"),
+            ("bidirectional", True),
+            ("bidirectional", False),
+            ("epochs", 3),
+            ("max_tokens", 64),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "branch", "gone"), OVERRIDDEN, ids=[str(c[0]) for c in OVERRIDDEN]
+)
+def test_nothing_is_said_that_somebody_changed(tmp_path, given, branch, gone):
+    words = FOREIGN["German"].split()
+    data = [
+        Row(f"{' '.join(words[line % 9 :])} {line}", (f"l{line % 9}",), line) for line in range(80)
+    ]
+    small = {"embedding_size": 8, "hidden_sizes": (6,), "vocabulary_size": 600, "epochs": 1}
+    if "epochs" not in given:
+        del small["epochs"]
+    ready = prepare(data, data[:9], RECIPE, {**small, **given}, Columns())
+    notes = ready.notes
+    others = [name for note in notes if not (name := note.partition(" ")[0]).startswith("linear")]
+    assert others == [name for name in CHOICES if name != gone]
+    of_branch = [note for note in notes if note.startswith("linear")]
+    assert len(of_branch) == bool(branch)
+    assert all(note.startswith(branch) for note in of_branch)
+    if "linear_size" in given:
+        assert not any("compressed to 32" in note for note in of_branch)
+    for note in notes:  # what is said is so
+        for pair in note.partition(": ")[0].split(", "):
+            name, value = pair.split(" ")
+            assert format_setting(getattr(ready.config, name)) == value
+
+
+@pytest.mark.parametrize(("given", "said"), [({}, True), ({"class_weights": 0}, False)])
+def test_nothing_is_said_of_weights_that_somebody_set(given, said):
+    labels = ("b", "a", "a", "a")
+    data = [Row(f"{ENGLISH[line % 9]} {line}", (labels[line % 4],), line) for line in range(80)]
+    notes = prepare(data, data[:9], RECIPE, given, Columns()).notes
+    assert any(note.startswith("class_weights") for note in notes) == said
+
+
+@pytest.mark.parametrize("name", ["seed-rnn", "seed-lstm", "seed-gru"])
+def test_of_other_presets_nothing_is_said(name):
+    assert prepare(rows(ENGLISH), rows(ENGLISH), name, {}, Columns()).notes == ()
 
 
 def test_every_setting_is_one():

@@ -280,7 +280,10 @@ def test_other_rows_or_settings_are_refused(stopped, rows, go_on, separable):
         assert str(caught.value).startswith(f"{stopped}: {message}")
         assert str(caught.value).endswith("or begin anew in another folder")
     assert contents(stopped) == before
-    with pytest.raises(ConfigError, match="'dropout' is not a setting; there are epochs, batch_si"):
+    with pytest.raises(
+        ConfigError,
+        match=r"'dropout' is not a setting .*'head_dropout'.*; there are epochs, batch_size",
+    ):
         go_on(stopped, settings={"dropout": 0.5})
     assert len(go_on(stopped, settings=SETTINGS).outcome.history) == EPOCHS
 
@@ -454,4 +457,4 @@ def test_resuming_and_replacing_at_once(command, tmp_path):
     arguments = ("rows.csv", "-o", tmp_path / "teacher", "--transformer", "minilm")
     shown = command("teach", *arguments, "--resume", "--force")
     assert (shown.status, shown.out) == (2, "")
-    assert shown.message.startswith("Error: --resume goes on with a teacher and --force replaces")
+    assert shown.message.startswith("Error: --resume continues a teacher and --force replaces")

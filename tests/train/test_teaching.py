@@ -398,8 +398,8 @@ def test_a_teacher_without_numbers(begin, monkeypatch):
 
 
 USAGE = [
-    (["--unlabelled", "x.txt"], "Error: --unlabelled needs somebody to label the texts: add "),
-    (["--teacher-weight", "1"], "Error: --teacher-weight says nothing without --teacher PATH"),
+    (["--unlabelled", "x.txt"], "Error: --unlabelled needs a teacher to label the texts: add "),
+    (["--teacher-weight", "1"], "Error: --teacher-weight has no effect without --teacher PATH"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from pathlib import Path
 
@@ -101,7 +102,9 @@ def test_the_kept_model_is_that_of_the_best_epoch_and_measured_so(finished):
     model = load_model(finished.path / run_folder.MODEL)
     assert same_weights(model.weights, finished.model.weights)
     assert dataclasses.replace(model, weights={}) == dataclasses.replace(finished.model, weights={})
-    best = max(model.history, key=lambda epoch: epoch.rank("loss"))
+    best = functools.reduce(
+        lambda kept, epoch: epoch if epoch.improves_on(kept, "loss") else kept, model.history
+    )
     assert model.best_epoch == best.number
     tokenizer = TextTokenizer(
         (finished.path / run_folder.TOKENIZER).read_text(encoding="utf-8"),
@@ -151,6 +154,17 @@ def test_the_second_bias_of_rnn_and_lstm_is_never_trained(finished):
     second = finished.model.weights["layers.0.ahead.bias_hh_l0"]
     assert (second == 0).all() == (cell != "gru")
     assert (finished.model.weights["layers.0.ahead.bias_ih_l0"] != 0).any()
+
+
+def test_labels_of_rows_from_no_file_are_written_in_one_way(separable, quick, tmp_path):
+    rows = [
+        dataclasses.replace(row, labels=(f" {row.labels[0]}\u200b",)) if row.line % 3 else row
+        for row in separable(60)
+    ]
+    done = fit(rows, tmp_path / "run", settings={**quick, "epochs": 1})
+    assert done.manifest.labels == ("bad", "good")
+    kept = load_labelled(done.path / run_folder.DEV_ROWS)
+    assert {row.labels for row in kept} == {("bad",), ("good",)}
 
 
 def test_dev_rows_of_several_labels_and_odd_texts_are_kept_exactly(quick, tmp_path):
@@ -238,6 +252,18 @@ def test_it_stops_after_the_most_epochs(separable, quick, tmp_path):
     assert len(done.model.history) == 3
 
 
+@pytest.mark.parametrize("name", ["default", "seed-gru"])
+def test_it_stops_when_nothing_is_left_to_learn(separable, quick, tmp_path, name):
+    """Dev is perfect and the training rows are learned; a perfect dev alone does not end it."""
+    settings = {**quick, "vocabulary_size": 1000, "epochs": 200, "patience": 200}
+    rows, dev = separable(200), separable(8, seed=1)
+    history = fit(rows, tmp_path / "run", dev=dev, preset=name, settings=settings).model.history
+    assert len(history) < 200
+    done = [epoch.perfect and epoch.train_loss < 0.01 for epoch in history]
+    assert done == [False] * (len(history) - 1) + [True]
+    assert history[0].perfect == (name == "default")  # by the linear branch, which is solved
+
+
 class Recorder(Progress):
     def __init__(self):
         self.notes, self.epochs, self.steps, self.begun = [], [], [], []
@@ -311,6 +337,14 @@ REFUSED = [
     (some((" ", ("good",)), ("", ("bad",))), some(GOOD), {}, (DataError, "not one word in the")),
     (some(GOOD, BAD), some(GOOD), {"epochs": 0}, (ConfigError, "epochs must be from 1")),
     (some(GOOD, BAD), some(GOOD), {"one_unit": 7}, (ConfigError, "one_unit must be true or")),
+    (
+        some(GOOD, BAD),
+        some(GOOD),
+        {"embedding_size": 10**7},
+        (ConfigError, "a bundle holds at most 268,435,456: choose smaller sizes"),
+    ),
+    (some(GOOD, BAD), some(GOOD), {1: 7}, (ConfigError, "the name of a setting must be a string")),
+    (some(GOOD, BAD), some(GOOD), "epochs=1", (ConfigError, "settings must be a dictionary")),
     (some(GOOD, BAD), some(GOOD), {"shape": 7}, (ConfigError, "'shape' is not a setting")),
     (
         some(GOOD, ("x", ("good", "bad"))),

@@ -179,7 +179,10 @@ BROKEN_TEXT = [
     ("3 2\na 1 2\nb 3 4\n", ": the first line announces 3 words, but 2 follow; the file may be"),
     ("1 2\na 1 2\nb 3 4\n", ": the first line announces 1 words, but 2 follow"),
     (b"a 1 2\nb\xff 1 2\n", ", line 2: byte 0xff is not UTF-8"),
-    ("a 1 2\n".encode("utf-16"), "is not UTF-8 (the file looks like UTF-16)"),
+    (
+        "a 1 2\n".encode("utf-16"),
+        "begins with the byte order mark of utf-16, which is not utf-8; convert",
+    ),
     (b"PK\x03\x04\xff", "is not UTF-8 (the file looks like a zip archive"),
 ]
 

@@ -1,0 +1,144 @@
+"""`textgate fit`: from labelled rows to a bundle in one step."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+import torch
+
+from textgate.atomic import refuse_occupied
+from textgate.bundle import MANIFEST
+from textgate.cli import options
+from textgate.cli.sections import SectionedCommand, section
+from textgate.errors import CheckpointError, ExportError
+from textgate.export.exporter import PRECISIONS, Exported, export
+from textgate.rows import Columns
+from textgate.run import is_run
+from textgate.tables import format_bytes, format_count
+from textgate.train.config import TrainingConfig
+from textgate.train.fitting import fit
+from textgate.train.presets import PRESETS
+from textgate.train.progress import TerminalProgress
+from textgate.train.settings import read_settings
+
+
+@click.command(
+    "fit",
+    cls=SectionedCommand,
+    epilog="For other settings, teachers and export options, use textgate train and textgate "
+    "export.",
+)
+@click.argument("data", type=options.FILE, metavar="DATA")
+@section("Output")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to create."
+)
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Run folder to create and keep; by default OUTPUT.run, removed when the bundle is there.",
+)
+@click.option("--resume", is_flag=True, help="Continue after an interruption.")
+@click.option("--force", is_flag=True, help="Replace the bundle in OUTPUT, if there is one.")
+@options.quiet
+@section("Data")
+@click.option(
+    "--dev",
+    type=options.FILE,
+    metavar="FILE",
+    help="Rows that choose the epoch; by default a part of DATA.",
+)
+@options.columns
+@section("Model")
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    help="Settings to start from.  [default: default]",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file of settings, named as in run.json.",
+)
+@click.option("--seed", type=int, help="Seed of all random numbers.")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="int8",
+    show_default=True,
+    help="Precision of the bundle.",
+)
+def fit_command(
+    data: str,
+    output: Path,
+    run: Path | None,
+    resume: bool,
+    force: bool,
+    quiet: bool,
+    dev: str | None,
+    columns: Columns,
+    preset: str | None,
+    config: Path | None,
+    seed: int | None,
+    precision: str,
+) -> None:
+    """Train a classifier on labelled rows and export it as a verified bundle.
+
+    DATA is as for textgate train. An interrupted fit loses nothing: the same command with --resume
+    continues it.
+    """
+    torch.set_num_threads(1)  # for steps this small, more threads mostly wait for each other
+    settings = read_settings(config, TrainingConfig) if config is not None else {}
+    if seed is not None:
+        settings["seed"] = seed
+    folder = run or Path(f"{output}.run")
+    refuse_occupied(output, force=force, error=ExportError, complete_marker=MANIFEST)
+    if is_run(folder) and not (resume or force):
+        raise CheckpointError(
+            f"{folder}: a run is there already; continue it with --resume, or replace it with "
+            "--force"
+        )
+    progress = TerminalProgress(quiet=quiet)
+    try:
+        fit(
+            data,
+            folder,
+            dev=dev,
+            preset=preset,
+            settings=settings,
+            columns=columns,
+            resume=resume,
+            force=force and not resume,
+            progress=progress,
+        )
+    except KeyboardInterrupt:
+        if is_run(folder):
+            progress.warn(f"the run is kept in {folder}: --resume continues it")
+        raise
+    try:
+        done = export(folder, output, precision=precision, force=force)
+    except BaseException:
+        progress.warn(f"the trained run is kept in {folder}: textgate export exports it")
+        raise
+    if run is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    for note in done.notes:
+        progress.warn(note)
+    click.echo(_line(done, precision))
+    progress.note(f"to use it: textgate classify -m {shlex.quote(str(output))} 'some text'")
+
+
+def _line(done: Exported, precision: str) -> str:
+    size = sum(entry.size for entry in done.manifest.files.values())
+    size += (done.path / MANIFEST).stat().st_size
+    quality = done.comparison.after
+    return (
+        f"{done.path}: {precision}, {format_bytes(size)} in all, on "
+        f"{format_count(done.comparison.rows)} dev rows accuracy {quality.accuracy:.4f}, macro-F1 "
+        f"{quality.macro_f1:.4f}"
+    )

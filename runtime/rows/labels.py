@@ -1,0 +1,303 @@
+"""Labels: out of the values of files, written in one way, and which of them look alike."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from textgate.errors import DataError
+from textgate.suggestion import nearest
+
+_SEPARATORS = (";", "|", ",")  # what joins labels in files that people make
+_LONGEST_SHOWN = 60  # characters of a value, so that a message stays one line
+_MOST_NAMED = 10  # labels in a message
+
+# Zero width space, soft hyphen, word joiner, byte order mark, and the marks of direction. Not the
+# zero width joiners, which some scripts and emoji are written with.
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+)
+_JOINERS = "\u200c\u200d"
+_SHAPES = re.compile(f"[{_JOINERS}\ufe00-\ufe0f]")  # which change the look of what is before them
+_LIKE_LATIN = str.maketrans(  # Cyrillic capitals, Cyrillic small letters, Greek ones
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0406\u0408\u0405"
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455"
+    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf",
+    "ABEKMHOPCTYXIJSaeopcyxijsABEZHIKMNOPTYXo",
+)
+_GAPS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
+_WHOLE_NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
+
+_YES, _NO = frozenset({"1", "true", "yes"}), frozenset({"", "0", "false", "no"})
+
+
+class LabelError(DataError):
+    """A value is not a label.
+
+    Attributes:
+        kind: what rows with such values are counted as, as in "for an empty label".
+    """
+
+    def __init__(self, message: str, kind: str = "something else than a label") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def clean_label(label: str) -> str:
+    """Return a label as everybody who means it would write it.
+
+    Characters that cannot be seen are dropped, white space around it too, white space of any kind
+    within it becomes one space, and letters with accents are composed (Unicode's form NFC). What
+    can be seen, such as case, is kept.
+    """
+    if label.isascii() and label.isalnum():
+        return label
+    composed = unicodedata.normalize("NFC", _INVISIBLE.sub("", label))
+    return " ".join(composed.split()).strip(_JOINERS + " ")
+
+
+def labels_of(
+    value: object,
+    *,
+    where: str,
+    separator: str | None = None,
+    may_be_none: bool = False,
+    clean: Callable[[str], str] = clean_label,
+) -> tuple[str, ...]:
+    """Return the labels that a value holds: one, or a list of any number.
+
+    A label is a string that is not blank, a whole number, or true or false.
+
+    Args:
+        value: the value of a cell or a field.
+        where: how messages name it.
+        separator: what stands between several labels in a string.
+        may_be_none: whether an empty string means that no label applies.
+        clean: how a label is written, see `clean_label`.
+
+    Raises:
+        LabelError: the value is not a label, or a list of labels.
+    """
+    if isinstance(value, list):
+        return tuple(dict.fromkeys(_label(item, where, clean) for item in value))
+    if isinstance(value, str) and (separator is not None or may_be_none):
+        parts = [value] if separator is None else value.split(separator)
+        return tuple(dict.fromkeys(clean(part) for part in parts if clean_label(part)))
+    return (_label(value, where, clean),)
+
+
+def applies(value: object, *, where: str) -> bool:
+    """Return whether the label of a column of its own applies to a row.
+
+    Raises:
+        LabelError: the value says neither yes nor no.
+    """
+    if value is None:
+        return False
+    if isinstance(value, str):
+        said = value.strip().lower()
+        if said in _YES or said in _NO:
+            return said in _YES
+    elif isinstance(value, int | float) and value in (0, 1):
+        return value == 1
+    raise LabelError(
+        f"{where} should be 0 or 1, true or false, yes or no, or empty, found {shown(value)}",
+        "a label field that says neither yes nor no",
+    )
+
+
+def probabilities_of(
+    value: object, *, where: str, clean: Callable[[str], str] = clean_label
+) -> tuple[tuple[str, float], ...]:
+    """Return the soft labels that a value holds: an object of labels and probabilities.
+
+    Args:
+        value: the value of a field.
+        where: how messages name it.
+        clean: how a label is written.
+
+    Raises:
+        LabelError: the value is something else, or no label is at all probable.
+    """
+    kind = "wrong soft labels"
+    if not isinstance(value, dict):
+        raise LabelError(
+            f'{where} should be an object such as {{"good": 0.9, "bad": 0.1}}, found '
+            f"{shown(value)}",
+            kind,
+        )
+    found: dict[str, float] = {}
+    for name, probability in value.items():
+        label = _label(name, f"{where} name a label that", clean)
+        known = isinstance(probability, int | float) and not isinstance(probability, bool)
+        if not known or not 0 <= probability <= 1:
+            raise LabelError(
+                f"{where} should be numbers from 0 to 1, found {shown(probability)} for "
+                f"{shown(name)}",
+                kind,
+            )
+        if label in found:
+            raise LabelError(f"{where} name the label {shown(label)} twice", kind)
+        found[label] = float(probability)
+    if not any(found.values()):
+        raise LabelError(f"{where} give no label a probability above 0; leave the row out", kind)
+    return tuple(found.items())
+
+
+def label_places(labels: Sequence[str]) -> dict[str, int]:
+    """Return the place of every label, also in a model from before labels were cleaned."""
+    return {clean_label(label): place for place, label in enumerate(labels)} | {
+        label: place for place, label in enumerate(labels)
+    }
+
+
+def require_known(
+    rows: Iterable[tuple[int, Iterable[str]]], known: Sequence[str], *, file: str, among: str
+) -> None:
+    """Refuse labels that are not among the known ones, all of them together.
+
+    Args:
+        rows: the line of every row, and its labels.
+        known: the labels that there are.
+        file: how messages name the rows.
+        among: what has the known ones, as in ``in the training rows, which have``.
+
+    Raises:
+        DataError: naming each of them, on how many rows it is, and what is known.
+    """
+    places = label_places(known)
+    counts: Counter[str] = Counter()
+    lines: dict[str, int] = {}
+    for line, labels in rows:
+        for label in labels:
+            if label not in places:
+                counts[label] += 1
+                lines.setdefault(label, line)
+    if not counts:
+        return
+    like = {look_of(label): label for label in known}
+
+    def named(label: str) -> str:
+        count, twin = counts[label], like.get(look_of(label))
+        near = nearest(label, known) if twin is None and len(counts) <= _MOST_NAMED else None
+        said = [] if twin is None else [f"which looks like {shown(twin)}"]
+        if near is not None:
+            said = [f"did you mean {shown(near)}?"]
+        if len(counts) > 1:
+            said.insert(0, f"{count:,} {'row' if count == 1 else 'rows'}, line {lines[label]}")
+        elif count > 1:
+            said.insert(0, f"{count:,} rows")
+        return f"{shown(label)} ({', '.join(said)})" if said else shown(label)
+
+    where = f"{file}, line {min(lines.values())}"
+    if len(counts) == 1:
+        (label,) = counts
+        message = f"{where}: the label {named(label)} does not occur {among} {listed(known)}"
+    else:
+        message = (
+            f"{where}: {len(counts):,} labels do not occur {among} {listed(known)}: "
+            f"{listed([label for label, _ in counts.most_common()], named)}"
+        )
+    separator = joining_separator([*counts, *known])
+    raise DataError(message + ("" if separator is None else f"; {_separate(separator)}"))
+
+
+def joining_separator(labels: Iterable[str]) -> str | None:
+    """Return what seems to join several labels in one: ``;``, ``|`` or ``,``; None if nothing does.
+
+    Something does if labels, split by it, come to fewer ones.
+    """
+    different = set(labels)
+    for separator in _SEPARATORS:
+        joined = [label for label in different if separator in label]
+        parts = {clean_label(part) for label in different for part in label.split(separator)}
+        if joined and len(parts - {""}) < len(different):
+            return separator
+    return None
+
+
+def joined_note(labels: Iterable[str]) -> str:
+    """Return what is to be said of labels that look joined, or nothing."""
+    different = sorted(set(labels))
+    listing = next((label for label in different if label[:1] + label[-1:] == "[]"), None)
+    if listing is not None:
+        return (
+            f"labels look like lists in text, such as {shown(listing)}, and each is one label; "
+            "write lists in JSON Lines, or names with a separator for --label-separator"
+        )
+    separator = joining_separator(different)
+    if separator is None:
+        return ""
+    example = next(label for label in different if separator in label)
+    parts = {clean_label(part) for label in different for part in label.split(separator)} - {""}
+    return (
+        f"labels look joined: {len(different):,} different ones, such as {shown(example)}, are "
+        f"made of {len(parts):,} with {separator!r} between them; {_separate(separator)}"
+    )
+
+
+def look_of(label: str) -> str:
+    """Return what labels that can be taken for one another have in common.
+
+    Case, full-width forms, letters of other scripts that look like Latin ones, punctuation at the
+    end, hyphens and underscores for spaces, and the zeros of whole numbers make no difference.
+    """
+    plain = unicodedata.normalize("NFKC", _SHAPES.sub("", label).translate(_LIKE_LATIN))
+    look = _GAPS.sub(" ", plain.casefold()).strip().strip("'\"").rstrip(" .,;:!?") or plain
+    number = _WHOLE_NUMBER.fullmatch(look)
+    return look if number is None else number[1] + number[2]
+
+
+def listed(labels: Sequence[str], named: Callable[[str], str] | None = None) -> str:
+    """Return labels as messages name them, the first ones of many."""
+    first = ", ".join(map(named or shown, labels[:_MOST_NAMED]))
+    more = len(labels) - _MOST_NAMED
+    return f"{first} and {more:,} more" if more > 0 else first
+
+
+def shown(value: object) -> str:
+    """Return a value as messages quote it: on one line, cut where it is long."""
+    if value is None:
+        return "null"
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str | bytes):
+        quoted = repr(value[:_LONGEST_SHOWN])
+        return quoted if len(value) <= _LONGEST_SHOWN else f"{quoted}..."
+    quoted = repr(value)
+    return quoted if len(quoted) <= _LONGEST_SHOWN else f"{quoted[:_LONGEST_SHOWN]}..."
+
+
+def _separate(separator: str) -> str:
+    return f"--label-separator {separator!r} reads them as several labels of a row"
+
+
+def _label(value: object, where: str, clean: Callable[[str], str]) -> str:
+    advice = "give the row a label or leave the row out"
+    if isinstance(value, str):
+        if not clean_label(value):
+            raise LabelError(f"{where} is empty; {advice}", "an empty label")
+        return clean(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if value is None:
+        raise LabelError(f"{where} is null; {advice}", "an empty label")
+    if isinstance(value, float):
+        if value != value:  # noqa: PLR0124 - NaN alone differs from itself
+            raise LabelError(f"{where} is NaN, which is nothing; {advice}", "an empty label")
+        raise LabelError(
+            f"{where} is the number {value!r}, but labels are names; if it is a score to be "
+            "predicted, turn it into labels first (for instance 'low' and 'high'); if it is the "
+            "number of a class, write it without a point, or as a string",
+            "a label that is a number with a point",
+        )
+    raise LabelError(
+        f"{where} should be a string, a whole number, true or false, or a list of these, "
+        f"found {shown(value)}"
+    )

@@ -1,0 +1,365 @@
+"""One reading of a file: what is asked of its rows, and what is odd about them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TypeAlias
+
+from textgate.errors import DataError
+from textgate.rows.bad_rows import LEAVE_OUT, BadRowError, BadRows
+from textgate.rows.columns import PROBABILITIES, Columns
+from textgate.rows.labels import (
+    LabelError,
+    applies,
+    clean_label,
+    labels_of,
+    probabilities_of,
+    shown,
+)
+from textgate.rows.row import Row
+from textgate.suggestion import did_you_mean
+
+Note: TypeAlias = Callable[[str], object]
+Pairs: TypeAlias = Sequence[tuple[str, object]]
+
+_MOST_SHOWN = 20  # column names
+_TABLES = {"\t": "tsv", ",": "csv", ";": "csv", "|": "csv"}  # what separates the cells of which
+
+
+class Reading:
+    """What is asked of the rows of a file, and what was odd about those that have been read.
+
+    Args:
+        name: how messages name the file.
+        columns: where it keeps texts and labels.
+        labelled: whether labels are read.
+        soft: whether `PROBABILITIES` is read too, and stands in for a label that is not there.
+        may_have_none: whether a cell without a label means that none applies.
+        collects: whether bad rows are counted and left out; else the first one is an error.
+        note: hears what somebody should know of the file, a sentence each.
+
+    Attributes:
+        rows: how many rows there were, bad ones too.
+        bad_rows: those that were left out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        columns: Columns,
+        *,
+        labelled: bool,
+        soft: bool = False,
+        may_have_none: bool = False,
+        collects: bool = False,
+        note: Note,
+    ) -> None:
+        self.name = name
+        self.columns = columns
+        self.labelled = labelled
+        self.soft = soft
+        self.note = note
+        self.rows = 0
+        self.bad_rows = BadRows()
+        self.several_texts = len(columns.text_fields) > 1
+        self._may_have_none = may_have_none or columns.label_separator is not None
+        self._collects = collects or columns.skip_bad_rows
+        self._wanted = columns.wanted(labelled=labelled)
+        self._own_labels = [(field, clean_label(field)) for field in columns.label_fields]
+        # Of several text fields or label fields a row may lack some; that all do is a mistake.
+        self._unseen = (
+            {name for name, option in self._wanted if option != "--label-field"}
+            if self.several_texts or (labelled and self._own_labels)
+            else set()
+        )
+        self._cleaned = 0
+        self._first_cleaned: tuple[str, str] | None = None
+        self._label_names: dict[str, str] = {}
+
+    def read(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield the rows of a reader; at the end, say what was odd.
+
+        Raises:
+            DataError: as the reader does; or no row had a field that was named.
+        """
+        try:
+            yield from rows
+        except DataError:
+            self._report()
+            raise
+        if self._unseen and self.rows > self.bad_rows.count:
+            raise DataError(
+                f"{self.name}: no row has the field {shown(min(self._unseen))}; name the right one "
+                f"with {dict(self._wanted)[min(self._unseen)]}"
+            )
+        self._report()
+
+    def row(self, pairs: Pairs, *, line: int, place: str) -> Row | None:
+        """Return the row that a record holds, or None if it is left out.
+
+        Args:
+            pairs: its columns and their values, in order.
+            line: the row's place in its file.
+            place: how messages name that place.
+
+        Raises:
+            BadRowError: it cannot be used, and such rows are not left out.
+        """
+        self.rows += 1
+        try:
+            return self._row(pairs, line, place)
+        except BadRowError as problem:
+            self._refuse(problem)
+            return None
+
+    def labelled_line(
+        self, text: str, words: Sequence[str], *, line: int, prefix: str
+    ) -> Row | None:
+        """Return the row that a line of fastText's holds, or None if it is left out.
+
+        Args:
+            text: the text.
+            words: what stands behind the prefixes in front of it.
+            line: its place in its file.
+            prefix: what the prefixes are.
+
+        Raises:
+            BadRowError: it cannot be used, and such rows are not left out.
+        """
+        self.rows += 1
+        if not self.labelled:
+            return Row(text, (), line)
+        place, what = f"line {line}", f"the label after {prefix}"
+        try:
+            if not words and not self._may_have_none:
+                raise self._bad(
+                    f"no label; a line starts with {prefix}NAME, and .txt is a fastText file "
+                    f"where labels are read{self.table_hint(text)}",
+                    place,
+                    f"no {prefix}NAME in front",
+                )
+            each = (self.labels(word, what=what, place=place) for word in words)
+            return Row(text, tuple(dict.fromkeys(chain.from_iterable(each))), line)
+        except BadRowError as problem:
+            self._refuse(problem)
+            return None
+
+    def refuse(self, problem: str, *, place: str, kind: str) -> None:
+        """Count a row that cannot be used.
+
+        Raises:
+            BadRowError: such rows are not left out.
+        """
+        self.rows += 1
+        self._refuse(self._bad(problem, place, kind))
+
+    def labels(self, value: object, *, what: str, place: str) -> tuple[str, ...]:
+        """Return the labels that a value holds.
+
+        Args:
+            value: the value of a cell or a field.
+            what: how messages name it.
+            place: how they name the row's place.
+
+        Raises:
+            BadRowError: the value is no label.
+        """
+        try:
+            return labels_of(
+                value,
+                where=what,
+                separator=self.columns.label_separator,
+                may_be_none=self._may_have_none,
+                clean=lambda label: self._clean(label, place),
+            )
+        except LabelError as problem:
+            raise self._bad(str(problem), place, problem.kind) from None
+
+    def cleaned(self, row: Row) -> Row:
+        """Return a row with its labels as they are written everywhere.
+
+        Raises:
+            DataError: a label is empty, or soft ones of it are written alike.
+        """
+        place = f"line {row.line}"
+        labels = tuple(dict.fromkeys(self._clean(label, place) for label in row.labels))
+        soft = tuple((self._clean(label, place), value) for label, value in row.probabilities)
+        if (labels, soft) == (row.labels, row.probabilities):
+            return row
+        if not all((*labels, *dict(soft))):
+            raise DataError(f"{self.name}, {place}: a label is empty; leave it out")
+        if len(dict(soft)) != len(soft):
+            raise DataError(f"{self.name}, {place}: two soft labels differ only in white space")
+        return dataclasses.replace(row, labels=labels, probabilities=soft)
+
+    def has_columns(self, names: Collection[str]) -> bool:
+        """Return whether all the columns that are read are among these."""
+        return all(name in names for name, _ in self._wanted)
+
+    def table_hint(self, line: str) -> str:
+        """Return what to say of a line of plain text that looks like one of another format."""
+        if line.lstrip().startswith('{"'):
+            return "; it looks like JSON Lines: pass --input-format jsonl"
+        for mark, advice in _TABLES.items():
+            cells = [cell.strip('"') for cell in line.split(mark)]
+            if len(cells) > 1 and self.has_columns(cells):
+                return f"; it looks like a table's header: pass --input-format {advice}"
+        return ""
+
+    def check_header(self, names: Sequence[str], *, where: str, hint: str = "") -> None:
+        """Refuse a table that lacks a column that is read, or has it twice.
+
+        Args:
+            names: its columns.
+            where: how messages name the header.
+            hint: what else may be wrong if a column is missing.
+
+        Raises:
+            DataError: the table cannot be used.
+        """
+        problem = self._lacking(names)
+        if problem:
+            raise DataError(f"{where}: {problem}{hint}")
+        for name, _ in self._wanted:
+            if names.count(name) > 1:
+                raise DataError(
+                    f"{where}: {names.count(name)} columns are named {shown(name)}; rename all "
+                    "but one"
+                )
+        self._unseen.clear()
+
+    def _row(self, pairs: Pairs, line: int, place: str) -> Row:
+        record = dict(pairs)
+        if self._unseen:
+            self._unseen.difference_update(record)
+        if not self.labelled:
+            self._require_columns(record, place)
+            text = self._text(record, place)
+            taken = self.columns.text_fields
+            extras = {name: value for name, value in record.items() if name not in taken}
+            return Row(text, (), line, extras, columns=tuple(pairs))
+        used = {name for name, _ in self._wanted}
+        probabilities: tuple[tuple[str, float], ...] = ()
+        if self.soft and record.get(PROBABILITIES) is not None:
+            probabilities = self._probabilities(record[PROBABILITIES], place)
+            used.add(PROBABILITIES)
+        has_label = not probabilities or any(
+            record.get(name) is not None for name, option in self._wanted if "label" in option
+        )
+        self._require_columns(record, place, has_label=has_label)
+        text = self._text(record, place)
+        labels = self._labels(record, place) if has_label else ()
+        extras = {name: value for name, value in record.items() if name not in used}
+        return Row(text, labels, line, extras, probabilities)
+
+    def _require_columns(
+        self, record: dict[str, object], place: str, *, has_label: bool = True
+    ) -> None:
+        for name, option in self._wanted:
+            optional = {"--text-field": self.several_texts, "--label-fields": True}.get(option)
+            if name in record or optional or (not has_label and "label" in option):
+                continue
+            raise self._bad(self._lacking(record), place, f"no field {shown(name)}")
+
+    def _lacking(self, names: Collection[str]) -> str:
+        """Return what is to be said of the first column that is not there, or nothing."""
+        for name, option in self._wanted:
+            if name not in names:
+                return (
+                    f"no field {shown(name)}{did_you_mean(name, names)}, found "
+                    f"{_listed(list(names))}; name the right one with {option}"
+                )
+        return ""
+
+    def _text(self, record: dict[str, object], place: str) -> str:
+        texts: list[str] = []
+        for name in self.columns.text_fields:
+            value = record.get(name)
+            if isinstance(value, str):
+                texts.append(value)
+            elif value is not None or not self.several_texts:
+                raise self._bad(
+                    f"the text (field {shown(name)}) should be a string, found {shown(value)}",
+                    place,
+                    "a text that is no string",
+                )
+        if not texts:
+            names = ", ".join(map(shown, self.columns.text_fields))
+            raise self._bad(f"no text in any of the fields {names}", place, "no text")
+        return "\n".join(filter(str.strip, texts)) if self.several_texts else texts[0]
+
+    def _labels(self, record: dict[str, object], place: str) -> tuple[str, ...]:
+        if not self._own_labels:
+            field = self.columns.label
+            what = f"the label (field {shown(field)})"
+            return self.labels(record[field], what=what, place=place)
+        try:
+            return tuple(
+                label
+                for field, label in self._own_labels
+                if applies(record.get(field), where=f"the label field {shown(field)}")
+            )
+        except LabelError as problem:
+            raise self._bad(str(problem), place, problem.kind) from None
+
+    def _probabilities(self, value: object, place: str) -> tuple[tuple[str, float], ...]:
+        try:
+            return probabilities_of(
+                value,
+                where=f"the soft labels (field {PROBABILITIES!r})",
+                clean=lambda label: self._clean(label, place),
+            )
+        except LabelError as problem:
+            raise self._bad(str(problem), place, problem.kind) from None
+
+    def _clean(self, label: str, place: str) -> str:
+        cleaned = self._label_names.get(label)
+        if cleaned is None:
+            cleaned = self._label_names[label] = clean_label(label)
+        if cleaned != label:
+            self._cleaned += 1
+            self._first_cleaned = self._first_cleaned or (label, place)
+        return cleaned
+
+    def _bad(self, problem: str, place: str, kind: str) -> BadRowError:
+        return BadRowError(f"{self.name}, {place}: {problem}", place, kind)
+
+    def _refuse(self, problem: BadRowError) -> None:
+        if not self._collects:
+            raise BadRowError(f"{problem}; {LEAVE_OUT} rows like it", problem.place, problem.kind)
+        self.bad_rows.add(problem)
+
+    def _report(self) -> None:
+        if self._first_cleaned is not None:
+            label, place = self._first_cleaned
+            labels = "1 label" if self._cleaned == 1 else f"{self._cleaned:,} labels"
+            self.note(
+                f"{self.name}: white space, characters that cannot be seen and accents written "
+                f"apart were put right in {labels}, such as {label!a} on {place}, which is read as "
+                f"{shown(self._label_names[label])}"
+            )
+        if self.columns.skip_bad_rows and self.bad_rows.count:
+            self.note(self.bad_rows.note(self.name, self.rows))
+
+
+def with_clean_labels(rows: Sequence[Row], *, name: str, note: Note) -> list[Row]:
+    """Return rows that are read from no file with their labels as those of a file are written.
+
+    Args:
+        rows: the rows.
+        name: how messages name them.
+        note: hears if labels were changed.
+
+    Raises:
+        DataError: soft labels of a row are written alike.
+    """
+    reading = Reading(name, Columns(), labelled=True, note=note)
+    return list(reading.read(map(reading.cleaned, rows)))
+
+
+def _listed(names: Sequence[str]) -> str:
+    listed = ", ".join(shown(name) for name in names[:_MOST_SHOWN])
+    more = len(names) - _MOST_SHOWN
+    return (listed or "no field at all") + (f" and {more} more" if more > 0 else "")
