@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -11,11 +11,26 @@ from textgate.errors import CheckpointError
 from textgate.train.model import TextClassifier
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
     from textgate.train.config import TrainingConfig
-    from textgate.train.language_model import LanguageModel
 
 _WARM_UP = 0.05  # of all steps
 _AVERAGE_EVERY = 8  # steps: often enough for an average over hundreds
+
+
+class Embedded(Protocol):
+    """A network that begins with an embedding."""
+
+    embedding: nn.Embedding
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the weights."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield the weights with their names."""
 
 
 class Optimizer:
@@ -27,9 +42,7 @@ class Optimizer:
         steps: how many there will be if training is not stopped early.
     """
 
-    def __init__(
-        self, model: TextClassifier | LanguageModel, config: TrainingConfig, *, steps: int
-    ) -> None:
+    def __init__(self, model: Embedded, config: TrainingConfig, *, steps: int) -> None:
         self._model = model
         self._config = config
         self._steps = steps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -62,9 +61,10 @@ def test_files_and_fields(textgate, bundle, tmp_path, write_jsonl, name):
     results = b"of-" + name
     assert textgate("classify", "-m", bundle, "-i", name, *fields[:2], "-o", results) == ""
     lines = (tmp_path / os.fsdecode(results)).read_text(encoding="utf-8").splitlines()
-    found = [json.loads(line) for line in lines]
-    assert [row["\u00e4nder"] for row in found] == ["positive", "negative"]
-    assert all(row["score"] > 0.5 for row in found)
+    assert [line.split(",")[:2] for line in lines] == [
+        ['{"gr\u00f6\u00dfe":"a good film"', '"\u00e4nder":"positive"'],
+        ['{"gr\u00f6\u00dfe":"a bad film"', '"\u00e4nder":"negative"'],
+    ]
 
 
 def test_a_bundle(textgate, bundle, tmp_path):
@@ -73,7 +73,6 @@ def test_a_bundle(textgate, bundle, tmp_path):
 
 
 TEXTS = {
-    "--delimiter",
     "--label-field",
     "--label-fields",
     "--label-separator",
@@ -82,6 +81,7 @@ TEXTS = {
     "[TEXT]...",
     # What is looked at by a callback, or by torch, and never has other letters.
     "--batch-sizes",
+    "--delimiter",
     "--dense",
     "--device",
     "--encoding",
