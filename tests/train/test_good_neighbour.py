@@ -14,6 +14,7 @@ for arguments in (
      "--unlabelled", texts],
     ["export", f"{folder}/run", "-o", f"{folder}/bundle"],
     ["compare", rows, "--test", rows, "-o", f"{folder}/compared", "--preset", "seed-rnn"],
+    ["fit", rows, "-o", f"{folder}/fitted", "--preset", "seed-rnn"],
     ["inspect", f"{folder}/run"],
     ["train", "--help"],
 ):
