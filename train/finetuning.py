@@ -49,7 +49,7 @@ from textgate.train.finetuning_config import FinetuningConfig
 from textgate.train.progress import Progress
 from textgate.train.resuming import require_same_rows, require_same_settings, tidy
 from textgate.train.scoring import evaluate_logits
-from textgate.train.settings import named_settings
+from textgate.train.settings import format_labels, named_settings
 from textgate.train.split import split_rows
 
 if TYPE_CHECKING:
@@ -179,8 +179,8 @@ def teach(
         )
         _create(output, manifest, folder, force=force)
     progress.note(
-        f"{len(train):,} rows to train on, {len(on_dev):,} to choose by, {len(labels)} labels; "
-        f"{'bfloat16' if finetuner.bfloat16 else 'float32'}"
+        f"{len(train):,} rows to train on, {len(on_dev):,} to choose by, "
+        f"{format_labels(len(labels))}; {'bfloat16' if finetuner.bfloat16 else 'float32'}"
     )
     finetuner.run(lambda reached: save_state(output / CHECKPOINT, reached), progress)
     return _finish(output, stored or manifest, finetuner, on_dev)

@@ -24,7 +24,7 @@ from textgate.train.pretrained import open_pretrained
 from textgate.train.progress import Progress
 from textgate.train.resuming import require_same_rows, require_same_settings, tidy
 from textgate.train.scoring import evaluate_logits
-from textgate.train.settings import named_settings
+from textgate.train.settings import format_labels, named_settings
 from textgate.train.teachers import find_teacher
 from textgate.train.trainer import predict_logits, train_network
 
@@ -145,7 +145,7 @@ def fit(
     manifest = stored or ready.manifest
     progress.note(
         f"{manifest.train.rows:,} rows to train on, {manifest.dev.rows:,} to choose by, "
-        f"{len(manifest.labels):,} labels, {manifest.architecture.vocabulary_size:,} tokens"
+        f"{format_labels(len(manifest.labels))}, {manifest.architecture.vocabulary_size:,} tokens"
     )
     start = ready.start
     if ready.lesson is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textgate.tokenizer import CHARACTERS_PER_TOKEN
-from textgate.train.settings import format_setting
+from textgate.train.settings import format_labels, format_setting
 from textgate.train.subwords import split_words
 from textgate.train.vectors import NO_VECTORS
 
@@ -150,7 +150,7 @@ def _passes(rows: int, labels: int, said: str) -> Choice:
         epochs *= 2
     return Choice(
         {"epochs": min(_MOST_EPOCHS, max(least, round(epochs)))},
-        f"{rows:,} {said} with {_labels(labels)}",
+        f"{rows:,} {said} with {format_labels(labels)}",
     )
 
 
@@ -176,7 +176,7 @@ def _branch(labels: int, given: Mapping[str, Any]) -> list[Choice]:
         reason += str(_COMPRESSED)
     if "linear_size" in given:
         del chosen["linear_size"]
-        reason = f"a linear branch over words and pairs for {_labels(labels)}"
+        reason = f"a linear branch over words and pairs for {format_labels(labels)}"
     return [Choice(chosen, reason)] if given.get("linear_size", labels) else []
 
 
@@ -210,7 +210,3 @@ def _balance(rows: Sequence[Row], labels: Sequence[str]) -> list[Choice]:
             f"a label with {most:,} rows beside one with {least:,}",
         )
     ]
-
-
-def _labels(count: int) -> str:
-    return f"{count:,} labels" if count != 1 else "one label"

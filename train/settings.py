@@ -119,6 +119,11 @@ def format_setting(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def format_labels(count: int) -> str:
+    """Return how many labels there are, in words."""
+    return f"{count:,} labels" if count != 1 else "one label"
+
+
 def _check_names(names: Iterable[str], known: Collection[str]) -> None:
     unknown = sorted(set(names) - set(known))
     if unknown:

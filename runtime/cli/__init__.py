@@ -91,8 +91,8 @@ class LazyGroup(click.Group):
         except click.UsageError as problem:
             from textgate.suggestion import did_you_mean
 
-            suggestion = did_you_mean(args[0], _COMMANDS)
-            raise click.UsageError(problem.message + suggestion, ctx) from None
+            message = f"{problem.message.removesuffix('.')}{did_you_mean(args[0], _COMMANDS)}."
+            raise click.UsageError(message, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""

@@ -74,7 +74,7 @@ def test_nothing_asked(command):
 
 WRONG = [
     (["nonsense"], "Error: No such command 'nonsense'."),
-    (["trian"], "Error: No such command 'trian'. (did you mean 'train'?)"),
+    (["trian"], "Error: No such command 'trian' (did you mean 'train'?)."),
     (["--nonsense"], "Error: No such option '--nonsense'."),
     (["evaluate", "-m", "x"], "Error: Missing argument 'DATA'."),
     (["models", "sentiment"], "Error: Got unexpected extra argument (sentiment)"),

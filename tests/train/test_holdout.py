@@ -117,15 +117,25 @@ SAID = [
     (
         copied((2, 100, "a"), (1, 100, "b")),
         (
-            "f: held out to choose by are 100 of 300 rows, not 30 (10%): they have only 3 "
+            "f: the rows held out to choose by all have the label 'a', so their scores say nothing "
+            "of the others; with --dev FILE you choose them yourself"
+        ),
+    ),
+    (
+        copied((2, 100, "a"), (2, 100, "b")),
+        (
+            "f: held out to choose by are 200 of 400 rows, not 40 (10%): they have only 4 "
             "different texts, whose rows stay together, and texts with different labels stay in "
             "train; with --dev FILE you choose them yourself"
         ),
     ),
     (
-        rows_of(*((f"t{number}", f"l{number}") for number in range(90)), ("x", "a"), ("y", "a")),
+        rows_of(
+            *((f"t{number}", f"l{number}") for number in range(88)),
+            *(("x", "a"), ("y", "a"), ("z", "b"), ("zz", "b")),
+        ),
         (
-            "f: held out to choose by are 1 of 92 rows, not 9 (10%): a label, or a combination of "
+            "f: held out to choose by are 2 of 92 rows, not 9 (10%): a label, or a combination of "
             "labels, with a single row is not held out; with --dev FILE you choose them yourself"
         ),
     ),
@@ -147,7 +157,23 @@ def test_it_is_said_before_training():
         dev_fraction=0.1,
         seed=0,
     )
-    assert split.notes[-1].startswith("rows: held out to choose by are 100 of 300 rows, not 30")
+    assert split.notes[-1].startswith("rows: the rows held out to choose by all have the label 'a'")
+
+
+def test_rare_combinations_of_labels_are_held_out_too():
+    """But never the last row of a label."""
+    combinations = [
+        (f"text {number}", *(f"l{place}" for place in range(6) if number >> place & 1))
+        for number in range(64)
+    ]
+    train, dev = hold_out(rows_of(*combinations, ("last", "only", "l1")), 0.1, seed=0)
+    assert len(dev) == 6
+    assert {label for row in train for label in row.labels} == {
+        "only",
+        *(f"l{place}" for place in range(6)),
+    }
+    few = rows_of(("a", "x", "y"), ("b", "x"), ("c", "y"), ("d", "z"), ("e", "z", "x"))
+    assert len(hold_out(few, 0.5, seed=0)[1]) == 2
 
 
 NONE_HELD_OUT = [
@@ -183,3 +209,14 @@ def test_why_none_is_held_out(data, message):
     with pytest.raises(DataError) as caught:
         check_held_out(data, dev, 0.1, file="f")
     assert str(caught.value) == message
+
+
+def test_held_out_rows_need_a_label():
+    """Those without one can be right, too, but nothing can be measured by them alone."""
+    data = rows_of(*((f"t{number}", *(["x"] if number == 7 else [])) for number in range(40)))
+    _, dev = hold_out(data, 0.1, seed=0)
+    message = (
+        "f: none of the 4 rows held out for dev has a label, because a label with a single row"
+    )
+    with pytest.raises(DataError, match=message):
+        check_held_out(data, dev, 0.1, file="f")
