@@ -1,21 +1,73 @@
-"""Runs workers over all cases of a kind, and goes on behind the cases that kill one."""
+"""Try thousands of wrong bundles in processes of their own and write down what came of them.
+
+    python tests/fuzz/trials.py --cases 20000
+
+A case that ends a process, takes more than ten seconds or a gibibyte, raises anything but a
+`TextgateError`, or answers with what are no probabilities is printed with its number, and makes the
+exit status 1. ``--kind KIND --first NUMBER --cases 1`` tries one again.
+"""
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import json
 import queue
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cases
+
+from textgate.machine import this_machine
+
+RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "fuzz.json"
 TIME_LIMIT = 10.0  # seconds a case
 _START_LIMIT = 60.0  # seconds until a worker tries its first case
 _WORKER = Path(__file__).with_name("worker.py")
+
+
+def main() -> int:
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cases", type=int, default=20_000, help="how many random ones of a kind")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first case")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--kind", choices=cases.KINDS, action="append", help="all, if not given")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    kinds, bad = {}, 0
+    for kind in options.kind or cases.KINDS:
+        known = cases.count(kind)
+        cases_left = options.cases if known is None else min(options.cases, known - options.first)
+        started = time.monotonic()
+        found = run(
+            kind, cases_left, seed=options.seed, workers=options.workers, first=options.first
+        )
+        bad += len(found.bad)
+        for number, what, told in found.bad:
+            print(f"{kind} {number}: {what}: {told}")
+        kinds[kind] = {
+            "cases": sum(found.counts.values()),
+            "outcomes": dict(sorted(found.counts.items())),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        print(f"{kind}: {json.dumps(kinds[kind])}", flush=True)
+    result = {
+        "command": f"python tests/fuzz/trials.py --cases {options.cases}",
+        "seed": options.seed,
+        "kinds": kinds,
+        "machine": dataclasses.asdict(this_machine()),
+    }
+    options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 1 if bad else 0
 
 
 @dataclass
@@ -37,12 +89,15 @@ class Outcomes:
             self.bad.append((number, found, told))
 
 
-def run(kind: str, *, cases: int, seed: int, workers: int = 2, first: int = 0) -> Outcomes:
-    """Try the cases from `first` to `first + cases` and return what came of them."""
+def run(kind: str, count: int, *, seed: int, workers: int, first: int) -> Outcomes:
+    """Try `count` cases from number `first` on and return what came of them.
+
+    The workers share them; where a case ends a worker, another one goes on behind it.
+    """
     outcomes, lock = Outcomes(), threading.Lock()
 
     def share(offset: int) -> None:
-        number, stop = first + offset, first + cases
+        number, stop = first + offset, first + count
         while number < stop:
             number = _run_worker(kind, seed, number, stop, workers, outcomes, lock)
 
@@ -96,3 +151,7 @@ def _pump(worker: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
     for line in worker.stdout or ():
         lines.put(line.strip())
     lines.put("")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

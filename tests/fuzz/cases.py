@@ -14,7 +14,7 @@ from mutations import mutated
 from textgate import strict_json
 from textgate.bundle import CARD, GRAPH, MANIFEST, TOKENIZER
 
-TESTS = Path(__file__).parents[2] / "tests"
+TESTS = Path(__file__).parents[1]
 GOLDEN = TESTS / "runtime" / "golden" / "bundle"
 BUNDLES = (GOLDEN, *sorted(path.parent for path in (TESTS / "data").glob(f"*/{MANIFEST}")))
 _DAMAGED = (GOLDEN, TESTS / "data" / "lstm-int8")
