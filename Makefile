@@ -10,12 +10,12 @@ BASE ?= HEAD~1
 
 export OMP_NUM_THREADS = 1
 
-.PHONY: benchmarks quick-benchmarks quantization storage streaming memory-of-cells latency-peers \
+.PHONY: benchmarks quick-benchmarks quantization streaming memory-of-cells latency-peers \
 	accuracy training production pareto guard tables check-tables
 .NOTPARALLEL:
 
 benchmarks: accuracy training production latency-peers memory-of-cells pareto
-benchmarks: quantization storage streaming tables
+benchmarks: quantization streaming tables
 
 quick-benchmarks: $(PEERS)/done
 	$(PYTHON) benchmarks/memory_of_cells.py --quick
@@ -44,9 +44,6 @@ pareto:
 
 quantization:
 	$(PYTHON) benchmarks/quantization.py $(if $(wildcard $(DATA)),--data $(DATA))
-
-storage:
-	$(PYTHON) benchmarks/storage/compare.py
 
 streaming:
 	$(PYTHON) benchmarks/streaming.py

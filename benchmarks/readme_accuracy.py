@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from typing import Any
 
 import ablation as ablation_results
 import sentiment as sentiment_results
-import students as student_results
 from readme_results import measured, read_result, where
 
 from textgate.tables import format_bytes, format_count, format_ms, markdown_table
@@ -138,7 +138,7 @@ def students(result: dict[str, Any]) -> str:
     rows = [
         [
             one["data"],
-            student_results.told(one),
+            _extras(one["with"]),
             str(one["seeds"]),
             *(
                 f"{one['textgate'][what]['mean']:.4f} ± "
@@ -185,3 +185,16 @@ def first(result: dict[str, Any]) -> str:
     """Return what the README's first command answered."""
     lines = [f"{one['label']}\t{one['score']:.4f}\t{one['text']}" for one in result["first"]]
     return "\n".join(["```text", *lines, "```"])
+
+
+def _extras(given: dict[str, list[str]]) -> str:
+    """Return what a student had, in words; what it had several times is named once."""
+    return "; ".join(
+        f"{kind}: "
+        + ", ".join(
+            name if count == 1 else f"{name} ({count} times)"
+            for name, count in Counter(names).items()
+        )
+        for kind, names in given.items()
+        if names
+    )

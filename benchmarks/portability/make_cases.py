@@ -23,21 +23,22 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto
-from sample import TEST_ROWS, trained_bundle
 
 from textgate.architecture import CELLS, Architecture
 from textgate.bundle import read_bundle
+from textgate.export import export
 from textgate.export.graph import FLOAT32, INT8, Graph, Plan, Storage, build_graph
 from textgate.export.nodes import IR_VERSION, OPSET, GraphBuilder
 from textgate.export.weights import network_weights
 from textgate.rows import read_rows
 from textgate.session import make_session
 from textgate.tokenizer import TextTokenizer
+from textgate.train import fit
 from textgate.train.model import TextClassifier
 
 TOLERANCE = 1e-4  # largest difference of a probability, in any runtime
 TEMPERATURE = 1.3
-BUNDLE = "trained"  # the trained bundle's folder inside the golden folder
+REVIEWS = Path(__file__).parents[2] / "examples" / "reviews"
 
 # The table of cases: every combination of a cell with one line of each of these.
 DIRECTIONS = {"forward": False, "bidirectional": True}
@@ -146,13 +147,16 @@ def _saturation_probe(folder: Path) -> dict[str, Any]:
 
 
 def _trained(folder: Path) -> dict[str, Any]:
-    """Write the trained model; return the sample's test texts and their probabilities."""
-    bundle = read_bundle(trained_bundle(folder / BUNDLE))
+    """Train the reference LSTM for two epochs; return the test texts and their probabilities."""
+    run = folder / "trained.run"
+    fit(REVIEWS / "train.jsonl.gz", run, preset="seed-lstm", settings={"epochs": 2}, force=True)
+    # The limit is lifted: what two epochs' worth loses is not the question here.
+    bundle = read_bundle(export(run, folder / "trained", max_accuracy_drop=1.0, force=True).path)
     (folder / "trained.onnx").write_bytes(bundle.graph)
     tokenizer = TextTokenizer(bundle.tokenizer, max_tokens=bundle.manifest.max_tokens)
     session = make_session(bundle.graph)
     texts = []
-    for row in read_rows(TEST_ROWS, labelled=False):
+    for row in read_rows(REVIEWS / "test.jsonl.gz", labelled=False):
         ids = np.array([tokenizer.encode(row.text).ids])
         feeds = {"input_ids": ids, "lengths": np.array([ids.shape[1]])}
         probabilities = session.run(["probabilities"], feeds)[0]

@@ -4,9 +4,9 @@
     python tests/fuzz/coverage_guided.py bundle CORPUS_FOLDER -max_total_time=300
     python tests/fuzz/coverage_guided.py rows CORPUS_FOLDER -max_total_time=300
 
-The first byte of an input chooses the reader or the format; for rows, the second one chooses whether
-labels are read and whether the file is compressed. Anything but rows or a `TextgateError` of one
-line is a finding.
+The first byte of an input chooses the reader or the format; for rows, the second one chooses
+whether labels are read and whether the file is compressed. Anything but rows or a `TextgateError`
+of one line is a finding.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Makes the English word vectors of the package, train/english, out of GloVe.
 
-    python benchmarks/vectors/make.py FOLDER [--out FOLDER]
+    python benchmarks/default_model/word_vectors.py FOLDER [--out FOLDER]
 
 FOLDER holds glove.6B.100d.top120k.f16.npy and .words.txt.gz: 100 numbers for each of the 120,000
-most frequent words. README.md beside this file says where they come from and what other layouts
+most frequent words. word_vectors.md says where they come from and what other layouts
 were tried. The same input gives the same bytes on every machine: the arithmetic is on whole numbers
 below 2**53, where float64 is exact in whatever order a sum is taken.
 """

@@ -1,8 +1,8 @@
 """The rows that the sentiment model of the package is trained, chosen and tested on.
 
-    python benchmarks/sentiment_data.py DATA -o runs/sentiment
+    python benchmarks/default_model/sentiment_rows.py DATA -o runs/sentiment
 
-DATA holds a folder a set; default_model/data.json lists their files and checksums. Nothing that is
+DATA holds a folder a set; data.json lists their files and checksums. Nothing that is
 too much like a text of a test, or of dev, gets among the rows to learn from: see overlap.py.
 """
 
@@ -12,27 +12,34 @@ import gzip
 import hashlib
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+from made_rows import faces, nonsense, probabilities, swapped
 from overlap import Kept, words
-from sentences import FEWEST, MOST, sentences
-from sentiment_made import faces, nonsense, probabilities, swapped
 from written_rows import write_rows
 
 from textgate.rows import read_rows
 
-LIST = Path(__file__).parent / "default_model" / "data.json"
+LIST = Path(__file__).with_name("data.json")
 SCORED = ("vader_amazon", "vader_tweets", "vader_nyt", "vader_movie")  # in -4 to 4
 TESTED = ("vader_amazon", "vader_tweets")
 CLEAR = 1.0  # score from which a text is positive, or negative
+FEWEST, MOST = 4, 60  # words of a sentence
 _REVIEWS = 1_000  # of imdb, for dev
 _SEED = 0
 _NAMES = {"0": "negative", "1": "positive"}  # of mr
 PATH = click.Path(path_type=Path)
+
+# A sentence ends with . ! or ?, closing quotes and brackets behind it, before white space and
+# something that can begin one; or with a line.
+_END = re.compile(r"""(?<=[.!?])(["')\]]*)\s+(?=["'(\[]?[A-Z0-9])|\n+""")
+# After these a full stop ends nothing.
+_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|etc|e\.g|i\.e|[A-Z])\.$")
 
 
 @click.command()
@@ -114,6 +121,20 @@ def unlabelled(data: Path, kept: Kept, most: int) -> list[dict[str, Any]]:
     drawn = list(without(kept, sampled()))
     chance.shuffle(drawn)
     return drawn[:most]
+
+
+def sentences(text: str) -> Iterator[str]:
+    """Yield the sentences of a text, of any length, without the white space around them."""
+    begin = 0
+    for end in _END.finditer(text):
+        piece = text[begin : end.end(1) if end[1] is not None else end.start()]
+        if "\n" not in end[0] and _ABBREVIATION.search(piece):
+            continue
+        if piece.strip():
+            yield piece.strip()
+        begin = end.end()
+    if text[begin:].strip():
+        yield text[begin:].strip()
 
 
 def write(path: Path, rows: Iterable[dict[str, Any]]) -> None:

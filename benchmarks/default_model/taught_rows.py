@@ -1,6 +1,6 @@
 """Write down what teachers answer, as soft labels that any training reads.
 
-    python benchmarks/taught_rows.py ROWS --teacher TEACHER -o taught.jsonl.gz --weight 0.5
+    python benchmarks/default_model/taught_rows.py ROWS --teacher TEACHER -o taught.jsonl.gz
 
 For rows that one teacher should label and another should not, say long reviews beside sentences;
 `textgate train --teacher` asks it about all.

@@ -1,6 +1,6 @@
 """Texts that must not be learned from, and what is too much like one of them.
 
-    python benchmarks/overlap.py TRAIN --against TEST
+    python benchmarks/default_model/overlap.py TRAIN --against TEST
 
 says how many rows of TRAIN are too much like a row of TEST, and shows some.
 """
