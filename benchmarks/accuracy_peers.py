@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accuracy_sets import Split
+from sets import Split
 
 from textgate.rows import Row
 

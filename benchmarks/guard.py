@@ -25,8 +25,8 @@ from typing import Any
 
 import click
 import numpy as np
+from common import Ask, EndedError, process
 from staging import GuardError, stage_commit, stage_tree
-from turns import Ask, EndedError, process
 
 from textgate.classifier import Classifier
 from textgate.latency import texts_of_length, turn_order
@@ -35,7 +35,7 @@ from textgate.noise import Noise, fixed_work, noise_in
 from textgate.tables import format_ms, format_table
 
 ROOT = Path(__file__).parent.parent
-WORKER = Path(__file__).with_name("guard_worker.py")
+WORKER = Path(__file__).with_name("worker.py")
 SAMPLES = ("lstm-int8", "gru-float32")
 
 LENGTHS = (10, 40)  # tokens of single texts
@@ -220,7 +220,7 @@ def worker(package: Path, bundle: Path, calls: Mapping[str, object]) -> Iterator
     Raises:
         GuardError: it ends early, or imports another package than it should.
     """
-    command = [sys.executable, "-s", "-P", str(WORKER), str(bundle.absolute())]
+    command = [sys.executable, "-s", "-P", str(WORKER), "bundle", str(bundle.absolute())]
     environment = {**os.environ, "PYTHONPATH": str(package)}
     try:
         with process(command, environment=environment, folder=package) as ask:

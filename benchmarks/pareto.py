@@ -14,7 +14,6 @@ sample reviews of this repository.
 from __future__ import annotations
 
 import itertools
-import json
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -24,19 +23,18 @@ from typing import Any
 import click
 import torch
 from accuracy_peers import PEERS, missing
-from accuracy_sets import Split, find_sets
+from blocks import BLOCKS
+from common import PATH, cache_option, output_option, write_result
+from sets import Split, find_sets
 
 from textgate.classifier import Classifier
 from textgate.cli.evaluate import evaluate_rows
 from textgate.export import export
 from textgate.latency import measure_alternating, percentiles
-from textgate.machine import this_machine
 from textgate.noise import fixed_work, noise_in
 from textgate.rows import load_labelled
-from textgate.tables import format_bytes, format_ms, format_table
 from textgate.train import fit
 
-RESULT = Path(__file__).parent / "results" / "pareto.json"
 CELLS = ("rnn", "gru", "lstm")
 WIDTHS = (30, 62, 126, 254)
 PRECISIONS = ("float32", "int8")
@@ -67,7 +65,7 @@ class Point:
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of sets.")
+@click.option("--data", type=PATH, help="Folder of sets.")
 @click.option("--set", "name", default="", help="Which of them.")
 @click.option("--seconds", default=120.0, show_default=True, help="For measuring, all together.")
 @click.option("--seed", default=0, show_default=True)
@@ -75,10 +73,8 @@ class Point:
 @click.option("--cells", default=",".join(CELLS), show_default=True)
 @click.option("--widths", default=",".join(map(str, WIDTHS)), show_default=True)
 @click.option("--epochs", type=int, help="In place of the recipe's, for a smoke run.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path("runs/pareto"), show_default=True
-)
-@click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
+@cache_option("pareto")
+@output_option("pareto")
 def main(
     data: Path | None,
     name: str,
@@ -89,7 +85,7 @@ def main(
     widths: str,
     epochs: int | None,
     cache: Path,
-    out: Path,
+    output: Path,
 ) -> None:
     """Train, export, measure, and write one file."""
     (split,) = find_sets(data, (name,) if name else ())
@@ -107,15 +103,13 @@ def main(
         bundles = {kind: path for found in pool_map for kind, path in found.items()}
     points, noise = measured(split, bundles, seconds)
     result = {
-        "machine": asdict(this_machine()),
         "data": split.name,
         "test_rows": len(split.test_rows),
         "seed": seed,
         "noise": asdict(noise_in([noise])),
         "points": [asdict(point) for point in points],
     }
-    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    click.echo(table(points))
+    print(BLOCKS["pareto"].text(write_result(output, result)))
 
 
 def bundles_of(
@@ -176,22 +170,6 @@ def with_fronts(points: list[Point]) -> list[Point]:
         )
         for point in points
     ]
-
-
-def table(points: list[Point]) -> str:
-    """Return one line a point, the fastest first."""
-    lines = [
-        [
-            point.name,
-            f"{point.accuracy:.4f}",
-            format_ms(point.p50),
-            "*" if point.fast else "",
-            format_bytes(point.bytes),
-            "*" if point.small else "",
-        ]
-        for point in sorted(points, key=lambda point: point.p50)
-    ]
-    return format_table(["", "accuracy", "p50", "front", "bytes", "front"], lines, align="<>><><")
 
 
 def _each(call: Any, texts: list[str]) -> Any:

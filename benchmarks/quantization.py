@@ -11,8 +11,6 @@ call only exports and measures.
 
 from __future__ import annotations
 
-import json
-import statistics
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,6 +19,8 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
+from blocks import BLOCKS
+from common import PATH, SAMPLE, cache_option, output_option, write_result
 
 from textgate.classifier import Classifier
 from textgate.cli.evaluate import evaluate_rows
@@ -31,15 +31,10 @@ from textgate.latency import (
     percentiles,
     ratio_of_medians,
 )
-from textgate.machine import this_machine
 from textgate.rows import load_labelled
-from textgate.tables import format_bytes, format_ms, format_table
 from textgate.train import fit
 from textgate.train.progress import TerminalProgress
 
-HERE = Path(__file__).parent
-SAMPLE = HERE.parent / "examples" / "reviews"
-RESULT = HERE / "results" / "quantization.json"
 LENGTHS = (10, 100)
 
 
@@ -84,15 +79,13 @@ class LargeExport:
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with a folder for each set.")
+@click.option("--data", type=PATH, help="Folder with a folder for each set.")
 @click.option("--sets", default="sst2,trec,banking77", show_default=True)
 @click.option("--cells", default="lstm,gru,rnn", show_default=True)
 @click.option("--seeds", default="0,1,2", show_default=True)
 @click.option("--seconds", default=8.0, show_default=True, help="Time for each pair and length.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path("runs/quantization"), show_default=True
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+@cache_option("quantization")
+@output_option("quantization")
 def main(
     data: Path | None, sets: str, cells: str, seeds: str, seconds: float, cache: Path, output: Path
 ) -> None:
@@ -113,15 +106,11 @@ def main(
     ]
     large = export_large(cache / "large")
     result = {
-        "machine": asdict(this_machine()),
         "large_export": asdict(large),
         "scored": [asdict(row) for row in scored],
         "timed": [asdict(row) for row in timed],
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(accuracy_table(scored), "", time_table(timed), sep="\n")
-    print(f"\nexport of a {format_bytes(large.bundle_bytes)} bundle: {large.seconds:.1f} s")
+    print(BLOCKS["quantization"].text(write_result(output, result)))
 
 
 def score(folder: Path, cell: str, seed: int, bundles: Path) -> Scored:
@@ -211,55 +200,6 @@ def compare_times(cell: str, bundles: Path, seconds: float) -> list[Timed]:
             )
         )
     return result
-
-
-def accuracy_table(scored: list[Scored]) -> str:
-    """Return one line for each set and cell, a mean over seeds."""
-    rows = []
-    for data, cell in dict.fromkeys((row.data, row.cell) for row in scored):
-        group = [row for row in scored if (row.data, row.cell) == (data, cell)]
-        before = [row.float32_accuracy for row in group]
-        after = [row.int8_accuracy for row in group]
-        drop = statistics.mean(before) - statistics.mean(after)
-        rows.append(
-            [
-                data,
-                cell,
-                str(len(group)),
-                f"{statistics.mean(before):.4f}",
-                f"{statistics.mean(after):.4f} +- {statistics.pstdev(after):.4f}",
-                f"{100 * drop:+.2f}",
-                f"{min(row.agreement for row in group):.2%}",
-                f"{max(row.largest_difference for row in group):.4f}",
-                format_bytes(group[0].int8_bytes),
-                f"{group[0].int8_bytes / group[0].float32_bytes:.3f}",
-                f"{max(row.export_seconds for row in group):.1f} s",
-            ]
-        )
-    header = [
-        "set", "cell", "seeds", "float32", "int8", "drop, points", "least agreement",
-        "largest difference", "int8 size", "of float32", "export",
-    ]  # fmt: skip
-    return format_table(header, rows)
-
-
-def time_table(timed: list[Timed]) -> str:
-    """Return one line for each cell and length."""
-    header = ["cell", "tokens", "float32 p50", "int8 p50", "ratio", "95 % interval"]
-    return format_table(
-        header,
-        [
-            [
-                row.cell,
-                str(row.tokens),
-                format_ms(row.float32_ms),
-                format_ms(row.int8_ms),
-                f"{row.ratio:.3f}",
-                f"{row.low:.3f} to {row.high:.3f}",
-            ]
-            for row in timed
-        ],
-    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ searches for modules in another way), and starts fresh processes in alternation.
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
@@ -18,7 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from goals import Goal
+from blocks import goals as reached
+from common import Goal, output_option, write_result
 
 from textgate.latency import (
     bootstrap_ratio_interval,
@@ -26,11 +26,9 @@ from textgate.latency import (
     percentiles,
     ratio_of_medians,
 )
-from textgate.machine import this_machine
 from textgate.tables import format_ms, format_table
 
 ROOT = Path(__file__).parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "startup.json"
 BUNDLE = Path("tests/data/lstm-int8")  # from the repository's root, as are the commands
 
 # What is measured -> what it is measured against, and how much longer it may take.
@@ -56,7 +54,7 @@ _MOST_MILLISECONDS = 60
     show_default=True,
     help="Where to install textgate; made anew.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+@output_option("startup")
 def main(seconds: float, environment: Path, output: Path) -> None:
     """Measure how long commands take to start."""
     programs = install(environment.absolute())
@@ -82,22 +80,19 @@ def main(seconds: float, environment: Path, output: Path) -> None:
     )
     found = {name: asdict(percentiles(taken)) for name, taken in times.items()}
     result = {
-        "machine": asdict(this_machine()),
         "commands": {
             name: " ".join([Path(program).name, *map(str, rest)])
             for name, (program, *rest) in commands.items()
         },
         "milliseconds": found,
-        "goals": [goal.to_json() for goal in goals],
         "intervals": {
             name: bootstrap_ratio_interval(times[name], times[base])
             for name, (base, _) in GOALS.items()
         },
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    told = reached(write_result(output, result, goals))
     rows = [[name, format_ms(one["p50"]), format_ms(one["p90"])] for name, one in found.items()]
-    print(format_table(["command", "p50", "p90"], rows, align="<>>"), *goals, sep="\n")
+    print(format_table(["command", "p50", "p90"], rows, align="<>>"), told, sep="\n\n")
 
 
 def install(folder: Path) -> Path:

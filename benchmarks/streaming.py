@@ -10,14 +10,13 @@ machine slows them all.
 from __future__ import annotations
 
 import gc
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter_ns
 
 import click
-from goals import Goal
-from reference import reference_bundle
+from blocks import goals as reached
+from common import Goal, cache_option, output_option, reference_bundle, write_result
 
 from textgate.classifier import Classifier
 from textgate.latency import (
@@ -27,11 +26,7 @@ from textgate.latency import (
     ratio_of_medians,
     texts_of_length,
 )
-from textgate.machine import this_machine
 from textgate.tables import format_count, format_ms, format_table
-
-HERE = Path(__file__).parent
-RESULT = HERE / "results" / "streaming.json"
 
 PRESET = "seed-lstm"
 MAX_TOKENS = 4096
@@ -69,10 +64,8 @@ class LongWord:
 
 @click.command()
 @click.option("--texts", default=40, show_default=True, help="Texts to feed.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path("runs/reference"), show_default=True
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+@cache_option("reference")
+@output_option("streaming")
 def main(texts: int, cache: Path, output: Path) -> None:
     """Measure what a stream costs."""
     classifier = Classifier.load(reference_bundle(cache, PRESET, max_tokens=MAX_TOKENS))
@@ -91,7 +84,6 @@ def main(texts: int, cache: Path, output: Path) -> None:
     low, high = bootstrap_ratio_interval(times[1000], times[10])
     words = long_words(classifier)
     result = {
-        "machine": asdict(this_machine()),
         "network": PRESET,
         "precision": classifier.manifest.precision,
         "texts": texts,
@@ -100,13 +92,16 @@ def main(texts: int, cache: Path, output: Path) -> None:
         "ratio_1000_to_10": goal.value,
         "interval": [low, high],
         "long_words": [asdict(word) for word in words],
-        "goals": [goal.to_json()],
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(place_table(places), "", sep="\n")
-    print(f"{goal}, 95 % interval {low:.3f} to {high:.3f}", "", sep="\n")
-    print(long_word_table(words))
+    told = reached(write_result(output, result, [goal]))
+    lines = [
+        [format_count(place.word), *map(_shown, (place.feed_us, place.p99_us, place.predict_us))]
+        for place in places
+    ]
+    header = ["word", "feed p50", "feed p99", "predict the whole"]
+    print(format_table(header, lines), told, sep="\n\n", end="\n\n")
+    lines = [[format_count(word.characters), _shown(word.feed_us)] for word in words]
+    print(format_table(["characters of a word", "one more, p50"], lines))
 
 
 def feed_times(classifier: Classifier, count: int) -> dict[int, list[int]]:
@@ -162,30 +157,8 @@ def long_words(classifier: Classifier) -> list[LongWord]:
     ]
 
 
-def place_table(places: list[Place]) -> str:
-    """Return one line for each place in a text."""
-    return format_table(
-        ["word", "feed p50", "feed p99", "predict the whole"],
-        [
-            [
-                format_count(place.word),
-                format_ms(place.feed_us / 1000),
-                format_ms(place.p99_us / 1000),
-                format_ms(place.predict_us / 1000),
-            ]
-            for place in places
-        ],
-        align=">>>>",
-    )
-
-
-def long_word_table(words: list[LongWord]) -> str:
-    """Return one line for each length of an unfinished word."""
-    return format_table(
-        ["characters", "one more, p50"],
-        [[format_count(word.characters), format_ms(word.feed_us / 1000)] for word in words],
-        align=">>",
-    )
+def _shown(microseconds: float) -> str:
+    return format_ms(microseconds / 1000)
 
 
 if __name__ == "__main__":

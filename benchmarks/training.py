@@ -11,20 +11,19 @@ the rows that were read.
 from __future__ import annotations
 
 import itertools
-import json
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
+from blocks import BLOCKS
+from common import SAMPLE, output_option, write_result
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from textgate.machine import this_machine
 from textgate.train.dataset import Batch, Dataset
 from textgate.train.model import TextClassifier
 from textgate.train.objective import Objective, loss
@@ -32,9 +31,6 @@ from textgate.train.optimization import Optimizer
 from textgate.train.preparation import Preparation, prepare
 from textgate.train.split import Columns
 
-HERE = Path(__file__).parent
-SAMPLE = HERE.parent / "examples" / "reviews" / "train.jsonl.gz"
-RESULT = HERE / "results" / "training.json"
 GOAL = 1.8
 _STEPS = 24  # of a turn
 # What both loops have in common: the network and its dropout, without what only textgate has.
@@ -74,12 +70,12 @@ class PackedClassifier(nn.Module):
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), default=SAMPLE, show_default=True)
+@click.option("--data", type=click.Path(path_type=Path), default=SAMPLE / "train.jsonl.gz")
 @click.option("--batch-size", default=64, show_default=True)
 @click.option("--rounds", default=20, show_default=True)
 @click.option("--threads", default=1, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
-def main(data: Path, batch_size: int, rounds: int, threads: int, out: Path) -> None:
+@output_option("training")
+def main(data: Path, batch_size: int, rounds: int, threads: int, output: Path) -> None:
     """Time both loops in alternation and print the ratio of medians."""
     torch.set_num_threads(threads)
     ready = prepare(data, None, "default", {**_SETTINGS, "batch_size": batch_size}, Columns())
@@ -97,7 +93,6 @@ def main(data: Path, batch_size: int, rounds: int, threads: int, out: Path) -> N
     turns = zip(rates["textgate"], rates["packed"], strict=True)
     spread = np.quantile([ours / theirs for ours, theirs in turns], [0.1, 0.9])
     result = {
-        "machine": asdict(this_machine()),
         "data": data.parent.name,
         "rows": len(ready.train),
         "batch_size": batch_size,
@@ -108,11 +103,7 @@ def main(data: Path, batch_size: int, rounds: int, threads: int, out: Path) -> N
         "ratio_tenth_to_ninetieth": spread.tolist(),
         "goal": GOAL,
     }
-    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    click.echo(
-        f"textgate {medians['textgate']:,.0f} rows/s, packed loop {medians['packed']:,.0f} rows/s: "
-        f"{ratio:.2f}x ({spread[0]:.2f} to {spread[1]:.2f}), goal {GOAL}x"
-    )
+    print(BLOCKS["training"].text(write_result(output, result)))
 
 
 def _ours(ready: Preparation, batch_size: int) -> Iterator[int]:

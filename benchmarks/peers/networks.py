@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ LENGTH = 100  # tokens that a graph of fixed length reads
 
 Predict = Callable[[str], list[float]]
 _VOCABULARY, _EMBEDDING, _HIDDEN, _DENSE = 1000, 64, (128, 64), 32
-_SAVED, _LITE, _GRAPH = "model.keras", "model.tflite", "model.onnx"
 
 
 def ids_of(references: Path, cell: str, *, length: int | None = None) -> Callable[[str], Any]:
@@ -43,7 +42,7 @@ def run(references: Path, cell: str) -> Path:
 
 def prepare_keras(folder: Path, references: Path, *, cell: str) -> None:
     """Save the network in Keras, which reads texts of any length."""
-    keras_model(references, cell).save(folder / _SAVED)
+    keras_model(references, cell).save(folder / "model.keras")
 
 
 def keras_model(references: Path, cell: str) -> Any:
@@ -74,26 +73,23 @@ def keras_model(references: Path, cell: str) -> Any:
     return model
 
 
-def load_predict(folder: Path, references: Path, *, cell: str) -> Predict:
-    """Return `model.predict`, as a tutorial has it."""
-    keras = _keras()
-    model = keras.saving.load_model(folder / _SAVED)
-    encode = ids_of(references, cell)
-    return lambda text: _both(model.predict(encode(text), verbose=0)[0, 0])
-
-
-def load_function(folder: Path, references: Path, *, cell: str) -> Predict:
-    """Return the model compiled into a graph."""
-    keras = _keras()
+def load_keras(folder: Path, references: Path, *, cell: str, graph: bool = False) -> Predict:
+    """Return `model.predict`, as a tutorial has it, or the model compiled into a graph."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import keras
     import tensorflow as tf
 
-    model = keras.saving.load_model(folder / _SAVED)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    model = keras.saving.load_model(folder / "model.keras")
+    encode = ids_of(references, cell)
+    if not graph:
+        return lambda text: _both(model.predict(encode(text), verbose=0)[0, 0])
     # One graph for all lengths: a new one for every length would be traced again and again.
     call = tf.function(
         lambda ids: model(ids, training=False),
         input_signature=[tf.TensorSpec((1, None), tf.int64)],
     )
-    encode = ids_of(references, cell)
     return lambda text: _both(call(tf.constant(encode(text))).numpy()[0, 0])
 
 
@@ -107,14 +103,14 @@ def prepare_litert(folder: Path, references: Path, *, cell: str, int8: bool = Fa
     converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
     if int8:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    (folder / _LITE).write_bytes(converter.convert())
+    (folder / "model.tflite").write_bytes(converter.convert())
 
 
 def load_litert(folder: Path, references: Path, *, cell: str) -> Predict:
     """Return LiteRT's interpreter on one thread."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(folder / _LITE), num_threads=1)
+    interpreter = Interpreter(str(folder / "model.tflite"), num_threads=1)
     interpreter.allocate_tensors()
     place = interpreter.get_input_details()[0]["index"]
     answer = interpreter.get_output_details()[0]["index"]
@@ -171,40 +167,19 @@ def torch_module(references: Path | None, cell: str) -> Any:
     return module.eval()
 
 
-def load_eager(folder: Path, references: Path, *, cell: str) -> Predict:
-    """Return the module, called as it is."""
-    return _torch_predict(_loaded(folder, cell), references, cell)
-
-
-def load_compiled(folder: Path, references: Path, *, cell: str) -> Predict:
-    """Return the module compiled."""
-    import torch
-
-    return _torch_predict(torch.compile(_loaded(folder, cell)), references, cell)
-
-
-def load_dynamic(folder: Path, references: Path, *, cell: str) -> Predict:
-    """Return the module with its weights in int8."""
+def load_torch(folder: Path, references: Path, *, cell: str, how: str = "eager") -> Predict:
+    """Return the module: called as it is, compiled, or with its weights in int8 (dynamic)."""
     import torch
     from torch import nn
-
-    kinds = {nn.LSTM, nn.GRU, nn.Linear}
-    module = torch.ao.quantization.quantize_dynamic(_loaded(folder, cell), kinds, torch.qint8)
-    return _torch_predict(module, references, cell)
-
-
-def _loaded(folder: Path, cell: str) -> Any:
-    import torch
 
     torch.set_num_threads(1)
     module = torch_module(None, cell)
     module.load_state_dict(torch.load(folder / "state.pt", weights_only=True))
-    return module
-
-
-def _torch_predict(module: Any, references: Path, cell: str) -> Predict:
-    import torch
-
+    if how == "compiled":
+        module = torch.compile(module)
+    elif how == "dynamic":
+        kinds = {nn.LSTM, nn.GRU, nn.Linear}
+        module = torch.ao.quantization.quantize_dynamic(module, kinds, torch.qint8)
     encode = ids_of(references, cell)
 
     def predict(text: str) -> list[float]:
@@ -225,18 +200,20 @@ def prepare_onnx(
     from onnxruntime.quantization import quantize_dynamic
 
     module, example = torch_module(references, cell), torch.ones(1, LENGTH, dtype=torch.long)
-    exported = folder / ("exported.onnx" if int8 else _GRAPH)
+    exported = folder / ("exported.onnx" if int8 else "model.onnx")
     options = {"dynamo": False} if older else {}
     torch.onnx.export(module, (example,), str(exported), **options)
     if int8:
-        quantize_dynamic(exported, folder / _GRAPH)
+        quantize_dynamic(exported, folder / "model.onnx")
 
 
 def load_onnx(folder: Path, references: Path, *, cell: str) -> Predict:
     """Return ONNX Runtime with the options it comes with."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(folder / _GRAPH), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        str(folder / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
     name = session.get_inputs()[0].name
     encode = ids_of(references, cell, length=LENGTH)
     return lambda text: _both(session.run(None, {name: encode(text)})[0][0, 0])
@@ -248,7 +225,7 @@ def load_openvino(folder: Path, references: Path, *, cell: str) -> Predict:
 
     core = openvino.Core()
     settings = {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"}
-    model = core.compile_model(core.read_model(str(folder / _GRAPH)), "CPU", settings)
+    model = core.compile_model(core.read_model(str(folder / "model.onnx")), "CPU", settings)
     request = model.create_infer_request()
     encode = ids_of(references, cell, length=LENGTH)
     return lambda text: _both(request.infer([encode(text)])[0][0, 0])
@@ -260,16 +237,6 @@ def _weights(references: Path, cell: str) -> Any:
     return load_model(run(references, cell) / MODEL).weights
 
 
-def _keras() -> Any:
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import keras
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    return keras
-
-
 def _keras_order(rows: Any, cell: str) -> Any:
     """Return gate rows in Keras's order: torch's GRU has the reset gate before the update gate."""
     if cell == "lstm":
@@ -278,6 +245,6 @@ def _keras_order(rows: Any, cell: str) -> Any:
     return np.concatenate([update, reset, new])
 
 
-def _both(probability: float) -> Sequence[float] | list[float]:
+def _both(probability: float) -> list[float]:
     """Return the probabilities of both labels from that of the second."""
     return [1 - float(probability), float(probability)]

@@ -1,21 +1,19 @@
-"""The sets of the accuracy benchmark, and what is said of two ways to classify one."""
+"""The sets that networks are trained and scored on, and what is kept of a training."""
 
 from __future__ import annotations
 
 import json
-import math
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from common import SAMPLE
+
 from textgate.rows import Row, load_labelled
 from textgate.train.dataset import hold_out
 
-HERE = Path(__file__).parent
-SAMPLE = HERE.parent / "examples" / "reviews"
 _DEV_SHARE = 0.1
 _Outcome = TypeVar("_Outcome")
 
@@ -68,34 +66,6 @@ def find_sets(data: Path | None, names: tuple[str, ...]) -> list[Split]:
     return found
 
 
-def novel(split: Split, right: list[bool]) -> float:
-    """Return the accuracy on the test rows whose text is in no training or dev row.
-
-    Texts are compared without case, accents, spaces and punctuation.
-    """
-    known = {_bare(row.text) for rows in split.rows for row in rows}
-    new = [
-        value
-        for value, row in zip(right, split.test_rows, strict=True)
-        if _bare(row.text) not in known
-    ]
-    return sum(new) / len(new)
-
-
-def p_value(first: str, second: str) -> float:
-    """Return McNemar's exact two-sided p-value for two ways to classify the same rows.
-
-    Args:
-        first: whether each row was classified right, as a string of 0 and 1.
-        second: the same for the other way.
-    """
-    pairs = list(zip(first, second, strict=True))
-    wins, losses = pairs.count(("1", "0")), pairs.count(("0", "1"))
-    both = wins + losses
-    tail = sum(math.comb(both, count) for count in range(min(wins, losses) + 1))
-    return min(1.0, 2 * tail / 2**both)
-
-
 def remembered(kept: Path, kind: type[_Outcome], find: Callable[[], _Outcome]) -> _Outcome:
     """Return an outcome from the file that keeps it, or find it and keep it there.
 
@@ -109,8 +79,3 @@ def remembered(kept: Path, kind: type[_Outcome], find: Callable[[], _Outcome]) -
     found = find()
     kept.write_text(json.dumps(vars(found)) + "\n", encoding="utf-8")
     return found
-
-
-def _bare(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text.lower())
-    return "".join(character for character in decomposed if character.isalnum())

@@ -10,7 +10,7 @@ import torch
 
 @pytest.fixture
 def recall(script):
-    return script("recall")
+    return script("memory_of_cells")
 
 
 @pytest.mark.parametrize("gap", [1, 7, 500])
