@@ -9,7 +9,6 @@ there.
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +40,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Trained:
-    """One variant on one set with one seed, as dev sees it."""
-
-    variant: str
-    data: str
-    seed: int
-    accuracy: float
-    macro_f1: float
-    log_loss: float
-    seconds: float
-
-
 @click.command()
 @click.option("--data", type=PATH, help="Folder of sets.")
 @click.option("--set", "names", multiple=True, help="Only these sets; repeat it.")
@@ -82,29 +68,29 @@ def main(
     ]
     with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         done = list(pool.map(_trained, *zip(*work, strict=True), [cache] * len(work)))
-    result = write_result(output, {"runs": [asdict(item) for item in done]})
+    result = write_result(output, {"runs": done})
     print(BLOCKS["ablation"].text(result))
 
 
-def _trained(variant: str, split: Split, seed: int, cache: Path) -> Trained:
-    """Return the outcome of one training, from the cache if it is there."""
+def _trained(variant: str, split: Split, seed: int, cache: Path) -> dict[str, Any]:
+    """Return what dev says of one training, from the cache if it is there."""
     name = f"{variant}-{split.name}-{seed}".replace(" ", "_").replace(",", "")
 
-    def find() -> Trained:
+    def find() -> dict[str, Any]:
         settings = {**VARIANTS[variant], "seed": seed}
         run = cache / f"{name}.run"
         model = fit(split.train, run, dev=split.dev, settings=settings, resume=True).model
-        return Trained(
-            variant=variant,
-            data=split.name,
-            seed=seed,
-            accuracy=model.metrics["accuracy"],
-            macro_f1=model.metrics["macro_f1"],
-            log_loss=model.history[model.best_epoch - 1].dev_loss,
-            seconds=sum(epoch.seconds for epoch in model.history),
-        )
+        return {
+            "variant": variant,
+            "data": split.name,
+            "seed": seed,
+            "accuracy": model.metrics["accuracy"],
+            "macro_f1": model.metrics["macro_f1"],
+            "log_loss": model.history[model.best_epoch - 1].dev_loss,
+            "seconds": sum(epoch.seconds for epoch in model.history),
+        }
 
-    return remembered(cache / f"{name}.json", Trained, find)
+    return remembered(cache / f"{name}.json", find)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ Part = Callable[[Result], str]
 
 class _Templates(Formatter):
     def format_field(self, value: Any, format_spec: str) -> Any:
-        kinds = {"count": format_count, "ms": format_ms, "list": ", ".join}
+        kinds = {"count": format_count, "upper": str.upper, "ms": format_ms, "list": ", ".join}
         if format_spec == "size":
             return format_bytes(round(value))
         return kinds[format_spec](value) if format_spec in kinds else format(value, format_spec)
@@ -83,32 +83,32 @@ class Block:
 
 
 def table(
-    rows: str | Callable[[Result], Iterable[Result]],
-    header: str | Part,
-    cells: str | Part,
-    align: str = "",
+    rows: str | Callable[[Result], Iterable[Result]], header: str, cells: str, align: str = ""
 ) -> Part:
     """Return what makes a table.
 
     Args:
         rows: where the result has them, or what makes them of the result.
-        header: template of the titles, parted by " | ".
-        cells: template of a row, parted in the same way.
+        header: template of the titles, parted by " | "; "@" stands for the names in a row's "each".
+        cells: template of a row, parted in the same way; "@" stands for the values in its "each".
         align: of each column, the last one for all that follow.
     """
 
     def made(result: Result) -> str:
-        titles, shown = (
-            (part if isinstance(part, str) else part(result)).split(" | ")
-            for part in (header, cells)
-        )
-        listed = rows(result) if callable(rows) else result[rows]
-        lines = [[filled(cell, row) for cell in shown] for row in listed]
+        listed = list(rows(result) if callable(rows) else result[rows])
+        if not listed:
+            return ""
+        titles = _spread_out(header, result, list(listed[0].get("each", ())))
+        lines = [_spread_out(cells, row, list(row.get("each", {}).values())) for row in listed]
         sides = align.ljust(len(titles), align[-1]) if align else None
-        filled_titles = [filled(title, result) for title in titles]
-        return markdown_table(filled_titles, lines, align=sides) if lines else ""
+        return markdown_table(titles, lines, align=sides)
 
     return made
+
+
+def _spread_out(templates: str, values: Result, each: list[str]) -> list[str]:
+    parts = templates.split(" | ")
+    return [text for part in parts for text in (each if part == "@" else [filled(part, values)])]
 
 
 def read_result(name: str) -> dict[str, Any] | None:
@@ -204,27 +204,12 @@ def _first(result: Result) -> str:
 # Accuracy
 
 
-def _peer_names(result: Result) -> list[str]:
-    return list(dict.fromkeys(one["system"] for found in result["sets"] for one in found["peers"]))
-
-
 def _accuracy_rows(result: Result) -> Iterable[Result]:
+    names = dict.fromkeys(one["system"] for found in result["sets"] for one in found["peers"])
     for found in result["sets"]:
-        peers = dict.fromkeys(_peer_names(result), "-")
         shown = "{accuracy:.4f} ({macro_f1:.4f})"
-        peers |= {one["system"]: filled(shown, one) for one in found["peers"]}
-        yield {**found, **found["textgate"], "peers": peers}
-
-
-def _accuracy_header(result: Result) -> str:
-    names = _peer_names(result)
-    return " | ".join(["set | seeds | accuracy | macro-F1", *names, "calibration error | bundle"])
-
-
-def _accuracy_cells(result: Result) -> str:
-    peers = (f"{{peers[{name}]}}" for name in _peer_names(result))
-    first, last = f"{{data}} | {{seeds}} | {_SPREADS}", "{ece[mean]:.3f} | {bytes[mean]:size}"
-    return " | ".join([first, *peers, last])
+        peers = {one["system"]: filled(shown, one) for one in found["peers"]}
+        yield {**found, **found["textgate"], "each": dict.fromkeys(names, "-") | peers}
 
 
 def _accuracy_told(result: Result) -> str:
@@ -255,18 +240,16 @@ def extras(given: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def _ablated_sets(result: Result) -> list[str]:
-    return list(dict.fromkeys(str(run["data"]) for run in result["runs"]))
-
-
 def variants(result: Result) -> list[dict[str, Any]]:
-    """Return for each variant its name, and what it is like on each set.
+    """Return for each variant its name, and what it is like on each set (in "each").
 
     That is accuracy and log loss on dev, means over seeds, and how much more of the latter it has
     than the first variant.
     """
     runs = result["runs"]
-    names = list(dict.fromkeys(str(run["variant"]) for run in runs))
+    names, ablated = (
+        list(dict.fromkeys(str(run[key]) for run in runs)) for key in ("variant", "data")
+    )
 
     def mean(variant: str, data: str, what: str) -> float:
         return statistics.fmean(
@@ -276,22 +259,14 @@ def variants(result: Result) -> list[dict[str, Any]]:
     rows = []
     for name in names:
         sets = {}
-        for data in _ablated_sets(result):
+        for data in ablated:
             accuracy, loss = mean(name, data, "accuracy"), mean(name, data, "log_loss")
             more = loss - mean(names[0], data, "log_loss")
             sets[data] = f"{accuracy:.4f}, {loss:.4f}" + (
                 "" if name == names[0] else f" ({more:+.4f})"
             )
-        rows.append({"variant": name, "sets": sets})
+        rows.append({"variant": name, "each": sets})
     return rows
-
-
-def _ablation_header(result: Result) -> str:
-    return " | ".join(["", *_ablated_sets(result)])
-
-
-def _ablation_cells(result: Result) -> str:
-    return " | ".join(["{variant}", *(f"{{sets[{name}]}}" for name in _ablated_sets(result))])
 
 
 def _ablation_told(result: Result) -> str:
@@ -331,7 +306,6 @@ def _quantized_rows(result: Result) -> Iterable[Result]:
         after = [row["int8_accuracy"] for row in group]
         yield {
             **group[0],
-            "cell": cell.upper(),
             "seeds": len(group),
             "before": statistics.mean(row["float32_accuracy"] for row in group),
             "after": statistics.mean(after),
@@ -342,10 +316,6 @@ def _quantized_rows(result: Result) -> Iterable[Result]:
 
 
 # Time
-
-
-def _upper(key: str) -> Callable[[Result], Iterable[Result]]:
-    return lambda result: ({**row, "cell": row["cell"].upper()} for row in result[key])
 
 
 def _points(result: Result) -> Iterable[Result]:
@@ -369,37 +339,22 @@ def by_time(result: Result, tokens: str) -> list[dict[str, Any]]:
 
 
 def _peer_rows(result: Result) -> Iterable[Result]:
-    for entry in by_time(result, _lengths(result)[0]):
-        peak = entry["peak_bytes"]
+    lengths, base = _lengths(result), _bundles(result)[0]
+    for entry in by_time(result, lengths[0]):
+        times, peak = entry["times"], entry["peak_bytes"]
+        each = {f"p50, {n} tokens": format_ms(times[n]["p50"]) for n in lengths}
+        for n in lengths:
+            value, low, high = times[n]["ratios"][base]
+            each[f"of {base}'s, {n} tokens"] = f"{value:.3g} ({low:.3g} to {high:.3g})"
         name = f"**{entry['name']}**" if entry["is_bundle"] else entry["name"]
-        times = list(entry["times"].values())
-        ratios = [each["ratios"][_bundles(result)[0]] for each in times]
         peak = "-" if peak is None else format_bytes(peak)
-        yield {**entry, "name": name, "times": times, "ratios": ratios, "peak": peak}
-
-
-def _peer_header(result: Result) -> str:
-    lengths = _lengths(result)
-    times = [f"p50, {tokens} tokens" for tokens in lengths]
-    ratios = [f"of {_bundles(result)[0]}'s, {tokens} tokens" for tokens in lengths]
-    return f" | {' | '.join(times + ratios)} | peak memory | installed | "
-
-
-def _peer_cells(result: Result) -> str:
-    places = range(len(_lengths(result)))
-    times = [f"{{times[{at}][p50]:ms}}" for at in places]
-    ratios = [
-        f"{{ratios[{at}][0]:.3g}} ({{ratios[{at}][1]:.3g}} to {{ratios[{at}][2]:.3g}})"
-        for at in places
-    ]
-    return (
-        f"{{name}} | {' | '.join(times + ratios)} | {{peak}} | {{installed_bytes:size}} | {{note}}"
-    )
+        yield {**entry, "name": name, "each": each, "peak": peak}
 
 
 def _peer_table(result: Result) -> str:
     sides = f"<{'>' * (2 * len(_lengths(result)) + 2)}<"
-    return table(_peer_rows, _peer_header, _peer_cells, sides)(result)
+    cells = "{name} | @ | {peak} | {installed_bytes:size} | {note}"
+    return table(_peer_rows, " | @ | peak memory | installed | ", cells, sides)(result)
 
 
 def _peers_told(result: Result) -> str:
@@ -435,33 +390,22 @@ def accuracies(result: Result, cell: str, init: str) -> dict[int, list[float]]:
     return found
 
 
-def _networks(result: Result) -> list[tuple[str, str]]:
-    return [(cell, init) for init in BEGINNINGS for cell in CELLS if accuracies(result, cell, init)]
-
-
 def _gap_rows(result: Result) -> Iterable[Result]:
+    known = {
+        f"{cell.upper()}, {init}": found
+        for init in BEGINNINGS
+        for cell in CELLS
+        if (found := accuracies(result, cell, init))
+    }
     for gap in sorted({each["gap"] for each in result["recalled"]}):
-        means = {
-            f"{cell}, {init}": statistics.mean(accuracies(result, cell, init)[gap])
-            for cell, init in _networks(result)
-        }
-        yield {"gap": gap, "means": means}
-
-
-def _gap_header(result: Result) -> str:
-    names = (f"{cell.upper()}, {init}" for cell, init in _networks(result))
-    return " | ".join(["gap", *names])
-
-
-def _gap_cells(result: Result) -> str:
-    means = (f"{{means[{cell}, {init}]:.2f}}" for cell, init in _networks(result))
-    return " | ".join(["{gap:count}", *means])
+        means = {name: f"{statistics.mean(found[gap]):.2f}" for name, found in known.items()}
+        yield {"gap": gap, "each": means}
 
 
 def _cost_rows(result: Result) -> Iterable[Result]:
     for each in result["costs"]:
         known = result["parameters"][each["cell"]]
-        yield {**each, "cell": each["cell"].upper(), "parameters": known}
+        yield {**each, "parameters": known}
 
 
 def _longest(result: Result, cell: str, init: str) -> str:
@@ -548,14 +492,14 @@ _quickstart = table(
 _quantized = table(
     _quantized_rows,
     "set | cell | seeds | float32 | int8 | same decision | float32 graph | int8 graph | ratio",
-    "{data} | {cell} | {seeds} | {before:.4f} | {after:.4f} ± {deviation:.4f} | {same:.2%} | "
+    "{data} | {cell:upper} | {seeds} | {before:.4f} | {after:.4f} ± {deviation:.4f} | {same:.2%} | "
     "{float32_bytes:size} | {int8_bytes:size} | {ratio:.3f}",
     "<<>",
 )
 _quantized_times = table(
-    _upper("timed"),
+    "timed",
     "cell | tokens | float32 p50 | int8 p50 | ratio of medians | 95 % interval",
-    f"{{cell}} | {{tokens}} | {{float32_ms:ms}} | {{int8_ms:ms}} | {{ratio:.3f}} | {_INTERVAL}",
+    "{cell:upper} | {tokens} | {float32_ms:ms} | {int8_ms:ms} | {ratio:.3f} | " + _INTERVAL,
     "<>",
 )
 _students = table(
@@ -591,13 +535,18 @@ _pareto_told = joined(
 _costs = table(
     _cost_rows,
     "what | tokens | cell | parameters | p50 | of the LSTM's | 95 % interval",
-    "{what} | {tokens:count} | {cell} | {parameters:count} | {ms:ms} | {ratio:.3f} | "
+    "{what} | {tokens:count} | {cell:upper} | {parameters:count} | {ms:ms} | {ratio:.3f} | "
     f"{_INTERVAL}",
     "<><>",
 )
-_accuracy = table(_accuracy_rows, _accuracy_header, _accuracy_cells, "<>")
-_ablation = table(variants, _ablation_header, _ablation_cells, "<>")
-_memory = table(_gap_rows, _gap_header, _gap_cells)
+_accuracy = table(
+    _accuracy_rows,
+    "set | seeds | accuracy | macro-F1 | @ | calibration error | bundle",
+    f"{{data}} | {{seeds}} | {_SPREADS} | @ | {{ece[mean]:.3f}} | {{bytes[mean]:size}}",
+    "<>",
+)
+_ablation = table(variants, " | @", "{variant} | @", "<>")
+_memory = table(_gap_rows, "gap | @", "{gap:count} | @")
 
 # Block -> what it is made of.
 BLOCKS = {
@@ -607,13 +556,7 @@ BLOCKS = {
     "accuracy": Block("accuracy", (_accuracy, _accuracy_told)),
     "quantization": Block("quantization", (_quantized, _quantized_times, WHERE)),
     "students": Block("students", (_students, WHERE)),
-    "ablation": Block(
-        "ablation",
-        (
-            table(variants, lambda r: " | ".join(["", *_ablated_sets(r)]), _ablation_cells, "<>"),
-            _ablation_told,
-        ),
-    ),
+    "ablation": Block("ablation", (_ablation, _ablation_told)),
     "sentiment": Block("sentiment", (_domains, _behaviour, _bundle_told, WHERE)),
     "sentiment_now": Block("sentiment_now", (_domains, WHERE)),
     "training": Block("training", (_training, WHERE)),
@@ -627,13 +570,7 @@ BLOCKS = {
     ),
     "memory": Block(
         "memory_of_cells",
-        (
-            table(_gap_rows, _gap_header, _gap_cells),
-            _costs,
-            memory_claims,
-            cost_claims,
-            noisy("ratios"),
-        ),
+        (_memory, _costs, memory_claims, cost_claims, noisy("ratios")),
         (
             ("memory_of_cells-accuracy", "Accuracy by gap"),
             ("memory_of_cells-gradient", "Gradient by distance, before training"),

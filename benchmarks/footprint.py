@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 from common import output_option, write_result
-from startup import install
+from startup import environment_option, install
 
 from textgate.tables import format_bytes, format_table
 
@@ -31,13 +31,7 @@ _TOOLS = ("pip", "setuptools")
 
 
 @click.command()
-@click.option(
-    "--environment",
-    type=click.Path(path_type=Path),
-    default=Path("runs/footprint"),
-    show_default=True,
-    help="Where to install textgate; made anew.",
-)
+@environment_option("footprint")
 @output_option("footprint")
 def main(environment: Path, output: Path) -> None:
     """Add up what an installation takes."""

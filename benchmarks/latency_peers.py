@@ -22,6 +22,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter, perf_counter_ns
+from typing import Any
 
 import click
 import numpy as np
@@ -40,7 +41,7 @@ from common import (
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 
-from measures import Timed, goals, installed_bytes, timed, versions
+from measures import goals, installed_bytes, timed, versions
 from table import PEERS, Peer
 
 from textgate.classifier import Classifier
@@ -74,7 +75,7 @@ class Entry:
         installed_bytes: of all packages that predicting takes, those they depend on included.
         peak_bytes: most memory of its process; None where the system does not tell.
         largest_difference: from the same network in torch, float32; None for another model.
-        times: by tokens.
+        times: by tokens, as `timed` returns them.
     """
 
     name: str
@@ -83,7 +84,7 @@ class Entry:
     installed_bytes: int
     peak_bytes: int | None
     largest_difference: float | None
-    times: dict[str, Timed]
+    times: dict[str, dict[str, Any]]
 
 
 @click.command()
@@ -181,15 +182,15 @@ def measure(
         peaks = {name: ask(None) for name, ask in asks.items()}
     known = {peer.name: peer for peer in peers}
     references = {
-        name: reference_scores(cache, name, cases)
-        for name in {peer.network for peer in peers if peer.network}
+        name: reference_scores(cache, name, cases[FULL])
+        for name in {peer.network for peer in peers if peer.network and FULL in cases}
     }
     entries = []
     for name in asks:
         peer = known.get(name)
         difference = None
         if peer is not None and peer.network and FULL in cases:
-            difference = _apart(scores[name][FULL], references[peer.network][FULL])
+            difference = _apart(scores[name][FULL], references[peer.network])
             if difference > peer.tolerance:
                 skipped[name] = f"computes something else: differs by {difference:.2g}"
                 continue
@@ -236,9 +237,7 @@ def take_turns(
     return times, fixed
 
 
-def reference_scores(
-    cache: Path, network: str, cases: Mapping[str, list[str]]
-) -> dict[str, list[list[float]]]:
+def reference_scores(cache: Path, network: str, texts: list[str]) -> list[list[float]]:
     """Return what the trained network says of texts, float32, without a temperature."""
     run = cache / f"{network}.run"
     manifest = read_run(run)
@@ -246,16 +245,10 @@ def reference_scores(
     model.load_state_dict(load_model(run / MODEL).weights)
     model.eval()
     text = (run / TOKENIZER).read_text(encoding="utf-8")
-    tokenizer = TextTokenizer(text, max_tokens=manifest.max_tokens)
-    found: dict[str, list[list[float]]] = {}
+    encoded = TextTokenizer(text, max_tokens=manifest.max_tokens).encode_batch(texts)
     with torch.inference_mode():
-        for case, texts in cases.items():
-            found[case] = []
-            for encoded in tokenizer.encode_batch(texts):
-                length = len(encoded.ids)
-                logits = model(torch.tensor([encoded.ids]), torch.tensor([length]))
-                found[case].append(model.probabilities(logits)[0].tolist())
-    return found
+        logits = [model(torch.tensor([one.ids]), torch.tensor([len(one.ids)])) for one in encoded]
+    return [model.probabilities(each)[0].tolist() for each in logits]
 
 
 def _apart(scores: list[list[float]], reference: list[list[float]]) -> float:

@@ -12,12 +12,13 @@ and what an update and a prediction cost. `python benchmarks/readme.py` draws th
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import statistics
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +61,7 @@ _CHECK_EVERY = 50
 
 @dataclass(frozen=True)
 class Recalled:
-    """One network trained on one gap.
-
-    Attributes:
-        cell: ``rnn``, ``lstm`` or ``gru``.
-        init: how its weights began, one of `INITS`.
-        gap: tokens of noise between the symbol and the answer.
-        seed: of the weights and of the sequences.
-        accuracy: on sequences it has not seen, at the end.
-        updates: weight updates made; fewer than allowed if it never failed any more.
-    """
+    """One network trained on one gap; `updates` are fewer than allowed if it no longer fails."""
 
     cell: str
     init: str
@@ -79,40 +71,12 @@ class Recalled:
     updates: int
 
 
-@dataclass(frozen=True)
-class Gradient:
-    """How much of a gradient is left by distance from the loss, the median over seeds."""
-
-    cell: str
-    init: str
-    trained: bool
-    norms: list[float]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a cell costs against the LSTM of the same precision, in one alternating run.
-
-    `what` is ``update``, or the precision of a graph that predicts one sequence in ONNX Runtime.
-    """
-
-    cell: str
-    what: str
-    tokens: int
-    ms: float
-    ratio: float
-    low: float
-    high: float
-
-
 @click.command()
 @click.option("--gaps", default=",".join(map(str, GAPS)), show_default=True)
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--updates", default=1000, show_default=True, help="Most updates of a network.")
 @click.option("--seconds", default=20.0, show_default=True, help="For each comparison of times.")
-@click.option(
-    "--jobs", default=os.cpu_count() or 1, show_default=True, help="Processes that train."
-)
+@click.option("--jobs", default=os.cpu_count() or 1, help="Processes that train.")
 @click.option("--quick", is_flag=True, help="A smoke run: short gaps, one seed, nothing written.")
 @output_option("memory_of_cells")
 def main(
@@ -132,8 +96,8 @@ def main(
         "updates": updates,
         "parameters": {cell: parameter_count(architecture(cell)) for cell in CELLS},
         "recalled": [asdict(each) for each in recalled],
-        "gradients": [asdict(each) for each in gradients],
-        "costs": [asdict(each) for each in costs],
+        "gradients": gradients,
+        "costs": costs,
     }
     print(BLOCKS["memory"].text(write_result(None if quick else output, result)))
 
@@ -141,25 +105,22 @@ def main(
 def train_all(gaps: Sequence[int], seeds: int, updates: int, jobs: int) -> list[Recalled]:
     """Train a network for every cell, beginning, gap and seed, the longest gaps first."""
     wanted = [
-        (cell, init, gap, seed, updates)
+        (cell, init, gap, seed)
         for gap in sorted(gaps, reverse=True)
         for cell in CELLS
         for init in beginnings(cell)
         for seed in range(seeds)
     ]
-    with multiprocessing.get_context("spawn").Pool(jobs, torch.set_num_threads, (1,)) as pool:
-        found = []
-        for place, each in enumerate(pool.imap(_unpacked, wanted), start=1):
-            click.echo(f"{place} of {len(wanted)}: {each}", err=True)
+    spawn = get_context("spawn")
+    found = []
+    with ProcessPoolExecutor(jobs, spawn, torch.set_num_threads, (1,)) as pool:
+        for each in pool.map(partial(recall, updates=updates), *zip(*wanted, strict=True)):
             found.append(each)
+            click.echo(f"{len(found)} of {len(wanted)}: {each}", err=True)
     return sorted(found, key=lambda each: (each.init, each.cell, each.gap, each.seed))
 
 
-def _unpacked(arguments: tuple[str, str, int, int, int]) -> Recalled:
-    return recall(*arguments)
-
-
-def all_gradients(seeds: int, updates: int, *, steps: int) -> list[Gradient]:
+def all_gradients(seeds: int, updates: int, *, steps: int) -> list[dict[str, Any]]:
     """Return what is left of the gradient for every cell and beginning, untrained and trained."""
     found = []
     for cell in CELLS:
@@ -172,14 +133,17 @@ def all_gradients(seeds: int, updates: int, *, steps: int) -> list[Gradient]:
                     trainer.update()
                 after.append(gradient_norms(trainer.model, steps, seed))
             for trained, runs in ((False, before), (True, after)):
-                middle = np.median(np.asarray(runs), axis=0).tolist()
-                found.append(Gradient(cell, init, trained, middle))
+                norms = np.median(np.asarray(runs), axis=0).tolist()
+                found.append({"cell": cell, "init": init, "trained": trained, "norms": norms})
     return found
 
 
-def measure_costs(seconds: float) -> tuple[list[Cost], list[int]]:
-    """Return what an update and a prediction cost, and the times of fixed work in between."""
-    costs: list[Cost] = []
+def measure_costs(seconds: float) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return costs against the LSTM's in one alternating run, and times of fixed work.
+
+    They are of an update, and of a prediction of one sequence in ONNX Runtime, by precision.
+    """
+    costs = []
     fixed: list[int] = []
 
     def compared(what: str, tokens: int, work: dict[str, Callable[[], object]]) -> None:
@@ -191,7 +155,8 @@ def measure_costs(seconds: float) -> tuple[list[Cost], list[int]]:
             low, high = bootstrap_ratio_interval(values, times[BASE])
             ratio = ratio_of_medians(values, times[BASE])
             middle = statistics.median(values) / 1e6
-            costs.append(Cost(cell, what, tokens, middle, ratio, low, high))
+            cost = {"cell": cell, "what": what, "tokens": tokens, "ms": middle}
+            costs.append({**cost, "ratio": ratio, "low": low, "high": high})
 
     trainers = {cell: Trainer(cell, INITS[0], TRAINED_GAP, 0) for cell in CELLS}
     compared("update", TRAINED_GAP, {cell: each.update for cell, each in trainers.items()})

@@ -29,7 +29,6 @@ from textgate.latency import (
     texts_of_length,
 )
 from textgate.session import make_session
-from textgate.tables import format_ms, format_table
 
 PRESETS = ("seed-lstm", "seed-gru", "seed-rnn")
 TOKENS = 25
@@ -44,27 +43,17 @@ BOUND = 1.25
 @output_option("overhead")
 def main(seconds: float, cache: Path, output: Path) -> None:
     """Measure what textgate adds to tokenizing and running."""
-    networks, goals, lines = [], [], []
+    networks, goals = [], []
     for preset in PRESETS:
-        times = measure_alternating(
-            workloads(reference_bundle(cache, preset)), seconds=seconds, warm_up=200
-        )
+        work = workloads(reference_bundle(cache, preset))
+        times = measure_alternating(work, seconds=seconds, warm_up=200)
         bare = [sum(pair) for pair in zip(times["encode"], times["run"], strict=True)]
-        goals.append(
-            Goal(f"{preset}: predict / bare", ratio_of_medians(times["predict"], bare), BOUND)
-        )
-        found = {name: percentiles(taken) for name, taken in times.items()}
-        networks.append(
-            {
-                "network": preset,
-                "milliseconds": {name: asdict(one) for name, one in found.items()},
-                "interval": bootstrap_ratio_interval(times["predict"], bare),
-            }
-        )
-        lines.append([preset, *(format_ms(one.p50) for one in found.values())])
-    result = write_result(output, {"tokens": TOKENS, "networks": networks}, goals)
-    header = ["network, p50 of", "predict", "encode alone", "run alone"]
-    print(format_table(header, lines, align="<>>>"), reached(result), sep="\n\n")
+        ratio = ratio_of_medians(times["predict"], bare)
+        goals.append(Goal(f"{preset}: predict / bare", ratio, BOUND))
+        found = {name: asdict(percentiles(taken)) for name, taken in times.items()}
+        interval = bootstrap_ratio_interval(times["predict"], bare)
+        networks.append({"network": preset, "milliseconds": found, "interval": interval})
+    print(reached(write_result(output, {"tokens": TOKENS, "networks": networks}, goals)))
 
 
 def workloads(bundle: Path) -> dict[str, Callable[[], object]]:

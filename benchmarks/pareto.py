@@ -14,15 +14,17 @@ sample reviews of this repository.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from accuracy_peers import PEERS, missing
+from accuracy_peers import MODULES, missing, outcome
 from blocks import BLOCKS
 from common import PATH, cache_option, output_option, write_result
 from sets import Split, find_sets
@@ -43,16 +45,10 @@ TEXTS = 32
 
 @dataclass(frozen=True)
 class Point:
-    """One classifier.
+    """One classifier: accuracy on the test rows, size of its files, milliseconds of a text.
 
-    Attributes:
-        name: in words.
-        kind: the cell and the precision, or the peer: what is drawn in one look.
-        accuracy: on the test rows.
-        bytes: of the bundle, or of the peer's model file.
-        p50: milliseconds of a text.
-        fast: whether it is on the front of accuracy and time.
-        small: whether it is on the front of accuracy and size.
+    `kind` is what is drawn in one look; `fast` and `small` say whether it is on the front of
+    accuracy and time, and on that of accuracy and size.
     """
 
     name: str
@@ -93,14 +89,8 @@ def main(
     settings: dict[str, Any] = {"seed": seed} | ({"epochs": epochs} if epochs else {})
     work = list(itertools.product(cells.split(","), map(int, widths.split(","))))
     with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        pool_map = pool.map(
-            bundles_of,
-            itertools.repeat(split),
-            *zip(*work, strict=True),
-            itertools.repeat(settings),
-            itertools.repeat(cache),
-        )
-        bundles = {kind: path for found in pool_map for kind, path in found.items()}
+        made = pool.map(partial(bundles_of, split, settings, cache), *zip(*work, strict=True))
+        bundles = {kind: path for found in made for kind, path in found.items()}
     points, noise = measured(split, bundles, seconds)
     result = {
         "data": split.name,
@@ -113,7 +103,7 @@ def main(
 
 
 def bundles_of(
-    split: Split, cell: str, width: int, settings: dict[str, Any], cache: Path
+    split: Split, settings: dict[str, Any], cache: Path, cell: str, width: int
 ) -> dict[tuple[str, str], Path]:
     """Train a network and export it in every precision; return the bundles by name and kind."""
     run = cache / f"{split.name}-{cell}-{width}-{settings['seed']}.run"
@@ -143,15 +133,14 @@ def measured(
             size = sum(file.stat().st_size for file in path.iterdir())
             found[name] = Point(name, kind, quality.accuracy, size, 0.0)
             calls[name] = classifier.predict
-        for name, peer in PEERS.items():
+        for name in MODULES:
             if missing(name):
                 click.echo(f"{name}: {missing(name)} is not installed; left out", err=True)
                 continue
-            outcome = peer.run(split)
-            right = [a == b for a, b in zip(outcome.predicted, split.test_labels, strict=True)]
-            found[name] = Point(name, name, sum(right) / len(right), outcome.bytes, 0.0)
-            calls[name] = outcome.classify
-        turns = {name: _each(call, texts) for name, call in calls.items()}
+            peer = outcome(name, split)
+            found[name] = Point(name, name, peer.accuracy, peer.bytes, 0.0)
+            calls[name] = peer.classify
+        turns = {name: partial(_all, call, texts) for name, call in calls.items()}
         times = measure_alternating({**turns, "": fixed_work}, seconds=seconds)
     fixed = times.pop("")
     timed = [
@@ -172,12 +161,9 @@ def with_fronts(points: list[Point]) -> list[Point]:
     ]
 
 
-def _each(call: Any, texts: list[str]) -> Any:
-    def work() -> None:
-        for text in texts:
-            call(text)
-
-    return work
+def _all(call: Callable[[str], object], texts: list[str]) -> None:
+    for text in texts:
+        call(text)
 
 
 def _beats(other: Point, point: Point, cost: str) -> bool:

@@ -60,58 +60,60 @@ def peers(result: Result) -> str:
 
 def accuracy_picture(result: Result) -> str:
     """Return accuracy by gap: the mean over seeds, from the worst to the best."""
-    panels = []
-    for init, about in BEGINNINGS.items():
-        series = []
-        for cell in CELLS:
-            by_gap = accuracies(result, cell, init)
-            if by_gap:
-                series.append(
-                    Series(
-                        cell.upper(),
-                        tuple((gap, statistics.mean(each)) for gap, each in by_gap.items()),
-                        tuple((min(each), max(each)) for each in by_gap.values()),
-                    )
-                )
-        drawn = plot(
-            f"Accuracy by gap, {about}",
-            series,
-            Axis("gap, steps", logarithmic=True),
-            Axis("accuracy", from_zero=True),
-        )
-        panels.append((about, drawn))
-    return picture(
-        "Recalling the first symbol after a gap", panels, [cell.upper() for cell in CELLS]
+
+    def series(init: str) -> list[Series]:
+        found = {cell: accuracies(result, cell, init) for cell in CELLS}
+        return [
+            Series(
+                cell.upper(),
+                tuple((gap, statistics.mean(each)) for gap, each in by_gap.items()),
+                tuple((min(each), max(each)) for each in by_gap.values()),
+            )
+            for cell, by_gap in found.items()
+            if by_gap
+        ]
+
+    axes = Axis("gap, steps", logarithmic=True), Axis("accuracy", from_zero=True)
+    return by_beginning(
+        "Recalling the first symbol after a gap", "Accuracy by gap", series, axes, markers=True
     )
 
 
 def gradient_picture(result: Result, *, trained: bool) -> str:
     """Return how much of the gradient is left by distance from the loss."""
-    panels = []
-    for init, about in BEGINNINGS.items():
-        series = [
-            Series(
-                cell.upper(),
-                tuple(
-                    (float(n), norm) for n, norm in enumerate(each["norms"]) if norm >= _SMALLEST
-                ),
-            )
+
+    def series(init: str) -> list[Series]:
+        found = [
+            (cell, enumerate(each["norms"]))
             for cell in CELLS
             for each in result["gradients"]
             if (each["cell"], each["init"], each["trained"]) == (cell, init, trained)
         ]
-        drawn = plot(
-            f"Gradient by distance, {about}",
-            series,
-            Axis("steps before the loss", from_zero=True),
-            Axis("share of the gradient's norm left", logarithmic=True),
-            markers=False,
-        )
-        panels.append((about, drawn))
-    when = "after training" if trained else "before training"
-    return picture(
-        f"What is left of the gradient, {when}", panels, [cell.upper() for cell in CELLS]
-    )
+        return [
+            Series(cell.upper(), tuple((float(n), norm) for n, norm in norms if norm >= _SMALLEST))
+            for cell, norms in found
+        ]
+
+    left = Axis("share of the gradient's norm left", logarithmic=True)
+    axes = Axis("steps before the loss", from_zero=True), left
+    title = f"What is left of the gradient, {'after' if trained else 'before'} training"
+    return by_beginning(title, "Gradient by distance", series, axes, markers=False)
+
+
+def by_beginning(
+    title: str,
+    about: str,
+    series: Callable[[str], list[Series]],
+    axes: tuple[Axis, Axis],
+    *,
+    markers: bool,
+) -> str:
+    """Return a picture with a plot for each way in which weights begin."""
+    panels = [
+        (told, plot(f"{about}, {told}", series(init), *axes, markers=markers))
+        for init, told in BEGINNINGS.items()
+    ]
+    return picture(title, panels, [cell.upper() for cell in CELLS])
 
 
 def picture(title: str, panels: Sequence[tuple[str, str]], names: Sequence[str]) -> str:

@@ -39,14 +39,7 @@ WANTED = {"sst2": 0.88, "imdb": 0.91, "mr": 0.82, "vader_amazon": 0.85, "vader_t
 
 @dataclass(frozen=True)
 class Behaviour:
-    """A group of cases, tried.
-
-    Attributes:
-        group: its name.
-        cases: how many there are.
-        failed: how many are not as expected.
-        examples: some that are not: the text, and what came of it.
-    """
+    """A group of cases, tried; the examples are some that are not as expected."""
 
     group: str
     cases: int

@@ -31,14 +31,10 @@ CLEAR = [
 
 @dataclass(frozen=True)
 class Case:
-    """One expectation.
+    """One expectation: answers that are right, or how far another text's may lie apart.
 
-    Attributes:
-        text: what is classified.
-        allowed: the answers that are right; empty where `other` is compared with.
-        other: the text it is compared with.
-        most: how far the two probabilities of positive may lie apart.
-        rising: whether `other` must be at least as positive, within `most`, rather than equal.
+    `most` bounds the difference of the two probabilities of positive; where `rising`, `other` must
+    be at least as positive, within it.
     """
 
     text: str

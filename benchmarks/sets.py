@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from common import SAMPLE
 
@@ -15,19 +15,11 @@ from textgate.rows import Row, load_labelled
 from textgate.train.dataset import hold_out
 
 _DEV_SHARE = 0.1
-_Outcome = TypeVar("_Outcome")
 
 
 @dataclass(frozen=True)
 class Split:
-    """One set.
-
-    Attributes:
-        name: what it is called.
-        train: the file of the training rows.
-        dev: the file of the rows to choose by; None where some of `train` are held out.
-        test: the file of the test rows.
-    """
+    """One set: its name and files; without dev, some of the training rows are held out."""
 
     name: str
     train: Path
@@ -66,16 +58,11 @@ def find_sets(data: Path | None, names: tuple[str, ...]) -> list[Split]:
     return found
 
 
-def remembered(kept: Path, kind: type[_Outcome], find: Callable[[], _Outcome]) -> _Outcome:
-    """Return an outcome from the file that keeps it, or find it and keep it there.
-
-    Args:
-        kept: the file.
-        kind: the outcome's class, a dataclass of JSON-ready values.
-        find: finds the outcome.
-    """
+def remembered(kept: Path, find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return an outcome from the file that keeps it, or find it and keep it there."""
     if kept.is_file():
-        return kind(**json.loads(kept.read_text(encoding="utf-8")))
+        found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+        return found
     found = find()
-    kept.write_text(json.dumps(vars(found)) + "\n", encoding="utf-8")
+    kept.write_text(json.dumps(found) + "\n", encoding="utf-8")
     return found

@@ -18,7 +18,7 @@ from random import Random
 
 import click
 from blocks import goals as reached
-from common import Goal, cache_option, output_option, reference_bundle, write_result
+from common import PATH, Goal, cache_option, output_option, reference_bundle, write_result
 
 from textgate import Classifier
 
@@ -33,11 +33,7 @@ BOUND = 5.0  # MB of 1,000,000 bytes
 @click.option("--predictions", default=10_000_000, show_default=True, help="After the warm-up.")
 @click.option("--warm-up", default=200_000, show_default=True, help="Predictions before them.")
 @click.option("--threads", default=8, show_default=True)
-@click.option(
-    "--bundle",
-    type=click.Path(exists=True, path_type=Path),
-    help="What to predict with; by default the seed LSTM in int8.",
-)
+@click.option("--bundle", type=PATH, help="By default the seed LSTM in int8.")
 @cache_option("reference")
 @output_option("soak")
 def main(
@@ -69,10 +65,7 @@ def main(
         "least_mb": min(sizes) / 1e6,
         "most_mb": max(sizes) / 1e6,
     }
-    told = reached(write_result(output, result, [goal]))
-    print(f"{predictions:,} predictions by {threads} threads in {seconds:,.0f} s")
-    print(f"{before / 1e6:.1f} MB after the warm-up, {sizes[-1] / 1e6:.1f} MB at the end")
-    print(told)
+    print(reached(write_result(output, result, [goal])))
 
 
 def sizes_while_predicting(

@@ -15,10 +15,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 from blocks import goals as reached
-from common import Goal, output_option, write_result
+from common import PATH, Goal, output_option, write_result
 
 from textgate.latency import (
     bootstrap_ratio_interval,
@@ -26,7 +27,6 @@ from textgate.latency import (
     percentiles,
     ratio_of_medians,
 )
-from textgate.tables import format_ms, format_table
 
 ROOT = Path(__file__).parents[1]
 BUNDLE = Path("tests/data/lstm-int8")  # from the repository's root, as are the commands
@@ -45,15 +45,15 @@ _FIRST_ANSWERS = 15  # processes
 _MOST_MILLISECONDS = 60
 
 
+def environment_option(name: str) -> Callable[[Any], Any]:
+    """Return the option for the folder where textgate is installed."""
+    told = "Where to install textgate; made anew."
+    return click.option("--environment", type=PATH, default=Path("runs") / name, help=told)
+
+
 @click.command()
 @click.option("--seconds", default=120.0, show_default=True, help="How long to measure.")
-@click.option(
-    "--environment",
-    type=click.Path(path_type=Path),
-    default=Path("runs/startup"),
-    show_default=True,
-    help="Where to install textgate; made anew.",
-)
+@environment_option("startup")
 @output_option("startup")
 def main(seconds: float, environment: Path, output: Path) -> None:
     """Measure how long commands take to start."""
@@ -71,13 +71,8 @@ def main(seconds: float, environment: Path, output: Path) -> None:
         Goal(f"{name} / {base}", ratio_of_medians(times[name], times[base]), bound)
         for name, (base, bound) in GOALS.items()
     ]
-    goals.append(
-        Goal(
-            "first answer of the package's model after imports, ms",
-            first_answer(programs / "python"),
-            _MOST_MILLISECONDS,
-        )
-    )
+    answered, told = first_answer(programs / "python"), "first answer of the package's model"
+    goals.append(Goal(f"{told} after imports, ms", answered, _MOST_MILLISECONDS))
     found = {name: asdict(percentiles(taken)) for name, taken in times.items()}
     result = {
         "commands": {
@@ -90,9 +85,7 @@ def main(seconds: float, environment: Path, output: Path) -> None:
             for name, (base, _) in GOALS.items()
         },
     }
-    told = reached(write_result(output, result, goals))
-    rows = [[name, format_ms(one["p50"]), format_ms(one["p90"])] for name, one in found.items()]
-    print(format_table(["command", "p50", "p90"], rows, align="<>>"), told, sep="\n\n")
+    print(reached(write_result(output, result, goals)))
 
 
 def install(folder: Path) -> Path:

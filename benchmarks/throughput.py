@@ -27,7 +27,6 @@ from common import SAMPLE, Goal, cache_option, output_option, reference_bundle, 
 
 from textgate.latency import bootstrap_ratio_interval, ratio_of_medians
 from textgate.rows import read_rows
-from textgate.tables import format_count, format_table
 
 PRESET = "seed-lstm"
 JOBS = (1, 2)
@@ -94,13 +93,7 @@ def main(rows: int, rounds: int, lines: int, cache: Path, output: Path) -> None:
         "idle_mb": idle * 1024 / 1e6,
         "growth_mb": growth,
     }
-    told = reached(write_result(output, result, goals))
-    table = [
-        [str(jobs), f"{format_count(round(rows / medians[jobs]))}", f"{growth[jobs]:.1f}"]
-        for jobs in JOBS
-    ]
-    header = ["workers", "rows a second", "MB more than idle"]
-    print(format_table(header, table, align=">>>"), told, sep="\n\n")
+    print(reached(write_result(output, result, goals)))
 
 
 def written(path: Path, count: int) -> Path:

@@ -14,14 +14,8 @@ _NONSENSE = 3_000  # rows
 _UNCLEAR = 0.15  # of a probability, on either side of a half
 _PER_PICTURE = 40  # texts
 _SWAPPED = 6_000  # rows
-_HAPPY = (
-    *[":)", ":-)", ":D", ":-D", ";)", "=)", "<3", "xD"],
-    *"😀😃😄😊😍😘😂👍👏🎉❤💕😎🥰🤩🙌💯",
-)
-_SAD = (
-    *[":(", ":-(", ":'(", ">:(", "=(", ":-/"],
-    *"😡😠😭😢👎💔🤮🤢😒😞😩🙄💩😔",
-)
+_HAPPY = (*[":)", ":-)", ":D", ":-D", ";)", "=)", "<3", "xD"], *"😀😃😄😊😍😘😂👍👏🎉❤💕😎🥰🤩🙌💯")
+_SAD = (*[":(", ":-(", ":'(", ">:(", "=(", ":-/"], *"😡😠😭😢👎💔🤮🤢😒😞😩🙄💩😔")
 _PAIRS = (
     "he she, his her, him her, man woman, men women, boy girl, boys girls, father mother, dad mom, "
     "son daughter, brother sister, husband wife, actor actress, king queen, male female, guy girl, "

@@ -26,23 +26,12 @@ LEVELS = 16  # of four bits
 # What the source lacks, and the words that stand in for it: a vector is the mean of theirs. English
 # is full of these, and a sentence's sentiment turns on its "n't".
 CLITICS = {
-    "n't": "not",
-    "'s": "is",
-    "'m": "am",
-    "'re": "are",
-    "'ve": "have",
-    "'ll": "will",
-    "'d": "would",
-}
+    "n't": "not", "'s": "is", "'m": "am", "'re": "are", "'ve": "have", "'ll": "will", "'d": "would",
+}  # fmt: skip
 WHOLE = {
-    "a": "an",
-    "i": "me myself",
-    "can't": "can not",
-    "won't": "will not",
-    "shan't": "shall not",
-    "ain't": "is not",
-    "let's": "let us",
-}
+    "a": "an", "i": "me myself", "can't": "can not", "won't": "will not", "shan't": "shall not",
+    "ain't": "is not", "let's": "let us",
+}  # fmt: skip
 NEGATED = "do does did is are was were has have had could would should must need might"
 SUBJECTS = {
     "'s": "it that there he she what who where how here",

@@ -20,7 +20,7 @@ _VOCABULARY, _EMBEDDING, _HIDDEN, _DENSE = 1000, 64, (128, 64), 32
 
 def ids_of(references: Path, cell: str, *, length: int | None = None) -> Callable[[str], Any]:
     """Return what turns a text into ids, int64 [1, tokens], padded on the right to `length`."""
-    text = (run(references, cell) / TOKENIZER).read_text(encoding="utf-8")
+    text = (references / f"seed-{cell}.run" / TOKENIZER).read_text(encoding="utf-8")
     tokenizer = TextTokenizer(text, max_tokens=LENGTH)
 
     def encode(text: str) -> Any:
@@ -30,14 +30,6 @@ def ids_of(references: Path, cell: str, *, length: int | None = None) -> Callabl
         return np.array([ids], dtype=np.int64)
 
     return encode
-
-
-def run(references: Path, cell: str) -> Path:
-    """Return the folder of a reference network's run."""
-    return references / f"seed-{cell}.run"
-
-
-# Keras and LiteRT
 
 
 def prepare_keras(folder: Path, references: Path, *, cell: str) -> None:
@@ -124,9 +116,6 @@ def load_litert(folder: Path, references: Path, *, cell: str) -> Predict:
     return predict
 
 
-# torch
-
-
 def prepare_torch(folder: Path, references: Path, *, cell: str) -> None:
     """Save the network's state."""
     import torch
@@ -189,9 +178,6 @@ def load_torch(folder: Path, references: Path, *, cell: str, how: str = "eager")
     return predict
 
 
-# ONNX
-
-
 def prepare_onnx(
     folder: Path, references: Path, *, cell: str, int8: bool = False, older: bool = False
 ) -> None:
@@ -234,7 +220,7 @@ def load_openvino(folder: Path, references: Path, *, cell: str) -> Predict:
 def _weights(references: Path, cell: str) -> Any:
     from textgate.train.checkpoint import load_model
 
-    return load_model(run(references, cell) / MODEL).weights
+    return load_model(references / f"seed-{cell}.run" / MODEL).weights
 
 
 def _keras_order(rows: Any, cell: str) -> Any:

@@ -1,8 +1,4 @@
-"""The peers: what each is called, needs, prepares, and how it predicts.
-
-A peer is prepared in a process of its own (trained, converted, exported into a folder) and then
-loaded in another, which has imported nothing but what predicting takes.
-"""
+"""The peers: what each is called, needs, prepares, and how it predicts."""
 
 from __future__ import annotations
 
@@ -21,6 +17,9 @@ from networks import LENGTH, Predict
 @dataclass(frozen=True)
 class Peer:
     """One entry of the comparison.
+
+    It is prepared in a process of its own (trained, converted, exported into a folder) and loaded
+    in another, which has imported nothing but what predicting takes.
 
     Attributes:
         name: what the table calls it.
@@ -89,6 +88,12 @@ _NETWORKS: tuple[tuple[Any, ...], ...] = (
      net.load_onnx, 0.05, f"dynamo=False; {_CORES}"),
     ("OpenVINO", _OPENVINO, _IN_OPENVINO, _older, net.load_openvino, 0.02, _ROUNDED),
 )
+_LINEAR: tuple[tuple[Any, ...], ...] = (
+    ("fastText", ("fasttext-numpy2",), ("fasttext",),
+     others.prepare_fasttext, others.load_fasttext),
+    ("TF-IDF, logistic regression", ("scikit-learn",), ("sklearn",),
+     others.prepare_linear, others.load_linear),
+)
 # fmt: on
 
 
@@ -122,23 +127,10 @@ def _transformer_peers(name: str, shape: others.Shape) -> list[Peer]:
     ]
 
 
-def _linear_peer(name: str, package: str, module: str, prepare: Any, load: Any) -> Peer:
-    return Peer(name, (package,), (module,), prepare, load, note=_TRAINED)
-
-
 PEERS = (
     *_network_peers("lstm"),
     *_network_peers("gru"),
-    _linear_peer(
-        "fastText", "fasttext-numpy2", "fasttext", others.prepare_fasttext, others.load_fasttext
-    ),
-    _linear_peer(
-        "TF-IDF, logistic regression",
-        "scikit-learn",
-        "sklearn",
-        others.prepare_linear,
-        others.load_linear,
-    ),
+    *(Peer(*fields, note=_TRAINED) for fields in _LINEAR),
     *_transformer_peers("transformer 4x312", others.Shape(layers=4, width=312)),
     *_transformer_peers("transformer 6x384", others.Shape(layers=6, width=384)),
     *_transformer_peers("DistilBERT 6x768", others.Shape(layers=6, width=768, distilled=True)),

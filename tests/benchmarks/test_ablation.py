@@ -30,7 +30,7 @@ RUNS = [
 
 
 def test_a_line_a_variant(script):
-    lines = [[one["variant"], one["sets"]] for one in script("blocks").variants({"runs": RUNS})]
+    lines = [[one["variant"], one["each"]] for one in script("blocks").variants({"runs": RUNS})]
     assert lines == [
         ["the recipe", {"trec": "0.9100, 0.2900", "mr": "0.8000, 0.4500"}],
         ["less of it", {"trec": "0.8900, 0.3300 (+0.0400)", "mr": "0.8100, 0.4300 (-0.0200)"}],
