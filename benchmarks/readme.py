@@ -29,9 +29,8 @@ PAGES = {
     "README.md": (
         "first", "quickstart", "footprint", "inspect", "accuracy", "costs", "quantization",
     ),
-    "benchmarks/README.md": (
-        "production", "students", "ablation", "training", "pareto", "peers", "memory",
-    ),
+    "benchmarks/README.md": ("production", "training", "ablation", "students"),
+    "benchmarks/tables.md": ("pareto", "peers", "memory"),
     "benchmarks/default_model/README.md": ("sentiment_now",),
     "runtime/models/sentiment/README.md": ("sentiment",),
 }  # fmt: skip

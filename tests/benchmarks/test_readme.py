@@ -74,7 +74,7 @@ def readme(script, tmp_path, monkeypatch):
 
 
 def test_what_was_not_measured_says_so(readme):
-    page = (readme.folder / "README.md").read_text(encoding="utf-8")
+    page = (readme.folder / "tables.md").read_text(encoding="utf-8")
     assert "Not measured yet: `python benchmarks/memory_of_cells.py`." in page
     assert not list(readme.folder.glob("results/memory*.svg"))
     assert readme("--check").exit_code == 0
@@ -85,7 +85,7 @@ def test_a_result_becomes_tables_text_and_pictures(readme):
     assert readme("--check").exit_code == 1
     assert readme().exit_code == 0
     assert readme("--check").exit_code == 0
-    page = (readme.folder / "README.md").read_text(encoding="utf-8")
+    page = (readme.folder / "tables.md").read_text(encoding="utf-8")
     assert "| 50 | 1.00 | 0.25 | 0.25 | 1.00 | 0.25 | 0.25 | 1.00 | 0.25 |" in page
     assert "gates begin open for the gap: LSTM 50, GRU 5." in page
     for name in ("accuracy", "gradient", "gradient-trained"):
@@ -99,8 +99,8 @@ def test_a_result_becomes_tables_text_and_pictures(readme):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda folder: (folder / "README.md").write_text(
-            (folder / "README.md").read_text().replace("LSTM 50, GRU 5", "LSTM 50, GRU 50")
+        lambda folder: (folder / "tables.md").write_text(
+            (folder / "tables.md").read_text().replace("LSTM 50, GRU 5", "LSTM 50, GRU 50")
         ),
         lambda folder: (folder / "results" / "memory_of_cells-accuracy.svg").write_text("<svg/>"),
         lambda folder: (folder / "results" / "memory_of_cells-gradient.svg").unlink(),
