@@ -1,5 +1,5 @@
 # The benchmarks. Each writes benchmarks/results/NAME.json, with the machine and the versions in it;
-# `make tables` writes the READMEs' tables and the pictures from these files. Run them on a machine
+# `make tables` writes the pages' tables and the pictures from these files. Run them on a machine
 # that does nothing else.
 
 PYTHON ?= .venv/bin/python
@@ -10,12 +10,12 @@ BASE ?= HEAD~1
 
 export OMP_NUM_THREADS = 1
 
-.PHONY: benchmarks quick-benchmarks quantization storage streaming memory-of-cells latency-peers \
-	accuracy training production pareto guard tables check-tables
+.PHONY: benchmarks quick-benchmarks quantization streaming memory-of-cells latency-peers \
+	accuracy production pareto guard tables check-tables
 .NOTPARALLEL:
 
-benchmarks: accuracy training production latency-peers memory-of-cells pareto
-benchmarks: quantization storage streaming tables
+benchmarks: accuracy production latency-peers memory-of-cells pareto
+benchmarks: quantization streaming tables
 
 quick-benchmarks: $(PEERS)/done
 	$(PYTHON) benchmarks/memory_of_cells.py --quick
@@ -30,9 +30,6 @@ memory-of-cells:
 accuracy:
 	$(PYTHON) benchmarks/accuracy.py $(if $(wildcard $(DATA)),--data $(DATA))
 
-training:
-	$(PYTHON) benchmarks/training.py $(if $(wildcard $(DATA)),--data $(DATA)/sst2/train.jsonl.gz)
-
 production:
 	$(PYTHON) benchmarks/startup.py
 	$(PYTHON) benchmarks/overhead.py
@@ -44,9 +41,6 @@ pareto:
 
 quantization:
 	$(PYTHON) benchmarks/quantization.py $(if $(wildcard $(DATA)),--data $(DATA))
-
-storage:
-	$(PYTHON) benchmarks/storage/compare.py
 
 streaming:
 	$(PYTHON) benchmarks/streaming.py

@@ -8,24 +8,17 @@ there.
 
 from __future__ import annotations
 
-import json
-import statistics
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from accuracy_sets import Split, find_sets, remembered
+from blocks import BLOCKS
+from common import PATH, cache_option, output_option, write_result
+from sets import Split, find_sets, remembered
 
-from textgate.machine import this_machine
-from textgate.tables import format_table
 from textgate.train import fit
-
-HERE = Path(__file__).parent
-RESULT = HERE / "results" / "ablation.json"
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "the recipe": {},
@@ -47,27 +40,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Trained:
-    """One variant on one set with one seed, as dev sees it."""
-
-    variant: str
-    data: str
-    seed: int
-    accuracy: float
-    macro_f1: float
-    log_loss: float
-    seconds: float
-
-
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of sets.")
+@click.option("--data", type=PATH, help="Folder of sets.")
 @click.option("--set", "names", multiple=True, help="Only these sets; repeat it.")
 @click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)))
 @click.option("--seeds", default=2, show_default=True)
 @click.option("--jobs", default=2, show_default=True, help="Networks trained at a time.")
-@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/ablation"))
-@click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
+@cache_option("ablation")
+@output_option("ablation")
 def main(
     data: Path | None,
     names: tuple[str, ...],
@@ -75,7 +55,7 @@ def main(
     seeds: int,
     jobs: int,
     cache: Path,
-    out: Path,
+    output: Path,
 ) -> None:
     """Train every variant and write one table."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -88,56 +68,29 @@ def main(
     ]
     with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         done = list(pool.map(_trained, *zip(*work, strict=True), [cache] * len(work)))
-    runs = [asdict(item) for item in done]
-    result = {"machine": asdict(this_machine()), "runs": runs}
-    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    sets_found, lines = by_variant(runs)
-    click.echo(format_table(["variant", *sets_found], lines, align="<" + ">" * len(sets_found)))
+    result = write_result(output, {"runs": done})
+    print(BLOCKS["ablation"].text(result))
 
 
-def by_variant(runs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Return the sets, and a line a variant: its name, then what it is like on each set.
-
-    That is accuracy and log loss on dev, means over seeds, and how much more of the latter it has
-    than the first variant.
-    """
-    sets = list(dict.fromkeys(str(run["data"]) for run in runs))
-    variants = list(dict.fromkeys(str(run["variant"]) for run in runs))
-
-    def mean(variant: str, name: str, what: str) -> float:
-        return statistics.fmean(
-            run[what] for run in runs if (run["variant"], run["data"]) == (variant, name)
-        )
-
-    lines = [[variant] for variant in variants]
-    for name in sets:
-        whole = mean(variants[0], name, "log_loss")
-        for line in lines:
-            accuracy, loss = (mean(line[0], name, what) for what in ("accuracy", "log_loss"))
-            more = f" ({loss - whole:+.4f})" if line[0] != variants[0] else ""
-            line.append(f"{accuracy:.4f}, {loss:.4f}{more}")
-    return sets, lines
-
-
-def _trained(variant: str, split: Split, seed: int, cache: Path) -> Trained:
-    """Return the outcome of one training, from the cache if it is there."""
+def _trained(variant: str, split: Split, seed: int, cache: Path) -> dict[str, Any]:
+    """Return what dev says of one training, from the cache if it is there."""
     name = f"{variant}-{split.name}-{seed}".replace(" ", "_").replace(",", "")
 
-    def find() -> Trained:
+    def find() -> dict[str, Any]:
         settings = {**VARIANTS[variant], "seed": seed}
         run = cache / f"{name}.run"
         model = fit(split.train, run, dev=split.dev, settings=settings, resume=True).model
-        return Trained(
-            variant=variant,
-            data=split.name,
-            seed=seed,
-            accuracy=model.metrics["accuracy"],
-            macro_f1=model.metrics["macro_f1"],
-            log_loss=model.history[model.best_epoch - 1].dev_loss,
-            seconds=sum(epoch.seconds for epoch in model.history),
-        )
+        return {
+            "variant": variant,
+            "data": split.name,
+            "seed": seed,
+            "accuracy": model.metrics["accuracy"],
+            "macro_f1": model.metrics["macro_f1"],
+            "log_loss": model.history[model.best_epoch - 1].dev_loss,
+            "seconds": sum(epoch.seconds for epoch in model.history),
+        }
 
-    return remembered(cache / f"{name}.json", Trained, find)
+    return remembered(cache / f"{name}.json", find)
 
 
 if __name__ == "__main__":

@@ -14,139 +14,123 @@ missing.
 
 from __future__ import annotations
 
-import json
 import statistics
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from accuracy_peers import PEERS, missing
-from accuracy_recipe import MOST_BYTES, Scored, spread, train_and_score
-from accuracy_sets import Split, find_sets, novel, p_value, remembered
+from accuracy_peers import MODULES, missing, outcome
+from blocks import BLOCKS
+from common import PATH, cache_option, output_option, write_result
+from sets import Split, find_sets, remembered
 
-from textgate.machine import this_machine
-from textgate.tables import format_table
+from textgate.classifier import Classifier
+from textgate.cli.evaluate import evaluate_rows
+from textgate.export import export
+from textgate.train import fit
 
-HERE = Path(__file__).parent
-RESULT = HERE / "results" / "accuracy.json"
+MOST_BYTES = 2_000_000
+MAX_ACCURACY_DROP = 0.01
+Scored = dict[str, Any]
+FIGURES = ("accuracy", "macro_f1", "ece", "bytes", "seconds")
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of sets.")
+@click.option("--data", type=PATH, help="Folder of sets.")
 @click.option("--set", "names", multiple=True, help="Only these sets; repeat it.")
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--jobs", default=2, show_default=True, help="Networks trained at a time.")
-@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/accuracy"))
-@click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
+@click.option("--epochs", type=int, help="In place of the recipe's, for a smoke run.")
+@cache_option("accuracy")
+@output_option("accuracy")
 @click.option("--peers/--no-peers", default=True, show_default=True)
 def main(
     data: Path | None,
     names: tuple[str, ...],
     seeds: int,
     jobs: int,
+    epochs: int | None,
     cache: Path,
-    out: Path,
+    output: Path,
     *,
     peers: bool,
 ) -> None:
     """Train, score, compare and write one file."""
     cache.mkdir(parents=True, exist_ok=True)
     sets = find_sets(data, names)
-    work: list[tuple[Split, str, int]] = []
-    for split in sets:
-        work.extend((split, "textgate", seed) for seed in range(seeds))
-        if peers:
-            for peer in PEERS:
-                if missing(peer):
-                    click.echo(f"{peer}: {missing(peer)} is not installed; left out", err=True)
-                else:
-                    work.append((split, peer, 0))
+    systems = [("textgate", seed) for seed in range(seeds)]
+    for peer in MODULES if peers else ():
+        if missing(peer):
+            click.echo(f"{peer}: {missing(peer)} is not installed; left out", err=True)
+        else:
+            systems.append((peer, 0))
+    work = [(split, system, seed, epochs, cache) for split in sets for system, seed in systems]
     with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        done = list(pool.map(_scored, *zip(*work, strict=True), [cache] * len(work)))
-    sections = [_section([item for item in done if item.data == split.name]) for split in sets]
-    result = {"machine": asdict(this_machine()), "most_bytes": MOST_BYTES, "sets": sections}
-    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    click.echo(_table(sections))
+        done = list(pool.map(_scored, *zip(*work, strict=True)))
+    sections = [_section([item for item in done if item["data"] == split.name]) for split in sets]
+    result = write_result(output, {"most_bytes": MOST_BYTES, "sets": sections})
+    print(BLOCKS["accuracy"].text(result))
 
 
-def _scored(split: Split, system: str, seed: int, cache: Path) -> Scored:
-    """Return the outcome of one training, from the cache if it is there."""
+def _scored(split: Split, system: str, seed: int, epochs: int | None, cache: Path) -> Scored:
+    """Return how right a system is on the test rows, from the cache if it is there."""
 
     def find() -> Scored:
-        run = cache / f"{split.name}-{seed}.run"
-        return (
-            train_and_score(split, seed, run)
-            if system == "textgate"
-            else _peer(split, system, seed)
-        )
+        found = _ours(split, seed, epochs, cache) if system == "textgate" else _peer(split, system)
+        return {"data": split.name, "system": system, "seed": seed, **found}
 
-    return remembered(cache / f"{split.name}-{system}-{seed}.json", Scored, find)
+    return remembered(cache / f"{split.name}-{system}-{seed}.json", find)
 
 
-def _peer(split: Split, system: str, seed: int) -> Scored:
-    outcome = PEERS[system].run(split)
-    right = [a == b for a, b in zip(outcome.predicted, split.test_labels, strict=True)]
-    return Scored(
-        data=split.name,
-        system=system,
-        seed=seed,
-        accuracy=statistics.fmean(right),
-        macro_f1=outcome.macro_f1,
-        ece=None,
-        novel=novel(split, right),
-        bytes=None,
-        seconds=outcome.seconds,
-        right="".join("01"[value] for value in right),
-        setting=outcome.setting,
+def _ours(split: Split, seed: int, epochs: int | None, cache: Path) -> Scored:
+    """Train the default recipe, export it as int8 into at most 2 MB, and score the bundle."""
+    run = cache / f"{split.name}-{seed}.run"
+    settings = {"seed": seed} | ({"epochs": epochs} if epochs else {})
+    fitted = fit(split.train, run, dev=split.dev, settings=settings, resume=True)
+    bundle = run.with_suffix("")
+    # The accuracy that counts is the exported one, whatever the export lost.
+    exported = export(
+        run, bundle, max_bytes=MOST_BYTES, max_accuracy_drop=MAX_ACCURACY_DROP, force=True
     )
-
-
-def _section(items: list[Scored]) -> dict[str, Any]:
-    """Return what is published of one set."""
-    ours = [item for item in items if item.system == "textgate"]
-    others = [item for item in items if item.system != "textgate"]
-    section: dict[str, Any] = {"data": items[0].data, "test_rows": len(items[0].right)}
-    section["textgate"] = {
-        name: spread([getattr(item, name) for item in ours])
-        for name in ("accuracy", "macro_f1", "ece", "novel", "bytes", "seconds")
+    with Classifier.load(bundle) as classifier:
+        quality = evaluate_rows(classifier, split.test_rows, file=str(split.test))
+    return {
+        "accuracy": quality.accuracy,
+        "macro_f1": quality.macro_f1,
+        "ece": quality.ece,
+        "bytes": sum(path.stat().st_size for path in bundle.iterdir()),
+        "seconds": sum(epoch.seconds for epoch in fitted.model.history),
+        "setting": f"epoch {fitted.model.best_epoch}; " + "; ".join(exported.notes),
     }
-    section["seeds"] = len(ours)
-    section["peers"] = [
-        {key: value for key, value in asdict(item).items() if key not in ("right", "data")}
-        for item in others
-    ]
-    if others:
-        best = max(others, key=lambda item: item.accuracy)
-        section["against"] = {
-            "peer": best.system,
-            "p_values": [p_value(item.right, best.right) for item in ours],
-        }
-    return section
 
 
-def _table(sections: list[dict[str, Any]]) -> str:
-    lines = []
-    for section in sections:
-        ours = section["textgate"]
-        peers = {item["system"]: item for item in section["peers"]}
-        against = section.get("against", {"p_values": []})
-        lines.append(
-            [
-                section["data"],
-                f"{ours['accuracy']['mean']:.4f} +- {ours['accuracy']['standard_deviation']:.4f}",
-                f"{ours['macro_f1']['mean']:.4f}",
-                *(f"{peers[name]['accuracy']:.4f}" if name in peers else "-" for name in PEERS),
-                " ".join(f"{value:.3f}" for value in against["p_values"]) or "-",
-                f"{ours['ece']['mean']:.3f}",
-                f"{ours['bytes']['mean'] / 1e6:.2f} MB",
-                f"{ours['seconds']['mean']:.0f} s",
-            ]
-        )
-    header = ["set", "accuracy", "macro-F1", *PEERS, "McNemar p", "ECE", "bundle", "training"]
-    return format_table(header, lines, align="<" + ">" * (len(header) - 1))
+def _peer(split: Split, system: str) -> Scored:
+    found = outcome(system, split)
+    names = ("accuracy", "macro_f1", "seconds", "setting")
+    return {name: getattr(found, name) for name in names}
+
+
+def _section(items: list[Scored]) -> Scored:
+    """Return what is published of one set."""
+    ours = [item for item in items if item["system"] == "textgate"]
+    return {
+        "data": items[0]["data"],
+        "seeds": len(ours),
+        "textgate": {name: _spread([item[name] for item in ours]) for name in FIGURES},
+        "peers": [
+            {key: value for key, value in item.items() if key != "data"}
+            for item in items
+            if item["system"] != "textgate"
+        ],
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    """Return the mean and the standard deviation, 0 of a single value."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": statistics.fmean(values), "standard_deviation": deviation}
 
 
 if __name__ == "__main__":

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import asdict
 from pathlib import Path
 
 import click
-from startup import install
+from common import output_option, write_result
+from startup import environment_option, install
 
-from textgate.machine import this_machine
 from textgate.tables import format_bytes, format_table
 
-RESULT = Path(__file__).parent / "results" / "footprint.json"
 # Run by the new environment's Python: bytes on disk by distribution.
 _LIST = """
 import importlib.metadata, json
@@ -33,23 +31,15 @@ _TOOLS = ("pip", "setuptools")
 
 
 @click.command()
-@click.option(
-    "--environment",
-    type=click.Path(path_type=Path),
-    default=Path("runs/footprint"),
-    show_default=True,
-    help="Where to install textgate; made anew.",
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+@environment_option("footprint")
+@output_option("footprint")
 def main(environment: Path, output: Path) -> None:
     """Add up what an installation takes."""
     python = install(environment.absolute()) / "python"
     listed = subprocess.run([python, "-c", _LIST], capture_output=True, text=True, check=True)
     sizes = {name: size for name, size in json.loads(listed.stdout).items() if name not in _TOOLS}
     ordered = dict(sorted(sizes.items(), key=lambda pair: -pair[1]))
-    result = {"machine": asdict(this_machine()), "bytes": ordered}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(output, {"bytes": ordered})
     rows = [[name, format_bytes(size)] for name, size in ordered.items()]
     rows.append(["together", format_bytes(sum(ordered.values()))])
     click.echo(format_table(["package", "size"], rows, align="<>"))

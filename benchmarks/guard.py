@@ -11,31 +11,34 @@ processes of the same code differ more than their calls do. It warns and never f
 
 from __future__ import annotations
 
-import json
+import compileall
+import io
 import os
+import shutil
 import statistics
+import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
-from staging import GuardError, stage_commit, stage_tree
-from turns import Ask, EndedError, process
+from common import PATH, Ask, EndedError, median_ratio, process, write_result
 
 from textgate.classifier import Classifier
 from textgate.latency import texts_of_length, turn_order
-from textgate.machine import this_machine
 from textgate.noise import Noise, fixed_work, noise_in
 from textgate.tables import format_ms, format_table
 
 ROOT = Path(__file__).parent.parent
-WORKER = Path(__file__).with_name("guard_worker.py")
+WORKER = Path(__file__).with_name("worker.py")
+FOLDERS = {"runtime": "textgate", "train": "textgate/train", "export": "textgate/export"}
 SAMPLES = ("lstm-int8", "gru-float32")
 
 LENGTHS = (10, 40)  # tokens of single texts
@@ -43,21 +46,18 @@ BATCH = 16  # texts of a batch, of the first length
 TEXTS = 8
 TURN = 20  # calls before the other side has its turn
 TOLERATED = 1.05  # a slowdown is warned of if its whole interval is above this
-SAMPLES_OF_BOOTSTRAP = 2000
+
+
+class GuardError(click.ClickException):
+    """The comparison cannot be made."""
 
 
 @dataclass(frozen=True)
 class Compared:
     """One figure of one bundle: this working tree against the other commit.
 
-    Attributes:
-        bundle: the bundle's name.
-        case: what was timed.
-        base_ms: the other commit's median, over rounds.
-        current_ms: the working tree's.
-        ratio: current over base, the median over rounds.
-        low: lower end of its 95 % bootstrap interval over rounds.
-        high: upper end.
+    Medians over rounds, in milliseconds; the ratio is the working tree's over the other's, with the
+    ends of its 95 % bootstrap interval over rounds.
     """
 
     bundle: str
@@ -74,27 +74,17 @@ class Compared:
         return self.low > TOLERATED
 
 
-@dataclass(frozen=True)
-class Worker:
-    """A process that has started.
-
-    Attributes:
-        ask: sends a request, returns the answer.
-        start: nanoseconds of the stages of its start.
-        scores: its probabilities for every text of every case.
-    """
+class Worker(NamedTuple):
+    """A process that has started: what asks it, and the stages of its start and its answers."""
 
     ask: Ask
-    start: Mapping[str, int]
-    scores: Mapping[str, Any]
+    start: Mapping[str, int]  # nanoseconds
+    scores: Mapping[str, Any]  # probabilities for every text of every case
 
 
 @click.command()
 @click.argument("base")
-@click.option(
-    "-m", "--model", "models", type=click.Path(path_type=Path), multiple=True,
-    help="Bundle to predict with; the tests' own by default.",
-)  # fmt: skip
+@click.option("-m", "--model", "models", type=PATH, multiple=True, help="Bundle to predict with.")
 @click.option(
     "--rounds",
     type=click.IntRange(min=5),  # fewer have no interval worth the name
@@ -103,10 +93,8 @@ class Worker:
     help="Pairs of fresh processes a bundle.",
 )
 @click.option("--turns", default=25, show_default=True, help="Turns of a case in a round.")
-@click.option(
-    "--repository", type=click.Path(path_type=Path), default=ROOT, help="Where BASE is a commit."
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write JSON, too.")
+@click.option("--repository", type=PATH, default=ROOT, help="Where BASE is a commit.")
+@click.option("-o", "--output", type=PATH, help="Write JSON, too.")
 def main(
     base: str,
     models: tuple[Path, ...],
@@ -129,33 +117,19 @@ def main(
             difference = max(difference, apart)
     noise = noise_in(fixed)
     if output is not None:
-        result = {
-            "machine": asdict(this_machine()),
-            "base": commit,
-            "rounds": rounds,
-            "noise": asdict(noise),
-            "largest_difference": difference,
-            "compared": [asdict(each) for each in compared],
-        }
-        output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        values = {"base": commit, "rounds": rounds, "noise": asdict(noise)}
+        values |= {"largest_difference": difference, "compared": [asdict(one) for one in compared]}
+        write_result(output, values)
     print(report(compared, noise, commit, difference))
 
 
 def compare(
-    bundle: Path,
-    sides: Mapping[str, Path],
-    rounds: int,
-    turns: int,
-    fixed: list[list[int]],
+    bundle: Path, sides: Mapping[str, Path], rounds: int, turns: int, fixed: list[list[int]]
 ) -> tuple[list[Compared], float]:
     """Return the figures of one bundle, and how far the probabilities of the sides are apart.
 
-    Args:
-        bundle: the bundle.
-        sides: the folder to import the package from, for ``base`` and ``current``.
-        rounds: how many pairs of processes to start.
-        turns: how often each case has its turn in a round.
-        fixed: where to put the times of a fixed piece of work, one list a round.
+    `sides` are the folders to import the package from; each round puts the times of a fixed piece
+    of work into `fixed`.
     """
     calls = cases(bundle)
     medians: dict[str, dict[str, list[float]]] = {side: {} for side in sides}
@@ -220,7 +194,7 @@ def worker(package: Path, bundle: Path, calls: Mapping[str, object]) -> Iterator
     Raises:
         GuardError: it ends early, or imports another package than it should.
     """
-    command = [sys.executable, "-s", "-P", str(WORKER), str(bundle.absolute())]
+    command = [sys.executable, "-s", "-P", str(WORKER), "bundle", str(bundle.absolute())]
     environment = {**os.environ, "PYTHONPATH": str(package)}
     try:
         with process(command, environment=environment, folder=package) as ask:
@@ -232,40 +206,59 @@ def worker(package: Path, bundle: Path, calls: Mapping[str, object]) -> Iterator
         raise GuardError(f"the process of {package.name} ended: {problem}") from None
 
 
+def stage_commit(repository: Path, base: str, target: Path) -> str:
+    """Lay out the package as it was in a commit; return the commit's name.
+
+    Raises:
+        GuardError: there is no such commit, or it holds no package.
+    """
+    name = (
+        _git(repository, "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}").decode().strip()
+    )
+    archive = _git(repository, "archive", "--format=tar", name, *FOLDERS)
+    with tempfile.TemporaryDirectory() as scratch:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+            files.extractall(scratch, filter="data")
+        stage_tree(Path(scratch), target)
+    return name
+
+
+def stage_tree(source: Path, target: Path) -> None:
+    """Lay out a working tree's folders as the packages that they are."""
+    for folder, package in FOLDERS.items():
+        shutil.copytree(
+            source / folder, target / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    compileall.compile_dir(target, quiet=1)  # or the first process would do it on its own time
+
+
+def _git(repository: Path, *arguments: str) -> bytes:
+    done = subprocess.run(
+        ["git", "-C", str(repository), *arguments], capture_output=True, check=False
+    )
+    if done.returncode:
+        said = done.stderr.decode("utf-8", errors="replace").strip() or "no such commit"
+        raise GuardError(f"git {' '.join(arguments)}: {said}")
+    return done.stdout
+
+
 def summary(bundle: str, case: str, base: list[float], current: list[float]) -> Compared:
     """Return what the medians of all rounds come to, nanoseconds on both sides, round by round."""
-    ratios = np.asarray(current) / np.asarray(base)
-    generator = np.random.default_rng(0)
-    drawn = generator.choice(ratios, size=(SAMPLES_OF_BOOTSTRAP, len(ratios)))
-    low, high = np.quantile(np.median(drawn, axis=1), (0.025, 0.975)).tolist()
-    return Compared(
-        bundle=bundle,
-        case=case,
-        base_ms=statistics.median(base) / 1e6,
-        current_ms=statistics.median(current) / 1e6,
-        ratio=float(np.median(ratios)),
-        low=low,
-        high=high,
-    )
+    base_ms, current_ms = statistics.median(base) / 1e6, statistics.median(current) / 1e6
+    return Compared(bundle, case, base_ms, current_ms, *median_ratio(current, base))
 
 
 def report(compared: list[Compared], noise: Noise, commit: str, difference: float) -> str:
     """Return the table and the warnings."""
-    table = format_table(
-        ["bundle", "case", commit[:10], "this tree", "ratio", "95 % interval"],
+    header = ["bundle", "case", commit[:10], "this tree", "ratio", "95 % interval"]
+    rows = [
         [
-            [
-                each.bundle,
-                each.case,
-                format_ms(each.base_ms),
-                format_ms(each.current_ms),
-                f"{each.ratio:.3f}",
-                f"{each.low:.3f} to {each.high:.3f}",
-            ]
-            for each in compared
-        ],
-        align="<<>>>>",
-    )
+            *(each.bundle, each.case, format_ms(each.base_ms), format_ms(each.current_ms)),
+            *(f"{each.ratio:.3f}", f"{each.low:.3f} to {each.high:.3f}"),
+        ]
+        for each in compared
+    ]
+    table = format_table(header, rows, align="<<>>>>")
     lines = [table, ""]
     lines += [
         f"WARNING: {each.bundle}, {each.case}: slower than {commit[:10]} by a factor of "

@@ -13,7 +13,6 @@ the same network: their probabilities are compared.
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
@@ -23,30 +22,40 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter, perf_counter_ns
+from typing import Any
 
 import click
 import numpy as np
-from peers_goals import goals
-from turns import Ask, EndedError, process
+import torch
+from blocks import BLOCKS
+from common import (
+    PATH,
+    Ask,
+    EndedError,
+    cache_option,
+    output_option,
+    process,
+    reference_bundle,
+    write_result,
+)
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 
-from installed import installed_bytes, versions
-from reference import REFERENCES, make_references, reference_scores
+from measures import goals, installed_bytes, timed, versions
 from table import PEERS, Peer
-from timing import Timed, timed
 
 from textgate.classifier import Classifier
 from textgate.environment import NO_ONNX_RUNTIME_TELEMETRY
 from textgate.latency import texts_of_length, turn_order
-from textgate.machine import this_machine
 from textgate.noise import fixed_work, noise_in
-from textgate.tables import format_bytes, format_ms, format_table
+from textgate.run import MODEL, TOKENIZER, read_run
+from textgate.tokenizer import TextTokenizer
+from textgate.train.checkpoint import load_model
+from textgate.train.model import TextClassifier
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent
-RESULT = HERE / "results" / "latency_peers.json"
-WORKER = HERE / "peers" / "worker.py"
+REFERENCES = ("seed-lstm", "seed-gru")
+WORKER = HERE / "worker.py"
 RUNTIME = ("click", "numpy", "onnxruntime", "tokenizers")
 TEXTS = 16
 TURN_MS = 30.0  # of a peer, before the next one is asked
@@ -70,7 +79,7 @@ class Entry:
         installed_bytes: of all packages that predicting takes, those they depend on included.
         peak_bytes: most memory of its process; None where the system does not tell.
         largest_difference: from the same network in torch, float32; None for another model.
-        times: by tokens.
+        times: by tokens, as `timed` returns them.
     """
 
     name: str
@@ -79,26 +88,19 @@ class Entry:
     installed_bytes: int
     peak_bytes: int | None
     largest_difference: float | None
-    times: dict[str, Timed]
+    times: dict[str, dict[str, Any]]
 
 
 @click.command()
 @click.option(
-    "-m",
-    "--model",
-    "models",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Further bundle to put beside them.",
+    "-m", "--model", "models", type=PATH, multiple=True, help="Further bundle to put beside them."
 )
 @click.option("--lengths", default="25,100", show_default=True, help="Tokens of a text.")
 @click.option("--seconds", default=180.0, show_default=True, help="For each length, all together.")
 @click.option("--only", default="", help="Peers whose name holds this.")
 @click.option("--quick", is_flag=True, help="A smoke run: 3 seconds a length, nothing written.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path("runs/peers"), show_default=True
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+@cache_option("peers")
+@output_option("latency_peers")
 def main(
     models: tuple[Path, ...],
     lengths: str,
@@ -109,8 +111,8 @@ def main(
     output: Path,
 ) -> None:
     """Measure the reference networks against their peers."""
-    machine = this_machine()
-    make_references(cache)
+    for name in REFERENCES:
+        reference_bundle(cache, name)
     bundles = {path.resolve().name: path for path in (*map(cache.joinpath, REFERENCES), *models)}
     skipped: dict[str, str] = {}
     peers = [peer for peer in PEERS if only.lower() in peer.name.lower()]
@@ -118,23 +120,14 @@ def main(
     words = Classifier.load(cache / REFERENCES[0]).stages().words(500)
     cases = {tokens: texts_of_length(words, int(tokens), TEXTS) for tokens in lengths.split(",")}
     entries, fixed = measure(bundles, ready, cache, cases, 3.0 if quick else seconds, skipped)
-    found = goals([asdict(entry) for entry in entries])
     result = {
-        "machine": asdict(machine),
         "packages": versions({package for peer in ready for package in peer.needs}),
         "noise": asdict(noise_in(fixed)),
         "skipped": skipped,
         "entries": [asdict(entry) for entry in entries],
-        "goals": [goal.to_json() for goal in found],
     }
-    if not quick:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(table(entries), *found, sep="\n")
-    for name, why in skipped.items():
-        print(f"skipped {name}: {why}")
-    for reason in noise_in(fixed).reasons:
-        print(f"a noisy machine: of a fixed piece of work, {reason}")
+    written = None if quick else output
+    print(BLOCKS["peers"].text(write_result(written, result, goals(result["entries"]))))
 
 
 def prepared(peer: Peer, cache: Path, skipped: dict[str, str]) -> bool:
@@ -171,12 +164,9 @@ def measure(
     skipped: dict[str, str],
 ) -> tuple[list[Entry], list[list[int]]]:
     """Let all of them take turns; return what was measured, and times of a fixed piece of work."""
-    commands = {
-        name: _command("serve", "bundle", path.resolve(), Path("-"))
-        for name, path in bundles.items()
-    }
+    commands = {name: _command("bundle", str(path.resolve())) for name, path in bundles.items()}
     commands |= {
-        peer.name: _command("serve", peer.name, cache / peer.folder, cache) for peer in peers
+        peer.name: _command("peer", peer.name, cache / peer.folder, cache) for peer in peers
     }
     with ExitStack() as stack:
         asks: dict[str, Ask] = {}
@@ -186,7 +176,9 @@ def measure(
             environment = {**os.environ, **VARIABLES}
             try:
                 ask = stack.enter_context(process(command, environment=environment, folder=HERE))
-                scores[name] = ask(cases)
+                calls = {case: [[text] for text in texts] for case, texts in cases.items()}
+                found = ask(calls)["scores"]
+                scores[name] = {case: [one[0] for one in each] for case, each in found.items()}
                 asks[name] = ask
             except EndedError as problem:
                 skipped[name] = f"cannot be loaded: {str(problem)[:300]}"
@@ -194,15 +186,15 @@ def measure(
         peaks = {name: ask(None) for name, ask in asks.items()}
     known = {peer.name: peer for peer in peers}
     references = {
-        name: reference_scores(cache, name, cases)
-        for name in {peer.network for peer in peers if peer.network}
+        name: reference_scores(cache, name, cases[FULL])
+        for name in {peer.network for peer in peers if peer.network and FULL in cases}
     }
     entries = []
     for name in asks:
         peer = known.get(name)
         difference = None
         if peer is not None and peer.network and FULL in cases:
-            difference = _apart(scores[name][FULL], references[peer.network][FULL])
+            difference = _apart(scores[name][FULL], references[peer.network])
             if difference > peer.tolerance:
                 skipped[name] = f"computes something else: differs by {difference:.2g}"
                 continue
@@ -249,38 +241,26 @@ def take_turns(
     return times, fixed
 
 
-def table(entries: Sequence[Entry]) -> str:
-    """Return one line for each entry and length."""
-    bases = [entry.name for entry in entries if entry.is_bundle]
-    header = ["", "tokens", "p50", "p99", *(f"x {base}" for base in bases), "peak", "installed"]
-    rows = []
-    for entry in entries:
-        for tokens, times in entry.times.items():
-            rows.append(
-                [
-                    entry.name,
-                    tokens,
-                    format_ms(times.p50),
-                    format_ms(times.p99),
-                    *(_shown(times.ratios[base]) for base in bases),
-                    "-" if entry.peak_bytes is None else format_bytes(entry.peak_bytes),
-                    format_bytes(entry.installed_bytes),
-                ]
-            )
-    return format_table(header, rows, align="<" + ">" * (len(header) - 1))
-
-
-def _shown(found: tuple[float, float, float]) -> str:
-    return f"{found[0]:.2f} [{found[1]:.2f}, {found[2]:.2f}]"
+def reference_scores(cache: Path, network: str, texts: list[str]) -> list[list[float]]:
+    """Return what the trained network says of texts, float32, without a temperature."""
+    run = cache / f"{network}.run"
+    manifest = read_run(run)
+    model = TextClassifier(manifest.architecture)
+    model.load_state_dict(load_model(run / MODEL).weights)
+    model.eval()
+    text = (run / TOKENIZER).read_text(encoding="utf-8")
+    encoded = TextTokenizer(text, max_tokens=manifest.max_tokens).encode_batch(texts)
+    with torch.inference_mode():
+        logits = [model(torch.tensor([one.ids]), torch.tensor([len(one.ids)])) for one in encoded]
+    return [model.probabilities(each)[0].tolist() for each in logits]
 
 
 def _apart(scores: list[list[float]], reference: list[list[float]]) -> float:
     return float(np.abs(np.asarray(scores) - np.asarray(reference)).max())
 
 
-def _command(task: str, name: str, folder: Path, references: Path) -> list[str]:
-    where = str(references.resolve()) if str(references) != "-" else "-"
-    return [sys.executable, str(WORKER), task, name, str(folder.resolve()), where]
+def _command(task: str, name: str, *folders: Path) -> list[str]:
+    return [sys.executable, str(WORKER), task, name, *(str(path.resolve()) for path in folders)]
 
 
 if __name__ == "__main__":

@@ -10,15 +10,14 @@ All three are timed in alternation.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 import numpy as np
-from goals import Goal
-from reference import reference_bundle
+from blocks import goals as reached
+from common import Goal, cache_option, output_option, reference_bundle, write_result
 from tokenizers import Tokenizer
 
 from textgate import Classifier
@@ -29,11 +28,8 @@ from textgate.latency import (
     ratio_of_medians,
     texts_of_length,
 )
-from textgate.machine import this_machine
 from textgate.session import make_session
-from textgate.tables import format_ms, format_table
 
-RESULT = Path(__file__).parent / "results" / "overhead.json"
 PRESETS = ("seed-lstm", "seed-gru", "seed-rnn")
 TOKENS = 25
 TEXTS = 64  # different ones, in turn
@@ -43,40 +39,21 @@ BOUND = 1.25
 
 @click.command()
 @click.option("--seconds", default=20.0, show_default=True, help="How long to measure a network.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path("runs/reference"), show_default=True
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+@cache_option("reference")
+@output_option("overhead")
 def main(seconds: float, cache: Path, output: Path) -> None:
     """Measure what textgate adds to tokenizing and running."""
-    networks, goals, lines = [], [], []
+    networks, goals = [], []
     for preset in PRESETS:
-        times = measure_alternating(
-            workloads(reference_bundle(cache, preset)), seconds=seconds, warm_up=200
-        )
+        work = workloads(reference_bundle(cache, preset))
+        times = measure_alternating(work, seconds=seconds, warm_up=200)
         bare = [sum(pair) for pair in zip(times["encode"], times["run"], strict=True)]
-        goals.append(
-            Goal(f"{preset}: predict / bare", ratio_of_medians(times["predict"], bare), BOUND)
-        )
-        found = {name: percentiles(taken) for name, taken in times.items()}
-        networks.append(
-            {
-                "network": preset,
-                "milliseconds": {name: asdict(one) for name, one in found.items()},
-                "interval": bootstrap_ratio_interval(times["predict"], bare),
-            }
-        )
-        lines.append([preset, *(format_ms(one.p50) for one in found.values())])
-    result = {
-        "machine": asdict(this_machine()),
-        "tokens": TOKENS,
-        "networks": networks,
-        "goals": [goal.to_json() for goal in goals],
-    }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    header = ["network, p50 of", "predict", "encode alone", "run alone"]
-    print(format_table(header, lines, align="<>>>"), *goals, sep="\n")
+        ratio = ratio_of_medians(times["predict"], bare)
+        goals.append(Goal(f"{preset}: predict / bare", ratio, BOUND))
+        found = {name: asdict(percentiles(taken)) for name, taken in times.items()}
+        interval = bootstrap_ratio_interval(times["predict"], bare)
+        networks.append({"network": preset, "milliseconds": found, "interval": interval})
+    print(reached(write_result(output, {"tokens": TOKENS, "networks": networks}, goals)))
 
 
 def workloads(bundle: Path) -> dict[str, Callable[[], object]]:

@@ -14,30 +14,30 @@ sample reviews of this repository.
 from __future__ import annotations
 
 import itertools
-import json
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from accuracy_peers import PEERS, missing
-from accuracy_sets import Split, find_sets
+from accuracy_peers import MODULES, missing, outcome
+from blocks import BLOCKS
+from common import PATH, cache_option, output_option, write_result
+from sets import Split, find_sets
 
 from textgate.bundle import bundle_bytes
 from textgate.classifier import Classifier
 from textgate.cli.evaluate import evaluate_rows
 from textgate.export import export
 from textgate.latency import measure_alternating, percentiles
-from textgate.machine import this_machine
 from textgate.noise import fixed_work, noise_in
 from textgate.rows import load_labelled
-from textgate.tables import format_bytes, format_ms, format_table
 from textgate.train import fit
 
-RESULT = Path(__file__).parent / "results" / "pareto.json"
 CELLS = ("rnn", "gru", "lstm")
 WIDTHS = (30, 62, 126, 254)
 PRECISIONS = ("float32", "int8")
@@ -46,16 +46,10 @@ TEXTS = 32
 
 @dataclass(frozen=True)
 class Point:
-    """One classifier.
+    """One classifier: accuracy on the test rows, size of its files, milliseconds of a text.
 
-    Attributes:
-        name: in words.
-        kind: the cell and the precision, or the peer: what is drawn in one look.
-        accuracy: on the test rows.
-        bytes: of the bundle, or of the peer's model file.
-        p50: milliseconds of a text.
-        fast: whether it is on the front of accuracy and time.
-        small: whether it is on the front of accuracy and size.
+    `kind` is what is drawn in one look; `fast` and `small` say whether it is on the front of
+    accuracy and time, and on that of accuracy and size.
     """
 
     name: str
@@ -68,7 +62,7 @@ class Point:
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of sets.")
+@click.option("--data", type=PATH, help="Folder of sets.")
 @click.option("--set", "name", default="", help="Which of them.")
 @click.option("--seconds", default=120.0, show_default=True, help="For measuring, all together.")
 @click.option("--seed", default=0, show_default=True)
@@ -76,10 +70,8 @@ class Point:
 @click.option("--cells", default=",".join(CELLS), show_default=True)
 @click.option("--widths", default=",".join(map(str, WIDTHS)), show_default=True)
 @click.option("--epochs", type=int, help="In place of the recipe's, for a smoke run.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path("runs/pareto"), show_default=True
-)
-@click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
+@cache_option("pareto")
+@output_option("pareto")
 def main(
     data: Path | None,
     name: str,
@@ -90,7 +82,7 @@ def main(
     widths: str,
     epochs: int | None,
     cache: Path,
-    out: Path,
+    output: Path,
 ) -> None:
     """Train, export, measure, and write one file."""
     (split,) = find_sets(data, (name,) if name else ())
@@ -98,29 +90,21 @@ def main(
     settings: dict[str, Any] = {"seed": seed} | ({"epochs": epochs} if epochs else {})
     work = list(itertools.product(cells.split(","), map(int, widths.split(","))))
     with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        pool_map = pool.map(
-            bundles_of,
-            itertools.repeat(split),
-            *zip(*work, strict=True),
-            itertools.repeat(settings),
-            itertools.repeat(cache),
-        )
-        bundles = {kind: path for found in pool_map for kind, path in found.items()}
+        made = pool.map(partial(bundles_of, split, settings, cache), *zip(*work, strict=True))
+        bundles = {kind: path for found in made for kind, path in found.items()}
     points, noise = measured(split, bundles, seconds)
     result = {
-        "machine": asdict(this_machine()),
         "data": split.name,
         "test_rows": len(split.test_rows),
         "seed": seed,
         "noise": asdict(noise_in([noise])),
         "points": [asdict(point) for point in points],
     }
-    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    click.echo(table(points))
+    print(BLOCKS["pareto"].text(write_result(output, result)))
 
 
 def bundles_of(
-    split: Split, cell: str, width: int, settings: dict[str, Any], cache: Path
+    split: Split, settings: dict[str, Any], cache: Path, cell: str, width: int
 ) -> dict[tuple[str, str], Path]:
     """Train a network and export it in every precision; return the bundles by name and kind."""
     run = cache / f"{split.name}-{cell}-{width}-{settings['seed']}.run"
@@ -149,15 +133,14 @@ def measured(
             quality = evaluate_rows(classifier, rows, file=str(split.test))
             found[name] = Point(name, kind, quality.accuracy, bundle_bytes(path), 0.0)
             calls[name] = classifier.predict
-        for name, peer in PEERS.items():
+        for name in MODULES:
             if missing(name):
                 click.echo(f"{name}: {missing(name)} is not installed; left out", err=True)
                 continue
-            outcome = peer.run(split)
-            right = [a == b for a, b in zip(outcome.predicted, split.test_labels, strict=True)]
-            found[name] = Point(name, name, sum(right) / len(right), outcome.bytes, 0.0)
-            calls[name] = outcome.classify
-        turns = {name: _each(call, texts) for name, call in calls.items()}
+            peer = outcome(name, split)
+            found[name] = Point(name, name, peer.accuracy, peer.bytes, 0.0)
+            calls[name] = peer.classify
+        turns = {name: partial(_all, call, texts) for name, call in calls.items()}
         times = measure_alternating({**turns, "": fixed_work}, seconds=seconds)
     fixed = times.pop("")
     timed = [
@@ -178,28 +161,9 @@ def with_fronts(points: list[Point]) -> list[Point]:
     ]
 
 
-def table(points: list[Point]) -> str:
-    """Return one line a point, the fastest first."""
-    lines = [
-        [
-            point.name,
-            f"{point.accuracy:.4f}",
-            format_ms(point.p50),
-            "*" if point.fast else "",
-            format_bytes(point.bytes),
-            "*" if point.small else "",
-        ]
-        for point in sorted(points, key=lambda point: point.p50)
-    ]
-    return format_table(["", "accuracy", "p50", "front", "bytes", "front"], lines, align="<>><><")
-
-
-def _each(call: Any, texts: list[str]) -> Any:
-    def work() -> None:
-        for text in texts:
-            call(text)
-
-    return work
+def _all(call: Callable[[str], object], texts: list[str]) -> None:
+    for text in texts:
+        call(text)
 
 
 def _beats(other: Point, point: Point, cost: str) -> bool:

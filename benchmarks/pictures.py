@@ -1,19 +1,119 @@
-"""Plots as files of their own, for a README: the package's plots with title, legend and style."""
+"""Pictures of the results as files of their own, for a page."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
 
-from textgate.plots import HEIGHT, STYLE, WIDTH, swatch
+from blocks import BEGINNINGS, CELLS, Result, accuracies, by_time
 
+from textgate.plots import HEIGHT, STYLE, WIDTH, Axis, Series, plot, swatch
+
+NAMES = [cell.upper() for cell in CELLS]
+_SMALLEST = 1e-12  # of a gradient that is drawn
 _TITLE, _ABOUT, _ENTRY = 30, 22, 20
 _BOLD = ' class="title"'
 _STYLE = """
 text { fill: var(--text); font: 13px system-ui, sans-serif; } .title { font-weight: 600; }
 .about { fill: var(--soft); } .back { fill: var(--back); }
 """
+
+
+def pareto(result: Result) -> str:
+    """Return a picture of accuracy against time, and against size."""
+    kinds = list(dict.fromkeys(point["kind"] for point in result["points"]))
+    kinds = [kind for kind in kinds if "float32" not in kind]  # would hide the others
+    accuracy = Axis("accuracy", show="{:.3f}".format)
+    panels = []
+    for about, cost, axis in (
+        ("against time", "p50", Axis("p50 of a text, ms", logarithmic=True)),
+        ("against size", "bytes", Axis("size, MB", logarithmic=True)),
+    ):
+        scale = 1e-6 if cost == "bytes" else 1.0
+        series = [
+            Series(
+                kind,
+                tuple(
+                    (point[cost] * scale, point["accuracy"])
+                    for point in sorted(result["points"], key=lambda point: float(point[cost]))
+                    if point["kind"] == kind
+                ),
+            )
+            for kind in kinds
+        ]
+        panels.append((about, plot(f"Accuracy {about}", series, axis, accuracy)))
+    return picture(f"Accuracy on {result['data']}, by cell and width", panels, kinds)
+
+
+def peers(result: Result) -> str:
+    """Return the medians of the first length, the fastest first."""
+    tokens = next(iter(result["entries"][0]["times"]))
+    rows = [
+        (entry["name"], entry["times"][tokens]["p50"], entry["is_bundle"])
+        for entry in by_time(result, tokens)
+    ]
+    return ranking(f"One text of {tokens} tokens, p50 in ms", rows)
+
+
+def accuracy_picture(result: Result) -> str:
+    """Return accuracy by gap: the mean over seeds, from the worst to the best."""
+
+    def series(init: str) -> list[Series]:
+        found = {cell: accuracies(result, cell, init) for cell in CELLS}
+        return [
+            Series(
+                cell.upper(),
+                tuple((gap, statistics.mean(each)) for gap, each in by_gap.items()),
+                tuple((min(each), max(each)) for each in by_gap.values()),
+            )
+            for cell, by_gap in found.items()
+            if by_gap
+        ]
+
+    axes = Axis("gap, steps", logarithmic=True), Axis("accuracy", from_zero=True)
+    return by_beginning(
+        "Recalling the first symbol after a gap", "Accuracy by gap", series, axes, markers=True
+    )
+
+
+def gradient_picture(result: Result, *, trained: bool) -> str:
+    """Return how much of the gradient is left by distance from the loss."""
+
+    def series(init: str) -> list[Series]:
+        found = [
+            (cell, enumerate(each["norms"]))
+            for cell in CELLS
+            for each in result["gradients"]
+            if (each["cell"], each["init"], each["trained"]) == (cell, init, trained)
+        ]
+        return [
+            Series(cell.upper(), tuple((float(n), norm) for n, norm in norms if norm >= _SMALLEST))
+            for cell, norms in found
+        ]
+
+    left = Axis("share of the gradient's norm left", logarithmic=True)
+    axes = Axis("steps before the loss", from_zero=True), left
+    title = f"What is left of the gradient, {'after' if trained else 'before'} training"
+    return by_beginning(title, "Gradient by distance", series, axes, markers=False)
+
+
+def by_beginning(
+    title: str,
+    about: str,
+    series: Callable[[str], list[Series]],
+    axes: tuple[Axis, Axis],
+    *,
+    markers: bool,
+) -> str:
+    """Return a picture with a plot for each way in which weights begin."""
+    panels = [
+        (told, plot(f"{about}, {told}", series(init), *axes, markers=markers))
+        for init, told in BEGINNINGS.items()
+    ]
+    return picture(title, panels, [cell.upper() for cell in CELLS])
 
 
 def picture(title: str, panels: Sequence[tuple[str, str]], names: Sequence[str]) -> str:
@@ -32,11 +132,11 @@ def picture(title: str, panels: Sequence[tuple[str, str]], names: Sequence[str])
         )
         parts.append(f'{mark}<text x="34" y="{top + 13}">{escape(name)}</text>')
         top += _ENTRY
-    for about, plot in panels:
+    for about, drawn in panels:
         top += _ABOUT
         placed = f'<svg y="{top}" width="{WIDTH}" height="{HEIGHT}" '
         parts.append(f'<text class="about" x="4" y="{top - 4}">{escape(about)}</text>')
-        parts.append(plot.replace("<svg ", placed, 1))
+        parts.append(drawn.replace("<svg ", placed, 1))
         top += HEIGHT
     return _file(title, top, parts)
 
@@ -76,3 +176,16 @@ def _file(title: str, height: int, parts: Sequence[str]) -> str:
         + "\n".join(parts)
         + "\n</svg>\n"
     )
+
+
+# Picture -> the result it is of, and what draws it.
+PICTURES: dict[str, tuple[str, Callable[[Result], str]]] = {
+    "latency_peers": ("latency_peers", peers),
+    "pareto": ("pareto", pareto),
+    "memory_of_cells-accuracy": ("memory_of_cells", accuracy_picture),
+    "memory_of_cells-gradient": ("memory_of_cells", partial(gradient_picture, trained=False)),
+    "memory_of_cells-gradient-trained": (
+        "memory_of_cells",
+        partial(gradient_picture, trained=True),
+    ),
+}

@@ -11,18 +11,17 @@ call only exports and measures.
 
 from __future__ import annotations
 
-import json
-import statistics
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import torch
+from blocks import BLOCKS
+from common import PATH, SAMPLE, cache_option, output_option, write_result
 
-from textgate.bundle import bundle_bytes
 from textgate.classifier import Classifier
 from textgate.cli.evaluate import evaluate_rows
 from textgate.export import export
@@ -32,166 +31,94 @@ from textgate.latency import (
     percentiles,
     ratio_of_medians,
 )
-from textgate.machine import this_machine
 from textgate.rows import load_labelled
-from textgate.tables import format_bytes, format_ms, format_table
 from textgate.train import fit
 from textgate.train.progress import TerminalProgress
 
-HERE = Path(__file__).parent
-SAMPLE = HERE.parent / "examples" / "reviews"
-RESULT = HERE / "results" / "quantization.json"
 LENGTHS = (10, 100)
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One trained network, exported twice and scored on test rows."""
-
-    data: str
-    cell: str
-    seed: int
-    test_rows: int
-    dev_accuracy: float
-    float32_accuracy: float
-    int8_accuracy: float
-    agreement: float
-    largest_difference: float
-    mean_difference: float
-    float32_bytes: int
-    int8_bytes: int
-    export_seconds: float
-
-
-@dataclass(frozen=True)
-class Timed:
-    """One network's int8 graph against its float32 graph."""
-
-    cell: str
-    tokens: int
-    float32_ms: float
-    int8_ms: float
-    ratio: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class LargeExport:
-    """How long it takes to export and verify a bundle of about 2 MB."""
-
-    bundle_bytes: int
-    seconds: float
+PRECISIONS = ("float32", "int8")
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with a folder for each set.")
+@click.option("--data", type=PATH, help="Folder with a folder for each set.")
 @click.option("--sets", default="sst2,trec,banking77", show_default=True)
 @click.option("--cells", default="lstm,gru,rnn", show_default=True)
 @click.option("--seeds", default="0,1,2", show_default=True)
+@click.option("--epochs", type=int, help="In place of the preset's, for a smoke run.")
 @click.option("--seconds", default=8.0, show_default=True, help="Time for each pair and length.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path("runs/quantization"), show_default=True
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+@cache_option("quantization")
+@output_option("quantization")
 def main(
-    data: Path | None, sets: str, cells: str, seeds: str, seconds: float, cache: Path, output: Path
+    data: Path | None,
+    sets: str,
+    cells: str,
+    seeds: str,
+    epochs: int | None,
+    seconds: float,
+    cache: Path,
+    output: Path,
 ) -> None:
     """Measure what quantization costs and saves."""
     torch.set_num_threads(1)
     folders = [SAMPLE] if data is None else [data / name for name in sets.split(",")]
-    scored, first_bundles = [], {}
+    scored: list[dict[str, Any]] = []
+    first_bundles: dict[str, Path] = {}
     for folder in folders:
         for cell in cells.split(","):
-            for seed in map(int, seeds.split(",")):
+            for seed in seeds.split(","):
                 bundles = cache / f"{folder.name}-{cell}-{seed}"
-                scored.append(score(folder, cell, seed, bundles))
+                settings = {"seed": int(seed)} | ({"epochs": epochs} if epochs else {})
+                figures = score(folder, f"seed-{cell}", settings, bundles)
+                scored.append({"data": folder.name, "cell": cell, "seed": int(seed), **figures})
                 first_bundles.setdefault(cell, bundles)
     timed = [
-        timing
+        {"cell": cell, **times}
         for cell, bundles in first_bundles.items()
-        for timing in compare_times(cell, bundles, seconds)
+        for times in compared_times(bundles, seconds)
     ]
-    large = export_large(cache / "large")
-    result = {
-        "machine": asdict(this_machine()),
-        "large_export": asdict(large),
-        "scored": [asdict(row) for row in scored],
-        "timed": [asdict(row) for row in timed],
-    }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(accuracy_table(scored), "", time_table(timed), sep="\n")
-    print(f"\nexport of a {format_bytes(large.bundle_bytes)} bundle: {large.seconds:.1f} s")
+    result = write_result(output, {"scored": scored, "timed": timed})
+    print(BLOCKS["quantization"].text(result))
 
 
-def score(folder: Path, cell: str, seed: int, bundles: Path) -> Scored:
+def score(folder: Path, preset: str, settings: dict[str, Any], bundles: Path) -> dict[str, Any]:
     """Train (or take up) a network, export it twice into `bundles`, and score both."""
     run = bundles.with_name(bundles.name + ".run")
     fitted = fit(
         folder / "train.jsonl.gz",
         run,
         dev=folder / "dev.jsonl.gz",
-        preset=f"seed-{cell}",
-        settings={"seed": seed},
+        preset=preset,
+        settings=settings,
         resume=True,
         progress=TerminalProgress(),
     )
     rows = load_labelled(folder / "test.jsonl.gz")
-    texts = [row.text for row in rows]
-    probabilities, accuracies, sizes = {}, {}, {}
-    seconds = 0.0
-    for precision in ("float32", "int8"):
-        begun = time.perf_counter()
+    found: dict[str, Any] = {
+        "test_rows": len(rows),
+        "dev_accuracy": fitted.model.metrics["accuracy"],
+    }
+    probabilities = {}
+    for precision in PRECISIONS:
         # The limit is lifted: a loss is to be measured here, not refused.
         exported = export(
             run, bundles / precision, precision=precision, max_accuracy_drop=1.0, force=True
         )
-        seconds = time.perf_counter() - begun
         classifier = Classifier.load(exported.path)
-        probabilities[precision] = classifier.predict_proba(texts)
-        accuracies[precision] = evaluate_rows(classifier, rows, file=folder.name).accuracy
-        sizes[precision] = exported.manifest.files["model.onnx"].size
-    difference = np.abs(probabilities["int8"] - probabilities["float32"])
-    same = probabilities["int8"].argmax(axis=1) == probabilities["float32"].argmax(axis=1)
-    return Scored(
-        data=folder.name,
-        cell=cell,
-        seed=seed,
-        test_rows=len(rows),
-        dev_accuracy=fitted.model.metrics["accuracy"],
-        float32_accuracy=accuracies["float32"],
-        int8_accuracy=accuracies["int8"],
-        agreement=float(same.mean()),
-        largest_difference=float(difference.max()),
-        mean_difference=float(difference.mean()),
-        float32_bytes=sizes["float32"],
-        int8_bytes=sizes["int8"],
-        export_seconds=seconds,
-    )
+        probabilities[precision] = classifier.predict_proba([row.text for row in rows])
+        quality = evaluate_rows(classifier, rows, file=folder.name)
+        found[f"{precision}_accuracy"] = quality.accuracy
+        found[f"{precision}_bytes"] = exported.manifest.files["model.onnx"].size
+    before, after = (probabilities[precision] for precision in PRECISIONS)
+    difference = np.abs(after - before)
+    found["agreement"] = float((after.argmax(axis=1) == before.argmax(axis=1)).mean())
+    found["largest_difference"] = float(difference.max())
+    found["mean_difference"] = float(difference.mean())
+    return found
 
 
-def export_large(bundle: Path) -> LargeExport:
-    """Train a network with a large embedding for one epoch, and time its export as int8."""
-    run = bundle.with_name(bundle.name + ".run")
-    fit(
-        SAMPLE / "train.jsonl.gz",
-        run,
-        dev=SAMPLE / "dev.jsonl.gz",
-        settings={"vocabulary_size": 20_000, "embedding_size": 112, "epochs": 1},
-        resume=True,
-        progress=TerminalProgress(),
-    )
-    begun = time.perf_counter()
-    exported = export(run, bundle, max_accuracy_drop=1.0, force=True)
-    seconds = time.perf_counter() - begun
-    return LargeExport(bundle_bytes(exported.path), seconds)
-
-
-def compare_times(cell: str, bundles: Path, seconds: float) -> list[Timed]:
+def compared_times(bundles: Path, seconds: float) -> Iterator[dict[str, Any]]:
     """Time one text at a time through both graphs, tokens already known."""
-    stages = {name: Classifier.load(bundles / name).stages() for name in ("float32", "int8")}
-    result = []
+    stages = {name: Classifier.load(bundles / name).stages() for name in PRECISIONS}
     for tokens in LENGTHS:
         words = stages["int8"].words(500)[:tokens]
         text = " ".join(words[place % len(words)] for place in range(tokens))
@@ -200,67 +127,14 @@ def compare_times(cell: str, bundles: Path, seconds: float) -> list[Timed]:
             {name: partial(stage.run, encoded) for name, stage in stages.items()}, seconds=seconds
         )
         low, high = bootstrap_ratio_interval(times["int8"], times["float32"])
-        result.append(
-            Timed(
-                cell=cell,
-                tokens=tokens,
-                float32_ms=percentiles(times["float32"]).p50,
-                int8_ms=percentiles(times["int8"]).p50,
-                ratio=ratio_of_medians(times["int8"], times["float32"]),
-                low=low,
-                high=high,
-            )
-        )
-    return result
-
-
-def accuracy_table(scored: list[Scored]) -> str:
-    """Return one line for each set and cell, a mean over seeds."""
-    rows = []
-    for data, cell in dict.fromkeys((row.data, row.cell) for row in scored):
-        group = [row for row in scored if (row.data, row.cell) == (data, cell)]
-        before = [row.float32_accuracy for row in group]
-        after = [row.int8_accuracy for row in group]
-        drop = statistics.mean(before) - statistics.mean(after)
-        rows.append(
-            [
-                data,
-                cell,
-                str(len(group)),
-                f"{statistics.mean(before):.4f}",
-                f"{statistics.mean(after):.4f} +- {statistics.pstdev(after):.4f}",
-                f"{100 * drop:+.2f}",
-                f"{min(row.agreement for row in group):.2%}",
-                f"{max(row.largest_difference for row in group):.4f}",
-                format_bytes(group[0].int8_bytes),
-                f"{group[0].int8_bytes / group[0].float32_bytes:.3f}",
-                f"{max(row.export_seconds for row in group):.1f} s",
-            ]
-        )
-    header = [
-        "set", "cell", "seeds", "float32", "int8", "drop, points", "least agreement",
-        "largest difference", "int8 size", "of float32", "export",
-    ]  # fmt: skip
-    return format_table(header, rows)
-
-
-def time_table(timed: list[Timed]) -> str:
-    """Return one line for each cell and length."""
-    header = ["cell", "tokens", "float32 p50", "int8 p50", "ratio", "95 % interval"]
-    return format_table(
-        header,
-        [
-            [
-                row.cell,
-                str(row.tokens),
-                format_ms(row.float32_ms),
-                format_ms(row.int8_ms),
-                f"{row.ratio:.3f}",
-                f"{row.low:.3f} to {row.high:.3f}",
-            ]
-            for row in timed
-        ],
-    )
+        yield {
+            "tokens": tokens,
+            "float32_ms": percentiles(times["float32"]).p50,
+            "int8_ms": percentiles(times["int8"]).p50,
+            "ratio": ratio_of_medians(times["int8"], times["float32"]),
+            "low": low,
+            "high": high,
+        }
 
 
 if __name__ == "__main__":

@@ -1,50 +1,43 @@
 """Write the tables and pictures from the results, or check that they are what the results say.
 
-    python benchmarks/readme.py            # rewrite README.md, benchmarks/README.md, the pictures
+    python benchmarks/readme.py            # rewrite the pages and the pictures
     python benchmarks/readme.py --check    # exit 1 if one of them would change
 
-Each table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`. The results come from:
+A block stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; see `blocks.py`. A block
+without a result says that it was not measured yet. The README's first table comes from
 
     textgate compare ... -o quickstart     # the README's first command, then
     cp quickstart/comparison.json benchmarks/results/quickstart.json
-    python benchmarks/quantization.py --data DATA
-    make benchmarks                        # the others
-
-A block without results says that it was not measured yet.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import blocks
 import click
-import memory_report
-import pareto_report
-import peers_report
-import readme_results
-from readme_accuracy import (
-    ablation,
-    accuracy,
-    first,
-    footprint,
-    quantization,
-    quickstart,
-    sentiment,
-    sentiment_now,
-    students,
-)
-from readme_results import NOT_YET, goal_lines, measured, result_or_none, where
+from pictures import PICTURES
 
 from textgate.cli.inspect import layer_table
-from textgate.tables import markdown_table
 from textgate.train import PRESETS
 
 ROOT = Path(__file__).parent.parent
+PAGES = {
+    "README.md": (
+        "first", "quickstart", "footprint", "inspect", "accuracy", "costs", "quantization",
+    ),
+    "benchmarks/README.md": ("production", "training", "ablation", "students"),
+    "benchmarks/tables.md": ("pareto", "peers", "memory"),
+    "benchmarks/default_model/README.md": ("sentiment_now",),
+    "runtime/models/sentiment/README.md": ("sentiment",),
+}  # fmt: skip
+COSTS = {
+    "pareto": "Accuracy against the time of a text and against the size of the model",
+    "latency_peers": "Time of one text, beside what else could be used",
+}
 
 
 @click.command()
@@ -62,37 +55,31 @@ def main(check: bool) -> None:
         elif not check:
             path.write_text(text, encoding="utf-8")
     if check and stale:
-        click.echo(
-            f"{', '.join(stale)}: not what the results say; run python benchmarks/readme.py",
-            err=True,
-        )
+        told = "not what the results say; run python benchmarks/readme.py"
+        click.echo(f"{', '.join(stale)}: {told}", err=True)
         sys.exit(1)
 
 
 def pages() -> Iterator[tuple[Path, str]]:
     """Yield every page with its blocks rewritten."""
-    for page, blocks in BLOCKS.items():
+    for page, names in PAGES.items():
         path = ROOT / page
         text = path.read_text(encoding="utf-8")
-        for name, make in blocks.items():
-            pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
-            if not re.search(pattern, text, re.DOTALL):
+        for name in names:
+            begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+            if not re.search(f"{begin}.*?{end}", text, re.DOTALL):
                 raise click.ClickException(f"{page} has no block {name!r}")
-            made = make()
-            text = re.sub(
-                pattern,
-                lambda found, made=made: f"{found[1]}{made}\n{found[2]}",
-                text,
-                flags=re.DOTALL,
-            )
+            before, _, rest = text.partition(begin)
+            made = OTHERS[name]() if name in OTHERS else blocks.BLOCKS[name].on_page()
+            text = f"{before}{begin}{made}\n{end}{rest.partition(end)[2]}"
         yield path, text
 
 
 def pictures() -> Iterator[tuple[Path, str | None]]:
     """Yield every picture; None for one that has no results."""
-    for name, (result, draw) in PICTURES.items():
-        found = result_or_none(result)
-        yield readme_results.RESULTS / f"{name}.svg", None if found is None else draw(found)
+    for name, (source, draw) in PICTURES.items():
+        result = blocks.read_result(source)
+        yield blocks.RESULTS / f"{name}.svg", None if result is None else draw(result)
 
 
 def inspect() -> str:
@@ -104,122 +91,22 @@ def inspect() -> str:
     return f"```\n{layer_table(network)}\n```"
 
 
-def production() -> str:
-    """Return what the runtime's benchmarks came to beside their goals."""
-    rows = []
-    machines = []
-    for name in ("startup", "overhead", "throughput", "streaming", "soak"):
-        result = result_or_none(name)
-        if result is None:
-            continue
-        machines.append(where(result))
-        rows.extend([f"`{name}.py`", *line] for line in goal_lines(result))
-    if not rows:
-        return NOT_YET.format("startup.py")
-    header = ["script", "what", "measured", "goal", "reached"]
-    return "\n\n".join([markdown_table(header, rows, align="<<>><"), *dict.fromkeys(machines)])
-
-
-@measured("training")
-def training(result: dict[str, Any]) -> str:
-    """Return how fast training is beside the usual loop."""
-    rates = result["rows_per_second"]
-    low, high = result["ratio_tenth_to_ninetieth"]
-    return (
-        f"On {result['rows']:,} rows of {result['data']} with a batch size of "
-        f"{result['batch_size']} and {result['threads']} thread: {rates['textgate']:,.0f} rows a "
-        f"second against {rates['packed']:,.0f}, a ratio of medians of {result['ratio']:.2f} "
-        f"({low:.2f} to {high:.2f} in eight turns of ten; goal: at least {result['goal']:g}).\n\n"
-        f"{where(result)}"
-    )
-
-
-@measured("memory_of_cells")
-def memory(result: dict[str, Any]) -> str:
-    """Return how far back cells remember and what they cost."""
-    shown = "\n".join(
-        f"![{title}](results/{name}.svg)"
-        for name, title in (
-            ("memory_of_cells-accuracy", "Accuracy by gap"),
-            ("memory_of_cells-gradient", "Gradient by distance, before training"),
-            ("memory_of_cells-gradient-trained", "Gradient by distance, after training"),
-        )
-    )
-    return f"{memory_report.tables(result)}\n\n{shown}\n\n{where(result)}"
-
-
-@measured("latency_peers")
-def peers(result: dict[str, Any]) -> str:
-    """Return the reference networks beside their peers."""
-    shown = "![Time of one text, by peer](results/latency_peers.svg)"
-    header = ["what", "measured", "goal", "reached"]
-    reached = markdown_table(header, goal_lines(result), align="<><<")
-    return f"{peers_report.tables(result)}\n\n{reached}\n\n{shown}\n\n{where(result)}"
-
-
 def costs() -> str:
     """Return the pictures of accuracy against time and size and of the peers' times, in a row."""
-    shown = [
-        (name, about)
-        for name, about in (
-            ("pareto", "Accuracy against the time of a text and against the size of the model"),
-            ("latency_peers", "Time of one text, beside what else could be used"),
-        )
-        if result_or_none(name) is not None
-    ]
+    shown = {name: about for name, about in COSTS.items() if blocks.read_result(name) is not None}
     if not shown:
-        return NOT_YET.format("pareto.py")
+        return blocks.not_yet("pareto")
     images = " ".join(
         f'<img src="benchmarks/results/{name}.svg" alt="{about}" width="48%" align="top">'
-        for name, about in shown
+        for name, about in shown.items()
     )
-    told = "; ".join(f"{about[0].lower()}{about[1:]}" for _, about in shown)
+    told = "; ".join(f"{about[0].lower()}{about[1:]}" for about in shown.values())
     told = f"{told[0].upper()}{told[1:]}"
     return f"{images}\n\n{told}: the figures are in [benchmarks/README.md](benchmarks/README.md)."
 
 
-@measured("pareto")
-def pareto(result: dict[str, Any]) -> str:
-    """Return accuracy against time and size."""
-    shown = "![Accuracy against time and size](results/pareto.svg)"
-    return f"{pareto_report.tables(result)}\n\n{shown}\n\n{where(result)}"
-
-
-BLOCKS = {
-    "README.md": {
-        "first": first,
-        "quickstart": quickstart,
-        "footprint": footprint,
-        "inspect": inspect,
-        "accuracy": accuracy,
-        "costs": costs,
-        "quantization": quantization,
-    },
-    "benchmarks/README.md": {
-        "production": production,
-        "students": students,
-        "ablation": ablation,
-        "training": training,
-        "pareto": pareto,
-        "peers": peers,
-        "memory": memory,
-    },
-    "benchmarks/default_model/README.md": {"sentiment_now": sentiment_now},
-    "runtime/models/sentiment/README.md": {"sentiment": sentiment},
-}
-PICTURES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
-    "latency_peers": ("latency_peers", peers_report.picture),
-    "pareto": ("pareto", pareto_report.drawing),
-    "memory_of_cells-accuracy": ("memory_of_cells", memory_report.accuracy_picture),
-    "memory_of_cells-gradient": (
-        "memory_of_cells",
-        partial(memory_report.gradient_picture, trained=False),
-    ),
-    "memory_of_cells-gradient-trained": (
-        "memory_of_cells",
-        partial(memory_report.gradient_picture, trained=True),
-    ),
-}
+# Blocks that are not made of one result.
+OTHERS = {"inspect": inspect, "costs": costs, "production": blocks.production}
 
 if __name__ == "__main__":
     main()

@@ -2,21 +2,21 @@
 
     python benchmarks/sentiment.py -m sentiment --data DATA --rows runs/sentiment
 
-DATA holds a folder a set, and runs/sentiment is what sentiment_data.py made of it. Without them
+DATA holds a folder for each set; default_model/sentiment_rows.py made runs/sentiment. Without them
 only the behaviour is looked at. Further bundles, of other seeds, tell how far the figures spread.
 """
 
 from __future__ import annotations
 
-import json
-import statistics
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-from goals import Goal
+from blocks import BLOCKS, DOMAINS
+from blocks import goals as reached
+from common import Goal, write_result
 from sentiment_cases import GROUPS, Case
 
 from textgate.bundle import bundle_bytes
@@ -24,20 +24,10 @@ from textgate.classifier import Classifier
 from textgate.cli.bench import measure_together
 from textgate.cli.evaluate import truth_and_scores
 from textgate.coverage import own_coverage
-from textgate.machine import this_machine
 from textgate.metrics import evaluate_single_label
 from textgate.rows import load_labelled
-from textgate.tables import format_bytes, format_ms, format_table, markdown_table
 
-RESULT = Path(__file__).parent / "results" / "sentiment.json"
 PATH = click.Path(exists=True, path_type=Path)
-DOMAINS = {
-    "sst2": "sentences about movies",
-    "mr": "sentences about movies",
-    "imdb": "reviews of movies",
-    "vader_amazon": "sentences about products",
-    "vader_tweets": "tweets",
-}
 FIRST = (  # of the README's first command
     "It starts well, but the rest is a tedious mess.",
     "What a lovely evening we had!",
@@ -50,14 +40,7 @@ WANTED = {"sst2": 0.88, "imdb": 0.91, "mr": 0.82, "vader_amazon": 0.85, "vader_t
 
 @dataclass(frozen=True)
 class Behaviour:
-    """A group of cases, tried.
-
-    Attributes:
-        group: its name.
-        cases: how many there are.
-        failed: how many are not as expected.
-        examples: some that are not: the text, and what came of it.
-    """
+    """A group of cases, tried; the examples are some that are not as expected."""
 
     group: str
     cases: int
@@ -69,15 +52,15 @@ class Behaviour:
 @click.option("-m", "--model", default="sentiment", show_default=True)
 @click.option("--seed", "seeds", multiple=True, help="Bundle of another seed; repeat it.")
 @click.option("--data", type=PATH, help="Folder of sets.")
-@click.option("--rows", type=PATH, help="Folder that sentiment_data.py made.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the results, too.")
+@click.option("--rows", type=PATH, help="Folder that sentiment_rows.py made.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the results, too.")
 @click.option("--examples", default=3, show_default=True, help="Failures shown of a group.")
 def main(
     model: str,
     seeds: tuple[str, ...],
     data: Path | None,
     rows: Path | None,
-    out: Path | None,
+    output: Path | None,
     examples: int,
 ) -> None:
     """Score a bundle that answers positive, negative, or nothing."""
@@ -100,7 +83,6 @@ def main(
         for name, one in domains.items()
     ]
     result = {
-        "machine": asdict(this_machine()),
         "bytes": size,
         "thresholds": thresholds,
         "milliseconds": times,
@@ -110,15 +92,9 @@ def main(
         ],
         "domains": domains,
         "behaviour": [asdict(group) for group in groups],
-        "goals": [goal.to_json() for goal in goals],
     }
-    if out is not None:
-        out.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    for header, lines, align in (domain_table(result), behaviour_table(result)):
-        if lines:
-            click.echo(format_table(header, lines, align=align) + "\n")
-    for goal in goals:
-        click.echo(goal)
+    written = write_result(output, result, goals)
+    print(BLOCKS["sentiment"].text(written), reached(written), sep="\n\n")
     for group in groups:
         for example in group.examples[:examples]:
             click.echo(f"{group.group}: {example}")
@@ -148,57 +124,12 @@ def failure(classifier: Classifier, case: Case) -> str:
     return f"{case.text!r} {positive:.2f}, {case.other!r} {other:.2f}"
 
 
-def domain_table(result: dict[str, Any]) -> tuple[list[str], list[list[str]], str]:
-    """Return the quality by domain: header, rows and alignment."""
-    header = ["test rows of", "what they are", "rows", "accuracy", "of all seeds"]
-    header += ["calibration error"]
-    header += ["answered", "of these right"]
-    lines = []
-    for name, one in result["domains"].items():
-        cells = [name, DOMAINS[name], f"{one['rows']:,}", f"{one['accuracy']:.4f}"]
-        cells.append(_spread(one["seeds"]))
-        cells += [f"{one['ece']:.3f}", f"{one['answered']:.1%}", f"{one['right']:.4f}"]
-        lines.append(cells)
-    return header, lines, "<<>>>>>>"
-
-
-def behaviour_table(result: dict[str, Any]) -> tuple[list[str], list[list[str]], str]:
-    """Return the failures by group: header, rows and alignment."""
-    lines = [
-        [
-            one["group"],
-            str(one["cases"]),
-            f"{one['failed'] / one['cases']:.1%}",
-            one["examples"][0] if one["examples"] else "",
-        ]
-        for one in result["behaviour"]
-    ]
-    return ["behaviour", "cases", "failures", "one of them"], lines, "<>><"
-
-
-def markdown(result: dict[str, Any]) -> str:
-    """Return both tables for a page, and the times."""
-    tables = [
-        markdown_table(header, lines, align=align)
-        for header, lines, align in (domain_table(result), behaviour_table(result))
-        if lines
-    ]
-    told = ", ".join(f"{format_ms(ms)} for {n} tokens" for n, ms in result["milliseconds"].items())
-    return "\n\n".join([*tables, f"{format_bytes(result['bytes'])}; on one core {told}."])
-
-
 def _domains(classifier: Classifier, data: Path, rows: Path) -> dict[str, dict[str, Any]]:
     files = {name: rows / f"{name}.jsonl.gz" for name in DOMAINS}
     return {
         name: _scored(classifier, file if file.is_file() else data / name / "test.jsonl.gz")
         for name, file in files.items()
     }
-
-
-def _spread(values: list[float]) -> str:
-    if len(values) == 1:
-        return "one"
-    return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f} ({len(values)})"
 
 
 def _scored(classifier: Classifier, file: Path) -> dict[str, Any]:

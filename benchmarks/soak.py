@@ -9,23 +9,19 @@ memory is noted every second; it should stay where it is.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
 import click
-from goals import Goal
-from reference import reference_bundle
+from blocks import goals as reached
+from common import PATH, Goal, cache_option, output_option, reference_bundle, write_result
 
 from textgate import Classifier
-from textgate.machine import this_machine
 
-RESULT = Path(__file__).parent / "results" / "soak.json"
 PRESET = "seed-lstm"
 LONGEST = 120  # words of a text, more than the network reads
 WORDS = "a good film , the worst of all . wonderful \u4e2d\u6587 caf\u00e9 \U0001f600 xyzzy".split()  # noqa: SIM905
@@ -37,15 +33,9 @@ BOUND = 5.0  # MB of 1,000,000 bytes
 @click.option("--predictions", default=10_000_000, show_default=True, help="After the warm-up.")
 @click.option("--warm-up", default=200_000, show_default=True, help="Predictions before them.")
 @click.option("--threads", default=8, show_default=True)
-@click.option(
-    "--bundle",
-    type=click.Path(exists=True, path_type=Path),
-    help="What to predict with; by default the seed LSTM in int8.",
-)
-@click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path("runs/reference"), show_default=True
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+@click.option("--bundle", type=PATH, help="By default the seed LSTM in int8.")
+@cache_option("reference")
+@output_option("soak")
 def main(
     predictions: int,
     warm_up: int,
@@ -65,7 +55,6 @@ def main(
         seconds = time.monotonic() - begun
     goal = Goal("MB between least and most", (max(sizes) - min(sizes)) / 1e6, BOUND)
     result = {
-        "machine": asdict(this_machine()),
         "network": path.name if bundle else PRESET,
         "predictions": predictions,
         "warm_up": warm_up,
@@ -75,13 +64,8 @@ def main(
         "at_the_end_mb": sizes[-1] / 1e6,
         "least_mb": min(sizes) / 1e6,
         "most_mb": max(sizes) / 1e6,
-        "goals": [goal.to_json()],
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(f"{predictions:,} predictions by {threads} threads in {seconds:,.0f} s")
-    print(f"{before / 1e6:.1f} MB after the warm-up, {sizes[-1] / 1e6:.1f} MB at the end")
-    print(goal)
+    print(reached(write_result(output, result, [goal])))
 
 
 def sizes_while_predicting(

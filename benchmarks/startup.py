@@ -8,7 +8,6 @@ searches for modules in another way), and starts fresh processes in alternation.
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
@@ -16,9 +15,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
-from goals import Goal
+from blocks import goals as reached
+from common import PATH, Goal, output_option, write_result
 
 from textgate.environment import NO_ONNX_RUNTIME_TELEMETRY
 from textgate.latency import (
@@ -27,11 +28,8 @@ from textgate.latency import (
     percentiles,
     ratio_of_medians,
 )
-from textgate.machine import this_machine
-from textgate.tables import format_ms, format_table
 
 ROOT = Path(__file__).parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "startup.json"
 BUNDLE = Path("tests/data/lstm-int8")  # from the repository's root, as are the commands
 
 # What is measured -> what it is measured against, and how much longer it may take.
@@ -48,16 +46,16 @@ _FIRST_ANSWERS = 15  # processes
 _MOST_MILLISECONDS = 60
 
 
+def environment_option(name: str) -> Callable[[Any], Any]:
+    """Return the option for the folder where textgate is installed."""
+    told = "Where to install textgate; made anew."
+    return click.option("--environment", type=PATH, default=Path("runs") / name, help=told)
+
+
 @click.command()
 @click.option("--seconds", default=120.0, show_default=True, help="How long to measure.")
-@click.option(
-    "--environment",
-    type=click.Path(path_type=Path),
-    default=Path("runs/startup"),
-    show_default=True,
-    help="Where to install textgate; made anew.",
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+@environment_option("startup")
+@output_option("startup")
 def main(seconds: float, environment: Path, output: Path) -> None:
     """Measure how long commands take to start."""
     programs = install(environment.absolute())
@@ -74,31 +72,21 @@ def main(seconds: float, environment: Path, output: Path) -> None:
         Goal(f"{name} / {base}", ratio_of_medians(times[name], times[base]), bound)
         for name, (base, bound) in GOALS.items()
     ]
-    goals.append(
-        Goal(
-            "first answer of the package's model after imports, ms",
-            first_answer(programs / "python"),
-            _MOST_MILLISECONDS,
-        )
-    )
+    answered, told = first_answer(programs / "python"), "first answer of the package's model"
+    goals.append(Goal(f"{told} after imports, ms", answered, _MOST_MILLISECONDS))
     found = {name: asdict(percentiles(taken)) for name, taken in times.items()}
     result = {
-        "machine": asdict(this_machine()),
         "commands": {
             name: " ".join([Path(program).name, *map(str, rest)])
             for name, (program, *rest) in commands.items()
         },
         "milliseconds": found,
-        "goals": [goal.to_json() for goal in goals],
         "intervals": {
             name: bootstrap_ratio_interval(times[name], times[base])
             for name, (base, _) in GOALS.items()
         },
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    rows = [[name, format_ms(one["p50"]), format_ms(one["p90"])] for name, one in found.items()]
-    print(format_table(["command", "p50", "p90"], rows, align="<>>"), *goals, sep="\n")
+    print(reached(write_result(output, result, goals)))
 
 
 def install(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What a stream costs: a word at the front of a text, far behind in it, and inside a long word.
+"""What a stream costs: a word at the front of a text, and far behind in it.
 
 Takes a seed LSTM in int8 that reads up to 4,096 tokens and feeds it texts word by word, timing
 every call on one thread. The times of the different places come from the same texts, so that a busy
@@ -10,14 +10,12 @@ machine slows them all.
 from __future__ import annotations
 
 import gc
-import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter_ns
 
 import click
-from goals import Goal
-from reference import reference_bundle
+from blocks import goals as reached
+from common import Goal, cache_option, output_option, reference_bundle, write_result
 
 from textgate.classifier import Classifier
 from textgate.latency import (
@@ -27,95 +25,49 @@ from textgate.latency import (
     ratio_of_medians,
     texts_of_length,
 )
-from textgate.machine import this_machine
-from textgate.tables import format_count, format_ms, format_table
-
-HERE = Path(__file__).parent
-RESULT = HERE / "results" / "streaming.json"
 
 PRESET = "seed-lstm"
 MAX_TOKENS = 4096
 PLACES = (10, 100, 1000, 4000)  # the word of a text that is timed, and its neighbours
 NEIGHBOURS = 5  # on either side
-LONG_WORDS = (10, 100, 1000, 6400, 16384)  # characters, none of them a separator
 BOUND = 1.2  # of the 1,000th word's time over the 10th's
 WORDS = 500  # how many frequent words the texts are made of
 
 
-@dataclass(frozen=True)
-class Place:
-    """What it costs to go on behind a text of so many words.
-
-    Attributes:
-        word: the number of the word that is fed, the first being 1.
-        feed_us: median time of feeding it, in microseconds.
-        p99_us: 99 of 100 took no longer.
-        predict_us: median time of predicting the whole text up to it.
-    """
-
-    word: int
-    feed_us: float
-    p99_us: float
-    predict_us: float
-
-
-@dataclass(frozen=True)
-class LongWord:
-    """What it costs to feed a character to an unfinished word of so many."""
-
-    characters: int
-    feed_us: float
-
-
 @click.command()
 @click.option("--texts", default=40, show_default=True, help="Texts to feed.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path("runs/reference"), show_default=True
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+@cache_option("reference")
+@output_option("streaming")
 def main(texts: int, cache: Path, output: Path) -> None:
     """Measure what a stream costs."""
     classifier = Classifier.load(reference_bundle(cache, PRESET, max_tokens=MAX_TOKENS))
-    times = feed_times(classifier, texts)
-    predicted = predict_times(classifier)
-    places = [
-        Place(
-            word=place,
-            feed_us=1000 * percentiles(times[place]).p50,
-            p99_us=1000 * percentiles(times[place]).p99,
-            predict_us=predicted[place],
-        )
-        for place in PLACES
-    ]
+    words = classifier.stages().words(WORDS)
+    times = feed_times(classifier, words, texts)
+    places = []
+    for place, taken in times.items():
+        (text,) = texts_of_length(words, place, 1)
+        whole = measure_alternating({"": lambda text=text: classifier.predict(text)}, seconds=1)
+        found = percentiles(taken)
+        us = {"feed_us": found.p50, "p99_us": found.p99, "predict_us": percentiles(whole[""]).p50}
+        places.append({"word": place, **{name: 1000 * ms for name, ms in us.items()}})
     goal = Goal("1,000th word / 10th", ratio_of_medians(times[1000], times[10]), BOUND)
-    low, high = bootstrap_ratio_interval(times[1000], times[10])
-    words = long_words(classifier)
     result = {
-        "machine": asdict(this_machine()),
         "network": PRESET,
         "precision": classifier.manifest.precision,
         "texts": texts,
         "calls_per_place": len(times[10]),
-        "places": [asdict(place) for place in places],
+        "places": places,
         "ratio_1000_to_10": goal.value,
-        "interval": [low, high],
-        "long_words": [asdict(word) for word in words],
-        "goals": [goal.to_json()],
+        "interval": bootstrap_ratio_interval(times[1000], times[10]),
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(place_table(places), "", sep="\n")
-    print(f"{goal}, 95 % interval {low:.3f} to {high:.3f}", "", sep="\n")
-    print(long_word_table(words))
+    print(reached(write_result(output, result, [goal])))
 
 
-def feed_times(classifier: Classifier, count: int) -> dict[int, list[int]]:
+def feed_times(classifier: Classifier, words: list[str], count: int) -> dict[int, list[int]]:
     """Feed texts word by word; return the nanoseconds of the calls around each place."""
-    words = classifier.stages().words(WORDS)
     times: dict[int, list[int]] = {place: [] for place in PLACES}
-    length = max(PLACES) + NEIGHBOURS
     gc.disable()
-    for text in texts_of_length(words, length, count):
+    for text in texts_of_length(words, max(PLACES) + NEIGHBOURS, count):
         stream = classifier.stream()
         stream.copy().feed(text)  # warms up what the first call of a process has to make
         taken = []
@@ -128,64 +80,6 @@ def feed_times(classifier: Classifier, count: int) -> dict[int, list[int]]:
             times[place].extend(taken[place - NEIGHBOURS - 1 : place + NEIGHBOURS])
     gc.enable()
     return times
-
-
-def predict_times(classifier: Classifier) -> dict[int, float]:
-    """Return the median time of predicting a text of each length, in microseconds."""
-    words = classifier.stages().words(WORDS)
-    result = {}
-    for place in PLACES:
-        (text,) = texts_of_length(words, place, 1)
-        times = measure_alternating(
-            {"predict": lambda text=text: classifier.predict(text)}, seconds=1
-        )
-        result[place] = 1000 * percentiles(times["predict"]).p50
-    return result
-
-
-def long_words(classifier: Classifier) -> list[LongWord]:
-    """Time one more character of words of different lengths, in alternation."""
-    begun = {}
-    for characters in LONG_WORDS:
-        begun[characters] = classifier.stream()
-        begun[characters].feed("a" * characters)
-    times = measure_alternating(
-        {
-            str(characters): lambda stream=stream: stream.copy().feed("a")
-            for characters, stream in begun.items()
-        },
-        seconds=3,
-    )
-    return [
-        LongWord(int(characters), 1000 * percentiles(taken).p50)
-        for characters, taken in times.items()
-    ]
-
-
-def place_table(places: list[Place]) -> str:
-    """Return one line for each place in a text."""
-    return format_table(
-        ["word", "feed p50", "feed p99", "predict the whole"],
-        [
-            [
-                format_count(place.word),
-                format_ms(place.feed_us / 1000),
-                format_ms(place.p99_us / 1000),
-                format_ms(place.predict_us / 1000),
-            ]
-            for place in places
-        ],
-        align=">>>>",
-    )
-
-
-def long_word_table(words: list[LongWord]) -> str:
-    """Return one line for each length of an unfinished word."""
-    return format_table(
-        ["characters", "one more, p50"],
-        [[format_count(word.characters), format_ms(word.feed_us / 1000)] for word in words],
-        align=">>",
-    )
 
 
 if __name__ == "__main__":

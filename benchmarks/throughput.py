@@ -19,19 +19,15 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
 import click
-from goals import Goal
-from reference import SAMPLE, reference_bundle
+from blocks import goals as reached
+from common import SAMPLE, Goal, cache_option, output_option, reference_bundle, write_result
 
 from textgate.latency import bootstrap_ratio_interval, ratio_of_medians
-from textgate.machine import this_machine
 from textgate.rows import read_rows
-from textgate.tables import format_count, format_table
 
-RESULT = Path(__file__).parent / "results" / "throughput.json"
 PRESET = "seed-lstm"
 JOBS = (1, 2)
 GAIN, MEMORY = 1.8, 60.0  # times, MB of 1,000,000 bytes
@@ -64,10 +60,8 @@ EVERY = 0.2  # seconds between two looks at the workers' memory
 @click.option("--rows", default=100_000, show_default=True, help="Rows of a timed file.")
 @click.option("--rounds", default=7, show_default=True, help="How often each file is classified.")
 @click.option("--lines", default=1_000_000, show_default=True, help="Rows of the long file.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path("runs/reference"), show_default=True
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+@cache_option("reference")
+@output_option("throughput")
 def main(rows: int, rounds: int, lines: int, cache: Path, output: Path) -> None:
     """Measure files of rows."""
     bundle = reference_bundle(cache, PRESET)
@@ -90,7 +84,6 @@ def main(rows: int, rounds: int, lines: int, cache: Path, output: Path) -> None:
     ]
     medians = {jobs: statistics.median(times[jobs]) / 1e9 for jobs in JOBS}
     result = {
-        "machine": asdict(this_machine()),
         "network": PRESET,
         "rows": rows,
         "seconds": medians,
@@ -99,16 +92,8 @@ def main(rows: int, rounds: int, lines: int, cache: Path, output: Path) -> None:
         "lines": lines,
         "idle_mb": idle * 1024 / 1e6,
         "growth_mb": growth,
-        "goals": [goal.to_json() for goal in goals],
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    table = [
-        [str(jobs), f"{format_count(round(rows / medians[jobs]))}", f"{growth[jobs]:.1f}"]
-        for jobs in JOBS
-    ]
-    header = ["workers", "rows a second", "MB more than idle"]
-    print(format_table(header, table, align=">>>"), *goals, sep="\n")
+    print(reached(write_result(output, result, goals)))
 
 
 def written(path: Path, count: int) -> Path:

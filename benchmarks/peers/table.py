@@ -1,8 +1,4 @@
-"""The peers: what each is called, needs, prepares, and how it predicts.
-
-A peer is prepared in a process of its own (trained, converted, exported into a folder) and then
-loaded in another, which has imported nothing but what predicting takes.
-"""
+"""The peers: what each is called, needs, prepares, and how it predicts."""
 
 from __future__ import annotations
 
@@ -11,17 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import networks as net
 import others
-import recurrent
-import shapes
-
-Predict = Callable[[str], list[float]]
+from networks import LENGTH, Predict
 
 
 @dataclass(frozen=True)
 class Peer:
     """One entry of the comparison.
+
+    It is prepared in a process of its own (trained, converted, exported into a folder) and loaded
+    in another, which has imported nothing but what predicting takes.
 
     Attributes:
         name: what the table calls it.
@@ -55,124 +53,75 @@ class Peer:
 
 _CORE = ("numpy", "onnxruntime", "tokenizers")
 _TORCH, _KERAS = ("torch", "tokenizers"), ("keras", "tensorflow-cpu", "tokenizers")
-_LITERT = ("ai-edge-litert", "tokenizers")
-_FIXED = f"reads {recurrent.LENGTH} tokens, shorter texts padded"
-_INT8, _ROUNDED = 0.05, 0.02  # tolerances where less than float32 is computed in
+_LITERT, _OPENVINO = ("ai-edge-litert", "tokenizers"), ("openvino", "tokenizers")
+_IN_KERAS, _IN_LITERT = ("keras", "tensorflow"), ("keras", "tensorflow", "ai_edge_litert")
+_IN_TORCH, _IN_ONNX = ("torch",), ("torch", "onnx", "onnxscript")
+_IN_OLDER, _IN_OPENVINO = ("torch", "onnx"), ("torch", "onnx", "openvino")
+_FIXED = f"reads {LENGTH} tokens, shorter texts padded"
+_CORES = f"ONNX Runtime's default options, all cores; {_FIXED}"
+_ROUNDED = f"latency hint, its own choice of precision (bfloat16 where there is); {_FIXED}"
+_TRAINED, _RANDOM = (
+    "trained on the sample reviews",
+    "random weights; fused by ONNX Runtime's optimizer",
+)
+_older = partial(net.prepare_onnx, older=True)
+
+# The ways to run a reference network without textgate's runtime: as the fields of `Peer`, but that
+# `network` stands for both, and that the functions take the cell.
+# fmt: off
+_NETWORKS: tuple[tuple[Any, ...], ...] = (
+    ("Keras predict", _KERAS, _IN_KERAS, net.prepare_keras, net.load_keras, 1e-3, ""),
+    ("Keras in tf.function", _KERAS, _IN_KERAS, net.prepare_keras,
+     partial(net.load_keras, graph=True), 1e-3, "what Keras recommends for few texts"),
+    ("LiteRT float32", _LITERT, _IN_LITERT, net.prepare_litert, net.load_litert, 1e-3, _FIXED),
+    ("LiteRT int8", _LITERT, _IN_LITERT, partial(net.prepare_litert, int8=True), net.load_litert,
+     0.05, f"dynamic range; {_FIXED}"),
+    ("torch eager", _TORCH, _IN_TORCH, net.prepare_torch, net.load_torch, 1e-3, ""),
+    ("torch.compile", _TORCH, _IN_TORCH, net.prepare_torch, partial(net.load_torch, how="compiled"),
+     1e-3, ""),
+    ("torch dynamic int8", _TORCH, _IN_TORCH, net.prepare_torch,
+     partial(net.load_torch, how="dynamic"), 0.05, ""),
+    ("torch.onnx.export", _CORE, _IN_ONNX, net.prepare_onnx, net.load_onnx, 1e-3, _CORES),
+    ("torch.onnx.export, quantize_dynamic", _CORE, _IN_ONNX, partial(net.prepare_onnx, int8=True),
+     net.load_onnx, 0.05, _CORES),
+    ("older exporter, quantize_dynamic", _CORE, _IN_OLDER, partial(_older, int8=True),
+     net.load_onnx, 0.05, f"dynamo=False; {_CORES}"),
+    ("OpenVINO", _OPENVINO, _IN_OPENVINO, _older, net.load_openvino, 0.02, _ROUNDED),
+)
+_LINEAR: tuple[tuple[Any, ...], ...] = (
+    ("fastText", ("fasttext-numpy2",), ("fasttext",),
+     others.prepare_fasttext, others.load_fasttext),
+    ("TF-IDF, logistic regression", ("scikit-learn",), ("sklearn",),
+     others.prepare_linear, others.load_linear),
+)
+# fmt: on
 
 
 def _network_peers(cell: str) -> list[Peer]:
-    """Return the ways to run one of the reference networks without textgate's runtime."""
-    network = f"seed-{cell}"
-
-    def peer(
-        name: str,
-        needs: tuple[str, ...],
-        modules: tuple[str, ...],
-        prepare: Callable[..., None],
-        load: Callable[..., Predict],
-        tolerance: float = 1e-3,
-        note: str = "",
-    ) -> Peer:
-        return Peer(
+    return [
+        Peer(
             f"{cell.upper()}, {name}",
             needs,
             modules,
             partial(prepare, cell=cell),
             partial(load, cell=cell),
-            network,
+            f"seed-{cell}",
             tolerance,
             note,
         )
-
-    to_keras = ("keras", "tensorflow")
-    to_onnx = ("torch", "onnx", "onnxscript")
-    older = partial(recurrent.prepare_onnx, older=True)
-    return [
-        peer("Keras predict", _KERAS, to_keras, recurrent.prepare_keras, recurrent.load_predict),
-        peer(
-            "Keras in tf.function",
-            _KERAS,
-            to_keras,
-            recurrent.prepare_keras,
-            recurrent.load_function,
-            note="what Keras recommends for few texts",
-        ),
-        peer(
-            "LiteRT float32",
-            _LITERT,
-            (*to_keras, "ai_edge_litert"),
-            recurrent.prepare_litert,
-            recurrent.load_litert,
-            note=_FIXED,
-        ),
-        peer(
-            "LiteRT int8",
-            _LITERT,
-            (*to_keras, "ai_edge_litert"),
-            partial(recurrent.prepare_litert, int8=True),
-            recurrent.load_litert,
-            _INT8,
-            f"dynamic range; {_FIXED}",
-        ),
-        peer("torch eager", _TORCH, ("torch",), recurrent.prepare_torch, recurrent.load_eager),
-        peer("torch.compile", _TORCH, ("torch",), recurrent.prepare_torch, recurrent.load_compiled),
-        peer(
-            "torch dynamic int8",
-            _TORCH,
-            ("torch",),
-            recurrent.prepare_torch,
-            recurrent.load_dynamic,
-            _INT8,
-        ),
-        peer(
-            "torch.onnx.export",
-            _CORE,
-            to_onnx,
-            recurrent.prepare_onnx,
-            recurrent.load_onnx,
-            note=f"ONNX Runtime's default options, all cores; {_FIXED}",
-        ),
-        peer(
-            "torch.onnx.export, quantize_dynamic",
-            _CORE,
-            to_onnx,
-            partial(recurrent.prepare_onnx, int8=True),
-            recurrent.load_onnx,
-            _INT8,
-            f"ONNX Runtime's default options, all cores; {_FIXED}",
-        ),
-        peer(
-            "older exporter, quantize_dynamic",
-            _CORE,
-            ("torch", "onnx"),
-            partial(older, int8=True),
-            recurrent.load_onnx,
-            _INT8,
-            f"dynamo=False; ONNX Runtime's default options, all cores; {_FIXED}",
-        ),
-        peer(
-            "OpenVINO",
-            ("openvino", "tokenizers"),
-            ("torch", "onnx", "openvino"),
-            older,
-            recurrent.load_openvino,
-            tolerance=_ROUNDED,
-            note=f"latency hint, its own choice of precision (bfloat16 where there is); {_FIXED}",
-        ),
+        for name, needs, modules, prepare, load, tolerance, note in _NETWORKS
     ]
 
 
-def _transformer_peers(name: str, shape: shapes.Shape) -> list[Peer]:
-    modules = ("torch", "onnx", "transformers")
-    note = "random weights; fused by ONNX Runtime's optimizer"
+def _transformer_peers(name: str, shape: others.Shape) -> list[Peer]:
     return [
         Peer(
             f"{name} {precision}",
             _CORE,
-            modules,
-            partial(shapes.prepare, shape=shape, int8=precision == "int8"),
-            shapes.load,
-            note=note,
+            ("torch", "onnx", "transformers"),
+            partial(others.prepare_transformer, shape=shape, int8=precision == "int8"),
+            others.load_transformer,
+            note=_RANDOM,
         )
         for precision in ("float32", "int8")
     ]
@@ -181,23 +130,8 @@ def _transformer_peers(name: str, shape: shapes.Shape) -> list[Peer]:
 PEERS = (
     *_network_peers("lstm"),
     *_network_peers("gru"),
-    Peer(
-        "fastText",
-        ("fasttext-numpy2",),
-        ("fasttext",),
-        others.prepare_fasttext,
-        others.load_fasttext,
-        note="trained on the sample reviews",
-    ),
-    Peer(
-        "TF-IDF, logistic regression",
-        ("scikit-learn",),
-        ("sklearn",),
-        others.prepare_linear,
-        others.load_linear,
-        note="trained on the sample reviews",
-    ),
-    *_transformer_peers("transformer 4x312", shapes.Shape(layers=4, width=312)),
-    *_transformer_peers("transformer 6x384", shapes.Shape(layers=6, width=384)),
-    *_transformer_peers("DistilBERT 6x768", shapes.Shape(layers=6, width=768, distilled=True)),
+    *(Peer(*fields, note=_TRAINED) for fields in _LINEAR),
+    *_transformer_peers("transformer 4x312", others.Shape(layers=4, width=312)),
+    *_transformer_peers("transformer 6x384", others.Shape(layers=6, width=384)),
+    *_transformer_peers("DistilBERT 6x768", others.Shape(layers=6, width=768, distilled=True)),
 )

@@ -14,6 +14,8 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 @pytest.fixture(scope="session")
 def script():
     """Imports one of the scripts by name."""
-    sys.path.insert(0, str(BENCHMARKS))
+    folders = [str(BENCHMARKS), str(BENCHMARKS / "default_model")]
+    sys.path[:0] = folders
     yield importlib.import_module
-    sys.path.remove(str(BENCHMARKS))
+    for folder in folders:
+        sys.path.remove(folder)

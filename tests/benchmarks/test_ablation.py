@@ -30,11 +30,10 @@ RUNS = [
 
 
 def test_a_line_a_variant(script):
-    sets, lines = script("ablation").by_variant(RUNS)
-    assert sets == ["trec", "mr"]
+    lines = [[one["variant"], one["each"]] for one in script("blocks").variants({"runs": RUNS})]
     assert lines == [
-        ["the recipe", "0.9100, 0.2900", "0.8000, 0.4500"],
-        ["less of it", "0.8900, 0.3300 (+0.0400)", "0.8100, 0.4300 (-0.0200)"],
+        ["the recipe", {"trec": "0.9100, 0.2900", "mr": "0.8000, 0.4500"}],
+        ["less of it", {"trec": "0.8900, 0.3300 (+0.0400)", "mr": "0.8100, 0.4300 (-0.0200)"}],
     ]
 
 
@@ -48,9 +47,10 @@ def test_every_variant_changes_settings_that_there_are(script):
 
 @pytest.mark.parametrize(("seeds", "words"), [((0,), "one seed"), ((0, 1), "the mean of 2 seeds")])
 def test_the_page(script, tmp_path, monkeypatch, seeds, words):
-    report = script("readme_accuracy")
-    monkeypatch.setattr(script("readme_results"), "RESULTS", tmp_path)
-    assert report.ablation() == "Not measured yet: `python benchmarks/ablation.py`."
+    blocks = script("blocks")
+    monkeypatch.setattr(blocks, "RESULTS", tmp_path)
+    ablation = blocks.BLOCKS["ablation"]
+    assert ablation.on_page() == "Not measured yet: `python benchmarks/ablation.py`."
     machine = {
         "processor": "a processor",
         "features": ["avx2"],
@@ -60,6 +60,6 @@ def test_the_page(script, tmp_path, monkeypatch, seeds, words):
     runs = [one for one in RUNS if one["seed"] in seeds and one["data"] == "trec"]
     content = json.dumps({"machine": machine, "runs": runs})
     (tmp_path / "ablation.json").write_text(content, encoding="utf-8")
-    text = report.ablation()
+    text = ablation.on_page()
     assert f"Accuracy on dev, {words}," in text
     assert "| less of it |" in text

@@ -64,9 +64,9 @@ def test_the_reference_networks_have_the_same_peers(peers):
     ],
 )
 def test_a_ratio_is_taken_turn_by_turn(latency_peers, turns, base, expected):
-    import timing
+    import measures
 
-    assert timing.ratio(turns, base) == expected
+    assert measures.ratio(turns, base) == expected
 
 
 def test_turns_rotate_and_slow_peers_get_fewer_calls(latency_peers):
@@ -90,11 +90,11 @@ def test_turns_rotate_and_slow_peers_get_fewer_calls(latency_peers):
 
 
 def test_gates_in_the_order_of_keras(latency_peers):
-    import recurrent
+    import networks
 
     rows = np.array([[0.0], [1.0], [2.0]])  # torch: reset, update, new
-    assert recurrent._keras_order(rows, "gru").ravel().tolist() == [1, 0, 2]
-    assert recurrent._keras_order(rows, "lstm") is rows
+    assert networks._keras_order(rows, "gru").ravel().tolist() == [1, 0, 2]
+    assert networks._keras_order(rows, "lstm") is rows
 
 
 def test_installed_bytes_count_what_is_needed_once(latency_peers):
@@ -135,7 +135,7 @@ def result(latency_peers, *, noisy=False):
 
 @pytest.mark.parametrize("noisy", [True, False])
 def test_the_report_says_who_wins_and_who_is_missing(latency_peers, script, noisy):
-    said = script("peers_report").tables(result(latency_peers, noisy=noisy))
+    said = script("blocks").BLOCKS["peers"].text(result(latency_peers, noisy=noisy))
     lines = said.splitlines()
     assert [line.split(" | ")[0] for line in lines[2:6]] == [
         "| fast",
@@ -150,7 +150,7 @@ def test_the_report_says_who_wins_and_who_is_missing(latency_peers, script, nois
 
 
 def test_the_picture_has_every_peer_and_ends_with_the_slowest(latency_peers, script):
-    drawn = ET.fromstring(script("peers_report").picture(result(latency_peers)))
+    drawn = ET.fromstring(script("pictures").peers(result(latency_peers)))
     space = "{http://www.w3.org/2000/svg}"
     places = [float(mark.attrib["cx"]) for mark in drawn.iter(f"{space}circle")]
     assert places == sorted(places)
@@ -223,8 +223,8 @@ def entry(name, *, ratio=1.0, p50=1.0, is_bundle=False, peak=100, installed=100)
     }
 
 
-def test_goals_are_of_what_was_measured(script):
-    goals = script("peers_goals").goals
+def test_goals_are_of_what_was_measured(latency_peers):
+    goals = latency_peers.goals
     assert goals([entry("seed-lstm", is_bundle=True)]) == []
     found = {
         goal.what: (round(goal.value, 6), goal.reached)
@@ -251,7 +251,8 @@ def test_goals_are_of_what_was_measured(script):
     }
 
 
-def test_the_goals_name_peers_that_there_are(script, peers):
-    named = script("peers_goals")
-    wanted = {name for name, _, _ in named._FASTER} | {named._TRANSFORMER, named._KERAS}
+def test_the_goals_name_peers_that_there_are(peers):
+    import measures
+
+    wanted = {name for name, _, _ in measures.FASTER} | {measures.TRANSFORMER, measures.KERAS}
     assert wanted <= {peer.name for peer in peers}

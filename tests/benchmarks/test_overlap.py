@@ -11,7 +11,7 @@ import pytest
 from textgate.rows import read_rows
 
 ROOT = Path(__file__).parents[2]
-BENCHMARKS = ROOT / "benchmarks"
+SCRIPT = ROOT / "benchmarks" / "default_model" / "overlap.py"
 SETS = ROOT.parent / "shared" / "data"
 
 
@@ -73,7 +73,13 @@ def test_the_command_counts(tmp_path, write_jsonl):
     )
     test = write_jsonl(tmp_path / "test.jsonl", [{"text": TESTED, "label": "x"}])
     done = subprocess.run(
-        [sys.executable, BENCHMARKS / "overlap.py", train, "--against", test],
+        [
+            sys.executable,
+            ROOT / "benchmarks" / "default_model" / "overlap.py",
+            train,
+            "--against",
+            test,
+        ],
         check=True,
         capture_output=True,
         text=True,

@@ -59,7 +59,7 @@ def test_it_trains_exports_and_measures(tmp_path, script):
         "--jobs",
         "1",
     ]
-    folders = ["--data", tmp_path / "data", "--cache", tmp_path / "cache", "--out", out]
+    folders = ["--data", tmp_path / "data", "--cache", tmp_path / "cache", "-o", out]
     command = [sys.executable, SCRIPT, *options, *folders]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     result = json.loads(out.read_text(encoding="utf-8"))
@@ -76,9 +76,8 @@ def test_it_trains_exports_and_measures(tmp_path, script):
         assert one["bytes"] > 0
     assert ours["LSTM 6, int8"]["bytes"] < ours["LSTM 6, float32"]["bytes"]
     assert any(one["fast"] for one in result["points"])
-    pareto_report = script("pareto_report")
-    shown = pareto_report.tables(result)
+    shown = script("blocks").BLOCKS["pareto"].text(result)
     assert all(one["name"] in shown for one in result["points"])
-    picture = pareto_report.drawing(result)
+    picture = script("pictures").pareto(result)
     assert "LSTM, int8" in picture
     assert "float32" not in picture

@@ -57,11 +57,11 @@ def readme(script, tmp_path, monkeypatch):
     module = script("readme")
     results = tmp_path / "benchmarks" / "results"
     shutil.copytree(ROOT / "benchmarks" / "results", results)
-    for page in module.BLOCKS:
+    for page in module.PAGES:
         (tmp_path / page).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / page, tmp_path / page)
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(script("readme_results"), "RESULTS", results)
+    monkeypatch.setattr(module.blocks, "RESULTS", results)
     for name in ("memory_of_cells.json", *(f"{name}.svg" for name in module.PICTURES)):
         (results / name).unlink(missing_ok=True)
 
@@ -74,7 +74,7 @@ def readme(script, tmp_path, monkeypatch):
 
 
 def test_what_was_not_measured_says_so(readme):
-    page = (readme.folder / "README.md").read_text(encoding="utf-8")
+    page = (readme.folder / "tables.md").read_text(encoding="utf-8")
     assert "Not measured yet: `python benchmarks/memory_of_cells.py`." in page
     assert not list(readme.folder.glob("results/memory*.svg"))
     assert readme("--check").exit_code == 0
@@ -85,7 +85,7 @@ def test_a_result_becomes_tables_text_and_pictures(readme):
     assert readme("--check").exit_code == 1
     assert readme().exit_code == 0
     assert readme("--check").exit_code == 0
-    page = (readme.folder / "README.md").read_text(encoding="utf-8")
+    page = (readme.folder / "tables.md").read_text(encoding="utf-8")
     assert "| 50 | 1.00 | 0.25 | 0.25 | 1.00 | 0.25 | 0.25 | 1.00 | 0.25 |" in page
     assert "gates begin open for the gap: LSTM 50, GRU 5." in page
     for name in ("accuracy", "gradient", "gradient-trained"):
@@ -99,8 +99,8 @@ def test_a_result_becomes_tables_text_and_pictures(readme):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda folder: (folder / "README.md").write_text(
-            (folder / "README.md").read_text().replace("LSTM 50, GRU 5", "LSTM 50, GRU 50")
+        lambda folder: (folder / "tables.md").write_text(
+            (folder / "tables.md").read_text().replace("LSTM 50, GRU 5", "LSTM 50, GRU 50")
         ),
         lambda folder: (folder / "results" / "memory_of_cells-accuracy.svg").write_text("<svg/>"),
         lambda folder: (folder / "results" / "memory_of_cells-gradient.svg").unlink(),
@@ -125,16 +125,21 @@ def test_a_difference_is_found(readme, change):
     ],
 )
 def test_the_claims_follow_the_figures(script, rnn_gradient, int8_gru, words):
-    report = script("memory_report")
+    blocks = script("blocks")
     result = memory_result(rnn_gradient=rnn_gradient, int8_gru=int8_gru)
-    said = report.memory_claims(result) + report.cost_claims(result)
+    said = blocks.memory_claims(result) + blocks.cost_claims(result)
     assert all(word in said for word in words), said
 
 
 def test_a_noisy_machine_is_told_of(script):
-    report = script("memory_report")
+    block = script("blocks").BLOCKS["memory"]
     result = memory_result()
-    assert "noisy" not in report.tables(result)
-    assert "**Measured on a noisy machine**" in report.tables(
+    assert "noisy" not in block.text(result)
+    assert "**Measured on a noisy machine**" in block.text(
         {**result, "noise": {"reasons": ["39% of the time went to something else"]}}
     )
+
+
+def test_what_a_student_was_given_several_times_is_named_once(script):
+    given = {"rows": ["a.gz", "b.gz", "a.gz"], "teachers": [], "epochs": ["5"]}
+    assert script("blocks").extras(given) == "rows: a.gz (2 times), b.gz; epochs: 5"

@@ -12,12 +12,12 @@ import pytest
 
 @pytest.fixture
 def data(script):
-    return script("sentiment_data")
+    return script("sentiment_rows")
 
 
 @pytest.fixture
 def made(script):
-    return script("sentiment_made")
+    return script("made_rows")
 
 
 @pytest.fixture
@@ -202,3 +202,20 @@ def test_every_group_has_cases_of_one_kind(cases):
         for case in found:
             assert bool(case.other) != bool(case.allowed), case
             assert set(case.allowed) <= {"positive", "negative", ""}
+
+
+CUTS = [
+    ("One thing. Another one!  A third?", ["One thing.", "Another one!", "A third?"]),
+    ('He said "go." Then he went.', ['He said "go."', "Then he went."]),
+    ("It cost 3.50 dollars. ok then", ["It cost 3.50 dollars. ok then"]),
+    ("Mr. Smith met J. R. Jones. They left.", ["Mr. Smith met J. R. Jones.", "They left."]),
+    ("no end\nnext line\n\n", ["no end", "next line"]),
+    ("Wait... What?! (Really.) Yes", ["Wait...", "What?!", "(Really.)", "Yes"]),
+    ("Mr.\nSmith", ["Mr.", "Smith"]),
+    ("  ", []),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), CUTS, ids=[text[:20] for text, _ in CUTS])
+def test_a_text_is_cut_into_sentences(data, text, expected):
+    assert list(data.sentences(text)) == expected

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-TRIALS = REPOSITORY / "benchmarks" / "fuzz" / "graphs.py"
+TRIALS = REPOSITORY / "tests" / "fuzz" / "trials.py"
 GOLDEN = Path(__file__).parent / "golden" / "bundle"
 GOLDEN_BYTES = sum(path.stat().st_size for path in GOLDEN.iterdir())
 

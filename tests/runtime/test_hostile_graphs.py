@@ -1,6 +1,6 @@
 """Well-formed graphs that a stranger could have written, and tokenizers: refused, or run in peace.
 
-A longer run of the same: ``python benchmarks/fuzz/graphs.py``.
+A longer run of the same: ``python tests/fuzz/trials.py``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from textgate.tokenizer import TextTokenizer
 from textgate.tokenizer_rules import SUBWORD_WORDS, WORDS, check_tokenizer
 
 REPOSITORY = Path(__file__).parents[2]
-TRIALS = REPOSITORY / "benchmarks" / "fuzz" / "graphs.py"
+TRIALS = REPOSITORY / "tests" / "fuzz" / "trials.py"
 GOLDEN = Path(__file__).parent / "golden" / "bundle"
 IDS, LENGTHS = np.array([[2, 3], [3, 0]]), np.array([2, 1])
 

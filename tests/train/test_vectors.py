@@ -362,7 +362,7 @@ def test_packed_numbers():
 
 
 def make(folder: Path, out: Path) -> str:
-    script = ROOT / "benchmarks" / "vectors" / "make.py"
+    script = ROOT / "benchmarks" / "default_model" / "word_vectors.py"
     command = [sys.executable, str(script), str(folder), "--out", str(out)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 

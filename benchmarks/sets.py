@@ -1,0 +1,68 @@
+"""The sets that networks are trained and scored on, and what is kept of a training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from common import SAMPLE
+
+from textgate.rows import Row, load_labelled
+from textgate.train.holdout import hold_out
+
+_DEV_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Split:
+    """One set: its name and files; without dev, some of the training rows are held out."""
+
+    name: str
+    train: Path
+    dev: Path | None
+    test: Path
+
+    @cached_property
+    def rows(self) -> tuple[list[Row], list[Row]]:
+        """The training rows and those to choose by."""
+        train = load_labelled(self.train)
+        if self.dev is not None:
+            return train, load_labelled(self.dev)
+        return hold_out(train, _DEV_SHARE, seed=0)
+
+    @cached_property
+    def test_rows(self) -> list[Row]:
+        """The test rows."""
+        return load_labelled(self.test)
+
+    @property
+    def test_labels(self) -> list[str]:
+        """Their labels."""
+        return [row.labels[0] for row in self.test_rows]
+
+
+def find_sets(data: Path | None, names: tuple[str, ...]) -> list[Split]:
+    """Return the sets in a folder, those of some names alone if there are any."""
+    folders = [SAMPLE] if data is None else sorted(path for path in data.iterdir() if path.is_dir())
+    found = []
+    for folder in folders:
+        files = {name: folder / f"{name}.jsonl.gz" for name in ("train", "dev", "test")}
+        whole = files["train"].is_file() and files["test"].is_file()
+        if whole and (not names or folder.name in names):
+            dev = files["dev"] if files["dev"].is_file() else None
+            found.append(Split(folder.name, files["train"], dev, files["test"]))
+    return found
+
+
+def remembered(kept: Path, find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return an outcome from the file that keeps it, or find it and keep it there."""
+    if kept.is_file():
+        found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+        return found
+    found = find()
+    kept.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    return found
