@@ -113,10 +113,11 @@ def _shrunk(
         else:
             fitting.append(build_candidate(original, plan, words))
     if not fitting:
+        linear = ", --linear-size or --linear-buckets" if original.architecture.linear_size else ""
         raise ExportError(
             f"no bundle of this network fits into {format_bytes(limit)}: the smallest, with "
-            f"{format_count(fewest)} words and 4-bit rows, has {format_bytes(min(smallest))}; its "
-            "recurrent layers alone set that size: train with smaller --hidden sizes"
+            f"{format_count(fewest)} words and 4-bit rows, has {format_bytes(min(smallest))}; "
+            f"train with smaller --hidden sizes{linear}"
         )
     return min(fitting, key=lambda candidate: candidate.loss)
 

@@ -142,12 +142,18 @@ def export(
 
 def _tell_thresholds(done: Exported, answers: Answers) -> None:
     """Print the thresholds and what they do on the rows they were chosen on."""
-    chosen = label_thresholds(done.manifest)
-    header, rows, align = threshold_table(chosen)
-    click.echo(
-        f"thresholds for {answers}, chosen on these {done.comparison.rows:,} rows:", err=True
-    )
-    click.echo(format_table(header, rows[:_SHOWN_THRESHOLDS], align=align), err=True)
-    if len(rows) > _SHOWN_THRESHOLDS:
-        more = len(rows) - _SHOWN_THRESHOLDS
+    chosen = [one for one in label_thresholds(done.manifest) if one.threshold is not None]
+    without = len(done.manifest.labels) - len(chosen)
+    if chosen:
+        header, rows, align = threshold_table(chosen)
+        title = f"thresholds for {answers}, chosen on these {done.comparison.rows:,} rows:"
+        click.echo(title, err=True)
+        click.echo(format_table(header, rows[:_SHOWN_THRESHOLDS], align=align), err=True)
+    if len(chosen) > _SHOWN_THRESHOLDS:
+        more = len(chosen) - _SHOWN_THRESHOLDS
         click.echo(f"and {more:,} more: textgate inspect {done.path}", err=True)
+    if without:
+        click.echo(
+            f"labels that are never the answer on these rows, and get no threshold: {without:,}",
+            err=True,
+        )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_CERTAIN = 1 - 1e-6  # above it, rounding decides which text is answered
 _CHANCE = 0.05  # that rows promise a share which new texts do not keep
 
 
@@ -80,7 +81,8 @@ def fit_thresholds(
         multi_label: whether each label is answered by itself, not only the most probable one.
 
     Raises:
-        ExportError: a label has too few answers to tell the share, or cannot reach the precision.
+        ExportError: a label has too few answers to tell the share, cannot reach the precision, or
+            has answers that are all certain.
     """
     fitted, too_few = [], []
     for column, label in enumerate(labels):
@@ -100,6 +102,12 @@ def fit_thresholds(
                 if answers.wish == "precision"
                 else float(np.sort(scores[tried])[count - math.ceil(answers.share * count)])
             )
+            if threshold > _CERTAIN:
+                raise ExportError(
+                    f"the label {label!r} would get the threshold 1: the {count} answers on the "
+                    "verification rows that it is chosen from are too certain to be told apart; "
+                    "verify on rows that are harder (--verify FILE), or leave the thresholds out"
+                )
             kept = tried & (scores >= threshold)
             right = int((kept & truth[:, column]).sum())
             fitted.append(
@@ -135,8 +143,9 @@ def _told(too_few: list[tuple[int, str]], *, rows: int, answers: Answers) -> str
     others = f" ({len(too_few)} labels have too few)" if len(too_few) > 1 else ""
     possible = math.floor(100 * _CHANCE ** (1 / count)) / 100
     less = f"ask for at most {possible:g}" if possible > 0 else "leave the thresholds out"
+    chance = "right" if answers.wish == "precision" else "kept"
     return (
         f"the label {label!r} is the answer in {count} of {rows} verification rows{others}, but it "
         f"takes {answers.rows_needed} to tell a {answers.wish} of {answers.share:g}: fewer may all "
-        f"be right by chance; verify on more rows (--verify FILE), or {less}"
+        f"be {chance} by chance; verify on more rows (--verify FILE), or {less}"
     )

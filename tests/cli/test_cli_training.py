@@ -6,6 +6,7 @@ import errno
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import textgate.atomic
 import textgate.export.comparison
 import textgate.train.checkpoint
 from textgate.bundle import bundle_bytes, read_bundle
+from textgate.classifier import Classifier
 from textgate.errors import ConfigError, VerificationError
 from textgate.export.comparison import Compared, comparison_table
 from textgate.run import read_run
@@ -752,30 +754,43 @@ def test_a_bundle_inside_its_run(command, run, place):
     assert names(run) == before
 
 
-def test_thresholds_are_told_with_the_rows_behind_them(
-    command, separable, write_jsonl, run, tmp_path
-):
-    rows = write_jsonl(tmp_path / "rows.jsonl", objects(separable(200, seed=3)))
-    bundle = tmp_path / "bundle"
-    shown = command("export", run, "-o", bundle, "--verify", rows, "--coverage", "0.6")
+def doubtful(rows):
+    """Rows of which every ninth has the other label, so that no answer is certain."""
+    for row in rows[::9]:
+        row["label"] = "bad" if row["label"] == "good" else "good"
+    return rows
+
+
+def test_thresholds_are_told_with_the_rows_behind_them(command, separable, write_jsonl, tmp_path):
+    data, rows = (
+        write_jsonl(tmp_path / f"{name}.jsonl", doubtful(objects(separable(200, seed=seed))))
+        for name, seed in (("data", 2), ("rows", 3))
+    )
+    run, bundle = tmp_path / "run", tmp_path / "bundle"
+    assert command("train", data, "-o", run, *QUICK).status == 0
+    shown = command("export", run, "-o", bundle, "--verify", rows, "--min-precision", "0.8")
     assert shown.status == 0, shown.err
-    assert "thresholds for coverage 0.6, chosen on these 200 rows:" in shown.err
+    assert "thresholds for precision 0.8, chosen on these 200 rows:" in shown.err
     facts, _, table = command("inspect", bundle).out.rpartition("\n\n")
-    assert "thresholds for     coverage 0.6, chosen on the rows of the quality below" in facts
+    assert "thresholds for     precision 0.8, chosen on the rows of the quality below" in facts
     assert table.strip() in shown.err
     header, *lines = table.splitlines()
     assert header.split()[:2] == ["label", "threshold"]
     card = (bundle / "README.md").read_text(encoding="utf-8")
     assert (
-        "on the same 200 rows, so that a share of at least 0.6 of each label's answers is" in card
+        "on the same 200 rows, so that a share of at least 0.8 of each label's answers is" in card
     )
     assert "Measured on the 200 rows of `rows.jsonl`." in card
     told = json.loads(command("inspect", bundle, "--json").out)["thresholds"]
     assert [one["label"] for one in told] == ["bad", "good"]
+    texts = [row.text for row in separable(200, seed=3)]
+    answered = Counter(item.label for item in Classifier.load(bundle).predict_many(texts))
+    assert {one["label"]: one["kept"] for one in told} == {
+        label: count for label, count in answered.items() if label is not None
+    }
     for one, line in zip(told, lines, strict=True):
         assert one["threshold"] in read_bundle(bundle).manifest.thresholds
-        assert one["kept"] >= 0.6 * one["answers"]
-        assert one["right"] <= one["kept"]
+        assert 0.8 * one["kept"] <= one["right"] <= one["kept"] <= one["answers"]
         for count in ("answers", "kept", "right"):
             assert f" {one[count]}" in line
 

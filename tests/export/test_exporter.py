@@ -181,16 +181,16 @@ ODD = {
 
 def test_odd_names_do_not_break_the_card(quick, tmp_path, write_jsonl, command):
     """Of labels, files and the bundle: each shows as it is, on one line, without effect."""
-    rows = [
-        {"text": f"word{place} w{line}", "label": label}
+    labels = list(ODD)
+    rows = [  # every ninth text has the label of the next, so that no answer is certain
+        {"text": f"word{(place + (line % 9 == 0)) % len(labels)} w{line}", "label": label}
         for line in range(60)
-        for place, label in enumerate(ODD)
+        for place, label in enumerate(labels)
     ]
     data = write_jsonl(tmp_path / "a|b*c_d.jsonl", rows)
     run = fit(data, tmp_path / "run", settings={**quick, "epochs": 8}).path
     bundle = tmp_path / "<b>un|dle"
     done = export(run, bundle, verify=data, answers=Answers("coverage", 0.9))
-    assert done.comparison.after.accuracy == 1.0
     card = (bundle / "README.md").read_text(encoding="utf-8")
     lines = card.splitlines()
     assert lines[0] == r"# \<b\>un\|dle"

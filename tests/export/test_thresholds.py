@@ -97,8 +97,7 @@ def test_the_rows_that_a_share_takes(share: float, rows: int) -> None:
 @pytest.mark.parametrize("wish", ["precision", "coverage"])
 @pytest.mark.parametrize("count", [1, 23, 28])
 def test_too_few_answers_are_refused_even_if_all_are_right(wish: str, count: int) -> None:
-    """Saturated ones among them, which would all get the threshold 1."""
-    probabilities = np.array([[1.0, 0.0]] * count + [[0.0, 1.0]] * 100, dtype=np.float32)
+    probabilities = np.array([[0.75, 0.25]] * count + [[0.1, 0.9]] * 100, dtype=np.float32)
     with pytest.raises(ExportError) as caught:
         fit(wish, 0.9, probabilities, probabilities > 0.5)
     message = str(caught.value)
@@ -108,7 +107,15 @@ def test_too_few_answers_are_refused_even_if_all_are_right(wish: str, count: int
     possible = float(message.rpartition(" ")[2])
     assert Answers(wish, possible).rows_needed <= count
     enough = np.concatenate([probabilities, probabilities[:1].repeat(29 - count, axis=0)])
-    assert fit(wish, 0.9, enough, enough > 0.5)[0].threshold == 1.0
+    assert fit(wish, 0.9, enough, enough > 0.5)[0].threshold == 0.75
+
+
+@pytest.mark.parametrize(("wish", "share"), [("precision", 0.9), ("coverage", 0.5)])
+def test_answers_that_are_all_certain_are_refused(wish: str, share: float) -> None:
+    """They would get the threshold 1, and texts that are a little less certain no answer."""
+    probabilities = np.array([[1.0, 0.0], [0.1, 0.9]] * 100, dtype=np.float32)
+    with pytest.raises(ExportError, match=r"^the label 'a' would get the threshold 1: the 100 ans"):
+        fit(wish, share, probabilities, probabilities > 0.5)
 
 
 def test_a_few_lucky_answers_do_not_make_a_threshold() -> None:
