@@ -554,6 +554,7 @@ static void lay_fixed(const tg_model *m, tg_workspace *w, Layout *layout)
     w->statef = laid(layout, states, sizeof(float));
     w->cell = laid(layout, states, sizeof(float));
     w->sums = laid(layout, BLOCK * panels, sizeof(float));
+    w->products = laid(layout, TEXTS * panels, sizeof(float));
     w->pooled = laid(layout, pooled, sizeof(float));
     w->pool = laid(layout, TEXTS * pooled, sizeof(float));
     w->scores = laid(layout, TEXTS * 3, sizeof(float));

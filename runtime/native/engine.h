@@ -101,6 +101,7 @@ struct tg_workspace {
     uint8_t *state8;    /* [layer][direction][TEXTS][width] */
     float *statef, *cell;
     float *sums;        /* input products of a block [BLOCK][panel][vector][16] */
+    void *products;     /* recurrent products of a step [panel][TEXTS][vector][16] */
     float *pooled, *pool; /* [TEXTS][pooling][directions][width]; the second may hold sums so far */
     float *scores;      /* [TEXTS][3]: attention's largest score and normalizer; tokens read */
     float *dense[2];    /* [widest_dense] */

@@ -7,7 +7,7 @@ the graph is one of textgate's own: every node, attribute and constant must be a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textgate.native.graph_parts import node_text
 
@@ -85,7 +85,9 @@ class ExpectedGraph:
         self.weights.add(name)
         return name
 
-    def state(self, name: str, shape: tuple[int, ...], start: float = 0.0, held: float = 0.0) -> str:
+    def state(
+        self, name: str, shape: tuple[int, ...], start: float = 0.0, held: float = 0.0
+    ) -> str:
         """Add a state; its anchors, if it has any, hold `held` and its negative."""
         self.states.append((f"state.{name}", f"next.{name}", shape, start, held))
         return self.weight(f"state.{name}")
@@ -180,7 +182,7 @@ def _layer(
         value = graph.state(f"{name}.{state}", (directions, -1, hidden), 0.0, held)
         initial.append(node("Expand", [value, "batch_shape"], f"{name}.initial_{state}"))
     outputs = [f"{name}.Y", f"{name}.Y_h", *([f"{name}.Y_c"] if lstm else [])]
-    attributes: dict[str, object] = {
+    attributes: dict[str, Any] = {
         "hidden_size": hidden,
         "direction": "bidirectional" if directions == 2 else "forward",
     }
@@ -268,34 +270,7 @@ def _poolings(graph: ExpectedGraph, net: Architecture, storage: Storage, layer: 
 
 def _linear(graph: ExpectedGraph, net: Architecture) -> None:
     node, constant, carried = graph.node, graph.constant, not net.bidirectional
-    before = graph.state("linear.previous", (-1, 1))
-    before = node("Cast", [before], "linear.previous", to=7)
-    shape = node("Concat", ["batch_size", "one"], "linear.batch_shape", axis=0)
-    before = node("Expand", [before, shape], "linear.previous_column")
-    before = node("Transpose", [before], "linear.previous_row", perm=(1, 0))
-    slices = [constant("slice_start", 0), constant("slice_end", -1), "axis_0"]
-    others = node("Slice", ["ids_by_step", *slices], "linear.others")
-    shifted = node("Concat", [before, others], "linear.before", axis=0)
-    first = node("Mul", [shifted, constant("linear.first", 1_000_003)], "linear.a")
-    second = node("Mul", ["ids_by_step", constant("linear.second", 7_368_787)], "linear.b")
-    mixed = node("Add", [first, second], "linear.mixed")
-    if carried:
-        last_step = node("Sub", ["lengths", "one"], "linear.last_step")
-        is_last = node("Equal", ["step_column", last_step], "linear.is_last")
-        zero = constant("zero_id", 0)
-        ids = node("Where", [is_last, "ids_by_step", zero], "linear.last_only")
-        last = node("ReduceSum", [ids, "axis_0"], "linear.last_row", keepdims=0)
-        column = node("Unsqueeze", [last, "one"], "linear.last_column")
-        last = node("Cast", [column], "linear.last", to=1)
-        node("Identity", [last], "next.linear.previous")
-    buckets = constant("linear.bucket_count", net.linear_buckets)
-    places = node("Mod", [mixed, buckets], "linear.pairs.places")
-    kinds = constant("linear.fingerprint_count", 251)
-    wanted = node("Mod", [mixed, kinds], "linear.pairs.fingerprints")
-    table = graph.weight("linear.fingerprints")
-    owners = node("Gather", [table, places], "linear.pairs.owners")
-    wide = node("Cast", [owners], "linear.pairs.owners_wide", to=7)
-    node("Equal", [wide, wanted], "linear.pairs.found")
+    _pairs(graph, net)
     limit = constant("linear.token_count", net.linear_tokens)
     node("Less", ["ids_by_step", limit], "linear.tokens.found")
     last_row = constant("linear.last_row_of_tokens", net.linear_tokens - 1)
@@ -331,6 +306,38 @@ def _linear(graph: ExpectedGraph, net: Architecture) -> None:
     some = node("Max", [length, constant("linear.least", 1.0)], "linear.some")
     root = node("Sqrt", [some], "linear.root")
     node("Div", [linear, root], "linear.logits")
+
+
+def _pairs(graph: ExpectedGraph, net: Architecture) -> None:
+    node, constant = graph.node, graph.constant
+    before = graph.state("linear.previous", (-1, 1))
+    before = node("Cast", [before], "linear.previous", to=7)
+    shape = node("Concat", ["batch_size", "one"], "linear.batch_shape", axis=0)
+    before = node("Expand", [before, shape], "linear.previous_column")
+    before = node("Transpose", [before], "linear.previous_row", perm=(1, 0))
+    slices = [constant("slice_start", 0), constant("slice_end", -1), "axis_0"]
+    others = node("Slice", ["ids_by_step", *slices], "linear.others")
+    shifted = node("Concat", [before, others], "linear.before", axis=0)
+    first = node("Mul", [shifted, constant("linear.first", 1_000_003)], "linear.a")
+    second = node("Mul", ["ids_by_step", constant("linear.second", 7_368_787)], "linear.b")
+    mixed = node("Add", [first, second], "linear.mixed")
+    if not net.bidirectional:
+        last_step = node("Sub", ["lengths", "one"], "linear.last_step")
+        is_last = node("Equal", ["step_column", last_step], "linear.is_last")
+        zero = constant("zero_id", 0)
+        ids = node("Where", [is_last, "ids_by_step", zero], "linear.last_only")
+        last = node("ReduceSum", [ids, "axis_0"], "linear.last_row", keepdims=0)
+        column = node("Unsqueeze", [last, "one"], "linear.last_column")
+        last = node("Cast", [column], "linear.last", to=1)
+        node("Identity", [last], "next.linear.previous")
+    buckets = constant("linear.bucket_count", net.linear_buckets)
+    places = node("Mod", [mixed, buckets], "linear.pairs.places")
+    kinds = constant("linear.fingerprint_count", 251)
+    wanted = node("Mod", [mixed, kinds], "linear.pairs.fingerprints")
+    table = graph.weight("linear.fingerprints")
+    owners = node("Gather", [table, places], "linear.pairs.owners")
+    wide = node("Cast", [owners], "linear.pairs.owners_wide", to=7)
+    node("Equal", [wide, wanted], "linear.pairs.found")
 
 
 def _head(graph: ExpectedGraph, net: Architecture, storage: Storage, vector: str) -> None:

@@ -79,7 +79,9 @@ INLINE V v_exp(V value)
 INLINE void keep_bytes(int cell, V h, uint8_t *to)
 {
     if (cell == LSTM) {
-        V steps = v_div(h, v_set(2.0f / 255.0f));
+        /* The quotient by a step, rounded once: a product and what is left of it (Markstein 1990) */
+        V step = v_set(2.0f / 255.0f), inverse = v_set(1.0f / (2.0f / 255.0f)), quotient = v_mul(h, inverse);
+        V steps = v_fma(v_fma(v_sub(v_set(0.0f), quotient), step, h), inverse, quotient);
         v_store_bytes(to, v_clamp(steps, -127.0f, 128.0f), 127);
     } else {
         v_store_bytes(to, v_clamp(v_mul(h, v_set(127.0f)), -127.0f, 127.0f), 128);
@@ -236,6 +238,7 @@ typedef struct {
     uint8_t *to8[TEXTS];               /* or NULL */
     float *tof[TEXTS];                 /* or NULL */
     const float *sums;                 /* [texts][panel][vector][16] */
+    void *products;                    /* int32 or float32 [panel][texts][vector][16] */
 } Step;
 
 INLINE void give(int cell, bool integer, const Step *step, size_t text, size_t unit, V h)
@@ -245,16 +248,20 @@ INLINE void give(int cell, bool integer, const Step *step, size_t text, size_t u
     if (step->to8[text]) keep_bytes(cell, h, step->to8[text] + unit);
 }
 
-INLINE void step_panel(int cell, bool integer, const Layer *layer, const Direction *way, const Step *step, size_t panel)
+/* The products of all panels. They go downwards every other time: what was read last is still in the
+ * nearest cache. */
+INLINE void multiply(int cell, bool integer, const Layer *layer, const Direction *way, const Step *step, bool down)
 {
     const size_t vectors = cell == GRU ? 3 : 4, wide = vectors * LANES;
-    size_t place = panel * wide, groups = layer->recurrent_groups, all = layer->panels * wide;
-    int32_t whole[TEXTS * MOST_VECTORS * LANES];
-    float real[TEXTS * MOST_VECTORS * LANES];
-    if (integer) {
-        product8(step->texts, vectors, cell == LSTM, step->h8, groups,
-                 (const int8_t *)way->recurrent + panel * groups * wide * 4, way->recurrent_start + place, whole);
-    } else {
+    size_t groups = layer->recurrent_groups, all = layer->panels * wide;
+    for (size_t i = 0; i < layer->panels; i++) {
+        size_t panel = down ? layer->panels - 1 - i : i, place = panel * wide;
+        if (integer) {
+            product8(step->texts, vectors, cell == LSTM, step->h8, groups,
+                     (const int8_t *)way->recurrent + place * groups * 4, way->recurrent_start + place,
+                     (int32_t *)step->products + place * step->texts);
+            continue;
+        }
         const float *start[TEXTS];
         float begin[TEXTS * MOST_VECTORS * LANES];
         for (size_t r = 0; r < step->texts; r++) {
@@ -265,45 +272,52 @@ INLINE void step_panel(int cell, bool integer, const Layer *layer, const Directi
                 start[r] = begin + r * wide;
             }
         }
-        product_f(step->texts, vectors, step->hf, groups,
-                  (const float *)way->recurrent + panel * groups * wide, start, real);
+        product_f(step->texts, vectors, step->hf, groups, (const float *)way->recurrent + place * groups, start,
+                  (float *)step->products + place * step->texts);
     }
-    for (size_t r = 0; r < step->texts; r++) {
-        const float *x = step->sums + r * all + place;
+}
+
+/* The gates of one text, panel by panel: apart from the products, so that a processor computes
+ * several panels at once. */
+INLINE void open_gates(int cell, bool integer, const Layer *layer, const Direction *way, const Step *step, size_t text)
+{
+    const size_t vectors = cell == GRU ? 3 : 4, wide = vectors * LANES;
+    const float *x = step->sums + text * layer->panels * wide;
+    for (size_t panel = 0; panel < layer->panels; panel++) {
+        size_t place = panel * wide, unit = panel * LANES;
+        size_t from = place * step->texts + text * wide;
         V z[MOST_VECTORS];
         for (size_t v = 0; v < vectors; v++) {
             if (!integer) {
-                z[v] = v_load(real + r * wide + v * LANES);
+                z[v] = v_load((const float *)step->products + from + v * LANES);
                 continue;
             }
-            V sum = v_integers(whole + r * wide + v * LANES), scale = v_load(way->recurrent_scale + place + v * LANES);
-            V from = v_load(x + v * LANES);
-            if (cell == LSTM) z[v] = v_add(v_add(from, v_mul(sum, scale)), v_load(way->bias + place + v * LANES));
+            V sum = v_integers((const int32_t *)step->products + from + v * LANES);
+            V scale = v_load(way->recurrent_scale + place + v * LANES), read = v_load(x + place + v * LANES);
+            if (cell == LSTM) z[v] = v_add(v_add(read, v_mul(sum, scale)), v_load(way->bias + place + v * LANES));
             else if (cell == GRU && v == 2) z[v] = v_fma(sum, scale, v_load(way->recurrent_bias + place + v * LANES));
-            else z[v] = v_fma(sum, scale, from);
+            else z[v] = v_fma(sum, scale, read);
         }
-        size_t unit = panel * LANES;
         if (cell == LSTM) {
-            V kept = v_mul(v_load(step->cell[r] + unit), v_sigmoid(z[2]));
+            V kept = v_mul(v_load(step->cell[text] + unit), v_sigmoid(z[2]));
             V c = v_add(kept, v_mul(v_sigmoid(z[0]), v_tanh(z[3])));
-            v_store(step->cell[r] + unit, c);
-            give(cell, integer, step, r, unit, v_mul(v_tanh(c), v_sigmoid(z[1])));
+            v_store(step->cell[text] + unit, c);
+            give(cell, integer, step, text, unit, v_mul(v_tanh(c), v_sigmoid(z[1])));
         } else if (cell == GRU) {
-            V before = v_load((integer ? step->state[r] : step->hf[r]) + unit);
-            V fresh = v_tanh(v_fma(v_sigmoid(z[1]), z[2], v_load(x + 2 * LANES)));
-            give(cell, integer, step, r, unit, v_fma(v_sigmoid(z[0]), v_sub(before, fresh), fresh));
+            V before = v_load((integer ? step->state[text] : step->hf[text]) + unit);
+            V fresh = v_tanh(v_fma(v_sigmoid(z[1]), z[2], v_load(x + place + 2 * LANES)));
+            give(cell, integer, step, text, unit, v_fma(v_sigmoid(z[0]), v_sub(before, fresh), fresh));
         } else {
-            for (size_t v = 0; v < vectors; v++) give(cell, integer, step, r, (panel * vectors + v) * LANES, v_tanh(z[v]));
+            for (size_t v = 0; v < vectors; v++) give(cell, integer, step, text, (panel * vectors + v) * LANES, v_tanh(z[v]));
         }
     }
 }
 
-/* The panels, downwards every other time: what was read last is still in the nearest cache. */
-#define STEP(name, cell, integer)                                                              \
-    static void name(const Layer *layer, const Direction *way, const Step *step, bool down)    \
-    {                                                                                          \
-        for (size_t i = 0; i < layer->panels; i++)                                             \
-            step_panel(cell, integer, layer, way, step, down ? layer->panels - 1 - i : i);     \
+#define STEP(name, cell, integer)                                                            \
+    static void name(const Layer *layer, const Direction *way, const Step *step, bool down)  \
+    {                                                                                        \
+        multiply(cell, integer, layer, way, step, down);                                     \
+        for (size_t r = 0; r < step->texts; r++) open_gates(cell, integer, layer, way, step, r); \
     }
 STEP(step_rnn8, RNN, true)
 STEP(step_lstm8, LSTM, true)
@@ -327,7 +341,7 @@ static void run_direction(const tg_model *m, tg_workspace *w, size_t l, size_t d
     const Direction *way = &layer->direction[d];
     size_t width = layer->width, row_width = m->directions * width;
     size_t states = (l * m->directions + d) * TEXTS * m->widest;
-    Step step;
+    Step step = {.products = w->products};
     uint8_t *state8[TEXTS];
     for (size_t r = 0; r < s->texts; r++) {
         state8[r] = w->state8 + states + r * m->widest;

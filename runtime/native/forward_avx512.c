@@ -85,13 +85,23 @@ LANE void product8_of(size_t rows, size_t vectors, const uint8_t *const *x, size
     if (rows == 1) {
         __m512i a10 = _mm512_setzero_si512(), a11 = a10, a12 = a10, a13 = a10;
         size_t k = 0;
-        for (; k + 1 < groups; w += vectors * 64) {
-            { WEIGHTS ROW(0, 0) }
+        const int8_t *end = w + (groups & ~(size_t)1) * vectors * 64;
+        while (w != end) {
+            {
+                WEIGHTS
+                ROW(0, 0)
+            }
             k++, w += vectors * 64;
-            { WEIGHTS ROW(1, 0) }
-            k++;
+            {
+                WEIGHTS
+                ROW(1, 0)
+            }
+            k++, w += vectors * 64;
         }
-        if (k < groups) { WEIGHTS ROW(0, 0) }
+        if (groups & 1) {
+            WEIGHTS
+            ROW(0, 0)
+        }
         a00 = _mm512_add_epi32(a00, a10), a01 = _mm512_add_epi32(a01, a11), a02 = _mm512_add_epi32(a02, a12);
         if (vectors > 3) a03 = _mm512_add_epi32(a03, a13);
         END(0)

@@ -146,7 +146,7 @@ class Workspace:
 
     def __init__(self, model: Model) -> None:
         self._model = model  # is closed after its workspaces are freed
-        self._library = model._library
+        self._library = library()
         self._run = self._library.tg_run
         handle = ctypes.c_void_p()
         status = self._library.tg_new_workspace(model.handle, ctypes.byref(handle))
@@ -162,14 +162,14 @@ class Workspace:
 
     def make_room(self, ids: int, texts: int) -> None:
         """Make room for so many ids and texts."""
-        if ids > self._room:
-            self._room = max(ids, 2 * self._room)
-            self.ids = np.empty(self._room, np.int64)
-        if texts > self._texts:
-            self._texts = max(texts, 2 * self._texts)
-            self.lengths = np.empty(self._texts, np.int64)
-            self.probabilities = np.empty((self._texts, self._model.labels), np.float32)
-            self.state = np.empty((self._texts, self._model.state_size), np.float32)
+        if ids <= self._room and texts <= self._texts:
+            return
+        self._room = max(ids, self._room)
+        self._texts = max(texts, self._texts)
+        self.ids = np.empty(self._room, np.int64)
+        self.lengths = np.empty(self._texts, np.int64)
+        self.probabilities = np.empty((self._texts, self._model.labels), np.float32)
+        self.state = np.empty((self._texts, self._model.state_size), np.float32)
         self._addresses = [
             ctypes.c_void_p(array.ctypes.data)
             for array in (self.ids, self.lengths, self.state, self.probabilities)

@@ -20,7 +20,6 @@ from textgate.native.graph_parts import GraphParts, read_parts
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from textgate.architecture import Architecture
     from textgate.manifest import Manifest
 
 MAGIC, VERSION, ALIGNMENT = 0x31454754, 1, 64
@@ -87,7 +86,7 @@ class _Converter:
             *(*net.dense_sizes, net.label_count),
         ]
         words[2] = len(words)
-        parts = [np.array(words, dtype="<i4").tobytes()]
+        parts: list[bytes | memoryview] = [np.array(words, dtype="<i4").tobytes()]
         for tensor in tensors:
             content = np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data
             parts.extend((bytes(-len(parts[-1]) % ALIGNMENT), content))
@@ -133,8 +132,10 @@ class _Converter:
             if name in expected.constants:
                 value = parts.tensors.get(name)
                 wanted = expected.constants[name]
-                if value is None or value.ndim != 1 or not np.array_equal(
-                    value, np.array(wanted).astype(value.dtype)
+                if (
+                    value is None
+                    or value.ndim != 1
+                    or not np.array_equal(value, np.array(wanted).astype(value.dtype))
                 ):
                     raise UnknownPartError(f"constant {name!r}")
             elif name not in expected.weights:
@@ -220,10 +221,8 @@ class _Converter:
         anchors = ANCHORS if self._storage.anchored(layer) else 0
         return self._net.directions * (self._net.hidden_sizes[layer] + anchors)
 
-    def _meaningful(
-        self, weights: NDArray[Any], repeats: int = 1, layer: int = -1
-    ) -> NDArray[Any]:
-        """Return the columns that are no anchors of a layer's states; those of anchors must be 0."""
+    def _meaningful(self, weights: NDArray[Any], repeats: int = 1, layer: int = -1) -> NDArray[Any]:
+        """Return the columns that are no anchors of a layer's states; the others must be 0."""
         if not self._storage.anchored(layer):
             return weights
         units = self._net.hidden_sizes[layer]
@@ -236,7 +235,7 @@ class _Converter:
 
     def _input_columns(self, layer: int, weights: NDArray[Any]) -> NDArray[Any]:
         """Return weights [rows, width of what the layer reads] without what means nothing."""
-        net, storage = self._net, self._storage
+        net = self._net
         if layer:
             width = self._state_width(layer - 1)
             if weights[:, width:].any():
@@ -260,7 +259,11 @@ class _Converter:
         """Return what a layer has in one direction, in the order of the engine."""
         net = self._net
         name, directions = f"{net.cell}_{layer + 1}", net.directions
-        storage, gates, units = self._storage.layers[layer], _GATES[net.cell], net.hidden_sizes[layer]
+        storage, gates, units = (
+            self._storage.layers[layer],
+            _GATES[net.cell],
+            net.hidden_sizes[layer],
+        )
         width = self._input_width(layer)
         if storage == COMPUTED:
             return self._anchored_cell(name, direction, units, width, layer)
@@ -269,7 +272,9 @@ class _Converter:
         weights, scales = [], []
         for key, columns in (("W", width), ("R", units)):
             if storage == FLOAT32:
-                weights.append(self._take(f"{name}.{key}", "f4", directions, rows, columns)[direction])
+                weights.append(
+                    self._take(f"{name}.{key}", "f4", directions, rows, columns)[direction]
+                )
                 continue
             values = self._take(f"{name}.{key}.int8", "i1", directions, rows, columns)[direction]
             scale = self._parts.tensors.get(f"{name}.{key}.scale")
