@@ -10,7 +10,7 @@
 enum { MAGIC = 0x31454754 };
 enum { ALIGNMENT = 64 };
 #define MOST_SIZE ((int32_t)1 << 24)   /* of every size in the header */
-#define MOST_INPUTS ((size_t)1 << 16)  /* of an int8 layer: 65,536 * 255 * 127 is below 2 ** 31 */
+#define MOST_INPUTS ((size_t)1 << 15)  /* of an int8 layer: no partial sum of 255 * 127 each, less a zero point, overflows */
 #define MOST_FLOAT 3.4028234e38f
 
 static size_t rounded(size_t value, size_t step) { return (value + step - 1) / step * step; }

@@ -13,7 +13,9 @@
  * Every float32 operation below has one order, which no instruction set changes.
  */
 
+#ifndef INLINE /* sanitizers take too long with it */
 #define INLINE static inline __attribute__((always_inline))
+#endif
 
 /* A part of the texts of a group: all of it, or for one direction as many tokens as fit. */
 typedef struct {
@@ -56,7 +58,7 @@ INLINE V v_sigmoid(V value)
     q = v_fma(q, s, v_set(1.70198817374094e-03f));
     q = v_fma(q, s, v_set(1.16817656904453e-01f));
     q = v_fma(q, s, v_set(9.93151921023180e-01f));
-    return v_add(v_div(v_mul(p, x), q), v_set(0.5f));
+    return v_max(v_add(v_div(v_mul(p, x), q), v_set(0.5f)), v_set(0.0f));
 }
 
 /* e ** x for x from -87 to 0; below, e ** -87. */
