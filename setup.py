@@ -15,7 +15,7 @@ from setuptools.command.build_ext import build_ext
 
 FOLDER = Path("runtime", "native")
 NAMES = {"win32": "textgate_engine.dll", "darwin": "libtextgate_engine.dylib"}
-NAME = NAMES.get(sys.platform, "libtextgate_engine.so")
+NAME = NAMES.get(sys.platform, "libtextgate_engine.1.so")
 ENGINE = Extension(
     "textgate.native.engine",
     sources=[path.as_posix() for path in sorted(FOLDER.glob("*.c"))],

@@ -12,10 +12,11 @@ import numpy as np
 
 from textgate.batching import BATCHES, batches_by_length, padded, windows
 from textgate.bundled import open_bundle
+from textgate.engines import Engine, make_engine
 from textgate.errors import ConfigError
 from textgate.logs import logger
 from textgate.prediction import Decision, Scores
-from textgate.session import Session, thread_count
+from textgate.session import thread_count
 from textgate.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.manifest import Manifest
+    from textgate.native.session import NativeSession
     from textgate.prediction import Prediction
+    from textgate.session import Session
     from textgate.streaming import Stream
     from textgate.tokenizer import Encoded
 
@@ -43,6 +46,7 @@ class Classifier:
         batch_size: int,
         max_tokens: int | None,
         thresholds: Mapping[str, float] | float | None,
+        engine: str | None = None,
     ) -> None:
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1, not {batch_size!r}")
@@ -51,6 +55,7 @@ class Classifier:
             "batch_size": batch_size,
             "max_tokens": max_tokens,
             "thresholds": dict(thresholds) if isinstance(thresholds, Mapping) else thresholds,
+            "engine": engine,
         }
         bundle = open_bundle(path)
         self._path = bundle.path
@@ -60,23 +65,22 @@ class Classifier:
             bundle.tokenizer, max_tokens=_token_limit(max_tokens, bundle.manifest)
         )
         multi_label = bundle.manifest.task == "multi-label"
-        self._session: Session | None = Session(
-            bundle.graph,
-            labels=len(bundle.manifest.labels),
-            sums_to_one=not multi_label,
-            threads=thread_count(threads),
+        self._engine: Engine | None = make_engine(
+            bundle, engine=engine, threads=thread_count(threads)
         )
+        self._computed_by = (self._engine.name, self._engine.detail)
         self._decision = Decision(
             labels=bundle.manifest.labels,
             thresholds=_thresholds(thresholds, bundle.manifest),
             multi_label=multi_label,
         )
         logger.info(
-            "loaded %s: %s, %s, %d labels",
+            "loaded %s: %s, %s, %d labels, engine %s (%s)",
             self._path,
             bundle.manifest.architecture.cell,
             bundle.manifest.precision,
             len(bundle.manifest.labels),
+            *self._computed_by,
         )
 
     @classmethod
@@ -88,6 +92,7 @@ class Classifier:
         batch_size: int = 32,
         max_tokens: int | None = None,
         thresholds: Mapping[str, float] | float | None = None,
+        engine: Literal["auto", "native", "onnxruntime"] | None = None,
     ) -> Classifier:
         """Return a classifier for the bundle in a folder.
 
@@ -101,10 +106,16 @@ class Classifier:
             thresholds: least probability by label, or one for all labels, in place of the
                 bundle's own. Below it a single-label classifier abstains; a label of a multi-label
                 one does not apply.
+            engine: what computes the network: ``"native"``, textgate's own engine in C, or
+                ``"onnxruntime"``; ``"auto"`` takes the native one where it is built and knows every
+                part of the bundle. None takes what the environment variable TEXTGATE_ENGINE says,
+                else ``"auto"``.
 
         Raises:
-            BundleError: the bundle is missing, damaged, unsafe, or of another version.
-            ConfigError: an option is out of range or names a label that the bundle does not have.
+            BundleError: the bundle is missing, damaged, unsafe, or of another version, or the
+                native engine was asked for and does not know a part of it.
+            ConfigError: an option is out of range or names a label that the bundle does not have,
+                or the native engine was asked for and was not built.
         """
         return cls(
             path,
@@ -112,6 +123,7 @@ class Classifier:
             batch_size=batch_size,
             max_tokens=max_tokens,
             thresholds=thresholds,
+            engine=engine,
         )
 
     @property
@@ -195,6 +207,7 @@ class Classifier:
             "thresholds": dict(zip(manifest.labels, self._decision.thresholds, strict=True)),
             "temperature": manifest.temperature,
             "streaming": bool(manifest.state),
+            "engine": dict(zip(("name", "detail"), self._computed_by, strict=True)),
             "bytes": {name: entry.size for name, entry in manifest.files.items()},
         }
 
@@ -204,7 +217,7 @@ class Classifier:
 
     def close(self) -> None:
         """Let go of the session; the classifier cannot be used afterwards."""
-        self._session = None
+        self._engine = None
 
     def __enter__(self) -> Classifier:
         return self
@@ -226,10 +239,10 @@ class Classifier:
             result[places] = session.run(*padded([encoded[place] for place in places]))
         return result
 
-    def _require_session(self) -> Session:
-        if self._session is None:
+    def _require_session(self) -> Session | NativeSession:
+        if self._engine is None:
             raise ConfigError("the classifier was closed")
-        return self._session
+        return self._engine.session
 
 
 @dataclass(frozen=True)
@@ -237,7 +250,7 @@ class Stages:
     """Tokenizing and running, one without the other."""
 
     _tokenizer: TextTokenizer
-    _session: Session
+    _session: Session | NativeSession
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Return the token ids of texts."""

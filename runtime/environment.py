@@ -3,3 +3,4 @@
 from __future__ import annotations
 
 MODEL = "TEXTGATE_MODEL"  # names the bundle where nobody gives one
+ENGINE = "TEXTGATE_ENGINE"  # names the engine where nobody gives one

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import onnxruntime
 
 from textgate.errors import BundleError, ConfigError
 from textgate.logs import logger
@@ -18,6 +17,7 @@ from textgate.logs import logger
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import onnxruntime
     from numpy.typing import NDArray
 
 MOST_THREADS = 1024  # far above what one call can use, far below what a machine can start
@@ -171,6 +171,8 @@ def make_session(
     Raises:
         BundleError: ONNX Runtime does not accept the graph.
     """
+    import onnxruntime  # takes long, and the native engine does without
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

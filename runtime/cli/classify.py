@@ -89,6 +89,7 @@ from textgate.session import thread_count
 )
 @options.columns
 @options.threads
+@options.engine
 def classify(
     texts: tuple[str, ...],
     model: Path,
@@ -107,6 +108,7 @@ def classify(
     label_field: str,
     input_format: str | None,
     threads: int | Literal["auto"],
+    engine: Literal["auto", "native", "onnxruntime"],
 ) -> None:
     """Classify texts: those given, the rows of a file, or standard input, one text a line.
 
@@ -136,6 +138,7 @@ def classify(
         batch_size=batch_size,
         max_tokens=max_tokens,
         thresholds=abstain_below,
+        engine=engine,
     )
     if streaming:
         _write_utf8()

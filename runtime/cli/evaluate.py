@@ -29,6 +29,7 @@ _LARGEST_CONFUSION = 12  # labels; a larger table is only in the JSON
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @options.columns
 @options.threads
+@options.engine
 def evaluate(
     data: str,
     model: Path,
@@ -37,6 +38,7 @@ def evaluate(
     label_field: str,
     input_format: str | None,
     threads: int | Literal["auto"],
+    engine: Literal["auto", "native", "onnxruntime"],
 ) -> None:
     """Score a bundle on labelled rows.
 
@@ -44,7 +46,7 @@ def evaluate(
     multi-label model, the share of rows with exactly the right labels. Below it stands what
     abstaining would buy: how many rows are answered, and how many of the answers are right.
     """
-    classifier = Classifier.load(model, threads=threads)
+    classifier = Classifier.load(model, threads=threads, engine=engine)
     rows = load_labelled(
         data,
         format=input_format,

@@ -11,6 +11,7 @@ import click
 
 from textgate import environment
 from textgate.bundled import DEFAULT
+from textgate.engines import ENGINES
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -78,6 +79,22 @@ def threads(function: _F) -> _F:
         default="1",
         show_default=True,
         help="Threads inside one call, or auto: what this process may use.",
+    )
+    result: _F = option(function)
+    return result
+
+
+def engine(function: _F) -> _F:
+    """Add what computes the network."""
+    option: Any = click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        default="auto",
+        show_default=True,
+        envvar=environment.ENGINE,
+        show_envvar=True,
+        help="What computes the network; auto: textgate's native engine where it is built and "
+        "knows every part of the bundle, else ONNX Runtime.",
     )
     result: _F = option(function)
     return result

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from textgate.errors import BundleError, ConfigError
+from textgate.errors import BundleError, ConfigError, TextgateError
 from textgate.native.model import VERSION
 
+# As in setup.py. With another dot before it, ".so" is not taken for a module of Python.
 _NAMES = {"win32": "textgate_engine.dll", "darwin": "libtextgate_engine.dylib"}
-NAME = _NAMES.get(sys.platform, "libtextgate_engine.so")
+NAME = _NAMES.get(sys.platform, f"libtextgate_engine.{VERSION}.so")
 
-_NO_MEMORY, _NO_INSTRUCTIONS = 1, 4
+_NO_MEMORY = 1
 BEST = -1
 SETS = 6
 
@@ -91,11 +92,11 @@ def _number(instructions: str | None) -> int:
     )
 
 
-def failure(status: int) -> Exception:
+def failure(status: int) -> TextgateError:
     """Return the exception for a status that is not 0."""
     message = library().tg_message(status).decode("ascii")
     if status == _NO_MEMORY:
-        return MemoryError(f"the native engine: {message}")
+        return TextgateError(f"the native engine cannot go on: {message}")
     return BundleError(f"the native engine cannot run the network: {message}")
 
 
@@ -110,7 +111,7 @@ class Model:
         BundleError: the bytes are no model, or a number in them is not finite.
         ConfigError: the processor does not have the instruction set.
         LibraryError: there is no library.
-        MemoryError: there is not enough memory.
+        TextgateError: there is not enough memory.
     """
 
     def __init__(self, content: bytes, *, instructions: str | None = None) -> None:

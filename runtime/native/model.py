@@ -166,11 +166,12 @@ class _Converter:
     def _is_integer(self, layer: int) -> bool:
         """Return whether the engine computes a layer in integers.
 
-        An LSTM that is only stored as int8 was given more precision on purpose. Other cells have no
-        integer kernel elsewhere, so that stored is all they can be.
+        An LSTM that is only stored as int8 was given more precision on purpose. A GRU has no
+        integer kernel elsewhere, so that stored is all it can be. A plain RNN magnifies what is
+        rounded in its states: in integers it decided 3 of trec's 500 test rows otherwise.
         """
         storage = self._storage
-        if self._net.cell == "lstm" or storage.layers[layer] != STORED:
+        if self._net.cell != "gru" or storage.layers[layer] != STORED:
             return storage.layers[layer] == COMPUTED
         return layer > 0 or storage.embedding_bits != 32
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class NativeSession:
     """A model ready to run. Any number of threads may share one, and it survives a fork.
 
+    What a thread of the parent was using at a fork is not among what is idle.
+
     Args:
         content: the model's bytes, by `textgate.native.model.model_bytes`.
         states: what a stream carries, as the manifest lists it.
@@ -61,7 +63,7 @@ class NativeSession:
 
         Raises:
             BundleError: an id or a length is out of range, or the weights give no probabilities.
-            MemoryError: there is not enough memory.
+            TextgateError: there is not enough memory.
         """
         if self._threads > 1 and len(lengths) > 1:
             return self._run_divided(input_ids, lengths)
@@ -85,7 +87,7 @@ class NativeSession:
 
         Raises:
             BundleError: as for `run`.
-            MemoryError: as for `run`.
+            TextgateError: as for `run`.
         """
         texts, row = input_ids.shape
         workspace = self._idle.pop() if self._idle else Workspace(self._model)
@@ -104,10 +106,6 @@ class NativeSession:
             return results
         finally:
             self._idle.append(workspace)
-
-    def begin_anew(self) -> None:
-        """Forget what calls of a parent process were using when it forked."""
-        self._idle = []
 
     def _run_divided(
         self, input_ids: NDArray[np.int64], lengths: NDArray[np.int64]

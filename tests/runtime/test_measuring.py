@@ -90,6 +90,7 @@ def test_the_same_network_twice_agrees(quickly, bundle, tmp_path):
 def test_a_timed_path_that_answers_otherwise_fails(quickly, bundle, monkeypatch, stage):
     """Batches of two are answered in the wrong order; plain predictions are not."""
     if stage == "run":
+        monkeypatch.setenv("TEXTGATE_ENGINE", "onnxruntime")
         run = Session.run
 
         def reversed_run(self, ids, lengths):
