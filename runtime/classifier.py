@@ -92,7 +92,7 @@ class Classifier:
         batch_size: int = 32,
         max_tokens: int | None = None,
         thresholds: Mapping[str, float] | float | None = None,
-        engine: Literal["auto", "native", "onnxruntime"] | None = None,
+        engine: str | None = None,
     ) -> Classifier:
         """Return a classifier for the bundle in a folder.
 

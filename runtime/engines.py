@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ENGINES = ("auto", "native", "onnxruntime")
 _SLOW = "portable"  # without the instructions that make the native engine fast
+_LACKS = "the native engine lacks fast instructions here"
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,19 @@ def make_engine(bundle: Bundle, *, engine: str | None, threads: int) -> Engine:
             raise BundleError(f"{bundle.path}: {problem}") from None
         return _by_onnx_runtime(bundle, threads, str(problem))
     if wanted == "auto" and session.instructions == _SLOW:
-        return _by_onnx_runtime(bundle, threads, "the native engine lacks fast instructions here")
+        return _by_onnx_runtime(bundle, threads, _LACKS)
     return Engine(session, "native", session.instructions)
+
+
+def built_engine() -> str:
+    """Return which engine `auto` takes for bundles that the native one knows, and why."""
+    from textgate.native.library import LibraryError, instruction_sets
+
+    try:
+        fastest = instruction_sets()[-1]
+    except LibraryError as problem:
+        return f"onnxruntime ({problem})"
+    return f"onnxruntime ({_LACKS})" if fastest == _SLOW else f"native ({fastest})"
 
 
 def engine_of(engine: str | None) -> str:

@@ -108,7 +108,7 @@ def classify(
     label_field: str,
     input_format: str | None,
     threads: int | Literal["auto"],
-    engine: Literal["auto", "native", "onnxruntime"],
+    engine: str,
 ) -> None:
     """Classify texts: those given, the rows of a file, or standard input, one text a line.
 

@@ -38,7 +38,7 @@ def evaluate(
     label_field: str,
     input_format: str | None,
     threads: int | Literal["auto"],
-    engine: Literal["auto", "native", "onnxruntime"],
+    engine: str,
 ) -> None:
     """Score a bundle on labelled rows.
 

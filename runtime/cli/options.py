@@ -22,6 +22,14 @@ _MODEL: dict[str, Any] = {
     "envvar": environment.MODEL,
     "show_envvar": True,
 }
+_ENGINE: dict[str, Any] = {
+    "type": click.Choice(ENGINES),
+    "show_default": True,
+    "envvar": environment.ENGINE,
+    "show_envvar": True,
+    "help": "What computes the network; auto: textgate's native engine where it is built and knows "
+    "every part of the bundle, else ONNX Runtime.",
+}
 FORMATS = ("text", "jsonl", "csv", "tsv", "fasttext", "parquet")
 
 
@@ -86,15 +94,20 @@ def threads(function: _F) -> _F:
 
 def engine(function: _F) -> _F:
     """Add what computes the network."""
+    option: Any = click.option("--engine", **_ENGINE, default="auto")
+    result: _F = option(function)
+    return result
+
+
+def engines(function: _F) -> _F:
+    """Add what computes the networks, one or several."""
+    help_text = f"{_ENGINE['help']} Repeat it to compare engines on the same texts."
     option: Any = click.option(
         "--engine",
-        type=click.Choice(ENGINES),
-        default="auto",
-        show_default=True,
-        envvar=environment.ENGINE,
-        show_envvar=True,
-        help="What computes the network; auto: textgate's native engine where it is built and "
-        "knows every part of the bundle, else ONNX Runtime.",
+        "engines",
+        **{**_ENGINE, "help": help_text},
+        default=("auto",),
+        multiple=True,
     )
     result: _F = option(function)
     return result

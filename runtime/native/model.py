@@ -16,13 +16,14 @@ from textgate.native.expected import (
     expected_graph,
 )
 from textgate.native.graph_parts import GraphParts, read_parts
+from textgate.native.library import VERSION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.manifest import Manifest
 
-MAGIC, VERSION, ALIGNMENT = 0x31454754, 1, 64
+MAGIC, ALIGNMENT = 0x31454754, 64
 _OPSET = 18
 _CELLS = ("rnn", "lstm", "gru")
 _POOLINGS = ("last", "max", "mean", "attention")

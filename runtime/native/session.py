@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textgate.native.library import Model, Workspace, failure
+from textgate.native.library import failure
+from textgate.native.workspace import Model, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -44,7 +45,9 @@ def test_the_help_of_a_command(command, name, option):
 def test_the_version(command):
     shown = command("--version")
     assert (shown.status, shown.err) == (0, "")
-    assert shown.out == f"textgate, version {textgate.__version__}\n"
+    version, engine = shown.out.splitlines()
+    assert version == f"textgate, version {textgate.__version__}"
+    assert re.fullmatch(r"engine: (native|onnxruntime) \(.+\)", engine)
 
 
 def test_nothing_asked(command):

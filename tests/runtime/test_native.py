@@ -16,9 +16,10 @@ import pytest
 from textgate.batching import padded
 from textgate.bundle import read_bundle
 from textgate.errors import BundleError, ConfigError
-from textgate.native.library import LibraryError, Model, Workspace, instruction_sets
-from textgate.native.model import ALIGNMENT, MAGIC, VERSION, UnknownPartError, model_bytes
+from textgate.native.library import VERSION, LibraryError, instruction_sets
+from textgate.native.model import ALIGNMENT, MAGIC, UnknownPartError, model_bytes
 from textgate.native.session import NativeSession
+from textgate.native.workspace import Model, Workspace
 from textgate.rows import load_labelled
 from textgate.session import Session
 from textgate.tokenizer import TextTokenizer
