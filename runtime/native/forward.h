@@ -258,6 +258,15 @@ INLINE void multiply(int cell, bool integer, const Layer *layer, const Direction
     size_t groups = layer->recurrent_groups, all = layer->panels * wide;
     for (size_t i = 0; i < layer->panels; i++) {
         size_t panel = down ? layer->panels - 1 - i : i, place = panel * wide;
+#if PAIRS
+        if (integer && step->texts == 1 && i + 1 < layer->panels) {
+            place -= down ? wide : 0;
+            product8_pair(vectors, step->h8[0], groups, (const int8_t *)way->recurrent + place * groups * 4,
+                          way->recurrent_start + place, (int32_t *)step->products + place);
+            i++;
+            continue;
+        }
+#endif
         if (integer) {
             product8(step->texts, vectors, cell == LSTM, step->h8, groups,
                      (const int8_t *)way->recurrent + place * groups * 4, way->recurrent_start + place,
@@ -279,38 +288,43 @@ INLINE void multiply(int cell, bool integer, const Layer *layer, const Direction
     }
 }
 
+/* What a gate's function is taken of, for the 16 outputs at a place. */
+INLINE V gate(int cell, bool integer, bool fresh, const Direction *way, const void *product, const float *read, size_t place)
+{
+    if (!integer) return v_load(product);
+    V sum = v_integers(product), scale = v_load(way->recurrent_scale + place);
+    if (cell == LSTM) return v_add(v_add(v_load(read + place), v_mul(sum, scale)), v_load(way->bias + place));
+    if (fresh) return v_fma(sum, scale, v_load(way->recurrent_bias + place));
+    return v_fma(sum, scale, v_load(read + place));
+}
+
 /* The gates of one text, panel by panel: apart from the products, so that a processor computes
  * several panels at once. */
 INLINE void open_gates(int cell, bool integer, const Layer *layer, const Direction *way, const Step *step, size_t text)
 {
     const size_t vectors = cell == GRU ? 3 : 4, wide = vectors * LANES;
     const float *x = step->sums + text * layer->panels * wide;
-    for (size_t panel = 0; panel < layer->panels; panel++) {
+    const uint32_t *product = (const uint32_t *)step->products + text * wide;
+    for (size_t panel = 0; panel < layer->panels; panel++, product += step->texts * wide) {
         size_t place = panel * wide, unit = panel * LANES;
-        size_t from = place * step->texts + text * wide;
-        V z[MOST_VECTORS];
-        for (size_t v = 0; v < vectors; v++) {
-            if (!integer) {
-                z[v] = v_load((const float *)step->products + from + v * LANES);
-                continue;
-            }
-            V sum = v_integers((const int32_t *)step->products + from + v * LANES);
-            V scale = v_load(way->recurrent_scale + place + v * LANES), read = v_load(x + place + v * LANES);
-            if (cell == LSTM) z[v] = v_add(v_add(read, v_mul(sum, scale)), v_load(way->bias + place + v * LANES));
-            else if (cell == GRU && v == 2) z[v] = v_fma(sum, scale, v_load(way->recurrent_bias + place + v * LANES));
-            else z[v] = v_fma(sum, scale, read);
-        }
+        V z0 = gate(cell, integer, false, way, product, x, place);
+        V z1 = gate(cell, integer, false, way, product + LANES, x, place + LANES);
+        V z2 = gate(cell, integer, cell == GRU, way, product + 2 * LANES, x, place + 2 * LANES);
+        V z3 = vectors > 3 ? gate(cell, integer, false, way, product + 3 * LANES, x, place + 3 * LANES) : z2;
         if (cell == LSTM) {
-            V kept = v_mul(v_load(step->cell[text] + unit), v_sigmoid(z[2]));
-            V c = v_add(kept, v_mul(v_sigmoid(z[0]), v_tanh(z[3])));
+            V kept = v_mul(v_load(step->cell[text] + unit), v_sigmoid(z2));
+            V c = v_add(kept, v_mul(v_sigmoid(z0), v_tanh(z3)));
             v_store(step->cell[text] + unit, c);
-            give(cell, integer, step, text, unit, v_mul(v_tanh(c), v_sigmoid(z[1])));
+            give(cell, integer, step, text, unit, v_mul(v_tanh(c), v_sigmoid(z1)));
         } else if (cell == GRU) {
             V before = v_load((integer ? step->state[text] : step->hf[text]) + unit);
-            V fresh = v_tanh(v_fma(v_sigmoid(z[1]), z[2], v_load(x + place + 2 * LANES)));
-            give(cell, integer, step, text, unit, v_fma(v_sigmoid(z[0]), v_sub(before, fresh), fresh));
+            V fresh = v_tanh(v_fma(v_sigmoid(z1), z2, v_load(x + place + 2 * LANES)));
+            give(cell, integer, step, text, unit, v_fma(v_sigmoid(z0), v_sub(before, fresh), fresh));
         } else {
-            for (size_t v = 0; v < vectors; v++) give(cell, integer, step, text, (panel * vectors + v) * LANES, v_tanh(z[v]));
+            give(cell, integer, step, text, place, v_tanh(z0));
+            give(cell, integer, step, text, place + LANES, v_tanh(z1));
+            give(cell, integer, step, text, place + 2 * LANES, v_tanh(z2));
+            give(cell, integer, step, text, place + 3 * LANES, v_tanh(z3));
         }
     }
 }

@@ -68,7 +68,14 @@ class NativeSession:
         """
         if self._threads > 1 and len(lengths) > 1:
             return self._run_divided(input_ids, lengths)
-        return self.run_from({}, input_ids, lengths)[0]
+        workspace = self._workspace()
+        try:
+            status = workspace.run(input_ids, lengths)
+            if status:
+                raise failure(status)
+            return workspace.probabilities[: len(lengths)].copy()
+        finally:
+            self._idle.append(workspace)
 
     def run_from(
         self,
@@ -90,15 +97,15 @@ class NativeSession:
             BundleError: as for `run`.
             TextgateError: as for `run`.
         """
-        texts, row = input_ids.shape
-        workspace = self._idle.pop() if self._idle else Workspace(self._model)
+        texts = len(lengths)
+        workspace = self._workspace()
         try:
-            workspace.make_room(texts * row, texts)
-            workspace.ids[: texts * row] = input_ids.reshape(-1)
-            workspace.lengths[:texts] = lengths
             if state:
+                workspace.make_room(input_ids.size, texts)
                 self._put(workspace.state[:texts], state)
-            status = workspace.run(row, texts, from_state=bool(state), to_state=bool(next_state))
+            status = workspace.run(
+                input_ids, lengths, from_state=bool(state), to_state=bool(next_state)
+            )
             if status:
                 raise failure(status)
             results = [workspace.probabilities[:texts].copy()]
@@ -107,6 +114,12 @@ class NativeSession:
             return results
         finally:
             self._idle.append(workspace)
+
+    def _workspace(self) -> Workspace:
+        try:
+            return self._idle.pop()
+        except IndexError:  # other threads use them, or there is none yet
+            return Workspace(self._model)
 
     def _run_divided(
         self, input_ids: NDArray[np.int64], lengths: NDArray[np.int64]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from textgate.native.library import failure, instructions_name, instructions_number, library
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Model:
@@ -83,23 +87,41 @@ class Workspace:
         self.lengths = np.empty(self._texts, np.int64)
         self.probabilities = np.empty((self._texts, self._model.labels), np.float32)
         self.state = np.empty((self._texts, self._model.state_size), np.float32)
-        self._addresses = [
+        self._ids, self._lengths, self._state, self._probabilities = (
             ctypes.c_void_p(array.ctypes.data)
             for array in (self.ids, self.lengths, self.state, self.probabilities)
-        ]
+        )
 
-    def run(self, row: int, texts: int, *, from_state: bool, to_state: bool) -> int:
-        """Classify the texts in `ids` and return a status."""
-        ids, lengths, state, probabilities = self._addresses
+    def run(
+        self,
+        input_ids: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        *,
+        from_state: bool = False,
+        to_state: bool = False,
+    ) -> int:
+        """Classify texts and return a status.
+
+        Args:
+            input_ids: token ids, int64 [texts, row].
+            lengths: tokens of each text, int64 [texts].
+            from_state: whether the texts go on from what is in `state`.
+            to_state: whether to put their states there.
+        """
+        texts, row = input_ids.shape
+        if texts * row > self._room or texts > self._texts:
+            self.make_room(texts * row, texts)
+        self.ids[: texts * row] = input_ids.reshape(-1)
+        self.lengths[:texts] = lengths
         status: int = self._run(
             self._model.handle,
             self._handle,
-            ids,
+            self._ids,
             row,
-            lengths,
+            self._lengths,
             texts,
-            state if from_state else None,
-            state if to_state else None,
-            probabilities,
+            self._state if from_state else None,
+            self._state if to_state else None,
+            self._probabilities,
         )
         return status

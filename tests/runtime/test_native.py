@@ -117,12 +117,11 @@ def answers(content: bytes, name: str, seed: int) -> list[object]:
     generator = np.random.default_rng(seed)
     found: list[object] = []
     for texts, row in ((1, 1), (1, 70), (5, 9), (9, 130)):
-        workspace.make_room(texts * row, texts)
-        workspace.ids[: texts * row] = generator.integers(0, 2, texts * row)
-        workspace.lengths[:texts] = generator.integers(1, row + 1, texts)
+        ids = generator.integers(0, 2, (texts, row))
+        lengths = generator.integers(1, row + 1, texts)
         carried = model.state_size > 0 and texts == 1
         for _ in range(2 if carried else 1):
-            status = workspace.run(row, texts, from_state=carried and _ > 0, to_state=carried)
+            status = workspace.run(ids, lengths, from_state=carried and _ > 0, to_state=carried)
             values = workspace.probabilities[:texts].tobytes()
             found.append((status, values if status == 0 else b""))
             if status:
