@@ -13,11 +13,12 @@ import numpy as np
 from textgate.arguments import label_count, not_one_text, texts_of, thresholds_of, whole_number
 from textgate.batching import BATCHES, batches_by_length, padded, windows
 from textgate.bundled import open_bundle
+from textgate.engines import Engine, make_engine
 from textgate.errors import BundleError, ConfigError, DataError
 from textgate.logs import logger
 from textgate.manifest import MANIFEST
 from textgate.prediction import Decision, Scores
-from textgate.session import Session, thread_count
+from textgate.session import thread_count
 from textgate.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
     from textgate.bundle import Bundle
     from textgate.manifest import Manifest
+    from textgate.native.session import NativeSession
     from textgate.prediction import Prediction
+    from textgate.session import Session
     from textgate.streaming import Stream
     from textgate.tokenizer import Encoded
 
@@ -47,6 +50,7 @@ class Classifier:
         batch_size: int,
         max_tokens: int | None,
         thresholds: Mapping[str, float] | float | None,
+        engine: str | None = None,
         checksum: str | None = None,
     ) -> None:
         self._options = {
@@ -54,6 +58,7 @@ class Classifier:
             "batch_size": batch_size,
             "max_tokens": max_tokens,
             "thresholds": dict(thresholds) if isinstance(thresholds, Mapping) else thresholds,
+            "engine": engine,
         }
         bundle = open_bundle(path)
         # Absolute: the working directory may change, and elsewhere a name could be the package's.
@@ -65,12 +70,10 @@ class Classifier:
             bundle.tokenizer, max_tokens=_token_limit(max_tokens, bundle.manifest)
         )
         multi_label = bundle.manifest.task == "multi-label"
-        self._session: Session | None = Session(
-            bundle.graph,
-            labels=len(bundle.manifest.labels),
-            sums_to_one=not multi_label,
-            threads=thread_count(threads),
+        self._engine: Engine | None = make_engine(
+            bundle, engine=engine, threads=thread_count(threads)
         )
+        self._computed_by = (self._engine.name, self._engine.detail)
         self._decision = Decision(
             labels=bundle.manifest.labels,
             thresholds=bundle.manifest.thresholds
@@ -79,11 +82,12 @@ class Classifier:
             multi_label=multi_label,
         )
         logger.info(
-            "loaded %s: %s, %s, %d labels",
+            "loaded %s: %s, %s, %d labels, engine %s (%s)",
             self._path,
             bundle.manifest.architecture.cell,
             bundle.manifest.precision,
             len(bundle.manifest.labels),
+            *self._computed_by,
         )
 
     @classmethod
@@ -95,6 +99,7 @@ class Classifier:
         batch_size: int = 32,
         max_tokens: int | None = None,
         thresholds: Mapping[str, float] | float | None = None,
+        engine: str | None = None,
     ) -> Classifier:
         """Return a classifier for the bundle in a folder.
 
@@ -108,10 +113,16 @@ class Classifier:
             thresholds: least probability by label, or one for all labels, in place of the
                 bundle's own. Below it a single-label classifier abstains; a label of a multi-label
                 one does not apply.
+            engine: what computes the network: ``"native"``, textgate's own engine in C, or
+                ``"onnxruntime"``; ``"auto"`` takes the native one where it is built and knows every
+                part of the bundle. None takes what the environment variable TEXTGATE_ENGINE says,
+                else ``"onnxruntime"``.
 
         Raises:
-            BundleError: the bundle is missing, damaged, unsafe, or of another version.
-            ConfigError: an option is out of range or names a label that the bundle does not have.
+            BundleError: the bundle is missing, damaged, unsafe, or of another version, or the
+                native engine was asked for and does not know a part of it.
+            ConfigError: an option is out of range or names a label that the bundle does not have,
+                or the native engine was asked for and was not built.
         """
         return cls(
             path,
@@ -119,6 +130,7 @@ class Classifier:
             batch_size=batch_size,
             max_tokens=max_tokens,
             thresholds=thresholds,
+            engine=engine,
         )
 
     @property
@@ -260,6 +272,7 @@ class Classifier:
             "thresholds": dict(zip(manifest.labels, self._decision.thresholds, strict=True)),
             "temperature": manifest.temperature,
             "streaming": bool(manifest.state),
+            "engine": dict(zip(("name", "detail"), self._computed_by, strict=True)),
             "bytes": {name: entry.size for name, entry in manifest.files.items()},
         }
 
@@ -269,7 +282,7 @@ class Classifier:
 
     def close(self) -> None:
         """Let go of the session; the classifier cannot be used afterwards."""
-        self._session = None
+        self._engine = None
 
     def __enter__(self) -> Classifier:
         return self
@@ -294,10 +307,10 @@ class Classifier:
             result[places] = session.run(*padded([encoded[place] for place in places]))
         return result
 
-    def _require_session(self) -> Session:
-        if self._session is None:
+    def _require_session(self) -> Session | NativeSession:
+        if self._engine is None:
             raise ConfigError("the classifier was closed")
-        return self._session
+        return self._engine.session
 
 
 @dataclass(frozen=True)
@@ -305,7 +318,7 @@ class Stages:
     """Tokenizing and running, one without the other."""
 
     _tokenizer: TextTokenizer
-    _session: Session
+    _session: Session | NativeSession
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Return the token ids of texts."""

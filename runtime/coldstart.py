@@ -51,12 +51,16 @@ class ColdStart:
 
 
 def cold_starts(
-    bundles: Mapping[str, Path], text: str, *, processes: int, threads: int | Literal["auto"] = 1
+    bundles: Mapping[str, tuple[Path, str]],
+    text: str,
+    *,
+    processes: int,
+    threads: int | Literal["auto"] = 1,
 ) -> dict[str, ColdStart]:
     """Return how each bundle starts, measured in fresh processes that take turns.
 
     Args:
-        bundles: the bundles' folders, by name.
+        bundles: the bundles' folders and the engines that compute them, by name.
         text: what they predict first.
         processes: how many processes a bundle gets, at least 1.
         threads: threads inside one call.
@@ -66,14 +70,16 @@ def cold_starts(
     """
     answers: dict[str, list[dict[str, Any]]] = {name: [] for name in bundles}
     for _ in range(processes):
-        for name, path in bundles.items():
-            answers[name].append(_first_prediction(path, text, threads))
+        for name, (path, engine) in bundles.items():
+            answers[name].append(_first_prediction(path, text, threads, engine))
     return {name: _medians(found) for name, found in answers.items()}
 
 
-def _first_prediction(path: Path, text: str, threads: int | Literal["auto"]) -> dict[str, Any]:
+def _first_prediction(
+    path: Path, text: str, threads: int | Literal["auto"], engine: str
+) -> dict[str, Any]:
     # -P: without it, modules beside the program would take the place of installed packages.
-    command = [sys.executable, "-P", str(_PROGRAM), str(path), str(threads)]
+    command = [sys.executable, "-P", str(_PROGRAM), str(path), str(threads), engine]
     begun = time.monotonic_ns()
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter and a file of this package

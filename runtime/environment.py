@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 MODEL = "TEXTGATE_MODEL"  # names the bundle where nobody gives one
+ENGINE = "TEXTGATE_ENGINE"  # names the engine where nobody gives one
 
 # ONNX Runtime reads it once, when its native module is imported.
 NO_ONNX_RUNTIME_TELEMETRY = "ORT_DISABLE_TELEMETRY"

@@ -1,6 +1,6 @@
 """What a fresh process does to its first prediction, stage by stage. Run by `textgate.coldstart`.
 
-    python -P first_prediction.py BUNDLE THREADS BEGUN < TEXT
+    python -P first_prediction.py BUNDLE THREADS ENGINE BEGUN < TEXT
 
 BEGUN is the parent's `time.monotonic_ns()` when it started this process; the clock is one for all
 processes. Prints one JSON object: nanoseconds of the stages, resident bytes after each.
@@ -25,7 +25,7 @@ def _resident() -> int | None:
 
 
 def _main() -> None:
-    path, threads, begun = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    path, threads, engine, begun = *sys.argv[1:4], int(sys.argv[4])
     text = sys.stdin.buffer.read().decode("utf-8")
     resident = [_resident()]
     clock = [time.monotonic_ns()]
@@ -36,7 +36,9 @@ def _main() -> None:
     resident.append(_resident())
     resumed = [time.monotonic_ns()]
 
-    classifier = Classifier.load(path, threads="auto" if threads == "auto" else int(threads))
+    classifier = Classifier.load(
+        path, threads="auto" if threads == "auto" else int(threads), engine=engine
+    )
     clock.append(time.monotonic_ns())
     resident.append(_resident())
     resumed.append(time.monotonic_ns())

@@ -49,6 +49,7 @@ def measure(
     duration: float,
     threads: int | Literal["auto"] = 1,
     own_texts: Sequence[str] = (),
+    engines: Sequence[str] = ("auto",),
 ) -> Benchmark:
     """Measure bundles side by side.
 
@@ -59,6 +60,7 @@ def measure(
         duration: seconds for each bundle at each length and batch size.
         threads: threads inside one call.
         own_texts: texts to measure with as they are, beside those that are made or instead.
+        engines: what computes the networks; each bundle is measured with each of them.
 
     Raises:
         BundleError: a bundle cannot be loaded, or what was timed is not what it predicts.
@@ -69,10 +71,15 @@ def measure(
     from textgate.session import thread_count
 
     machine = this_machine()  # before the load is this run's own
-    names = bundle_names(paths)
+    measured = {
+        name if len(engines) == 1 else f"{name} ({engine})": (path, engine)
+        for name, path in zip(bundle_names(paths), paths, strict=True)
+        for engine in engines
+    }
+    names = list(measured)
     classifiers = {
-        name: Classifier.load(path, threads=threads, batch_size=max(batch_sizes))
-        for name, path in zip(names, paths, strict=True)
+        name: Classifier.load(path, threads=threads, batch_size=max(batch_sizes), engine=engine)
+        for name, (path, engine) in measured.items()
     }
     sources = _sources(classifiers, lengths, max(batch_sizes), own_texts)
     answers = {name: PlainAnswers(classifier) for name, classifier in classifiers.items()}
@@ -102,9 +109,7 @@ def measure(
                     )
                 )
     everything = list(dict.fromkeys(text for _, _, texts in sources for text in texts))
-    starts = cold_starts(
-        dict(zip(names, paths, strict=True)), everything[0], processes=_PROCESSES, threads=threads
-    )
+    starts = cold_starts(measured, everything[0], processes=_PROCESSES, threads=threads)
     labels = {name: classifier.labels for name, classifier in classifiers.items()}
     return Benchmark(
         machine=machine,

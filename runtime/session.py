@@ -11,21 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from textgate import environment
 from textgate.errors import BundleError, ConfigError
 from textgate.logs import logger
-
-# Its builds for Linux and macOS (1.29 and later) write a device id and a database to the user's
-# cache when they are imported, and open connections seconds later. This is the only place that
-# imports it. An explicit 0 is overridden, too: textgate promises that it sends nothing.
-with environment.variable(environment.NO_ONNX_RUNTIME_TELEMETRY, "1"):
-    import onnxruntime
-# Windows has no such variable. Also the most that can be done where it was imported before.
-onnxruntime.disable_telemetry_events()
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import onnxruntime
     from numpy.typing import NDArray
 
 MOST_THREADS = 1024  # far above what one call can use, far below what a machine can start
@@ -179,6 +171,8 @@ def make_session(
     Raises:
         BundleError: ONNX Runtime does not accept the graph.
     """
+    from textgate.onnx_runtime import onnxruntime  # takes long; the native engine does without
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.manifest import StateTensor
+    from textgate.native.session import NativeSession
     from textgate.prediction import Decision, Prediction
     from textgate.session import Session
     from textgate.tokenizer import TextTokenizer
@@ -42,7 +43,7 @@ class Stream:
     def __init__(
         self,
         tokenizer: TextTokenizer,
-        session: Session,
+        session: Session | NativeSession,
         state: Sequence[StateTensor],
         decision: Decision,
     ) -> None:

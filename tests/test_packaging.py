@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"textgate": "runtime", "textgate.train": "train", "textgate.export": "export"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUPTOOLS = PROJECT["tool"]["setuptools"]
+BUILT = {".so", ".dylib", ".dll"}  # the native engine, which setup.py puts into the wheel
 
 
 def module_name(path: Path) -> str:
@@ -72,7 +73,7 @@ def test_data_files_of_the_package_are_listed():
         path
         for folder in FOLDERS.values()
         for path in (ROOT / folder).rglob("*")
-        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+        if path.is_file() and path.suffix not in {".py", *BUILT} and "__pycache__" not in path.parts
     }
     assert others == listed
 

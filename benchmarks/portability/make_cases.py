@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgate.bundle import read_bundle
-from textgate.session import make_session, onnxruntime
+from textgate.onnx_runtime import onnxruntime
+from textgate.session import make_session
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = (

@@ -133,9 +133,23 @@ def _docstring(command: click.Command) -> str | None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit status: 0 done, 1 the work failed, 2 wrong usage.",
 )
-@click.version_option(__version__, prog_name="textgate")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, _, asked: _show_version(context) if asked else None,
+    help="Show the version and the engine, and exit.",
+)
 def commands() -> None:
     """Small recurrent text classifiers: train once, export, classify on any CPU."""
+
+
+def _show_version(context: click.Context) -> None:
+    from textgate.engines import built_engine
+
+    click.echo(f"textgate, version {__version__}\nengine: {built_engine()}")
+    context.exit()
 
 
 def main() -> None:

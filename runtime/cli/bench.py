@@ -71,6 +71,7 @@ _EVALUATION_LIMIT = 64_000_000  # bytes
 )
 @options.texts
 @options.threads
+@options.engines
 def bench(
     models: tuple[Path, ...],
     text_file: str | None,
@@ -82,6 +83,7 @@ def bench(
     html: Path | None,
     columns: Columns,
     threads: int | Literal["auto"],
+    engines: tuple[str, ...],
 ) -> None:
     """Measure the latency of bundles on this machine.
 
@@ -96,6 +98,8 @@ def bench(
     from textgate.measuring import bundle_names, measure
 
     paths = [find_bundle(model) for model in models]
+    if evaluations and len(engines) > 1:
+        raise click.UsageError("--evaluation goes with one --engine")
     accuracies = _accuracies(bundle_names(paths), evaluations)
     own_texts = [] if text_file is None else _own_texts(text_file, columns)
     if lengths is None:
@@ -107,6 +111,7 @@ def bench(
         duration=duration,
         threads=threads,
         own_texts=own_texts,
+        engines=tuple(dict.fromkeys(engines)),
     )
     result = dataclasses.replace(result, accuracies=accuracies)
     if html is not None:

@@ -115,6 +115,7 @@ if TYPE_CHECKING:
 )
 @options.texts
 @options.threads
+@options.engine
 def classify(
     texts: tuple[str, ...],
     model: Path,
@@ -133,6 +134,7 @@ def classify(
     label_separator: str,
     columns: Columns,
     threads: int | Literal["auto"],
+    engine: str,
 ) -> None:
     """Classify texts: those given, the rows of a file, or standard input, one text a line.
 
@@ -166,6 +168,7 @@ def classify(
         batch_size=batch_size,
         max_tokens=max_tokens,
         thresholds=abstain_below,
+        engine=engine,
     )
     top_k = label_count(top_k, classifier.labels)
     if streaming:

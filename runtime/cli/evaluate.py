@@ -31,12 +31,14 @@ _LARGEST_CONFUSION = 12  # labels; a larger table is only in the JSON
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @options.columns
 @options.threads
+@options.engine
 def evaluate(
     data: str,
     model: Path,
     as_json: bool,
     columns: Columns,
     threads: int | Literal["auto"],
+    engine: str,
 ) -> None:
     """Score a bundle on labelled rows.
 
@@ -45,7 +47,7 @@ def evaluate(
     abstaining would buy: how many rows are answered, and how many of the answers are right. A row
     without a token that the model knows counts as one that is not answered.
     """
-    classifier = Classifier.load(model, threads=threads)
+    classifier = Classifier.load(model, threads=threads, engine=engine)
     rows = load_labelled(
         data,
         columns,

@@ -13,6 +13,8 @@ from click.core import ParameterSource
 
 from textgate import arguments, environment
 from textgate.bundled import DEFAULT
+from textgate.engines import DEFAULT as DEFAULT_ENGINE
+from textgate.engines import ENGINES
 from textgate.errors import ConfigError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -25,6 +27,14 @@ _MODEL: dict[str, Any] = {
     "show_default": True,
     "envvar": environment.MODEL,
     "show_envvar": True,
+}
+_ENGINE: dict[str, Any] = {
+    "type": click.Choice(ENGINES),
+    "show_default": True,
+    "envvar": environment.ENGINE,
+    "show_envvar": True,
+    "help": "What computes the network; auto: textgate's native engine where it is built and knows "
+    "every part of the bundle, else ONNX Runtime.",
 }
 FORMATS = ("text", "jsonl", "json", "csv", "tsv", "fasttext", "parquet")
 
@@ -188,6 +198,27 @@ def threads(function: _F) -> _F:
         default="1",
         show_default=True,
         help="Threads inside one call, or auto: what this process may use.",
+    )
+    result: _F = option(function)
+    return result
+
+
+def engine(function: _F) -> _F:
+    """Add what computes the network."""
+    option: Any = click.option("--engine", **_ENGINE, default=DEFAULT_ENGINE)
+    result: _F = option(function)
+    return result
+
+
+def engines(function: _F) -> _F:
+    """Add what computes the networks, one or several."""
+    help_text = f"{_ENGINE['help']} Repeat it to compare engines on the same texts."
+    option: Any = click.option(
+        "--engine",
+        "engines",
+        **{**_ENGINE, "help": help_text},
+        default=(DEFAULT_ENGINE,),
+        multiple=True,
     )
     result: _F = option(function)
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -62,7 +63,9 @@ def test_it_is_the_same_as_a_module_and_without_docstrings(command, name):
 def test_the_version(command):
     shown = command("--version")
     assert (shown.status, shown.err) == (0, "")
-    assert shown.out == f"textgate, version {textgate.__version__}\n"
+    version, engine = shown.out.splitlines()
+    assert version == f"textgate, version {textgate.__version__}"
+    assert re.fullmatch(r"engine: (native|onnxruntime) \(.+\)", engine)
 
 
 def test_nothing_asked(command):

@@ -13,7 +13,7 @@ from textgate.errors import TextgateError
 
 
 def test_the_stages_of_a_fresh_process(bundles):
-    chosen = {name: bundles[name] for name in ("lstm-int8", "gru-float32")}
+    chosen = {name: (bundles[name], "auto") for name in ("lstm-int8", "gru-float32")}
     found = cold_starts(chosen, "a fine film, é", processes=2)
     assert list(found) == list(chosen)
     for start in found.values():
@@ -30,7 +30,7 @@ def test_what_lies_beside_the_program_is_not_taken_for_a_package(bundle, tmp_pat
     program = shutil.copy(coldstart._PROGRAM, tmp_path)
     (tmp_path / "numpy.py").write_text("raise SystemExit('not numpy')", encoding="utf-8")
     monkeypatch.setattr(coldstart, "_PROGRAM", Path(program))
-    assert cold_starts({"a": bundle}, "text", processes=1)["a"].first_ms > 0
+    assert cold_starts({"a": (bundle, "auto")}, "text", processes=1)["a"].first_ms > 0
 
 
 def test_a_process_that_fails_says_why(bundle, tmp_path):
@@ -38,10 +38,10 @@ def test_a_process_that_fails_says_why(bundle, tmp_path):
     shutil.copytree(bundle, broken)
     (broken / "model.onnx").write_bytes(b"nothing")
     with pytest.raises(TextgateError, match=r"a fresh process failed: .*model\.onnx"):
-        cold_starts({"a": broken}, "text", processes=1)
+        cold_starts({"a": (broken, "auto")}, "text", processes=1)
 
 
 def test_a_process_that_hangs_is_given_up(bundle, monkeypatch):
     monkeypatch.setattr(coldstart, "_PATIENCE", 0.01)
     with pytest.raises(TextgateError, match=r"took more than 0\.01 s"):
-        cold_starts({"a": bundle}, "text", processes=1)
+        cold_starts({"a": (bundle, "auto")}, "text", processes=1)

@@ -30,8 +30,9 @@ def records(caplog):
 
 
 def test_what_is_logged(bundle, records):
-    classifier = Classifier.load(bundle)
-    assert records() == [("INFO", f"loaded {bundle}: lstm, int8, 2 labels")]
+    classifier = Classifier.load(bundle, engine="onnxruntime")
+    engine = "engine onnxruntime (as asked for)"
+    assert records() == [("INFO", f"loaded {bundle}: lstm, int8, 2 labels, {engine}")]
     classifier.predict(SECRET)
     ((level, message),) = records()
     assert level == "DEBUG"
@@ -42,7 +43,7 @@ def test_what_is_logged(bundle, records):
 
 
 def test_sessions_that_are_made_again(bundle, records):
-    classifier = Classifier.load(bundle)
+    classifier = Classifier.load(bundle, engine="onnxruntime")
     classifier.predict("good")
     records()
     textgate.session._after_fork()

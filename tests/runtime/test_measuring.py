@@ -20,9 +20,14 @@ def quickly(monkeypatch):
     """Measures with as little as there can be."""
     monkeypatch.setattr(measuring, "_PROCESSES", 1)
 
-    def run(*paths, lengths=(5,), batch_sizes=(1,), own_texts=()):
+    def run(*paths, lengths=(5,), batch_sizes=(1,), own_texts=(), engines=("auto",)):
         return measure(
-            paths, lengths=lengths, batch_sizes=batch_sizes, duration=0, own_texts=own_texts
+            paths,
+            lengths=lengths,
+            batch_sizes=batch_sizes,
+            duration=0,
+            own_texts=own_texts,
+            engines=engines,
         )
 
     return run
@@ -86,6 +91,15 @@ def test_the_same_network_twice_agrees(quickly, bundle, tmp_path):
     assert found.texts > 1
 
 
+def test_engines_side_by_side(quickly, bundle):
+    result = quickly(bundle, engines=("auto", "onnxruntime"))
+    names = [f"{bundle.name} (auto)", f"{bundle.name} (onnxruntime)"]
+    assert [line.bundle for line in result.lines] == names
+    (found,) = result.agreements
+    assert found.same == 1.0
+    assert found.largest_difference < 1e-6
+
+
 @pytest.mark.parametrize("stage", ["run", "both"])
 def test_a_timed_path_that_answers_otherwise_fails(quickly, bundle, monkeypatch, stage):
     """Batches of two are answered in the wrong order; plain predictions are not."""
@@ -102,7 +116,7 @@ def test_a_timed_path_that_answers_otherwise_fails(quickly, bundle, monkeypatch,
             Classifier, "predict_many", lambda self, texts: reversed(list(many(self, texts)))
         )
     with pytest.raises(BundleError, match=rf"what was timed \({stage}\) is not what predict"):
-        quickly(bundle, batch_sizes=(2,), lengths=(12,))
+        quickly(bundle, batch_sizes=(2,), lengths=(12,), engines=("onnxruntime",))
 
 
 def test_bundles_without_a_common_word_need_texts(quickly, bundles, monkeypatch):

@@ -1,0 +1,125 @@
+"""Which engine computes a network, and what is said about it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import textgate.native.library
+from textgate import Classifier
+from textgate.errors import BundleError, ConfigError
+from textgate.native.library import LibraryError
+
+UNKNOWN = Path(__file__).parent / "golden" / "bundle"  # a graph that textgate did not export
+
+
+@pytest.fixture
+def unbuilt(monkeypatch):
+    def missing():
+        raise LibraryError("the native engine was not built: there was no C compiler")
+
+    monkeypatch.setattr(textgate.native.library, "library", missing)
+
+
+@pytest.fixture
+def built():
+    try:
+        textgate.native.library.library()
+    except LibraryError as problem:
+        pytest.skip(str(problem))
+
+
+def engine_of(path, engine=None):
+    described = Classifier.load(path, engine=engine).describe()["engine"]
+    return described["name"], described["detail"]
+
+
+def test_the_default_is_onnx_runtime(bundle):
+    assert engine_of(bundle) == ("onnxruntime", "the default")
+
+
+def test_auto_without_the_library_is_onnx_runtime(bundle, unbuilt):
+    reason = "the native engine was not built: there was no C compiler"
+    assert engine_of(bundle, "auto") == ("onnxruntime", reason)
+    assert Classifier.load(bundle, engine="auto").predict("good").label
+
+
+def test_native_without_the_library_is_refused(bundle, unbuilt):
+    with pytest.raises(ConfigError, match=r"^engine 'native': the native engine was not built"):
+        Classifier.load(bundle, engine="native")
+
+
+def test_an_unknown_part(built):
+    name, reason = engine_of(UNKNOWN, "auto")
+    assert name == "onnxruntime"
+    assert reason == "the native engine does not know what computes 'state_shape'"
+    with pytest.raises(BundleError, match="does not know a part of the graph: what computes 's"):
+        Classifier.load(UNKNOWN, engine="native")
+
+
+def test_the_environment_names_an_engine(bundle, built, monkeypatch):
+    monkeypatch.setenv("TEXTGATE_ENGINE", "onnxruntime")
+    assert engine_of(bundle) == ("onnxruntime", "as asked for")
+    assert engine_of(bundle, "native")[0] == "native"
+    monkeypatch.setenv("TEXTGATE_ENGINE", "fast")
+    with pytest.raises(ConfigError, match="TEXTGATE_ENGINE must be one of auto, native, onnxr"):
+        Classifier.load(bundle)
+
+
+def test_no_such_engine(bundle):
+    with pytest.raises(ConfigError, match="engine must be one of auto, native, onnxruntime, not"):
+        Classifier.load(bundle, engine="tpu")
+
+
+def test_a_pickled_classifier_keeps_its_engine(bundle):
+    classifier = Classifier.load(bundle, engine="onnxruntime")
+    copy = pickle.loads(pickle.dumps(classifier))
+    assert copy.describe()["engine"] == classifier.describe()["engine"]
+
+
+@pytest.mark.parametrize("name", ["lstm-int8", "gru-float32", "rnn-multi-label"])
+def test_both_engines_agree(bundles, built, reviews, name):
+    texts = ["A wonderful, moving film.", "Dull and far too long.", "", "good " * 500]
+    ours, theirs = (
+        Classifier.load(bundles[name], engine=engine) for engine in ("native", "onnxruntime")
+    )
+    np.testing.assert_allclose(ours.predict_proba(texts), theirs.predict_proba(texts), atol=1e-6)
+    if ours.manifest.state:
+        streams = ours.stream(), theirs.stream()
+        for piece in ("It starts we", "ll, but the rest ", "is a mess."):
+            left, right = (stream.feed(piece) for stream in streams)
+            assert left.label == right.label
+            assert left.score == pytest.approx(right.score, abs=1e-6)
+
+
+def test_the_commands_take_it(command, bundle, built, reviews):
+    for engine in ("auto", "native", "onnxruntime"):
+        found = command("classify", "-m", bundle, "--engine", engine, "a good film")
+        assert (found.status, found.err) == (0, "")
+    refused = command("classify", "-m", UNKNOWN, "--engine", "native", "a good film")
+    assert refused.status == 1
+    assert "the native engine does not know a part" in refused.message
+    scored = [
+        command("evaluate", "-m", bundle, "--engine", engine, reviews / "test.jsonl.gz").out
+        for engine in ("native", "onnxruntime")
+    ]
+    assert scored[0] == scored[1]
+
+
+def test_the_native_engine_never_imports_onnxruntime(bundle, built):
+    code = """
+import sys
+from textgate import Classifier
+classifier = Classifier.load(sys.argv[1], engine="native")
+classifier.predict("good"), classifier.predict_proba(["good", "bad"])
+classifier.stream().feed("good ")
+assert "onnxruntime" not in sys.modules
+"""
+    environment = {key: value for key, value in os.environ.items() if key != "TEXTGATE_ENGINE"}
+    subprocess.run([sys.executable, "-c", code, bundle], check=True, timeout=60, env=environment)
