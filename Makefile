@@ -10,7 +10,7 @@ BASE ?= HEAD~1
 
 export OMP_NUM_THREADS = 1
 
-.PHONY: benchmarks quick-benchmarks quantization storage streaming memory-of-cells latency-peers \
+.PHONY: benchmarks quick-benchmarks quantization storage streaming native memory-of-cells latency-peers \
 	accuracy training production pareto guard tables check-tables
 .NOTPARALLEL:
 
@@ -50,6 +50,9 @@ storage:
 
 streaming:
 	$(PYTHON) benchmarks/streaming.py
+
+native:
+	$(PYTHON) benchmarks/native.py
 
 # make guard BASE=HEAD~5
 guard:
