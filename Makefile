@@ -10,7 +10,7 @@ BASE ?= HEAD~1
 
 export OMP_NUM_THREADS = 1
 
-.PHONY: benchmarks quick-benchmarks quantization streaming memory-of-cells latency-peers \
+.PHONY: benchmarks quick-benchmarks quantization streaming native memory-of-cells latency-peers \
 	accuracy production pareto guard tables check-tables
 .NOTPARALLEL:
 
@@ -44,6 +44,9 @@ quantization:
 
 streaming:
 	$(PYTHON) benchmarks/streaming.py
+
+native:
+	$(PYTHON) benchmarks/native.py
 
 # make guard BASE=HEAD~5
 guard:
