@@ -18,7 +18,7 @@ from textgate.rows.labels import (
     probabilities_of,
     shown,
 )
-from textgate.rows.row import Row
+from textgate.rows.row import Row, require_row
 from textgate.suggestion import did_you_mean
 
 Note: TypeAlias = Callable[[str], object]
@@ -344,7 +344,7 @@ class Reading:
             self.note(self.bad_rows.note(self.name, self.rows))
 
 
-def with_clean_labels(rows: Sequence[Row], *, name: str, note: Note) -> list[Row]:
+def with_clean_labels(rows: Iterable[Row], *, name: str, note: Note) -> list[Row]:
     """Return rows that are read from no file with their labels as those of a file are written.
 
     Args:
@@ -353,10 +353,14 @@ def with_clean_labels(rows: Sequence[Row], *, name: str, note: Note) -> list[Row
         note: hears if labels were changed.
 
     Raises:
-        DataError: soft labels of a row are written alike.
+        DataError: one of them is no `Row` of a text and labels, or soft labels of it are written
+            alike.
     """
+    given = list(rows)
+    for number, row in enumerate(given):
+        require_row(row, where=f"{name}[{number}]")
     reading = Reading(name, Columns(), labelled=True, note=note)
-    return list(reading.read(map(reading.cleaned, rows)))
+    return list(reading.read(map(reading.cleaned, given)))
 
 
 def _listed(names: Sequence[str]) -> str:
