@@ -198,6 +198,17 @@ def test_labels_that_could_not_be_told_apart_are_not_written(result_format):
     with pytest.raises(ConfigError, match=r"the label 'a\|b' holds '\|', .* --label-separator, or"):
         open_writer(None, result_format, ("a|b", "c"), multi_label=True)
     open_writer(None, result_format, ("a|b", "c"))
+
+
+@pytest.mark.parametrize("separator", ["\t", "\n", " \r\n"])
+def test_a_separator_that_a_format_cannot_hold_is_refused(separator):
+    for result_format in ("text", "tsv"):
+        with pytest.raises(ConfigError, match=f"would become a space in {result_format}, which"):
+            open_writer(
+                None, result_format, ("a", "b"), multi_label=True, label_separator=separator
+            )
+        open_writer(None, result_format, ("a", "b"), label_separator=separator)
+    open_writer(None, "csv", ("a", "b"), multi_label=True, label_separator=separator)
     open_writer(None, result_format, ("a|b", "c"), multi_label=True, label_separator=";")
     open_writer(None, "jsonl", ("a|b", "c"), multi_label=True)
 
