@@ -102,6 +102,8 @@ def fit(
         BundleError: a teacher is damaged.
     """
     output = Path(output).absolute()  # `progress` may change the working directory
+    if isinstance(teachers, str | Path):  # whose letters would be the teachers
+        raise ConfigError(f"teachers should be a list, not {teachers!s}; put it in one")
     if unlabelled and not teachers:
         raise ConfigError("texts without labels need a teacher to label them; add one: --teacher")
     if any(Path(path).resolve() == output.resolve() for path in teachers):

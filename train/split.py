@@ -122,6 +122,7 @@ def _load_rows(
             note=note,
         )
         return rows, written_name(Path(data).name)
-    if not data:
+    rows = with_clean_labels(data, name="rows", note=note)
+    if not rows:
         raise DataError("no rows were given")
-    return with_clean_labels(data, name="rows", note=note), "rows"
+    return rows, "rows"

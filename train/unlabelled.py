@@ -51,9 +51,16 @@ class Unlabelled:
         *,
         purpose: str = "for the teachers to label",
     ) -> None:
+        if isinstance(paths, str | Path):  # whose letters would be the files
+            raise ConfigError(f"the files of texts should be a list, not {paths!s}; put it in one")
         if any(str(path) == STANDARD_INPUT for path in paths):
             raise ConfigError("texts without labels are read several times; give a file, not -")
         paths = [Path(path).absolute() for path in paths]  # they are read again later
+        once = next((path for path in paths if path.exists() and not _stays(path)), None)
+        if once is not None:
+            raise ConfigError(
+                f"{once}: texts without labels are read several times; give a file, not a pipe"
+            )
         self._paths = paths
         self._columns = columns
         self._purpose = purpose
@@ -116,6 +123,11 @@ class Unlabelled:
             if self._columns.format is None:
                 raise
             return read_rows(path, self._columns, labelled=False, note=note)
+
+
+def _stays(path: Path) -> bool:
+    """Return whether what is read can be read again; a folder is left to whoever opens it."""
+    return path.is_file() or path.is_dir()
 
 
 def bare(text: str) -> str:

@@ -97,6 +97,8 @@ def bench(
     from textgate.benchmark_tables import report
     from textgate.measuring import bundle_names, measure
 
+    if html is not None:
+        _require_free(html, [*evaluations, *([] if text_file is None else [Path(text_file)])])
     paths = [find_bundle(model) for model in models]
     if evaluations and len(engines) > 1:
         raise click.UsageError("--evaluation goes with one --engine")
@@ -114,9 +116,9 @@ def bench(
         engines=tuple(dict.fromkeys(engines)),
     )
     result = dataclasses.replace(result, accuracies=accuracies)
+    click.echo(json.dumps(result.to_json()) if as_json else report(result))
     if html is not None:
         write_bytes(html, page(result).encode("utf-8"))
-    click.echo(json.dumps(result.to_json()) if as_json else report(result))
 
 
 def measure_together(
@@ -137,6 +139,18 @@ def measure_together(
     }
     times = measure_alternating(workloads, seconds=seconds)
     return {name: percentiles(values).p50 for name, values in times.items()}
+
+
+def _require_free(page: Path, read: Sequence[Path]) -> None:
+    """Refuse a page that cannot be written, before minutes of measuring.
+
+    Raises:
+        DataError: its folder is missing, or it is one of the files that are read.
+    """
+    if not page.parent.is_dir():
+        raise DataError(f"{page}: there is no folder {page.parent}; make it first")
+    if page.exists() and any(path.exists() and page.samefile(path) for path in read):
+        raise DataError(f"{page}: is what is read; write the page to another file")
 
 
 def _own_texts(path: str, columns: Columns) -> list[str]:

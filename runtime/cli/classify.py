@@ -157,11 +157,11 @@ def classify(
         raise click.UsageError("--stop-at goes with --stream")
     if texts and source is not None:
         raise click.UsageError("give texts or --input, not both")
-    require_output_options(output, source, result_format, resume=resume, force=force)
-    if not texts and source is None and not streaming:
+    if not texts and source is None:
         source = STANDARD_INPUT
-        if sys.stdin is not None and sys.stdin.isatty():
+        if not streaming and sys.stdin is not None and sys.stdin.isatty():
             raise click.UsageError("no text: give some, or --input FILE, or pipe texts in")
+    require_output_options(output, source, result_format, resume=resume, force=force)
     classifier = Classifier.load(
         model,
         threads=threads,

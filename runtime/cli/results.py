@@ -6,6 +6,8 @@ Rows may be without end: they are read, classified and written a window at a tim
 from __future__ import annotations
 
 import gc
+import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -51,6 +53,7 @@ def require_output_options(
     if output is None:
         if resume or force:
             raise click.UsageError(f"{'--resume' if resume else '--force'} goes with --output")
+        _refuse_what_is_read(source, STANDARD_INPUT)
         return
     if resume and force:
         raise click.UsageError("--resume goes on with a file, and --force replaces it: give one")
@@ -61,9 +64,28 @@ def require_output_options(
             f"{output}: results are written as {', '.join(RESULT_FORMATS)}, not as "
             f"{output.suffix}; name the file so, or pass --format"
         )
-    read = None if source is None or source == STANDARD_INPUT else Path(source)
-    if read is not None and read.exists() and output.exists() and output.samefile(read):
-        raise DataError(f"{output}: is what is read; write the results to another file")
+    _refuse_what_is_read(source, str(output))
+
+
+def _refuse_what_is_read(source: str | None, output: str) -> None:
+    """Refuse results in the file that the rows are from; ``-`` is standard input or output."""
+    read = None if source is None else _file(source, sys.stdin)
+    if read is not None and read == _file(output, sys.stdout):
+        name = "standard output" if output == STANDARD_INPUT else output
+        raise DataError(f"{name}: is what is read; write the results to another file")
+
+
+def _file(path: str, standard: TextIO | None) -> tuple[int, int] | None:
+    """Return what tells a file from all others, whatever its name; None where there is no file."""
+    try:
+        status = os.fstat(_descriptor(standard)) if path == STANDARD_INPUT else Path(path).stat()
+    except (OSError, ValueError):  # a name may hold what no path can
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+
+
+def _descriptor(standard: TextIO | None) -> int:
+    return -1 if standard is None else standard.fileno()
 
 
 def result_format_of(output: Path | None, source: str | None, input_format: str | None) -> str:

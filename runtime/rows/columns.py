@@ -41,6 +41,13 @@ class Columns:
     def __post_init__(self) -> None:
         if not self.text_fields:
             raise ConfigError("no text field is named; name one or several")
+        _require_names("text", self.text_fields)
+        _require_names("label", (self.label,))
+        if isinstance(self.label_fields, str):  # whose letters would be the names
+            raise ConfigError(
+                f"label_fields should be a tuple of names, not {self.label_fields!r}; put it in one"
+            )
+        _require_names("label_fields", self.label_fields)
         _refuse_repeated("text field", self.text_fields)
         if self.label_fields:
             from textgate.rows.labels import clean_label  # which most commands need not wait for
@@ -81,6 +88,11 @@ class Columns:
         if self.label_fields:
             return texts + tuple((name, "--label-fields") for name in self.label_fields)
         return (*texts, (self.label, "--label-field"))
+
+
+def _require_names(what: str, names: object) -> None:
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{what} should name columns as strings, not {names!r}")
 
 
 def _refuse_repeated(what: str, names: tuple[str, ...]) -> None:

@@ -39,7 +39,11 @@ def read_tsv(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
         DataError: the header or a row is wrong.
     """
     quoted = _QuotedCells(reading)
-    yield from _table(quoted.watched(_tsv_cells(lines)), reading, _TSV_ADVICE)
+    try:
+        yield from _table(quoted.watched(_tsv_cells(lines, reading)), reading, _TSV_ADVICE)
+    except DataError:
+        quoted.report()
+        raise
     quoted.report()
 
 
@@ -149,26 +153,46 @@ def _first_cells(lines: Iterator[str], delimiter: str) -> list[str] | None:
         return None
 
 
-def _tsv_cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+def _tsv_cells(lines: Iterator[str], reading: Reading) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(lines, start=1):
-        yield number, without_end(line).split("\t")
+        content = without_end(line)
+        reading.watch_returns(content, number)
+        yield number, content.split("\t")
 
 
 class _QuotedCells:
-    """Notices that the cells of a TSV file are quoted, as spreadsheets write them."""
+    """Notices that the cells of a TSV file are quoted, as spreadsheets write them.
+
+    A quoted cell may hold tabs and line ends, which cut it here into several cells or rows.
+    """
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._count = 0
         self._first = 0
+        self._opened = 0  # the line of a quote that is not closed yet
 
     def watched(self, lines: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
         """Pass lines of cells on."""
         for line, cells in lines:
-            if any(map(_is_quoted, cells)):
+            quoted = line if any(map(_is_quoted, cells)) else 0
+            quoted = self._closed(cells, line) or quoted
+            if quoted:
                 self._count += 1
-                self._first = self._first or line
+                self._first = self._first or quoted
             yield line, cells
+
+    def _closed(self, cells: list[str], line: int) -> int:
+        """Return the line on which a quote was opened that one of these cells closes, or 0."""
+        found = 0
+        for cell in cells:
+            if cell.count('"') % 2 == 0:
+                continue
+            if self._opened and cell.endswith('"'):
+                found, self._opened = self._opened, 0
+            else:
+                self._opened = line if len(cell) > 1 and cell.startswith('"') else 0
+        return found
 
     def report(self) -> None:
         """Say so if there were some."""

@@ -16,18 +16,13 @@ _WORD = re.compile(r"[^ \t]+")
 
 def read_text(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield every line as a row, the empty ones too, so that results stay beside their lines."""
-    line = ""
     for line in lines:
         reading.rows += 1
         text = without_end(line)
         if reading.rows == 1 and reading.columns.format is None:
             _note_other_format(text, reading)
+        reading.watch_returns(text, reading.rows)
         yield Row(text, (), reading.rows)
-    if reading.rows == 1 and "\r" in without_end(line):
-        reading.note(
-            f"{reading.name}: is one line with carriage returns in it; if these end lines, replace "
-            "them by line feeds"
-        )
 
 
 def _note_other_format(text: str, reading: Reading) -> None:
@@ -51,6 +46,7 @@ def read_fasttext(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """
     for number, line in enumerate(lines, start=1):
         content = without_end(line)
+        reading.watch_returns(content, number)
         if not content.strip(" \t"):
             continue
         found = _LEADING_LABELS.match(content)

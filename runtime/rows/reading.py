@@ -18,7 +18,7 @@ from textgate.rows.labels import (
     probabilities_of,
     shown,
 )
-from textgate.rows.row import Row
+from textgate.rows.row import Row, require_row
 from textgate.suggestion import did_you_mean
 
 Note: TypeAlias = Callable[[str], object]
@@ -77,6 +77,8 @@ class Reading:
         self._cleaned = 0
         self._first_cleaned: tuple[str, str] | None = None
         self._label_names: dict[str, str] = {}
+        self._returns = 0  # lines with carriage returns in them
+        self._first_return = 0
 
     def read(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Yield the rows of a reader; at the end, say what was odd.
@@ -177,6 +179,12 @@ class Reading:
         except LabelError as problem:
             raise self._bad(str(problem), place, problem.kind) from None
 
+    def watch_returns(self, line: str, number: int) -> None:
+        """Notice carriage returns within a line, which may be the ends of other ones."""
+        if "\r" in line.rstrip("\r"):
+            self._returns += 1
+            self._first_return = self._first_return or number
+
     def cleaned(self, row: Row) -> Row:
         """Return a row with its labels as they are written everywhere.
 
@@ -200,8 +208,11 @@ class Reading:
 
     def table_hint(self, line: str) -> str:
         """Return what to say of a line of plain text that looks like one of another format."""
-        if line.lstrip().startswith('{"'):
+        beginning = line.strip()
+        if beginning.startswith('{"'):
             return "; it looks like JSON Lines: pass --input-format jsonl"
+        if beginning in ("[", "[{") or beginning.startswith('[{"'):
+            return "; it looks like a list in JSON: pass --input-format json"
         for mark, advice in _TABLES.items():
             cells = [cell.strip('"') for cell in line.split(mark)]
             if len(cells) > 1 and self.has_columns(cells):
@@ -340,11 +351,17 @@ class Reading:
                 f"apart were put right in {labels}, such as {label!a} on {place}, which is read as "
                 f"{shown(self._label_names[label])}"
             )
+        if self._returns:
+            lines = "1 line has" if self._returns == 1 else f"{self._returns:,} lines have"
+            self.note(
+                f"{self.name}: {lines} carriage returns within, such as line {self._first_return}; "
+                "if these end lines, replace them by line feeds"
+            )
         if self.columns.skip_bad_rows and self.bad_rows.count:
             self.note(self.bad_rows.note(self.name, self.rows))
 
 
-def with_clean_labels(rows: Sequence[Row], *, name: str, note: Note) -> list[Row]:
+def with_clean_labels(rows: Iterable[Row], *, name: str, note: Note) -> list[Row]:
     """Return rows that are read from no file with their labels as those of a file are written.
 
     Args:
@@ -353,10 +370,14 @@ def with_clean_labels(rows: Sequence[Row], *, name: str, note: Note) -> list[Row
         note: hears if labels were changed.
 
     Raises:
-        DataError: soft labels of a row are written alike.
+        DataError: one of them is no `Row` of a text and labels, or soft labels of it are written
+            alike.
     """
+    given = list(rows)
+    for number, row in enumerate(given):
+        require_row(row, where=f"{name}[{number}]")
     reading = Reading(name, Columns(), labelled=True, note=note)
-    return list(reading.read(map(reading.cleaned, rows)))
+    return list(reading.read(map(reading.cleaned, given)))
 
 
 def _listed(names: Sequence[str]) -> str:

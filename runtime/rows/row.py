@@ -6,6 +6,9 @@ import hashlib
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
+
+from textgate.errors import DataError
 
 _SOFT = b"\xff" * 8
 
@@ -34,6 +37,54 @@ class Row:
     extras: Mapping[str, object] = field(default_factory=dict)
     probabilities: tuple[tuple[str, float], ...] = ()
     columns: tuple[tuple[str, object], ...] = field(default=(), compare=False, repr=False)
+
+
+def require_row(value: object, *, where: str) -> None:
+    """Refuse what a caller gives in the place of a row, before its letters are taken for labels.
+
+    Args:
+        value: what was given.
+        where: how messages name it.
+
+    Raises:
+        DataError: it is no `Row`, or a field of it is not what it should be.
+    """
+    if not isinstance(value, Row):
+        raise DataError(
+            f"{where} should be a textgate.rows.Row, found {type(value).__name__}; write "
+            "Row(text, (label,), number)"
+        )
+    if not isinstance(value.text, str):
+        raise DataError(f"{where}: the text should be a str, found {type(value.text).__name__}")
+    if isinstance(value.labels, str):
+        raise DataError(
+            f"{where}: the labels should be a tuple, found the str {value.labels[:60]!r}; put it "
+            "in one, as in (label,)"
+        )
+    if not _are_strings(value.labels):
+        raise DataError(f"{where}: the labels should be a tuple of str, found {value.labels!r:.60}")
+    if not _are_probabilities(value.probabilities):
+        raise DataError(
+            f"{where}: the probabilities should be pairs of a label and a number from 0 to 1, one "
+            f"of them above 0, found {value.probabilities!r:.60}"
+        )
+
+
+def _are_strings(values: object) -> bool:
+    return isinstance(values, tuple | list) and all(isinstance(value, str) for value in values)
+
+
+def _are_probabilities(pairs: object) -> bool:
+    if not isinstance(pairs, tuple | list):
+        return False
+    if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
+        return False
+    values = [value for _, value in pairs]
+    return (
+        _are_strings([label for label, _ in pairs])
+        and all(isinstance(value, Real) and 0 <= value <= 1 for value in values)
+        and (not values or any(values))
+    )
 
 
 def fingerprint(rows: Iterable[Row]) -> str:

@@ -26,10 +26,10 @@ STANDARD_INPUT = "-"
 _LONGEST_LINE = 2**30  # bytes; a file without line ends fails with a message, not for memory
 _MARKS = {  # byte order marks and what they are of, longer ones first
     codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
 }
 _UTF8 = ("utf-8", "utf-8-sig", "ascii")
 _ARCHIVE = b"PK\x03\x04"
@@ -72,11 +72,16 @@ def read_lines(
     with _open(path) as stream:
         first = _read_line(stream, name, 1)
         marked = next((kind for mark, kind in _MARKS.items() if first.startswith(mark)), None)
+        family = (marked or "utf-8").removesuffix("-le").removesuffix("-be")
         if encoding is None:
-            encoding = marked or "utf-8"
-            if marked not in (None, "utf-8"):
+            encoding = family
+            if encoding != "utf-8":
                 note(f"{name}: read as {encoding}, which its byte order mark says")
-        elif marked is not None and not codecs.lookup(encoding).name.startswith(marked):
+        elif marked is not None and codecs.lookup(encoding).name not in (
+            marked,
+            family,
+            f"{family}-sig",
+        ):
             raise DataError(
                 f"{name}, line 1: begins with the byte order mark of {marked}, which is not "
                 f"{encoding}; {'convert the file' if option is None else f'leave {option} out'}"

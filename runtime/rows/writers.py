@@ -114,7 +114,7 @@ def open_writer(
 
     Raises:
         ConfigError: the format is not one of `RESULT_FORMATS`, or several labels could not be told
-            apart, because one holds the separator.
+            apart, because one holds the separator or the format cannot hold it.
     """
     if format not in RESULT_FORMATS:
         raise ConfigError(f"format {format!r} is not one of {', '.join(RESULT_FORMATS)}")
@@ -122,6 +122,11 @@ def open_writer(
         return _JsonLinesWriter(stream)
     if not label_separator:
         raise ConfigError("the label separator is empty; give one such as ; or |")
+    if multi_label and format != "csv" and _LINE_BREAKING.search(label_separator):
+        raise ConfigError(
+            f"the label separator {label_separator!r} would become a space in {format}, which "
+            "holds neither tabs nor line ends within; give another, or write jsonl or csv"
+        )
     divided = next((label for label in labels if label_separator in label), None)
     if multi_label and divided is not None:
         raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +152,27 @@ def test_an_evaluation_for_each_bundle_or_none(command, bundle, tmp_path):
     shown = command("bench", "-m", bundle, "--evaluation", "a", "--evaluation", "b")
     assert (shown.status, shown.out) == (2, "")
     assert "2 evaluations for 1 bundles" in shown.message
+
+
+@pytest.mark.parametrize(
+    ("page", "complaint"),
+    [
+        ("texts.txt", "texts.txt: is what is read; write the page to another file"),
+        ("linked.txt", "linked.txt: is what is read"),
+        ("evaluation.json", "evaluation.json: is what is read"),
+        ("missing/page.html", "page.html: there is no folder missing; make it first"),
+    ],
+)
+def test_a_page_that_cannot_be_written(command, bundle, tmp_path, monkeypatch, page, complaint):
+    monkeypatch.chdir(tmp_path)
+    for name in ("texts.txt", "evaluation.json"):
+        Path(name).write_text("a fine film", encoding="utf-8")
+    Path("linked.txt").symlink_to("texts.txt")
+    options = ["--text-file", "texts.txt", "--evaluation", "evaluation.json", "--html", page]
+    shown = command("bench", "-m", bundle, *options)
+    assert (shown.status, shown.out) == (1, "")
+    assert complaint in shown.message
+    assert Path("texts.txt").read_text(encoding="utf-8") == "a fine film"
 
 
 def test_a_file_without_texts(command, bundle, tmp_path):

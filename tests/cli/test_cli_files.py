@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -110,6 +111,43 @@ def test_what_is_refused(command, bundle, tmp_path, monkeypatch, arguments, stat
     assert complaint in shown.message
     assert Path("older.jsonl").read_bytes() == b"older\n"
     assert Path("rows.jsonl").read_bytes() == b'{"text": "good"}\n'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "redirected", "named"),
+    [
+        (["-o", "rows.txt", "--force"], "< rows.txt", "rows.txt"),
+        (["-i", "-", "-o", "rows.txt", "--resume"], "< rows.txt", "rows.txt"),
+        (["-o", "linked.txt", "--force"], "< rows.txt", "linked.txt"),
+        (["-i", "rows.txt"], ">> rows.txt", "standard output"),
+        (["-i", "linked.txt"], ">> rows.txt", "standard output"),
+        ([], "< rows.txt >> rows.txt", "standard output"),
+        (["--stream"], "< rows.txt >> rows.txt", "standard output"),
+    ],
+)
+def test_what_is_read_is_never_written(bundle, tmp_path, arguments, redirected, named):
+    rows = tmp_path / "rows.txt"
+    rows.write_text("a fine film\n" * 2_000)
+    (tmp_path / "linked.txt").symlink_to(rows)
+    words = [sys.executable, "-c", MAIN, "classify", "-m", str(bundle), *arguments]
+    line = f"ulimit -f 1000; {shlex.join(words)} {redirected}"  # for a file that grows and grows
+    ended = subprocess.run(
+        ["bash", "-c", line],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    complaint = f"textgate: {named}: is what is read; write the results to another file\n"
+    assert (ended.returncode, ended.stderr) == (1, complaint)
+    assert rows.read_text() == "a fine film\n" * 2_000
+
+
+def test_a_device_may_be_both(bundle):
+    words = [sys.executable, "-c", MAIN, "classify", "-m", str(bundle)]
+    with Path(os.devnull).open("r+b") as device:
+        subprocess.run(words, stdin=device, stdout=device, check=True, timeout=SECONDS)
 
 
 def test_force_replaces(command, bundle, rows, tmp_path):

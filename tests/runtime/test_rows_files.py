@@ -217,6 +217,36 @@ def test_cells_in_quotes_are_noticed_in_tsv(tmp_path):
     assert note.startswith("2 lines have cells in quotes, such as line 2; TSV has no quoting")
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('text\tlabel\nb\ty\n"two\tlines\nin\tone"\n', 3),
+        ('text\n"two\nlines"\nb\n', 2),
+        ('text\n"three ""quoted""\n\nlines"\nb\n', 2),
+        ('text\tid\n"a\tb"\n', 2),
+    ],
+)
+def test_quoted_cells_that_tsv_cuts_are_noticed(tmp_path, content, line):
+    _, (note,) = texts(save(tmp_path / "a.tsv", content))
+    assert f": 1 line has cells in quotes, such as line {line}; TSV has no quoting" in note
+
+
+def test_so_they_are_where_rows_cannot_be_used(tmp_path):
+    notes = []
+    path = save(tmp_path / "a.tsv", 'text\tlabel\n"one"\tx\n"two\nlines"\tx\n')
+    with pytest.raises(DataError, match="line 3: 1 cells, the header has 2"):
+        list(read_rows(path, labelled=True, note=notes.append))
+    assert "cells in quotes, such as line 2" in notes[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['text\tlabel\n"open\tx\n5" wide\tx\nend"\tx\n', 'text\tlabel\n"\tx\n"\tx\n"\tx\n'],
+)
+def test_quotes_that_enclose_nothing_are_left_alone(tmp_path, content):
+    assert loaded(save(tmp_path / "a.tsv", content))[1] == []
+
+
 def test_a_header_that_is_repeated_is_noticed(tmp_path):
     content = "text,label\na,x\n\ufefftext,label\nb,y\n"
     found, (note,) = loaded(save(tmp_path / "a.csv", content))
@@ -306,7 +336,8 @@ WRONG = [
     ("shift_jis", b"text,label\na,x\n\x81", "line 3: not shift_jis ("),
     ("cp1252", b"text,label\na\x81,x\n", "line 2: not cp1252 ("),
     ("cp1252", b"\xef\xbb\xbftext,label\n", "line 1: begins with the byte order mark of utf-8"),
-    ("utf-16-le", b"\xfe\xfftext,label\n", "line 1: "),
+    ("utf-16-le", b"\xfe\xfftext,label\n", "line 1: begins with the byte order mark of utf-16-be,"),
+    ("utf-16-be", b"\xff\xfetext,label\n", "line 1: begins with the byte order mark of utf-16-le,"),
     (None, b"PK\x03\x04\x0a\x00", "the file looks like a zip archive or a spreadsheet"),
 ]
 
@@ -432,6 +463,8 @@ PLAIN = [
     ),
     ('{"text": "good"}\n', "it looks like JSON Lines: pass --input-format jsonl"),
     ("id,text\n1,good\n", "it looks like a table's header: pass --input-format csv"),
+    ('[\n{"text": "good"}\n]\n', "it looks like a list in JSON: pass --input-format json"),
+    ('[{"text": "good"}]\n', "it looks like a list in JSON: pass --input-format json"),
     ('"text";"label"\ngood;x\n', "it looks like a table's header: pass --input-format csv"),
     ("text\tlabel\ngood\tx\n", "it looks like a table's header: pass --input-format tsv"),
 ]
@@ -458,7 +491,29 @@ def test_plain_text_that_is_nothing_else(tmp_path, content):
     assert texts(path) == (content.splitlines(), [])
 
 
-def test_lines_that_end_in_carriage_returns_are_told(tmp_path):
-    (text,), (note,) = texts(save(tmp_path / "a.txt", "good\rbad\r"))
-    assert text == "good\rbad\r"
-    assert "is one line with carriage returns in it" in note
+@pytest.mark.parametrize(
+    ("name", "content", "labelled", "lines"),
+    [
+        ("a.txt", "good\rbad\r", False, "1 line has carriage returns within, such as line 1"),
+        (
+            "a.txt",
+            "good\r\nbad\rodd\r\n",
+            False,
+            "1 line has carriage returns within, such as line 2",
+        ),
+        ("a.txt", "__label__x a\r__label__y b\n", True, "1 line has"),
+        ("a.txt", "__label__x a\n__label__x a\rb\n__label__y a\rb", True, "2 lines have"),
+        ("a.tsv", "text\na\rb\nc\n", False, "1 line has carriage returns within, such as line 2"),
+    ],
+)
+def test_lines_that_end_in_carriage_returns_are_told(tmp_path, name, content, labelled, lines):
+    notes = []
+    list(read_rows(save(tmp_path / name, content), labelled=labelled, note=notes.append))
+    (note,) = notes
+    assert lines in note
+    assert note.endswith("if these end lines, replace them by line feeds")
+
+
+@pytest.mark.parametrize("content", ["good\r\nbad\r\n", "good\r\r\nbad\r\r\n"])
+def test_line_ends_of_windows_are_none_within(tmp_path, content):
+    assert texts(save(tmp_path / "a.txt", content))[1] == []

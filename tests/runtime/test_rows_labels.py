@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,6 +141,11 @@ def test_a_label_field_that_is_not_there(tmp_path):
         ({"label_fields": ("a", "a ")}, "the label field 'a' is given twice"),
         ({"label_fields": ("a", " ")}, "a label field without a name"),
         ({"text": ()}, "no text field is named"),
+        ({"text": 3}, "text should name columns as strings, not 3"),
+        ({"text": ("a", None)}, "text should name columns as strings"),
+        ({"label": None}, "label should name columns as strings"),
+        ({"label_fields": "bug"}, "label_fields should be a tuple of names, not 'bug'"),
+        ({"label_fields": ("bug", 1)}, "label_fields should name columns as strings"),
         ({"text": ("a", "a")}, "the text field 'a' is given twice"),
         ({"delimiter": ";;"}, "the delimiter must be one character"),
         ({"delimiter": '"'}, "the delimiter must be one character"),
@@ -190,6 +198,17 @@ def test_labels_that_could_not_be_told_apart_are_not_written(result_format):
     with pytest.raises(ConfigError, match=r"the label 'a\|b' holds '\|', .* --label-separator, or"):
         open_writer(None, result_format, ("a|b", "c"), multi_label=True)
     open_writer(None, result_format, ("a|b", "c"))
+
+
+@pytest.mark.parametrize("separator", ["\t", "\n", " \r\n"])
+def test_a_separator_that_a_format_cannot_hold_is_refused(separator):
+    for result_format in ("text", "tsv"):
+        with pytest.raises(ConfigError, match=f"would become a space in {result_format}, which"):
+            open_writer(
+                None, result_format, ("a", "b"), multi_label=True, label_separator=separator
+            )
+        open_writer(None, result_format, ("a", "b"), label_separator=separator)
+    open_writer(None, "csv", ("a", "b"), multi_label=True, label_separator=separator)
     open_writer(None, result_format, ("a|b", "c"), multi_label=True, label_separator=";")
     open_writer(None, "jsonl", ("a|b", "c"), multi_label=True)
 
@@ -273,6 +292,36 @@ def test_rows_from_no_file_and_soft_labels_are_put_right_too():
 def test_labels_of_rows_from_no_file_that_are_none(row, message):
     with pytest.raises(DataError, match=message):
         with_clean_labels([row], name="rows", note=print)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("t", "x"), " should be a textgate.rows.Row, found tuple; write Row("),
+        ({"text": "t", "label": "x"}, " should be a textgate.rows.Row, found dict"),
+        (Row("t", "pos", 1), ": the labels should be a tuple, found the str 'pos'; put it in one"),
+        (Row("t", (1,), 1), ": the labels should be a tuple of str, found (1,)"),
+        (Row("t", {"x"}, 1), ": the labels should be a tuple of str, found {'x'}"),
+        (Row("t", None, 1), ": the labels should be a tuple of str, found None"),
+        (Row(None, ("x",), 1), ": the text should be a str, found NoneType"),
+        (Row(b"t", ("x",), 1), ": the text should be a str, found bytes"),
+        (Row("t", (), 1, {}, {"x": 1.0}), ": the probabilities should be pairs of"),
+        (Row("t", (), 1, {}, (("x", -1.0), ("y", 2.0))), ": the probabilities should be pairs of"),
+        (Row("t", (), 1, {}, (("x", math.nan),)), ": the probabilities should be pairs of"),
+        (Row("t", (), 1, {}, (("x", 0.0),)), ": the probabilities should be pairs of"),
+        (Row("t", (), 1, {}, ((1, 1.0),)), ": the probabilities should be pairs of"),
+        (Row("t", (), 1, {}, ("x", 1.0)), ": the probabilities should be pairs of"),
+    ],
+)
+def test_what_is_no_row_is_refused(row, message):
+    with pytest.raises(DataError, match=re.escape(f"rows[1]{message}")):
+        with_clean_labels([Row("t", ("x",), 1), row], name="rows", note=print)
+
+
+def test_rows_may_hold_lists_and_numpy_s_numbers():
+    row = Row("t", ["x"], 1, {}, [("x", np.float32(0.5)), ("y", np.float64(0.5))])
+    (found,) = with_clean_labels((row for _ in range(1)), name="rows", note=print)
+    assert (found.labels, dict(found.probabilities)) == (("x",), {"x": 0.5, "y": 0.5})
 
 
 def test_soft_labels_that_are_one_are_refused(tmp_path):

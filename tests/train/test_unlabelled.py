@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +88,22 @@ def test_nothing_left(tmp_path):
 def test_what_can_be_read_once_only():
     with pytest.raises(ConfigError, match="give a file, not -"):
         Unlabelled(["-"], Columns(), [])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_can_be_read_once_only(tmp_path):
+    pipe = tmp_path / "a.txt"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match=r"a\.txt: .* several times; give a file, not a pipe"):
+        Unlabelled([pipe], Columns(), [])
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_one_file_is_no_list_of_files(tmp_path, kind):
+    path = tmp_path / "a.txt"
+    path.write_text("Fine.\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"should be a list, not .*a\.txt; put it in one"):
+        Unlabelled(kind(path), Columns(), [])
 
 
 def test_it_holds_no_texts(tmp_path):
