@@ -7,13 +7,11 @@ Both engines run the same token ids in alternation. The ratio is that of the med
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
-from goals import Goal
-from reference import reference_bundle
+from common import Goal, cache_option, output_option, reference_bundle, write_result
 
 from textgate.classifier import Classifier
 from textgate.latency import (
@@ -23,10 +21,8 @@ from textgate.latency import (
     ratio_of_medians,
     texts_of_length,
 )
-from textgate.machine import this_machine
 from textgate.tables import format_ms, format_table
 
-RESULT = Path(__file__).parent / "results" / "native.json"
 CELLS = ("lstm", "gru", "rnn")
 LENGTHS = (10, 25, 100)
 ENGINES = ("native", "onnxruntime")
@@ -106,8 +102,8 @@ def goals(lines: list[Line]) -> list[Goal]:
 
 @click.command()
 @click.option("--seconds", default=5.0, show_default=True, help="Time for a network and length.")
-@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/reference"))
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=RESULT)
+@cache_option("reference")
+@output_option("native")
 def main(seconds: float, cache: Path, output: Path) -> None:
     """Time both engines."""
     lines = [
@@ -116,14 +112,7 @@ def main(seconds: float, cache: Path, output: Path) -> None:
         for bundle in [reference_bundle(cache, f"seed-{cell}")]
         for tokens in LENGTHS
     ]
-    machine = this_machine()
-    result = {
-        "machine": asdict(machine),
-        "lines": [asdict(line) for line in lines],
-        "goals": [goal.to_json() for goal in goals(lines)],
-    }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(output, {"lines": [asdict(line) for line in lines]}, goals(lines))
     print(table(lines), "", *goals(lines), sep="\n")
 
 
