@@ -43,10 +43,6 @@ class Columns:
             raise ConfigError("no text field is named; name one or several")
         _require_names("text", self.text_fields)
         _require_names("label", (self.label,))
-        if isinstance(self.label_fields, str):  # whose letters would be the names
-            raise ConfigError(
-                f"label_fields should be a tuple of names, not {self.label_fields!r}; put it in one"
-            )
         _require_names("label_fields", self.label_fields)
         _refuse_repeated("text field", self.text_fields)
         if self.label_fields:
@@ -91,6 +87,8 @@ class Columns:
 
 
 def _require_names(what: str, names: object) -> None:
+    if isinstance(names, str):  # whose letters would be the names
+        raise ConfigError(f"{what} should be a tuple of names, not {names!r}; put it in one")
     if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{what} should name columns as strings, not {names!r}")
 

@@ -88,6 +88,8 @@ class StandardOutput(Output):
 class ResultFile(Output):
     """A file, made when the first results are there. What fails half-way is taken back.
 
+    One process at a time writes to it, where the system has locks.
+
     Args:
         path: the file; a device or a named pipe is written as it is.
         force: whether an older file may be replaced.
@@ -130,11 +132,37 @@ class ResultFile(Output):
     def _open(self) -> None:
         older = self._keep is not None or self._force or not _is_absent_or_file(self._path)
         mode = "xb" if not older else "wb" if self._keep is None else "r+b"
-        self._raw = self._path.open(mode, buffering=0)
+        # Not emptied before it is known that nobody else writes to it.
+        self._raw = open(self._path, mode, buffering=0, opener=_open_as_it_is)  # noqa: SIM115
         if stat.S_ISREG(os.fstat(self._raw.fileno()).st_mode):
+            self._lock()
             self._end = self._keep or 0
             self._raw.truncate(self._end)
             self._raw.seek(self._end)
+
+    def _lock(self) -> None:
+        """Keep other processes from writing to the file, where the system can.
+
+        Raises:
+            DataError: one does already.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return
+        try:
+            fcntl.flock(self._raw.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(
+                f"{self._path}: another process is writing its results there; wait for it, or "
+                "choose another path"
+            ) from None
+        except OSError:  # a file system without locks
+            return
+
+
+def _open_as_it_is(path: str, flags: int) -> int:
+    return os.open(path, flags & ~os.O_TRUNC, 0o666)
 
 
 def _is_absent_or_file(path: Path) -> bool:

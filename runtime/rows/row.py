@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
+from typing import Any
 
 from textgate.errors import DataError
 
@@ -56,13 +57,14 @@ def require_row(value: object, *, where: str) -> None:
         )
     if not isinstance(value.text, str):
         raise DataError(f"{where}: the text should be a str, found {type(value.text).__name__}")
-    if isinstance(value.labels, str):
+    labels: Any = value.labels
+    if isinstance(labels, str):
         raise DataError(
-            f"{where}: the labels should be a tuple, found the str {value.labels[:60]!r}; put it "
-            "in one, as in (label,)"
+            f"{where}: the labels should be a tuple, found the str {labels[:60]!r}; put it in one, "
+            "as in (label,)"
         )
-    if not _are_strings(value.labels):
-        raise DataError(f"{where}: the labels should be a tuple of str, found {value.labels!r:.60}")
+    if not _are_strings(labels):
+        raise DataError(f"{where}: the labels should be a tuple of str, found {labels!r:.60}")
     if not _are_probabilities(value.probabilities):
         raise DataError(
             f"{where}: the probabilities should be pairs of a label and a number from 0 to 1, one "
@@ -82,7 +84,7 @@ def _are_probabilities(pairs: object) -> bool:
     values = [value for _, value in pairs]
     return (
         _are_strings([label for label, _ in pairs])
-        and all(isinstance(value, Real) and 0 <= value <= 1 for value in values)
+        and all(isinstance(value, Real) and 0 <= float(value) <= 1 for value in values)
         and (not values or any(values))
     )
 

@@ -207,6 +207,22 @@ def test_what_fails_half_way_is_taken_back(tmp_path, monkeypatch):
     assert path.read_bytes() == b"one\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="files are locked where fcntl is")
+@pytest.mark.parametrize("options", [{"force": True}, {"keep": 2}])
+def test_a_file_that_another_writes_to_is_left_to_it(tmp_path, options):
+    path = tmp_path / "a.txt"
+    with closing(ResultFile(path)) as first:
+        first.write("1\n")
+        first.flush()
+        with pytest.raises(DataError, match="another process is writing its results there; wait"):
+            flushed(path, "other\n", **options)
+        first.write("2\n")
+        first.flush()
+    assert path.read_bytes() == b"1\n2\n"
+    flushed(path, "3\n", **options)
+    assert path.read_bytes().endswith(b"3\n")
+
+
 def test_a_folder_that_is_not_there(tmp_path):
     out = ResultFile(tmp_path / "nowhere" / "a.txt")
     out.write("one\n")
