@@ -78,15 +78,14 @@ def make_engine(bundle: Bundle, *, engine: str | None, threads: int) -> Engine:
     return Engine(session, "native", session.instructions)
 
 
-def built_engine() -> str:
-    """Return which engine `auto` takes for bundles that the native one knows, and why."""
+def native_engine() -> str:
+    """Return whether the native engine is there, and with which instructions or why not."""
     from textgate.native.library import LibraryError, instruction_sets
 
     try:
-        fastest = instruction_sets()[-1]
+        return f"built ({instruction_sets()[-1]})"
     except LibraryError as problem:
-        return f"onnxruntime ({problem})"
-    return f"onnxruntime ({_LACKS})" if fastest == _SLOW else f"native ({fastest})"
+        return str(problem).removeprefix("the native engine was ")
 
 
 def engine_of(engine: str | None) -> str:

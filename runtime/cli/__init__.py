@@ -146,9 +146,9 @@ def commands() -> None:
 
 
 def _show_version(context: click.Context) -> None:
-    from textgate.engines import built_engine
+    from textgate.engines import native_engine
 
-    click.echo(f"textgate, version {__version__}\nengine: {built_engine()}")
+    click.echo(f"textgate, version {__version__}\nnative engine: {native_engine()}")
     context.exit()
 
 

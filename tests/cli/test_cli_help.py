@@ -65,7 +65,7 @@ def test_the_version(command):
     assert (shown.status, shown.err) == (0, "")
     version, engine = shown.out.splitlines()
     assert version == f"textgate, version {textgate.__version__}"
-    assert re.fullmatch(r"engine: (native|onnxruntime) \(.+\)", engine)
+    assert re.fullmatch(r"native engine: (built \(.+\)|not built: .+)", engine)
 
 
 def test_nothing_asked(command):
