@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import textgate.native.library
+import textgate.native.session  # before a test replaces the library, which it takes by name
 from textgate import Classifier
 from textgate.errors import BundleError, ConfigError
 from textgate.native.library import LibraryError
