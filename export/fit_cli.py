@@ -13,7 +13,7 @@ from textgate.atomic import refuse_occupied
 from textgate.bundle import MANIFEST
 from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
-from textgate.errors import CheckpointError, ExportError
+from textgate.errors import CheckpointError, ConfigError, ExportError
 from textgate.export.exporter import PRECISIONS, Exported, export
 from textgate.rows import Columns
 from textgate.run import is_run
@@ -97,6 +97,11 @@ def fit_command(
     if seed is not None:
         settings["seed"] = seed
     folder = run or Path(f"{output}.run")
+    if folder.resolve().is_relative_to(output.resolve()):
+        raise ConfigError(
+            f"{folder}: the run cannot be kept where the bundle is to be; choose another folder "
+            "for --run"
+        )
     refuse_occupied(output, force=force, error=ExportError, complete_marker=MANIFEST)
     if is_run(folder) and not (resume or force):
         raise CheckpointError(

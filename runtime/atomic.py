@@ -118,7 +118,7 @@ def _publish(sibling: Path, place: Path) -> None:
 
 def _sibling(target: Path, kind: str) -> Path:
     # Cut, so that a name near the file system's limit leaves room for the rest.
-    return target.with_name(f".{target.name[:48]}.{secrets.token_hex(4)}.{kind}")
+    return target.parent / f".{target.name[:48]}.{secrets.token_hex(4)}.{kind}"
 
 
 def _flush(path: Path) -> None:

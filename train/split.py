@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from textgate.errors import DataError
 from textgate.rows import Columns, Row, load_labelled
 from textgate.rows.reading import with_clean_labels
+from textgate.rows.source import source_name
 from textgate.run import written_name
 from textgate.train.checks import notes
 from textgate.train.dataset import find_labels
@@ -121,7 +122,7 @@ def _load_rows(
             may_have_none=may_have_none,
             note=note,
         )
-        return rows, written_name(Path(data).name)
+        return rows, written_name(Path(source_name(data)).name)
     rows = with_clean_labels(data, name="rows", note=note)
     if not rows:
         raise DataError("no rows were given")

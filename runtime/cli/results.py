@@ -211,7 +211,11 @@ def _rows_left(
         return destination.take()
 
     return rows_left(
-        rows, written, source=source_name(source), rendered=rendered, ranked=top_k is not None
+        rows,
+        written,
+        source=source_name(source) or "the command line",
+        rendered=rendered,
+        ranked=top_k is not None,
     )
 
 

@@ -30,7 +30,8 @@ _LIKE_LATIN = str.maketrans(  # Cyrillic capitals, Cyrillic small letters, Greek
 _GAPS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 _WHOLE_NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
 
-_YES, _NO = frozenset({"1", "true", "yes"}), frozenset({"", "0", "false", "no"})
+# "1.0" is what tables of numbers with gaps are written with.
+_YES, _NO = frozenset({"1", "1.0", "true", "yes"}), frozenset({"", "0", "0.0", "false", "no"})
 
 
 class LabelError(DataError):

@@ -210,6 +210,18 @@ def test_going_on_with_other_columns_is_refused(
     assert path.read_bytes() == whole
 
 
+def test_going_on_with_texts(command, bundle, tmp_path):
+    path = tmp_path / "results.csv"
+    arguments = ["classify", "-m", bundle, "-o", path]
+    assert command(*arguments, "a", "b").status == 0
+    shown = command(*arguments, "--resume", "a", "c")
+    assert (
+        "results.csv, result 2: not of row 2 of the command line; --resume goes on" in shown.message
+    )
+    shown = command(*arguments, "--resume", "a")
+    assert "holds 2 results, but the command line has only 1 rows" in shown.message
+
+
 def test_going_on_with_nothing_begins(command, bundle, rows, tmp_path):
     path = tmp_path / "results.jsonl"
     assert command("classify", "-m", bundle, "-i", rows, "-o", path, "--resume").status == 0

@@ -77,6 +77,14 @@ def names(folder):
 # What works
 
 
+def test_rows_from_standard_input_are_named_so(command, data, tmp_path):
+    options = ["--input-format", "jsonl", "-o", tmp_path / "run", *QUICK]
+    shown = command("train", "-", *options, stdin=data.read_bytes())
+    assert shown.status == 0, shown.err
+    assert "standard input: 1 row repeats an earlier one" in shown.err
+    assert read_run(tmp_path / "run").train.file == "standard input"
+
+
 @pytest.mark.parametrize("name", ["train", "fit", "teach", "pretrain", "export", "compare"])
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help(command, name, option):

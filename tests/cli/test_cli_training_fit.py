@@ -183,6 +183,14 @@ REFUSED = [
 ]
 
 
+@pytest.mark.parametrize("run", ["m", "m/run"])
+def test_the_run_is_not_kept_where_the_bundle_is_to_be(command, arguments, out, run):
+    shown = command("fit", *arguments, "-o", out / "m", "--run", out / run)
+    assert (shown.status, shown.out) == (2, "")
+    assert f"{out / run}: the run cannot be kept where the bundle is to be" in shown.message
+    assert names(out) == []
+
+
 @pytest.mark.parametrize("case", REFUSED, ids=[case[2] for case in REFUSED])
 def test_refusals_leave_nothing(command, arguments, out, case):
     options, status, message = case

@@ -260,6 +260,13 @@ def test_what_is_in_the_way_is_refused_before_any_work(
     assert (names(tmp_path), tree(tmp_path)) == before
 
 
+def test_the_root_is_in_the_way_too() -> None:
+    root = Path(Path.cwd().anchor)
+    manager = new_folder(root, force=False, error=ExportError, complete_marker=MARKER)
+    with pytest.raises(ExportError, match="already exists; choose another path or pass --force"):
+        manager.__enter__()
+
+
 def test_a_target_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     def appear() -> None:
         (tmp_path / "target").mkdir()

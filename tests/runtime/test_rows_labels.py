@@ -96,6 +96,7 @@ OWN = Columns(label_fields=("bug", "urgent"))
         ("TRUE,yes", ("bug", "urgent")),
         ("No,false", ()),
         (", 1", ("urgent",)),
+        ("0.0,1.0", ("urgent",)),
     ],
 )
 def test_a_column_for_each_label(tmp_path, cells, labels):
