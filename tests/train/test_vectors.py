@@ -181,7 +181,7 @@ BROKEN_TEXT = [
     (b"a 1 2\nb\xff 1 2\n", ", line 2: byte 0xff is not UTF-8"),
     (
         "a 1 2\n".encode("utf-16"),
-        "begins with the byte order mark of utf-16, which is not utf-8; convert",
+        "begins with the byte order mark of utf-16-le, which is not utf-8; convert",
     ),
     (b"PK\x03\x04\xff", "is not UTF-8 (the file looks like a zip archive"),
 ]
