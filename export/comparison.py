@@ -22,6 +22,7 @@ from textgate.errors import CheckpointError, DataError, ExportError, TextgateErr
 from textgate.export.exporter import PRECISIONS, export
 from textgate.machine import this_machine
 from textgate.rows import Columns, load_labelled
+from textgate.rows.source import STANDARD_INPUT
 from textgate.run import RUN
 from textgate.tables import format_bytes, format_count, format_ms, format_table
 from textgate.train.fitting import fit
@@ -138,6 +139,8 @@ def compare(
     torch.set_num_threads(1)  # for steps this small, more threads mostly wait for each other
     rows = load_labelled(test, columns, note=options.note)
     names = list(dict.fromkeys(presets))
+    if STANDARD_INPUT in (data, dev) and len(names) > 1:
+        raise click.UsageError("DATA and --dev are read once per network; name files instead of -")
     _refuse_targets(output, names, force=force)
     progress = TerminalProgress(quiet=quiet, lines_after=0.0)
     trained: dict[str, FittedRun] = {}

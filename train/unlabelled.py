@@ -55,17 +55,17 @@ class Unlabelled:
             raise ConfigError(f"the files of texts should be a list, not {paths!s}; put it in one")
         if any(str(path) == STANDARD_INPUT for path in paths):
             raise ConfigError("texts without labels are read several times; give a file, not -")
-        paths = [Path(path).absolute() for path in paths]  # they are read again later
-        once = next((path for path in paths if path.exists() and not _stays(path)), None)
+        files = [Path(path).absolute() for path in paths]  # they are read again later
+        once = next((path for path in files if path.exists() and not _stays(path)), None)
         if once is not None:
             raise ConfigError(
                 f"{once}: texts without labels are read several times; give a file, not a pipe"
             )
-        self._paths = paths
+        self._paths = files
         self._columns = columns
         self._purpose = purpose
         self._of_dev = {bare(row.text) for row in dev_rows} if paths else set()
-        found = [self._look(path) for path in paths]
+        found = [self._look(path) for path in files]
         self.summaries = tuple(summary for summary, _ in found)
         self.notes = tuple(note for _, notes in found for note in notes)
         self._count = sum(summary.rows for summary in self.summaries)

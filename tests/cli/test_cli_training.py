@@ -942,6 +942,7 @@ COMPARE = [
     (["--tokens", "0"], 2, "Error: Invalid value for '--tokens': 0 is not in the range"),
     (["--seed", "-1"], 2, "textgate: seed must be from 0 to"),
     (["--dev", "nothing.csv"], 1, "nothing.csv: cannot be read"),
+    (["--dev", "-"], 2, "Error: DATA and --dev are read once per network; name files instead of -"),
 ]
 
 
