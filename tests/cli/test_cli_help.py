@@ -151,9 +151,10 @@ try:
     importlib.import_module(module)
 except ImportError as problem:
     assert type(problem) is MissingPackageError and isinstance(problem, TextgateError)
-    assert problem.name == package
+    # Where the extra is not installed, another of its packages may be the first that is missed.
+    assert problem.name in {package, "onnx", "safetensors", "tqdm"}, problem.name
     assert str(problem) == (
-        f"{what} needs {package}, which the extra brings: pip install 'textgate[{extra}]'"
+        f"{what} needs {problem.name}, which the extra brings: pip install 'textgate[{extra}]'"
     ), problem
 else:
     raise AssertionError(module)
