@@ -86,12 +86,7 @@ class Compared:
     required=True,
     help="Labelled rows that score the bundles.",
 )
-@click.option(
-    "--dev",
-    type=options.FILE,
-    metavar="FILE",
-    help="Rows that choose the epoch; by default a part of DATA.",
-)
+@options.dev
 @options.columns
 @section("Networks")
 @click.option(

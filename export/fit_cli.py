@@ -46,12 +46,7 @@ from textgate.train.settings import read_settings
 @click.option("--force", is_flag=True, help="Replace the bundle in OUTPUT, if there is one.")
 @options.quiet
 @section("Data")
-@click.option(
-    "--dev",
-    type=options.FILE,
-    metavar="FILE",
-    help="Rows that choose the epoch; by default a part of DATA.",
-)
+@options.dev
 @options.columns
 @section("Model")
 @click.option(

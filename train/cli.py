@@ -43,12 +43,7 @@ def poolings(
 @click.option("--force", is_flag=True, help="Replace the run in OUTPUT, if there is one.")
 @options.quiet
 @section("Data")
-@click.option(
-    "--dev",
-    type=options.FILE,
-    metavar="FILE",
-    help="Rows that choose the epoch; by default a part of DATA.",
-)
+@options.dev
 @click.option("--dev-fraction", type=float, help="Share of DATA held out when --dev is not given.")
 @options.columns
 @click.option(

@@ -40,12 +40,7 @@ _setting = partial(options.setting, FinetuningConfig())
 @click.option("--force", is_flag=True, help="Replace the teacher in OUTPUT, if there is one.")
 @options.quiet
 @section("Data")
-@click.option(
-    "--dev",
-    type=options.FILE,
-    metavar="FILE",
-    help="Rows that choose the epoch; by default a part of DATA.",
-)
+@options.dev
 @_setting(
     "--dev-fraction",
     "dev_fraction",

@@ -224,6 +224,18 @@ def engines(function: _F) -> _F:
     return result
 
 
+def dev(function: _F) -> _F:
+    """Add the rows that choose the epoch."""
+    option: Any = click.option(
+        "--dev",
+        type=FILE,
+        metavar="FILE",
+        help="Rows that choose the epoch; by default a part of DATA.",
+    )
+    result: _F = option(function)
+    return result
+
+
 def quiet(function: _F) -> _F:
     """Add whether a long command speaks of nothing but the result and what is wrong."""
     option: Any = click.option(
