@@ -9,8 +9,8 @@ package.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,8 @@ def answered(
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit("usage: make_cases.py FOLDER [BUNDLE ...]")
-    make(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]] or list(BUNDLES))
+    parser = argparse.ArgumentParser(description="Write the golden folder of another runtime.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("bundles", nargs="*", type=Path, metavar="bundle")
+    options = parser.parse_args()
+    make(options.folder, options.bundles or list(BUNDLES))
