@@ -44,11 +44,11 @@ sys.path.insert(0, str(Path(__file__).parent / "peers"))
 from measures import goals, installed_bytes, timed, versions
 from table import PEERS, Peer
 
+from textgate.bundle.environment import NO_ONNX_RUNTIME_TELEMETRY
+from textgate.bundle.run import MODEL, TOKENIZER, read_run
 from textgate.classifier import Classifier
-from textgate.environment import NO_ONNX_RUNTIME_TELEMETRY
 from textgate.latency import texts_of_length, turn_order
 from textgate.noise import fixed_work, noise_in
-from textgate.run import MODEL, TOKENIZER, read_run
 from textgate.tokenizer import TextTokenizer
 from textgate.train.checkpoint import load_model
 from textgate.train.model import TextClassifier

@@ -29,7 +29,7 @@ from blocks import BLOCKS
 from common import output_option, write_result
 from torch import nn
 
-from textgate.architecture import Architecture, parameter_count
+from textgate.bundle.architecture import Architecture, parameter_count
 from textgate.export.graph import FLOAT32, INT8, build_graph
 from textgate.export.weights import network_weights
 from textgate.latency import bootstrap_ratio_interval, measure_alternating, ratio_of_medians

@@ -29,7 +29,7 @@ from blocks import BLOCKS
 from common import PATH, cache_option, output_option, write_result
 from sets import Split, find_sets
 
-from textgate.bundle import bundle_bytes
+from textgate.bundle.storage import bundle_bytes
 from textgate.classifier import Classifier
 from textgate.cli.evaluate import evaluate_rows
 from textgate.export import export

@@ -19,7 +19,7 @@ from blocks import goals as reached
 from common import Goal, write_result
 from sentiment_cases import GROUPS, Case
 
-from textgate.bundle import bundle_bytes
+from textgate.bundle.storage import bundle_bytes
 from textgate.classifier import Classifier
 from textgate.cli.bench import measure_together
 from textgate.cli.evaluate import truth_and_scores

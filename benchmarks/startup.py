@@ -21,7 +21,7 @@ import click
 from blocks import goals as reached
 from common import PATH, Goal, output_option, write_result
 
-from textgate.environment import NO_ONNX_RUNTIME_TELEMETRY
+from textgate.bundle.environment import NO_ONNX_RUNTIME_TELEMETRY
 from textgate.latency import (
     bootstrap_ratio_interval,
     measure_alternating,

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import textgate
-from textgate.bundle import CARD, GRAPH, TOKENIZER, file_entries
+from textgate.bundle.manifest import Manifest
+from textgate.bundle.storage import CARD, GRAPH, TOKENIZER, file_entries
 from textgate.export.card import model_card
 from textgate.export.nodes import IR_VERSION, OPSET
 from textgate.export.report import operator_reports
 from textgate.export.verification import run
 from textgate.latency import measure_alternating, percentiles
-from textgate.manifest import Manifest
 
 if TYPE_CHECKING:
     import onnxruntime
 
+    from textgate.bundle.run import RunManifest
     from textgate.export.candidate import Candidate, Original
-    from textgate.run import RunManifest
     from textgate.train.checkpoint import TrainedModel
 
 _TIMED_TOKENS = (25, 100)

@@ -22,7 +22,7 @@ from textgate.train.progress import Progress
 if TYPE_CHECKING:
     import onnxruntime
 
-    from textgate.architecture import Architecture
+    from textgate.bundle.architecture import Architecture
     from textgate.export.energy import Energies
     from textgate.export.graph import Graph
     from textgate.export.weights import NetworkWeights

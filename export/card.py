@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from textgate.architecture import layers, parameter_count
+from textgate.bundle.architecture import layers, parameter_count
 from textgate.coverage import label_thresholds, threshold_table
 from textgate.export.report import remarks
 from textgate.prediction import DEFAULT_THRESHOLD
 from textgate.tables import format_bytes, format_count, markdown_table, printable
 
 if TYPE_CHECKING:
+    from textgate.bundle.manifest import Manifest
     from textgate.export.quality import Comparison
-    from textgate.manifest import Manifest
 
 
 # Of the manifest's ``training``, told elsewhere in the card.

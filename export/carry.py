@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textgate.manifest import StateTensor
+from textgate.bundle.manifest import StateTensor
 
 if TYPE_CHECKING:
     from textgate.export.nodes import GraphBuilder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from textgate.bundle import bundle_bytes
+from textgate.bundle.storage import bundle_bytes
 from textgate.cli import options
 from textgate.coverage import label_thresholds, threshold_table
 from textgate.export.exporter import PRECISIONS, Exported

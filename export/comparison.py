@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import torch
 
-from textgate.architecture import parameter_count
 from textgate.atomic import refuse_occupied, write_bytes
-from textgate.bundle import MANIFEST, bundle_bytes
+from textgate.bundle.architecture import parameter_count
+from textgate.bundle.run import RUN
+from textgate.bundle.storage import MANIFEST, bundle_bytes
 from textgate.classifier import Classifier
 from textgate.cli import options
 from textgate.cli.bench import measure_together
@@ -23,7 +24,6 @@ from textgate.export.exporter import PRECISIONS, export
 from textgate.machine import this_machine
 from textgate.rows import Columns, load_labelled
 from textgate.rows.source import STANDARD_INPUT
-from textgate.run import RUN
 from textgate.tables import format_bytes, format_count, format_ms, format_table
 from textgate.train.fitting import fit
 from textgate.train.presets import PRESETS
@@ -46,7 +46,7 @@ class Compared:
     Attributes:
         preset: what was trained.
         parameters: trainable parameters of the logical network.
-        bundle_bytes: size of the bundle, see `textgate.bundle.bundle_bytes`.
+        bundle_bytes: size of the bundle, see `textgate.bundle.storage.bundle_bytes`.
         accuracy: on the test rows, of the exported bundle.
         low: lower end of the accuracy's 95 % interval.
         high: upper end.

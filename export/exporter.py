@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textgate import run as run_folder
 from textgate.atomic import refuse_occupied
-from textgate.bundle import MANIFEST, write_bundle
+from textgate.bundle import run as run_folder
+from textgate.bundle.manifest import Manifest
+from textgate.bundle.run import read_run, written_name
+from textgate.bundle.storage import MANIFEST, write_bundle
 from textgate.coverage import threshold_facts
 from textgate.errors import ConfigError, ExportError
 from textgate.export.assembly import Assembly, latencies
@@ -28,9 +30,7 @@ from textgate.export.verification import (
     probabilities,
 )
 from textgate.export.weights import network_weights
-from textgate.manifest import Manifest
 from textgate.rows import Columns
-from textgate.run import read_run, written_name
 from textgate.session import make_session
 from textgate.train.checkpoint import load_model
 from textgate.train.model import TextClassifier

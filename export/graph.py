@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto
 
+from textgate.bundle.manifest import StateTensor
 from textgate.export.carry import Carry
 from textgate.export.cells import LayerValues, Source, Wiring, recurrent_layer, stored_value
 from textgate.export.equalization import BOUND, column_scale, equalized
@@ -23,14 +24,13 @@ from textgate.export.nodes import GraphBuilder
 from textgate.export.plan import FLOAT32, INT8, Plan, Storage
 from textgate.export.pooling import Pool
 from textgate.export.quantization import STORED_LIMIT, pack_nibbles, quantize
-from textgate.manifest import StateTensor
 
 __all__ = ["FLOAT32", "INT8", "Graph", "Plan", "Storage", "build_graph"]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from textgate.architecture import Architecture
+    from textgate.bundle.architecture import Architecture
     from textgate.export.energy import Energies
     from textgate.export.weights import NetworkWeights
 

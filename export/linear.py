@@ -19,9 +19,9 @@ from textgate.train.pairs import FINGERPRINTS, FIRST, SECOND
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from textgate.bundle.manifest import StateTensor
     from textgate.export.nodes import GraphBuilder
     from textgate.export.weights import LinearWeights
-    from textgate.manifest import StateTensor
 
 
 def add_linear_branch(

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from textgate.architecture import Architecture
+    from textgate.bundle.architecture import Architecture
 
 EMBEDDING_BITS = (4, 8)
 # From so many labels on, the last dense layer is large enough to be worth storing as int8.

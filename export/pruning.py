@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from textgate.architecture import Architecture
+    from textgate.bundle.architecture import Architecture
     from textgate.export.weights import NetworkWeights
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from textgate.bundle.manifest import Quality
 from textgate.errors import VerificationError
 from textgate.export.verification import encoded, probabilities
-from textgate.manifest import Quality
 from textgate.metrics import evaluate_multi_label, evaluate_single_label
 from textgate.prediction import DEFAULT_THRESHOLD
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textgate import run as run_folder
+from textgate.bundle import run as run_folder
 from textgate.errors import BundleError, DataError, ExportError
 from textgate.rows import load_labelled
 from textgate.tokenizer import TextTokenizer
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from textgate.bundle.run import RunManifest
     from textgate.rows import Columns
-    from textgate.run import RunManifest
 
 
 def read_tokenizer(run: Path) -> str:

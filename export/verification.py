@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnxruntime
     from numpy.typing import NDArray
 
-    from textgate.manifest import StateTensor
+    from textgate.bundle.manifest import StateTensor
     from textgate.train.model import TextClassifier
     from textgate.train.progress import Progress
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from textgate.architecture import Architecture
+    from textgate.bundle.architecture import Architecture
 
 # Where ONNX's gates stand in torch's order: LSTM i,f,g,o -> i,o,f,c; GRU r,z,n -> z,r,h.
 _GATES = {"rnn": (0,), "lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}

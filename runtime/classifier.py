@@ -12,11 +12,11 @@ import numpy as np
 
 from textgate.arguments import label_count, not_one_text, texts_of, thresholds_of, whole_number
 from textgate.batching import BATCHES, batches_by_length, padded, windows
-from textgate.bundled import open_bundle
+from textgate.bundle.builtin import open_bundle
+from textgate.bundle.manifest import MANIFEST
 from textgate.engines import Engine, make_engine
 from textgate.errors import BundleError, ConfigError, DataError
 from textgate.logs import logger
-from textgate.manifest import MANIFEST
 from textgate.prediction import Decision, Scores
 from textgate.session import thread_count
 from textgate.tokenizer import TextTokenizer
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from textgate.bundle import Bundle
-    from textgate.manifest import Manifest
+    from textgate.bundle.manifest import Manifest
+    from textgate.bundle.storage import Bundle
     from textgate.native.session import NativeSession
     from textgate.prediction import Prediction
     from textgate.session import Session

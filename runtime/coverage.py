@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from textgate.manifest import Manifest
+    from textgate.bundle.manifest import Manifest
 
 _TINY = 1e-30  # keeps the logarithm of a saturated probability finite
 

@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from textgate import environment
+from textgate.bundle import environment
 from textgate.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
-    from textgate.bundle import Bundle
+    from textgate.bundle.storage import Bundle
     from textgate.native.session import NativeSession
     from textgate.session import Session
 

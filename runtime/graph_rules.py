@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from textgate.bundle.manifest import Manifest, StateTensor
 from textgate.errors import BundleError
 from textgate.graph_arithmetic import check_arithmetic, shown
-from textgate.manifest import Manifest, StateTensor
 
 if TYPE_CHECKING:
     from textgate.graph import Graph, ValueInfo

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from textgate.agreement import PlainAnswers, agreements
 from textgate.benchmark import Benchmark, Line, Measured, Ratio, Times
-from textgate.bundle import file_sizes
+from textgate.bundle.storage import file_sizes
 from textgate.coldstart import ColdStart, cold_starts
 from textgate.errors import ConfigError
 from textgate.latency import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textgate import environment
+from textgate.bundle import environment
 
 __all__ = ["onnxruntime"]
 

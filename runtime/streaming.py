@@ -22,7 +22,7 @@ from textgate.tokenizer import UNKNOWN_ID, reason_for_no_label, settled_length
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from textgate.manifest import StateTensor
+    from textgate.bundle.manifest import StateTensor
     from textgate.native.session import NativeSession
     from textgate.prediction import Decision, Prediction
     from textgate.session import Session

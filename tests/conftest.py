@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from textgate.architecture import Architecture
+from textgate.bundle.architecture import Architecture
 from textgate.rows import Row
 
 # A shell that starts the tests in the background has them ignore this signal, and what they start.

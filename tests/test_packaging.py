@@ -129,7 +129,12 @@ def test_the_core_needs_its_dependencies_and_no_others():
 
 def test_the_cheap_modules_stay_cheap():
     """`inspect` reads a run with these; they need neither numpy nor ONNX Runtime."""
-    for name in ("textgate", "textgate.errors", "textgate.architecture", "textgate.run"):
+    for name in (
+        "textgate",
+        "textgate.errors",
+        "textgate.bundle.architecture",
+        "textgate.bundle.run",
+    ):
         seen, waiting = set(), [name]
         while waiting:
             module = waiting.pop()

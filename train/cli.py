@@ -8,7 +8,7 @@ from typing import Any
 import click
 import torch
 
-from textgate.architecture import CELLS
+from textgate.bundle.architecture import CELLS
 from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
 from textgate.rows import Columns

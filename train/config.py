@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from textgate.architecture import Architecture, layers, parameter_count
+from textgate.bundle.architecture import Architecture, layers, parameter_count
+from textgate.bundle.manifest import FILE_LIMITS, GRAPH
 from textgate.errors import ConfigError
-from textgate.manifest import FILE_LIMITS, GRAPH
 from textgate.train.settings import changed, check_ranges, check_types
 
 SMALLEST_VOCABULARY = 512  # of subwords
@@ -28,7 +28,7 @@ class TrainingConfig:
         embedding_size: columns of the embedding.
         hidden_sizes: units of each recurrent layer, per direction.
         bidirectional: whether the layers also read backwards; such a network cannot stream.
-        pooling: how states become one vector, see `textgate.architecture.Architecture`.
+        pooling: how states become one vector, see `textgate.bundle.architecture.Architecture`.
         dense_sizes: units of the hidden dense layers.
         embedding_dropout: share of the embedded inputs dropped.
         layer_dropout: share dropped between recurrent layers.

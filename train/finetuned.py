@@ -13,10 +13,10 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from textgate.bundle.manifest import Quality, read_quality
+from textgate.bundle.run import DataSummary, read_data, written_name
+from textgate.bundle.schema import FieldReader, versioned_fields
 from textgate.errors import CheckpointError
-from textgate.fields import FieldReader, versioned_fields
-from textgate.manifest import Quality, read_quality
-from textgate.run import DataSummary, read_data, written_name
 from textgate.train.checkpoint import Epoch, file_sha256
 from textgate.train.dataset import Dataset, encode_texts
 from textgate.train.encoders import (

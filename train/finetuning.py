@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import textgate
 from textgate.atomic import new_folder
+from textgate.bundle.manifest import Quality
+from textgate.bundle.run import DataSummary
 from textgate.errors import CheckpointError
-from textgate.manifest import Quality
 from textgate.rows import Columns, fingerprint
-from textgate.run import DataSummary
 from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import (
     file_sha256,

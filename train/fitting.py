@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from textgate import run as run_folder
 from textgate.atomic import new_folder
+from textgate.bundle import run as run_folder
+from textgate.bundle.run import RunManifest, Teaching, read_run
 from textgate.errors import CheckpointError, ConfigError
 from textgate.rows import Columns
-from textgate.run import RunManifest, Teaching, read_run
 from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import TrainedModel, load_model, load_state, save_model, save_state
 from textgate.train.device import find_device
@@ -31,8 +31,8 @@ from textgate.train.trainer import predict_logits, train_network
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from textgate.bundle.run import ModelSummary
     from textgate.rows import Row
-    from textgate.run import ModelSummary
     from textgate.train.checkpoint import TrainingState
     from textgate.train.pretrained import Pretrained
 

@@ -19,7 +19,7 @@ from textgate.train.pairs import EMPTY, look_up
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from textgate.architecture import Architecture
+    from textgate.bundle.architecture import Architecture
 
 # Puts the linear branch's logits into the range that its learning rates are made for.
 LINEAR_GAIN = 3.0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from textgate.architecture import Architecture
+    from textgate.bundle.architecture import Architecture
     from textgate.train.config import TrainingConfig
     from textgate.train.dataset import Batch, Dataset
     from textgate.train.model import TextClassifier
@@ -120,7 +120,7 @@ def loss(
     Args:
         logits: float32 [batch, labels].
         targets: float32 [batch, labels], in 0..1.
-        output: the network's output, see `textgate.architecture.Architecture`.
+        output: the network's output, see `textgate.bundle.architecture.Architecture`.
         weights: how much a label counts, float32 [labels]; None counts all alike.
     """
     if output == "multi-label":

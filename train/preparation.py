@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import textgate
+from textgate.bundle.run import DataSummary, RunManifest
 from textgate.rows import Row, fingerprint
-from textgate.run import DataSummary, RunManifest
 from textgate.tokenizer import TextTokenizer
 from textgate.train.config import check_size
 from textgate.train.dataset import Dataset, encode_rows, encode_texts

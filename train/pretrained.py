@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from textgate.bundle.run import DataSummary, ModelSummary, read_data, written_name
+from textgate.bundle.schema import FieldReader, versioned_fields
 from textgate.errors import CheckpointError
-from textgate.fields import FieldReader, versioned_fields
-from textgate.run import DataSummary, ModelSummary, read_data, written_name
 from textgate.train.checkpoint import damage_told, read_tensors
 from textgate.train.language_model import LanguageModel
 from textgate.train.pretrainer import Pass

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
 
-    from textgate.fields import FieldReader
-    from textgate.run import DataSummary
+    from textgate.bundle.run import DataSummary
+    from textgate.bundle.schema import FieldReader
 
     _Settings = TypeVar("_Settings", bound=DataclassInstance)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from textgate.architecture import Architecture
+    from textgate.bundle.architecture import Architecture
     from textgate.train.dataset import Dataset
     from textgate.train.pairs import Features
 

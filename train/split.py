@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textgate.bundle.run import written_name
 from textgate.errors import DataError
 from textgate.rows import Columns, Row, load_labelled
 from textgate.rows.reading import with_clean_labels
 from textgate.rows.source import source_name
-from textgate.run import written_name
 from textgate.train.checks import notes
 from textgate.train.dataset import find_labels
 from textgate.train.holdout import check_held_out, hold_out

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from textgate.architecture import Architecture
+    from textgate.bundle.architecture import Architecture
     from textgate.train.dataset import Dataset
     from textgate.train.model import TextClassifier
     from textgate.train.pairs import Features

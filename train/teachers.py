@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from textgate import run as run_folder
-from textgate.bundle import GRAPH, MANIFEST, read_bundle
+from textgate.bundle import run as run_folder
+from textgate.bundle.run import read_run
+from textgate.bundle.storage import GRAPH, MANIFEST, read_bundle
 from textgate.classifier import Classifier
 from textgate.errors import CheckpointError, ConfigError
-from textgate.run import read_run
 from textgate.tokenizer import TextTokenizer
 from textgate.train.checkpoint import file_sha256, load_model
 from textgate.train.dataset import Dataset, encode_texts

@@ -8,10 +8,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textgate.bundle.run import DataSummary, written_name
 from textgate.errors import ConfigError, DataError
 from textgate.rows import Row, fingerprint, read_rows
 from textgate.rows.source import STANDARD_INPUT
-from textgate.run import DataSummary, written_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from textgate.bundle.run import written_name
 from textgate.errors import DataError
 from textgate.rows.labels import shown
 from textgate.rows.source import read_lines, source_name, unreadable, without_end
-from textgate.run import written_name
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgate.bundle import read_bundle
+from textgate.bundle.storage import read_bundle
 from textgate.onnx_runtime import onnxruntime
 from textgate.session import make_session
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from textgate.bundled import find_bundle
+from textgate.bundle.builtin import find_bundle
+from textgate.bundle.schema import FieldReader
 from textgate.cli import options
 from textgate.errors import ConfigError, DataError
-from textgate.fields import FieldReader
 
 if TYPE_CHECKING:
     from textgate.benchmark import Accuracy
@@ -185,8 +185,8 @@ def _accuracies(names: Sequence[str], files: Sequence[Path]) -> tuple[Accuracy, 
 
 
 def _accuracy(name: str, file: Path) -> Accuracy:
-    from textgate import strict_json
     from textgate.benchmark import Accuracy
+    from textgate.bundle import strict_json
 
     try:
         text = file.read_bytes()

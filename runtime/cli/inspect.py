@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textgate.architecture import layers, parameter_count
-from textgate.bundled import find_bundle, open_bundle
-from textgate.run import is_run, read_run
+from textgate.bundle.architecture import layers, parameter_count
+from textgate.bundle.builtin import find_bundle, open_bundle
+from textgate.bundle.run import is_run, read_run
 from textgate.tables import format_bytes, format_count, format_table, printable
 
 if TYPE_CHECKING:
-    from textgate.architecture import Architecture
+    from textgate.bundle.architecture import Architecture
+    from textgate.bundle.manifest import Manifest
     from textgate.coverage import LabelThreshold
-    from textgate.manifest import Manifest
 
 
 @click.command()
@@ -38,7 +38,7 @@ def inspect(path: Path | None, as_json: bool) -> None:
         architecture, labels, facts = run.architecture, run.labels, _run_facts(path)
         more: dict[str, Any] = {}
     else:
-        from textgate.bundle import bundle_bytes, file_sizes
+        from textgate.bundle.storage import bundle_bytes, file_sizes
 
         manifest = open_bundle(path).manifest
         architecture, labels = manifest.architecture, manifest.labels

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from textgate.bundled import DEFAULT, MODELS, bundled_path, open_bundle
+from textgate.bundle.builtin import DEFAULT, MODELS, bundled_path, open_bundle
 from textgate.tables import format_bytes, format_table
 
 
@@ -39,7 +39,7 @@ def models(as_json: bool) -> None:
 
 
 def _facts(name: str) -> dict[str, Any]:
-    from textgate.bundle import bundle_bytes
+    from textgate.bundle.storage import bundle_bytes
 
     bundle = open_bundle(bundled_path(name))  # whatever has that name in the working directory
     manifest = bundle.manifest

@@ -11,8 +11,9 @@ from typing import Any, TypeVar, cast
 import click
 from click.core import ParameterSource
 
-from textgate import arguments, environment
-from textgate.bundled import DEFAULT
+from textgate import arguments
+from textgate.bundle import environment
+from textgate.bundle.builtin import DEFAULT
 from textgate.engines import DEFAULT as DEFAULT_ENGINE
 from textgate.engines import ENGINES
 from textgate.errors import ConfigError

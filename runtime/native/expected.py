@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from textgate.native.graph_parts import node_text
 
 if TYPE_CHECKING:
-    from textgate.architecture import Architecture
+    from textgate.bundle.architecture import Architecture
 
 ANCHORS = 2
 FLOAT32, STORED, COMPUTED = "float32", "stored", "computed"

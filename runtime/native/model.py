@@ -21,7 +21,7 @@ from textgate.native.library import VERSION
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from textgate.manifest import Manifest
+    from textgate.bundle.manifest import Manifest
 
 MAGIC, ALIGNMENT = 0x31454754, 64
 _OPSET = 18
@@ -41,7 +41,7 @@ def model_bytes(graph: bytes, manifest: Manifest) -> bytes:
     """Return the engine's form of a bundle's graph.
 
     Args:
-        graph: the content of ``model.onnx``, as `textgate.bundle.read_bundle` checked it.
+        graph: the content of ``model.onnx``, as `textgate.bundle.storage.read_bundle` checked it.
         manifest: the bundle's manifest.
 
     Raises:

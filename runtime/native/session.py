@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from textgate.manifest import StateTensor
+    from textgate.bundle.manifest import StateTensor
 
 
 class NativeSession:

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from textgate import Classifier
-from textgate.manifest import Manifest
+from textgate.bundle.manifest import Manifest
+from textgate.bundle.run import RUN, DataSummary, RunManifest
 from textgate.rows import load_labelled
-from textgate.run import RUN, DataSummary, RunManifest
 
 # evaluate
 

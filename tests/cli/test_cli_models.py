@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from textgate.bundle import bundle_bytes
-from textgate.bundled import DEFAULT, bundled_path
-from textgate.manifest import Manifest
+from textgate.bundle.builtin import DEFAULT, bundled_path
+from textgate.bundle.manifest import Manifest
+from textgate.bundle.storage import bundle_bytes
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import textgate.export.fit_cli
-from textgate.bundle import read_bundle
+from textgate.bundle.run import read_run
+from textgate.bundle.storage import read_bundle
 from textgate.errors import VerificationError
-from textgate.run import read_run
 from textgate.train.progress import TerminalProgress
 
 SETTINGS = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textgate.run import read_run
+from textgate.bundle.run import read_run
 
 TINY = (
     *("--hidden", "8", "--embedding-size", "6", "--vocabulary-size", "600"),

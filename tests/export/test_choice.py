@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from textgate.architecture import Architecture
+from textgate.bundle.architecture import Architecture
 from textgate.errors import ExportError, VerificationError
 from textgate.export import choice as choice_module
 from textgate.export.candidate import Candidate, Original, build_candidate

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-import textgate.bundle
+import textgate.bundle.storage
 import textgate.export.cells
 import textgate.export.graph
 import textgate.export.weights
 from textgate import Classifier
-from textgate import run as run_folder
-from textgate.architecture import CELLS
-from textgate.bundle import read_bundle
+from textgate.bundle import run as run_folder
+from textgate.bundle.architecture import CELLS
+from textgate.bundle.storage import read_bundle
 from textgate.errors import (
     CheckpointError,
     ConfigError,

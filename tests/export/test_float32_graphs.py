@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textgate.architecture import CELLS, Architecture
+from textgate.bundle.architecture import CELLS, Architecture
 from textgate.export.graph import FLOAT32
 from textgate.session import make_session
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from textgate.architecture import CELLS
+from textgate.bundle.architecture import CELLS
 from textgate.export.graph import INT8, Plan, Storage
 from textgate.export.quantization import COMPUTED_LIMIT
 from textgate.onnx_runtime import onnxruntime

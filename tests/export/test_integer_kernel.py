@@ -36,8 +36,8 @@ from tests.export.integer_lstm import (
     with_outputs,
     with_states,
 )
-from textgate.architecture import Architecture
 from textgate.batching import padded
+from textgate.bundle.architecture import Architecture
 from textgate.export.graph import INT8, build_graph
 from textgate.export.quantization import COMPUTED_LIMIT
 from textgate.export.weights import CellWeights, DenseWeights, NetworkWeights

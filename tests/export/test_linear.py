@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from textgate.architecture import CELLS
+from textgate.bundle.architecture import CELLS
 from textgate.export.graph import FLOAT32, INT8, Plan, Storage
 from textgate.export.report import operator_reports
 from textgate.session import make_session

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from textgate.architecture import Architecture
+from textgate.bundle.architecture import Architecture
 from textgate.export.equalization import equalized
 from textgate.export.quantization import COMPUTED_LIMIT, STORED_LIMIT, pack_nibbles, quantize
 from textgate.export.weights import network_weights

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from textgate.architecture import CELLS
+from textgate.bundle.architecture import CELLS
 from textgate.export.graph import FLOAT32
 from textgate.export.verification import probabilities
 from textgate.rows import load_labelled

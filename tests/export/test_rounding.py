@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from textgate.architecture import Architecture
+from textgate.bundle.architecture import Architecture
 from textgate.export.energy import measure_energies
 from textgate.export.quantization import quantize
 from textgate.export.rounding import round_together

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from textgate.bundle import read_bundle
+from textgate.bundle.storage import read_bundle
 
 DATA = Path(__file__).parents[1] / "data"
 _spec = importlib.util.spec_from_file_location("make_bundles", DATA / "make.py")

@@ -10,7 +10,8 @@ import torch
 
 import textgate.export.cells
 import textgate.export.weights
-from textgate.architecture import CELLS
+from textgate.bundle.architecture import CELLS
+from textgate.bundle.manifest import Quality
 from textgate.errors import VerificationError
 from textgate.export.graph import FLOAT32, INT8
 from textgate.export.quality import Comparison, LabelChange, compare
@@ -20,7 +21,6 @@ from textgate.export.verification import (
     check_independence,
     check_same,
 )
-from textgate.manifest import Quality
 from textgate.session import make_session
 from textgate.train.dataset import Dataset
 from textgate.train.model import TextClassifier

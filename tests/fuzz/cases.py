@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mutations import mutated
 
-from textgate import strict_json
-from textgate.bundle import CARD, GRAPH, MANIFEST, TOKENIZER
+from textgate.bundle import strict_json
+from textgate.bundle.storage import CARD, GRAPH, MANIFEST, TOKENIZER
 
 TESTS = Path(__file__).parents[1]
 GOLDEN = TESTS / "runtime" / "golden" / "bundle"

@@ -21,10 +21,10 @@ import atheris
 from cases import GOLDEN
 
 with atheris.instrument_imports(include=["textgate", "csv", "json"]):
-    from textgate import strict_json
+    from textgate.bundle import strict_json
+    from textgate.bundle.manifest import MANIFEST, Manifest
     from textgate.errors import TextgateError
     from textgate.graph import check_graph, read_graph
-    from textgate.manifest import MANIFEST, Manifest
     from textgate.rows import FORMATS, Columns, read_rows
     from textgate.tokenizer_rules import check_tokenizer
 

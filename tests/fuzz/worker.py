@@ -19,7 +19,7 @@ from pathlib import Path
 import cases
 
 from textgate import Classifier, Prediction
-from textgate.bundle import read_bundle
+from textgate.bundle.storage import read_bundle
 from textgate.errors import BundleError, ConfigError, TextgateError
 
 MEMORY_LIMIT = 4 * 2**30  # bytes of address space

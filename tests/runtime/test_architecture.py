@@ -7,15 +7,15 @@ import json
 
 import pytest
 
-from textgate.architecture import (
+from textgate.bundle.architecture import (
     CELLS,
     Architecture,
     layers,
     parameter_count,
     recurrent_parameters,
 )
+from textgate.bundle.schema import FieldReader
 from textgate.errors import BundleError, CheckpointError, ConfigError
-from textgate.fields import FieldReader
 
 # The reference networks: Embedding(1000, 64), 128 units, dropout, 64 units, Dense 32, Dense 1.
 SEED = Architecture(

@@ -17,10 +17,18 @@ from typing import Any
 
 import pytest
 
-import textgate.bundle
-from textgate.bundle import CARD, GRAPH, MANIFEST, TOKENIZER, Bundle, read_bundle, write_bundle
+import textgate.bundle.storage
+from textgate.bundle.manifest import FileEntry, Manifest
+from textgate.bundle.storage import (
+    CARD,
+    GRAPH,
+    MANIFEST,
+    TOKENIZER,
+    Bundle,
+    read_bundle,
+    write_bundle,
+)
 from textgate.errors import BundleError, ExportError
-from textgate.manifest import FileEntry, Manifest
 
 GOLDEN = Path(__file__).parent / "golden" / "bundle"
 FILES = {name: (GOLDEN / name).read_bytes() for name in (GRAPH, TOKENIZER, CARD)}
@@ -119,8 +127,12 @@ def test_a_damaged_file_is_named(bundle: Path, name: str) -> None:
 def test_a_flipped_byte_anywhere_in_the_graph_is_refused_before_it_is_parsed(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(textgate.bundle, "read_graph", lambda _: pytest.fail("it was parsed"))
-    monkeypatch.setattr(textgate.bundle, "check_tokenizer", lambda *_, **__: pytest.fail("parsed"))
+    monkeypatch.setattr(
+        textgate.bundle.storage, "read_graph", lambda _: pytest.fail("it was parsed")
+    )
+    monkeypatch.setattr(
+        textgate.bundle.storage, "check_tokenizer", lambda *_, **__: pytest.fail("parsed")
+    )
     generator = random.Random(0)
     for _ in range(50):
         content = bytearray(FILES[GRAPH])
@@ -337,7 +349,7 @@ def test_a_full_disk_leaves_the_old_bundle(bundle: Path, monkeypatch: pytest.Mon
 
 def test_nothing_heavy_is_imported_to_read_a_bundle() -> None:
     program = (
-        "import sys; from textgate.bundle import read_bundle; read_bundle(sys.argv[1]);"
+        "import sys; from textgate.bundle.storage import read_bundle; read_bundle(sys.argv[1]);"
         "print([name for name in ('numpy', 'onnx', 'onnxruntime', 'tokenizers', 'torch')"
         " if name in sys.modules])"
     )

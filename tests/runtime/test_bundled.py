@@ -7,8 +7,9 @@ import shutil
 
 import pytest
 
-from textgate import BundleError, Classifier, ConfigError, bundled
-from textgate.bundled import DEFAULT, MODELS, find_bundle, open_bundle
+from textgate import BundleError, Classifier, ConfigError
+from textgate.bundle import builtin as bundled
+from textgate.bundle.builtin import DEFAULT, MODELS, find_bundle, open_bundle
 
 
 @pytest.fixture

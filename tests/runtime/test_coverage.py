@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from textgate.bundle import read_bundle
+from textgate.bundle.manifest import Manifest
+from textgate.bundle.storage import read_bundle
 from textgate.coverage import (
     CoveragePoint,
     LabelThreshold,
@@ -17,7 +18,6 @@ from textgate.coverage import (
     threshold_table,
     uncalibrated,
 )
-from textgate.manifest import Manifest
 
 PROBABILITIES = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.45, 0.55]], dtype=np.float32)
 TRUTH = np.array([0, 1, 1, 1])

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
+from textgate.bundle.schema import FieldReader
 from textgate.errors import BundleError, CheckpointError
-from textgate.fields import FieldReader
 
 
 def reader(value, error=BundleError):

@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from textgate.architecture import Architecture
-from textgate.errors import BundleError
-from textgate.manifest import (
+from textgate.bundle.architecture import Architecture
+from textgate.bundle.manifest import (
     CARD,
     GRAPH,
     MANIFEST,
@@ -26,6 +25,7 @@ from textgate.manifest import (
     Quality,
     StateTensor,
 )
+from textgate.errors import BundleError
 
 GOLDEN = Path(__file__).parent / "golden" / "bundle" / MANIFEST
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from textgate.batching import padded
-from textgate.bundle import read_bundle
+from textgate.bundle.storage import read_bundle
 from textgate.errors import BundleError, ConfigError
 from textgate.native.library import VERSION, LibraryError, instruction_sets
 from textgate.native.model import ALIGNMENT, MAGIC, UnknownPartError, model_bytes
@@ -277,7 +277,7 @@ def test_a_child_process_goes_on(bundle):
     """Also with a thread of the parent in the middle of a call."""
     code = f"""
 import os, sys, threading, numpy as np
-from textgate.bundle import read_bundle
+from textgate.bundle.storage import read_bundle
 from textgate.native.model import model_bytes
 from textgate.native.session import NativeSession
 bundle = read_bundle({str(bundle)!r})
@@ -310,7 +310,7 @@ def test_a_text_of_ten_million_tokens(bundle):
 def test_onnxruntime_is_not_imported(bundle):
     code = f"""
 import sys, numpy as np
-from textgate.bundle import read_bundle
+from textgate.bundle.storage import read_bundle
 from textgate.native.model import model_bytes
 from textgate.native.session import NativeSession
 bundle = read_bundle({str(bundle)!r})

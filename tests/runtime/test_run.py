@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from textgate.architecture import Architecture
-from textgate.errors import CheckpointError
-from textgate.run import (
+from textgate.bundle.architecture import Architecture
+from textgate.bundle.run import (
     RUN,
     DataSummary,
     ModelSummary,
@@ -20,6 +19,7 @@ from textgate.run import (
     is_run,
     read_run,
 )
+from textgate.errors import CheckpointError
 
 MANIFEST = RunManifest(
     architecture=Architecture(

@@ -417,8 +417,8 @@ def random_bundle(folder, template, network):
     """Write a bundle of a network with random weights that has the template's tokenizer."""
     import torch
 
-    from textgate.architecture import Architecture
-    from textgate.bundle import read_bundle, write_bundle
+    from textgate.bundle.architecture import Architecture
+    from textgate.bundle.storage import read_bundle, write_bundle
     from textgate.export.graph import FLOAT32, INT8, build_graph
     from textgate.export.weights import network_weights
     from textgate.train.model import TextClassifier

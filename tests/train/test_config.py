@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from textgate.architecture import parameter_count
+from textgate.bundle.architecture import parameter_count
 from textgate.errors import ConfigError
 from textgate.train.config import check_size
 from textgate.train.presets import PRESETS, preset

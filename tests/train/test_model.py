@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from textgate.architecture import CELLS, parameter_count
+from textgate.bundle.architecture import CELLS, parameter_count
 from textgate.train.model import RecurrentLayer, TextClassifier
 from textgate.train.presets import PRESETS
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from textgate import Classifier, cli
-from textgate.bundle import read_bundle
+from textgate.bundle.run import ModelSummary, read_run
+from textgate.bundle.storage import read_bundle
 from textgate.errors import CheckpointError, ConfigError
 from textgate.export import export
-from textgate.run import ModelSummary, read_run
 from textgate.train import Columns, fit, pretrain
 from textgate.train.model import TextClassifier
 from textgate.train.preparation import prepare

@@ -12,8 +12,8 @@ import torch
 
 import textgate.train.checkpoint
 import textgate.train.fitting
-from textgate import run as run_folder
-from textgate.architecture import CELLS
+from textgate.bundle import run as run_folder
+from textgate.bundle.architecture import CELLS
 from textgate.errors import CheckpointError, ConfigError
 from textgate.train import Columns, fit
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from textgate import run as run_folder
-from textgate.bundle import read_bundle
+from textgate.bundle import run as run_folder
+from textgate.bundle.run import read_run
+from textgate.bundle.storage import read_bundle
 from textgate.errors import CheckpointError, ConfigError, DataError
 from textgate.export import export
 from textgate.rows import Row
-from textgate.run import read_run
 from textgate.train import Columns, fit
 from textgate.train import teaching as teaching_module
 from textgate.train.progress import Progress

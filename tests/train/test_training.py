@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from textgate import run as run_folder
-from textgate.architecture import CELLS
+from textgate.bundle import run as run_folder
+from textgate.bundle.architecture import CELLS
+from textgate.bundle.run import read_run
 from textgate.errors import ConfigError, DataError, TextgateError
 from textgate.rows import Row, fingerprint, load_labelled
-from textgate.run import read_run
 from textgate.tokenizer import TextTokenizer
 from textgate.train import fit
 from textgate.train.calibration import log_loss

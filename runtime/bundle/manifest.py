@@ -7,10 +7,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from textgate import strict_json
-from textgate.architecture import Architecture
+from textgate.bundle import strict_json
+from textgate.bundle.architecture import Architecture
+from textgate.bundle.schema import FieldReader
 from textgate.errors import BundleError
-from textgate.fields import FieldReader
 
 MANIFEST = "textgate.json"
 GRAPH = "model.onnx"

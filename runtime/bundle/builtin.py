@@ -6,18 +6,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textgate import environment
+from textgate.bundle import environment
 from textgate.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
-    from textgate.bundle import Bundle
+    from textgate.bundle.storage import Bundle
 
 DEFAULT = "sentiment"
 
 # name -> what it is for
 MODELS = {DEFAULT: "English texts of any length: positive, negative, or no answer where unclear"}
 
-_FOLDER = Path(__file__).resolve().parent / "models"  # also where pip made links to the sources
+_FOLDER = Path(__file__).resolve().parents[1] / "models"  # also where pip made links to the sources
 
 
 def bundled_path(name: str) -> Path:
@@ -66,7 +66,7 @@ def open_bundle(name: str | Path | None = None) -> Bundle:
         BundleError: it is missing, damaged, unsafe, or of a version this release does not read.
         ConfigError: it is no path, or an empty one.
     """
-    from textgate.bundle import read_bundle
+    from textgate.bundle.storage import read_bundle
 
     path = find_bundle(name)
     try:

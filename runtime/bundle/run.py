@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textgate.architecture import Architecture
+from textgate.bundle.architecture import Architecture
+from textgate.bundle.schema import FieldReader, versioned_fields
 from textgate.errors import CheckpointError
-from textgate.fields import FieldReader, versioned_fields
 
 FORMAT = "textgate-run"
 FORMAT_VERSION = 1
@@ -132,7 +132,7 @@ def read_run(folder: Path) -> RunManifest:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        from textgate.manifest import MANIFEST  # only for the message
+        from textgate.bundle.manifest import MANIFEST  # only for the message
 
         is_bundle = (folder / MANIFEST).is_file()
         reason = "it is a bundle; name the run it was made of" if is_bundle else f"it has no {RUN}"

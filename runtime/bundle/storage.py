@@ -9,10 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from textgate.errors import BundleError, ExportError
-from textgate.graph_reader import read_graph
-from textgate.graph_rules import check_graph
-from textgate.manifest import (
+from textgate.bundle.manifest import (
     CARD,
     FILE_LIMITS,
     GRAPH,
@@ -22,6 +19,9 @@ from textgate.manifest import (
     FileEntry,
     Manifest,
 )
+from textgate.errors import BundleError, ExportError
+from textgate.graph_reader import read_graph
+from textgate.graph_rules import check_graph
 from textgate.tokenizer_rules import check_tokenizer
 
 __all__ = [
@@ -160,7 +160,7 @@ def _check_folder(folder: Path) -> None:
             raise BundleError(f"{folder}: no such folder; a bundle was expected there")
         if (folder / MANIFEST).exists():
             return
-        from textgate.run import is_run  # only for the message
+        from textgate.bundle.run import is_run  # only for the message
 
         if is_run(folder):
             raise BundleError(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from textgate import strict_json
+from textgate.bundle import strict_json
 from textgate.errors import TextgateError
 
 _T = TypeVar("_T")

@@ -9,8 +9,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from textgate.bundle.schema import FieldReader
 from textgate.errors import ConfigError, TextgateError
-from textgate.fields import FieldReader
 
 CELLS = ("rnn", "lstm", "gru")
 POOLINGS = ("last", "max", "mean", "attention")
