@@ -12,7 +12,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from textgate.tokenizer_rules import KNOWN_EXPRESSIONS
+from textgate.bundle.checks.tokenizer import KNOWN_EXPRESSIONS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -10,9 +10,9 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
+from textgate.bundle.checks.tokenizer import SUBWORD_WORDS
 from textgate.errors import DataError
 from textgate.tokenizer import CHARACTERS_PER_TOKEN, PADDING_ID, UNKNOWN_ID, without_surrogates
-from textgate.tokenizer_rules import SUBWORD_WORDS
 from textgate.train.vocabulary import PADDING, UNKNOWN
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 
+from textgate.bundle.checks.tokenizer import WORDS
 from textgate.errors import DataError
 from textgate.tokenizer import CHARACTERS_PER_TOKEN, PADDING_ID, UNKNOWN_ID, without_surrogates
-from textgate.tokenizer_rules import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from textgate.bundle.checks.reader import read_graph
+from textgate.bundle.checks.rules import check_graph
+from textgate.bundle.checks.tokenizer import check_tokenizer
 from textgate.bundle.manifest import (
     CARD,
     FILE_LIMITS,
@@ -20,9 +23,6 @@ from textgate.bundle.manifest import (
     Manifest,
 )
 from textgate.errors import BundleError, ExportError
-from textgate.graph_reader import read_graph
-from textgate.graph_rules import check_graph
-from textgate.tokenizer_rules import check_tokenizer
 
 __all__ = [
     "CARD",

@@ -1,6 +1,6 @@
 """A graph's nodes with their attributes, and its constants as arrays, for the native engine.
 
-`textgate.graph` has checked the bytes before; here values are read that it does not look at.
+`textgate.bundle.checks.graph` has checked the bytes before; here values are read that it does not look at.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgate.protobuf import Budget, Message
+from textgate.bundle.checks.protobuf import Budget, Message
 
 _TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8"}  # ONNX's number -> numpy's name
 _FLOAT, _INTEGER, _STRING, _INTEGERS = 1, 2, 3, 7
@@ -36,7 +36,7 @@ class GraphParts:
 
 
 def read_parts(graph: bytes) -> GraphParts:
-    """Return the parts of an ONNX model that `textgate.graph.read_graph` accepts."""
+    """Return the parts of an ONNX model that `textgate.bundle.checks.graph.read_graph` accepts."""
     model = Message(memoryview(graph), where="model", budget=Budget())
     body = model.message(7, "graph")
     if body is None:

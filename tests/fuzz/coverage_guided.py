@@ -22,11 +22,11 @@ from cases import GOLDEN
 
 with atheris.instrument_imports(include=["textgate", "csv", "json"]):
     from textgate.bundle import strict_json
+    from textgate.bundle.checks.graph import check_graph, read_graph
+    from textgate.bundle.checks.tokenizer import check_tokenizer
     from textgate.bundle.manifest import MANIFEST, Manifest
     from textgate.errors import TextgateError
-    from textgate.graph import check_graph, read_graph
     from textgate.rows import FORMATS, Columns, read_rows
-    from textgate.tokenizer_rules import check_tokenizer
 
 SOUND = Manifest.parse((GOLDEN / MANIFEST).read_bytes(), where="golden")
 ROWS = {

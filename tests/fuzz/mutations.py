@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from wire import Tree, parse, write
 
-from textgate.graph_rules import OPERATORS
+from textgate.bundle.checks.rules import OPERATORS
 
 _ONNX = sorted(OPERATORS[""])
 _RECURRENT = ("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import textgate.graph_reader
+import textgate.bundle.checks.reader
+from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
+from textgate.bundle.checks.reader import read_graph
 from textgate.errors import BundleError
-from textgate.graph import Graph, Node, Tensor, ValueInfo
-from textgate.graph_reader import read_graph
 
 GOLDEN = (Path(__file__).parent / "golden" / "bundle" / "model.onnx").read_bytes()
 
@@ -308,7 +308,7 @@ def test_a_model_is_refused(data: bytes, complaint: str) -> None:
 
 
 def test_a_model_that_is_too_large_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(textgate.graph_reader, "SIZE_LIMIT", len(GOLDEN) - 1)
+    monkeypatch.setattr(textgate.bundle.checks.reader, "SIZE_LIMIT", len(GOLDEN) - 1)
     with pytest.raises(BundleError, match="model: 1,280 bytes; at most 1,279 are read"):
         read_graph(GOLDEN)
 

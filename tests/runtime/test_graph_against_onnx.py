@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
+from textgate.bundle.checks.reader import read_graph
 from textgate.errors import BundleError
-from textgate.graph import Graph, Node, Tensor, ValueInfo
-from textgate.graph_reader import read_graph
 
 onnx = pytest.importorskip("onnx", reason="the onnx package comes with the extra [train]")
 DecodeError = pytest.importorskip("google.protobuf.message").DecodeError

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from textgate.bundle.checks.arithmetic import MOST_ELEMENTS, check_arithmetic
+from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
+from textgate.bundle.checks.reader import read_graph
+from textgate.bundle.checks.rules import OPERATORS
 from textgate.errors import BundleError
-from textgate.graph import Graph, Node, Tensor, ValueInfo
-from textgate.graph_arithmetic import MOST_ELEMENTS, check_arithmetic
-from textgate.graph_reader import read_graph
-from textgate.graph_rules import OPERATORS
 
 FLOAT, INT64 = 1, 7
 BUNDLES = sorted(Path(__file__).parents[1].glob("**/model.onnx"))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
+from textgate.bundle.checks.reader import read_graph
+from textgate.bundle.checks.rules import check_graph
 from textgate.bundle.manifest import GRAPH, MANIFEST, Manifest, StateTensor
 from textgate.errors import BundleError
-from textgate.graph import Graph, Node, Tensor, ValueInfo
-from textgate.graph_reader import read_graph
-from textgate.graph_rules import check_graph
 
 GOLDEN = Path(__file__).parent / "golden" / "bundle"
 MANIFEST_READ = Manifest.parse((GOLDEN / MANIFEST).read_bytes(), where="golden")

@@ -20,15 +20,15 @@ import numpy as np
 import pytest
 
 from textgate import Classifier
+from textgate.bundle.checks.graph import Node
+from textgate.bundle.checks.reader import read_graph
+from textgate.bundle.checks.rules import check_graph
+from textgate.bundle.checks.tokenizer import SUBWORD_WORDS, WORDS, check_tokenizer
 from textgate.bundle.manifest import FileEntry, Manifest
 from textgate.bundle.storage import GRAPH, MANIFEST, TOKENIZER, read_bundle
 from textgate.errors import BundleError
-from textgate.graph import Node
-from textgate.graph_reader import read_graph
-from textgate.graph_rules import check_graph
 from textgate.session import Session
 from textgate.tokenizer import TextTokenizer
-from textgate.tokenizer_rules import SUBWORD_WORDS, WORDS, check_tokenizer
 
 REPOSITORY = Path(__file__).parents[2]
 TRIALS = REPOSITORY / "tests" / "fuzz" / "trials.py"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textgate.bundle.checks.protobuf import DEPTH_LIMIT, FIELD_LIMIT, Budget, Message
 from textgate.errors import BundleError
-from textgate.protobuf import DEPTH_LIMIT, FIELD_LIMIT, Budget, Message
 
 
 def varint(value: int) -> bytes:

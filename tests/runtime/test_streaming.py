@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from textgate.bundle.checks.tokenizer import SUBWORD_WORDS
 from textgate.classifier import Classifier
 from textgate.errors import ConfigError, DataError
 from textgate.tokenizer import (
@@ -23,7 +24,6 @@ from textgate.tokenizer import (
     settled_length,
     without_surrogates,
 )
-from textgate.tokenizer_rules import SUBWORD_WORDS
 
 DATA = Path(__file__).parents[1] / "data"
 STREAMING = ["lstm-int8", "gru-float32"]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from textgate import word_ids
+from textgate.bundle.checks.tokenizer import SUBWORD_WORDS, WORDS
 from textgate.errors import BundleError
 from textgate.tokenizer import TextTokenizer
-from textgate.tokenizer_rules import SUBWORD_WORDS, WORDS
 from textgate.word_ids import WordIds
 
 VOCABULARY = [

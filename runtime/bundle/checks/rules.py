@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from textgate.bundle.checks.arithmetic import check_arithmetic, shown
 from textgate.bundle.manifest import Manifest, StateTensor
 from textgate.errors import BundleError
-from textgate.graph_arithmetic import check_arithmetic, shown
 
 if TYPE_CHECKING:
-    from textgate.graph import Graph, ValueInfo
+    from textgate.bundle.checks.graph import Graph, ValueInfo
 
 EMBEDDING_TABLE = "embedding.table"
 PROBABILITIES = "probabilities"

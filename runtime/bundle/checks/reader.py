@@ -9,11 +9,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from textgate.bundle.checks.arithmetic import shown
+from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
+from textgate.bundle.checks.protobuf import Budget, Message
+from textgate.bundle.checks.rules import OPERATORS
 from textgate.errors import BundleError
-from textgate.graph import Graph, Node, Tensor, ValueInfo
-from textgate.graph_arithmetic import shown
-from textgate.graph_rules import OPERATORS
-from textgate.protobuf import Budget, Message
 
 SIZE_LIMIT = 256 * 2**20  # bytes of a whole model
 NODE_LIMIT = 4096

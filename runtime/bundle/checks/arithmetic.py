@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from textgate.errors import BundleError
 
 if TYPE_CHECKING:
-    from textgate.graph import Graph, Node, Tensor
+    from textgate.bundle.checks.graph import Graph, Node, Tensor
 
 MOST_ELEMENTS = 2**24  # that constants may ask for, for each element a call brings
 
