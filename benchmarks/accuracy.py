@@ -26,9 +26,9 @@ from blocks import BLOCKS
 from common import PATH, cache_option, output_option, write_result
 from sets import Split, find_sets, remembered
 
-from textgate.classifier import Classifier
 from textgate.cli.evaluate import evaluate_rows
 from textgate.export import export
+from textgate.inference.classifier import Classifier
 from textgate.train import fit
 
 MOST_BYTES = 2_000_000

@@ -31,7 +31,7 @@ import click
 import numpy as np
 from common import PATH, Ask, EndedError, median_ratio, process, write_result
 
-from textgate.classifier import Classifier
+from textgate.inference.classifier import Classifier
 from textgate.latency import texts_of_length, turn_order
 from textgate.noise import Noise, fixed_work, noise_in
 from textgate.tables import format_ms, format_table

@@ -46,10 +46,10 @@ from table import PEERS, Peer
 
 from textgate.bundle.environment import NO_ONNX_RUNTIME_TELEMETRY
 from textgate.bundle.run import MODEL, TOKENIZER, read_run
-from textgate.classifier import Classifier
+from textgate.inference.classifier import Classifier
+from textgate.inference.tokenizer import TextTokenizer
 from textgate.latency import texts_of_length, turn_order
 from textgate.noise import fixed_work, noise_in
-from textgate.tokenizer import TextTokenizer
 from textgate.train.checkpoint import load_model
 from textgate.train.model import TextClassifier
 

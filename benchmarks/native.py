@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from common import Goal, cache_option, output_option, reference_bundle, write_result
 
-from textgate.classifier import Classifier
+from textgate.inference.classifier import Classifier
 from textgate.latency import (
     bootstrap_ratio_interval,
     measure_alternating,

@@ -22,9 +22,9 @@ import torch
 from blocks import BLOCKS
 from common import PATH, SAMPLE, cache_option, output_option, write_result
 
-from textgate.classifier import Classifier
 from textgate.cli.evaluate import evaluate_rows
 from textgate.export import export
+from textgate.inference.classifier import Classifier
 from textgate.latency import (
     bootstrap_ratio_interval,
     measure_alternating,

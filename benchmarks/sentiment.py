@@ -20,10 +20,10 @@ from common import Goal, write_result
 from sentiment_cases import GROUPS, Case
 
 from textgate.bundle.storage import bundle_bytes
-from textgate.classifier import Classifier
 from textgate.cli.bench import measure_together
 from textgate.cli.evaluate import truth_and_scores
 from textgate.coverage import own_coverage
+from textgate.inference.classifier import Classifier
 from textgate.metrics import evaluate_single_label
 from textgate.rows import load_labelled
 

@@ -37,9 +37,9 @@ GOALS = {"textgate --help": ("import click", 1.3), "textgate classify": ("import
 
 # The model that comes with the package, loaded and asked once; prints milliseconds.
 FIRST_ANSWER = """
-import time, textgate.classifier
+import time, textgate.inference.classifier
 begun = time.perf_counter()
-textgate.classifier.Classifier.load().predict("Great battery, awful screen.")
+textgate.inference.classifier.Classifier.load().predict("Great battery, awful screen.")
 print(1000 * (time.perf_counter() - begun))
 """
 _FIRST_ANSWERS = 15  # processes

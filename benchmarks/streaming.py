@@ -17,7 +17,7 @@ import click
 from blocks import goals as reached
 from common import Goal, cache_option, output_option, reference_bundle, write_result
 
-from textgate.classifier import Classifier
+from textgate.inference.classifier import Classifier
 from textgate.latency import (
     bootstrap_ratio_interval,
     measure_alternating,

@@ -16,7 +16,7 @@ from textgate.export.pruning import (
 )
 from textgate.export.quality import SMALLEST_DROP, Comparison, compare
 from textgate.export.verification import Readout
-from textgate.session import make_session
+from textgate.inference.session import make_session
 from textgate.train.progress import Progress
 
 if TYPE_CHECKING:

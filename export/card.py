@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textgate.bundle.architecture import layers, parameter_count
 from textgate.coverage import label_thresholds, threshold_table
 from textgate.export.report import remarks
-from textgate.prediction import DEFAULT_THRESHOLD
+from textgate.inference.prediction import DEFAULT_THRESHOLD
 from textgate.tables import format_bytes, format_count, markdown_table, printable
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from textgate.atomic import refuse_occupied, write_bytes
 from textgate.bundle.architecture import parameter_count
 from textgate.bundle.run import RUN
 from textgate.bundle.storage import MANIFEST, bundle_bytes
-from textgate.classifier import Classifier
 from textgate.cli import options
 from textgate.cli.bench import measure_together
 from textgate.cli.evaluate import evaluate_rows
 from textgate.cli.sections import SectionedCommand, section
 from textgate.errors import CheckpointError, DataError, ExportError, TextgateError
 from textgate.export.exporter import PRECISIONS, export
+from textgate.inference.classifier import Classifier
 from textgate.machine import this_machine
 from textgate.rows import Columns, load_labelled
 from textgate.rows.source import STANDARD_INPUT

@@ -30,8 +30,8 @@ from textgate.export.verification import (
     probabilities,
 )
 from textgate.export.weights import network_weights
+from textgate.inference.session import make_session
 from textgate.rows import Columns
-from textgate.session import make_session
 from textgate.train.checkpoint import load_model
 from textgate.train.model import TextClassifier
 from textgate.train.progress import Progress

@@ -10,7 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from textgate.errors import ExportError
-from textgate.tokenizer import UNKNOWN_ID
+from textgate.inference.tokenizer import UNKNOWN_ID
 from textgate.train.subwords import piece_count
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from textgate.bundle import run as run_folder
 from textgate.errors import BundleError, DataError, ExportError
+from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import load_labelled
-from textgate.tokenizer import TextTokenizer
 from textgate.train.dataset import Dataset, encode_rows
 
 if TYPE_CHECKING:

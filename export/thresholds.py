@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textgate.arguments import share
 from textgate.coverage import LabelThreshold
 from textgate.errors import ConfigError, ExportError
-from textgate.prediction import DEFAULT_THRESHOLD
+from textgate.inference.arguments import share
+from textgate.inference.prediction import DEFAULT_THRESHOLD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from textgate.batching import batches_by_length, padded
 from textgate.errors import VerificationError
-from textgate.tokenizer import Encoded
+from textgate.inference.batching import batches_by_length, padded
+from textgate.inference.tokenizer import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

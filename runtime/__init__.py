@@ -20,9 +20,9 @@ from textgate.errors import (
 )
 
 if TYPE_CHECKING:
-    from textgate.classifier import Classifier
-    from textgate.prediction import Prediction
-    from textgate.streaming import Stream
+    from textgate.inference.classifier import Classifier
+    from textgate.inference.prediction import Prediction
+    from textgate.inference.streaming import Stream
 
 __version__ = "0.1.0"
 
@@ -42,9 +42,9 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Classifier": "textgate.classifier",
-    "Prediction": "textgate.prediction",
-    "Stream": "textgate.streaming",
+    "Classifier": "textgate.inference.classifier",
+    "Prediction": "textgate.inference.prediction",
+    "Stream": "textgate.inference.streaming",
 }
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from textgate.errors import BundleError
 
 if TYPE_CHECKING:
-    from textgate.classifier import Classifier
-    from textgate.prediction import Prediction
+    from textgate.inference.classifier import Classifier
+    from textgate.inference.prediction import Prediction
 
 # A batch may add up float32 products in another order than a text alone does.
 _TOLERANCE = 1e-5

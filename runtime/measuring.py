@@ -30,7 +30,7 @@ from textgate.machine import this_machine
 from textgate.noise import clock_governor, fixed_work, noise_in
 
 if TYPE_CHECKING:
-    from textgate.classifier import Classifier
+    from textgate.inference.classifier import Classifier
 
 WORDS = 500  # how many frequent words the texts are made of
 _TEXTS = 16  # different calls that a workload takes in turn
@@ -67,8 +67,8 @@ def measure(
         ConfigError: no length fits, the bundles share no word, or one is given twice.
         TextgateError: a fresh process fails.
     """
-    from textgate.classifier import Classifier
-    from textgate.session import thread_count
+    from textgate.inference.classifier import Classifier
+    from textgate.inference.session import thread_count
 
     machine = this_machine()  # before the load is this run's own
     measured = {

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from textgate.batching import windows
 from textgate.errors import DataError
+from textgate.inference.batching import windows
+from textgate.inference.tokenizer import PADDING_ID
 from textgate.rows.labels import label_places, require_known
-from textgate.tokenizer import PADDING_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from textgate.inference.tokenizer import Encoded
     from textgate.rows import Row
-    from textgate.tokenizer import Encoded
 
 # Batches are filled from windows of this many, sorted by length: little padding, enough shuffling.
 _WINDOW = 50

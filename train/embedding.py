@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from textgate.errors import ConfigError
-from textgate.tokenizer import PADDING_ID, UNKNOWN_ID
+from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 from textgate.train.subwords import piece_count, split_words
 from textgate.train.vectors import ENGLISH, NO_VECTORS, load_vectors
 

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from textgate.errors import CheckpointError, ConfigError, needing
-from textgate.tokenizer import CHARACTERS_PER_TOKEN, Encoded, without_surrogates
+from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN, Encoded, without_surrogates
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from textgate.tokenizer import PADDING_ID, UNKNOWN_ID
+from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,8 +14,8 @@ import numpy as np
 
 import textgate
 from textgate.bundle.run import DataSummary, RunManifest
+from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Row, fingerprint
-from textgate.tokenizer import TextTokenizer
 from textgate.train.config import check_size
 from textgate.train.dataset import Dataset, encode_rows, encode_texts
 from textgate.train.embedding import find_vectors, initial_embedding

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import textgate
 from textgate.atomic import new_folder
 from textgate.errors import CheckpointError
+from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Columns
-from textgate.tokenizer import TextTokenizer
 from textgate.train import pretrained as pretrained_folder
 from textgate.train.checkpoint import file_sha256, write_tensors, write_whole
 from textgate.train.config import check_size

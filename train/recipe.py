@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textgate.tokenizer import CHARACTERS_PER_TOKEN
+from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN
 from textgate.train.settings import format_labels, format_setting
 from textgate.train.subwords import split_words
 from textgate.train.vectors import NO_VECTORS

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from textgate.tokenizer import PADDING_ID, UNKNOWN_ID
+from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,12 @@ from tokenizers.trainers import BpeTrainer
 
 from textgate.bundle.checks.tokenizer import SUBWORD_WORDS
 from textgate.errors import DataError
-from textgate.tokenizer import CHARACTERS_PER_TOKEN, PADDING_ID, UNKNOWN_ID, without_surrogates
+from textgate.inference.tokenizer import (
+    CHARACTERS_PER_TOKEN,
+    PADDING_ID,
+    UNKNOWN_ID,
+    without_surrogates,
+)
 from textgate.train.vocabulary import PADDING, UNKNOWN
 
 if TYPE_CHECKING:

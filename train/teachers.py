@@ -12,9 +12,9 @@ import torch
 from textgate.bundle import run as run_folder
 from textgate.bundle.run import read_run
 from textgate.bundle.storage import GRAPH, MANIFEST, read_bundle
-from textgate.classifier import Classifier
 from textgate.errors import CheckpointError, ConfigError
-from textgate.tokenizer import TextTokenizer
+from textgate.inference.classifier import Classifier
+from textgate.inference.tokenizer import TextTokenizer
 from textgate.train.checkpoint import file_sha256, load_model
 from textgate.train.dataset import Dataset, encode_texts
 from textgate.train.encoders import WEIGHTS

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from textgate.batching import windows
 from textgate.bundle.run import ModelSummary, Teaching, written_name
 from textgate.errors import CheckpointError, DataError
+from textgate.inference.batching import windows
 from textgate.train.checkpoint import load_targets, save_targets
 from textgate.train.teachers import ask
 

@@ -10,7 +10,12 @@ from tokenizers.models import WordLevel
 
 from textgate.bundle.checks.tokenizer import WORDS
 from textgate.errors import DataError
-from textgate.tokenizer import CHARACTERS_PER_TOKEN, PADDING_ID, UNKNOWN_ID, without_surrogates
+from textgate.inference.tokenizer import (
+    CHARACTERS_PER_TOKEN,
+    PADDING_ID,
+    UNKNOWN_ID,
+    without_surrogates,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

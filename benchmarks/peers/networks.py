@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from textgate.bundle.run import MODEL, TOKENIZER
-from textgate.tokenizer import PADDING_ID, TextTokenizer
+from textgate.inference.tokenizer import PADDING_ID, TextTokenizer
 
 LENGTH = 100  # tokens that a graph of fixed length reads
 

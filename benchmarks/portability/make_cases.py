@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgate.bundle.storage import read_bundle
-from textgate.onnx_runtime import onnxruntime
-from textgate.session import make_session
+from textgate.inference.onnx_runtime import onnxruntime
+from textgate.inference.session import make_session
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = (

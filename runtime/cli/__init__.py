@@ -146,7 +146,7 @@ def commands() -> None:
 
 
 def _show_version(context: click.Context) -> None:
-    from textgate.engines import native_engine
+    from textgate.inference.engines import native_engine
 
     click.echo(f"textgate, version {__version__}\nnative engine: {native_engine()}")
     context.exit()

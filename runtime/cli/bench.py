@@ -18,7 +18,7 @@ from textgate.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from textgate.benchmark import Accuracy
-    from textgate.classifier import Classifier
+    from textgate.inference.classifier import Classifier
     from textgate.rows import Columns
 
 _LENGTHS = (10, 25, 50, 100)

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from textgate.arguments import label_count
-from textgate.batching import BATCHES
-from textgate.classifier import Classifier
 from textgate.cli import options, stream
 from textgate.cli.results import require_output_options, result_format_of, write_results
+from textgate.inference.arguments import label_count
+from textgate.inference.batching import BATCHES
+from textgate.inference.classifier import Classifier
+from textgate.inference.session import thread_count
 from textgate.rows import RESULT_FORMATS, Row
 from textgate.rows.source import STANDARD_INPUT
 from textgate.rows.tracking import TrackedPath
 from textgate.rows.writers import LABEL_SEPARATOR
-from textgate.session import thread_count
 
 if TYPE_CHECKING:
     from textgate.rows import Columns

@@ -11,12 +11,12 @@ from typing import Any, TypeVar, cast
 import click
 from click.core import ParameterSource
 
-from textgate import arguments
 from textgate.bundle import environment
 from textgate.bundle.builtin import DEFAULT
-from textgate.engines import DEFAULT as DEFAULT_ENGINE
-from textgate.engines import ENGINES
 from textgate.errors import ConfigError
+from textgate.inference import arguments
+from textgate.inference.engines import DEFAULT as DEFAULT_ENGINE
+from textgate.inference.engines import ENGINES
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

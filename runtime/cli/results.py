@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from textgate.errors import DataError, TextgateError
+from textgate.inference.bulk import classify_rows
 from textgate.progress import Progress
 from textgate.rows import RESULT_FORMATS, open_writer
 from textgate.rows.output import Output, ResultFile, StandardOutput
 from textgate.rows.source import STANDARD_INPUT, source_name
 from textgate.rows.writers import LABEL_SEPARATOR
-from textgate.throughput import classify_rows
 
 if TYPE_CHECKING:
-    from textgate.classifier import Classifier
-    from textgate.prediction import Prediction
+    from textgate.inference.classifier import Classifier
+    from textgate.inference.prediction import Prediction
     from textgate.rows import ResultWriter, Row
     from textgate.rows.reading import Pairs
     from textgate.rows.resume import Written
@@ -171,7 +171,7 @@ def write_results(
 
 
 def _can_fork() -> bool:
-    from textgate.workers import can_fork  # which a single text need not wait for
+    from textgate.inference.workers import can_fork  # which a single text need not wait for
 
     return can_fork()
 

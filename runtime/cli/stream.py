@@ -17,8 +17,8 @@ from textgate.errors import DataError
 from textgate.rows.source import STANDARD_INPUT, source_name, unreadable
 
 if TYPE_CHECKING:
-    from textgate.classifier import Classifier
-    from textgate.prediction import Prediction
+    from textgate.inference.classifier import Classifier
+    from textgate.inference.prediction import Prediction
 
 FORMATS = ("text", "jsonl")
 

@@ -1,4 +1,4 @@
-"""Answers as `textgate.session.Session` does, by the native engine."""
+"""Answers as `textgate.inference.session.Session` does, by the native engine."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from textgate import measuring
-from textgate.classifier import Classifier
+from textgate.inference.classifier import Classifier
 
 
 @pytest.fixture(autouse=True)

@@ -17,9 +17,9 @@ import textgate.export.comparison
 import textgate.train.checkpoint
 from textgate.bundle.run import read_run
 from textgate.bundle.storage import bundle_bytes, read_bundle
-from textgate.classifier import Classifier
 from textgate.errors import ConfigError, VerificationError
 from textgate.export.comparison import Compared, comparison_table
+from textgate.inference.classifier import Classifier
 from textgate.tables import format_bytes, format_table
 from textgate.train.presets import PRESETS
 

@@ -15,10 +15,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from textgate.classifier import Classifier
 from textgate.cli.stream import arriving_pieces, classify_pieces
 from textgate.errors import ConfigError, DataError
-from textgate.prediction import Decision
+from textgate.inference.classifier import Classifier
+from textgate.inference.prediction import Decision
 
 TEXT = "the worst movie i have seen , but a great , funny and moving film , i love it . " * 2
 SECONDS = 30  # before a test gives up on a process

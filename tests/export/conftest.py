@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textgate.session import make_session
+from textgate.inference.session import make_session
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from textgate.session import make_session
+from textgate.inference.session import make_session
 
 OPERATOR = "DynamicQuantizeLSTM"
 

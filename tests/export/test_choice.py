@@ -201,7 +201,7 @@ def test_the_smallest_size_named_is_one_that_can_be_had(
 
 
 def test_pruned_ids_are_what_the_pruned_tokenizer_gives(original: Original) -> None:
-    from textgate.tokenizer import TextTokenizer
+    from textgate.inference.tokenizer import TextTokenizer
 
     text = " ".join(f"w{word:03}" for word in (0, 3, 200, 397, 5))
     whole = TextTokenizer(original.tokenizer_json, max_tokens=50).encode(text).ids
@@ -212,7 +212,7 @@ def test_pruned_ids_are_what_the_pruned_tokenizer_gives(original: Original) -> N
 
 
 def test_words_that_go_from_a_subword_tokenizer_come_in_pieces() -> None:
-    from textgate.tokenizer import TextTokenizer
+    from textgate.inference.tokenizer import TextTokenizer
     from textgate.train.subwords import build_subword_tokenizer, piece_count
 
     texts = ["low lower lowest", "new newer newest", "wide wider widest"] * 4

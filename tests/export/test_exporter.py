@@ -29,9 +29,9 @@ from textgate.errors import (
     VerificationError,
 )
 from textgate.export import Answers, export
+from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Row
 from textgate.rows.labels import clean_label
-from textgate.tokenizer import TextTokenizer
 from textgate.train import fit
 from textgate.train.checkpoint import load_model, save_model
 from textgate.train.model import TextClassifier

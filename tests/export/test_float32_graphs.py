@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from textgate.bundle.architecture import CELLS, Architecture
 from textgate.export.graph import FLOAT32
-from textgate.session import make_session
+from textgate.inference.session import make_session
 
 TOLERANCE = 1e-5
 POOLINGS = [("last",), ("max",), ("mean",), ("attention",), ("mean", "last", "attention", "max")]

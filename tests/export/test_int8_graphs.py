@@ -12,8 +12,8 @@ from onnx import numpy_helper
 from textgate.bundle.architecture import CELLS
 from textgate.export.graph import INT8, Plan, Storage
 from textgate.export.quantization import COMPUTED_LIMIT
-from textgate.onnx_runtime import onnxruntime
-from textgate.session import make_session
+from textgate.inference.onnx_runtime import onnxruntime
+from textgate.inference.session import make_session
 
 SAME = 1e-6  # by integers; where floats are added, order may show
 ALMOST = 1e-5

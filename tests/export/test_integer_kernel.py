@@ -36,15 +36,15 @@ from tests.export.integer_lstm import (
     with_outputs,
     with_states,
 )
-from textgate.batching import padded
 from textgate.bundle.architecture import Architecture
 from textgate.export.graph import INT8, build_graph
 from textgate.export.quantization import COMPUTED_LIMIT
 from textgate.export.weights import CellWeights, DenseWeights, NetworkWeights
+from textgate.inference.batching import padded
+from textgate.inference.session import make_session
+from textgate.inference.tokenizer import Encoded, TextTokenizer
 from textgate.machine import this_machine
 from textgate.rows import load_labelled
-from textgate.session import make_session
-from textgate.tokenizer import Encoded, TextTokenizer
 from textgate.train.presets import preset
 from textgate.train.vocabulary import build_tokenizer
 
@@ -65,7 +65,7 @@ BIT_FOR_BIT = platform.machine().lower() in ("x86_64", "amd64")
 RUNNER = """
 import pathlib, sys
 import numpy
-from textgate.session import make_session
+from textgate.inference.session import make_session
 for path in pathlib.Path(sys.argv[1]).glob("*.onnx"):
     session = make_session(path.read_bytes())
     feed = dict(numpy.load(path.with_suffix(".feed.npz")))

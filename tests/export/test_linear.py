@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from textgate.bundle.architecture import CELLS
 from textgate.export.graph import FLOAT32, INT8, Plan, Storage
 from textgate.export.report import operator_reports
-from textgate.session import make_session
+from textgate.inference.session import make_session
 from textgate.train.pairs import EMPTY, find_features, look_up
 from textgate.train.start import Start
 

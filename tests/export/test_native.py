@@ -13,10 +13,10 @@ from tests.export.test_linear import branched, pad, texts  # noqa: F401  # branc
 from textgate.bundle.architecture import CELLS
 from textgate.export.graph import FLOAT32, INT8, Plan, Storage
 from textgate.export.quantization import COMPUTED_LIMIT
+from textgate.inference.session import make_session
 from textgate.native.library import LibraryError, instruction_sets
 from textgate.native.model import UnknownPartError, model_bytes
 from textgate.native.session import NativeSession
-from textgate.session import make_session
 
 try:
     SETS = instruction_sets()

@@ -11,9 +11,9 @@ import torch
 from textgate.bundle.architecture import CELLS
 from textgate.export.graph import FLOAT32
 from textgate.export.verification import probabilities
+from textgate.inference.session import make_session
+from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import load_labelled
-from textgate.session import make_session
-from textgate.tokenizer import TextTokenizer
 from textgate.train.dataset import Dataset
 from textgate.train.presets import preset
 from textgate.train.trainer import predict_logits

@@ -21,7 +21,7 @@ from textgate.export.verification import (
     check_independence,
     check_same,
 )
-from textgate.session import make_session
+from textgate.inference.session import make_session
 from textgate.train.dataset import Dataset
 from textgate.train.model import TextClassifier
 

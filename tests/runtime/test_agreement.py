@@ -7,8 +7,8 @@ import math
 import pytest
 
 from textgate.agreement import Agreement, PlainAnswers, agreements
-from textgate.classifier import Classifier
 from textgate.errors import BundleError
+from textgate.inference.classifier import Classifier
 
 TEXTS = ["a wonderful, moving film", "dull and far too long", "", "it"]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgate.batching import batches_by_length, padded, windows
-from textgate.tokenizer import PADDING_ID, Encoded
+from textgate.inference.batching import batches_by_length, padded, windows
+from textgate.inference.tokenizer import PADDING_ID, Encoded
 
 
 def encoded(*lengths: int) -> list[Encoded]:

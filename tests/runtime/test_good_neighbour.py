@@ -140,7 +140,7 @@ BEHIND = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 before = dict(os.environ)
-import textgate.onnx_runtime
+import textgate.inference.onnx_runtime
 import onnxruntime
 assert onnxruntime.seen == "1", onnxruntime.seen
 assert onnxruntime.disabled
@@ -170,7 +170,7 @@ for found in pkgutil.walk_packages(textgate.__path__, "textgate.", onerror=lambd
         importlib.import_module(found.name)
     except ModuleNotFoundError as problem:
         assert problem.name.partition(".")[0] in {"torch", "onnx", "safetensors", "tqdm"}, problem
-assert {"textgate.session", "textgate.cli.classify", "textgate.rows.parquet"} <= set(sys.modules)
+assert {"textgate.inference.session", "textgate.cli.classify", "textgate.rows.parquet"} <= set(sys.modules)
 assert dict(os.environ) == before
 """
 USED_ALONE = """

@@ -27,8 +27,8 @@ from textgate.bundle.checks.tokenizer import SUBWORD_WORDS, WORDS, check_tokeniz
 from textgate.bundle.manifest import FileEntry, Manifest
 from textgate.bundle.storage import GRAPH, MANIFEST, TOKENIZER, read_bundle
 from textgate.errors import BundleError
-from textgate.session import Session
-from textgate.tokenizer import TextTokenizer
+from textgate.inference.session import Session
+from textgate.inference.tokenizer import TextTokenizer
 
 REPOSITORY = Path(__file__).parents[2]
 TRIALS = REPOSITORY / "tests" / "fuzz" / "trials.py"
@@ -111,7 +111,7 @@ def test_an_answer_of_no_probabilities_is_refused(
         def run(self, *_: object) -> list[Any]:
             return [given]
 
-    monkeypatch.setattr("textgate.session.make_session", lambda *_, **__: Answering())
+    monkeypatch.setattr("textgate.inference.session.make_session", lambda *_, **__: Answering())
     session = session_of((GOLDEN / GRAPH).read_bytes())
     ids, lengths = np.tile(IDS, (times, 1)), np.tile(LENGTHS, times)
     if complaint is None:
@@ -129,7 +129,7 @@ def test_an_answer_of_another_shape_is_refused(
         def run(self, *_: object) -> list[Any]:
             return [np.array(answer, dtype=np.float32)]
 
-    monkeypatch.setattr("textgate.session.make_session", lambda *_, **__: Answering())
+    monkeypatch.setattr("textgate.inference.session.make_session", lambda *_, **__: Answering())
     found = re.escape(f"an answer of shape {list(np.shape(answer))} for 2 texts and 2 labels")
     with pytest.raises(BundleError, match=found):
         session_of((GOLDEN / GRAPH).read_bytes()).run(IDS, LENGTHS)
@@ -142,7 +142,7 @@ def test_a_multi_label_answer_need_not_add_up(
         def run(self, *_: object) -> list[Any]:
             return [np.ones((2, 5), dtype=np.float32)]
 
-    monkeypatch.setattr("textgate.session.make_session", lambda *_, **__: Answering())
+    monkeypatch.setattr("textgate.inference.session.make_session", lambda *_, **__: Answering())
     graph = (bundles["rnn-multi-label"] / GRAPH).read_bytes()
     assert session_of(graph, labels=5, sums_to_one=False).run(IDS, LENGTHS).sum() == 10
 

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-import textgate.session
+import textgate.inference.session
 from textgate import Classifier
+from textgate.inference.bulk import classify_rows
 from textgate.rows import Row
-from textgate.throughput import classify_rows
 
 SECRET = "a text that is nobody's business " * 20
 
@@ -46,7 +46,7 @@ def test_sessions_that_are_made_again(bundle, records):
     classifier = Classifier.load(bundle, engine="onnxruntime")
     classifier.predict("good")
     records()
-    textgate.session._after_fork()
+    textgate.inference.session._after_fork()
     classifier.predict("good")
     ((level, message),) = records()
     assert level == "DEBUG"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from textgate import measuring
-from textgate.classifier import Classifier
 from textgate.errors import BundleError, ConfigError
+from textgate.inference.classifier import Classifier
+from textgate.inference.session import Session
 from textgate.measuring import bundle_names, in_turn, measure
-from textgate.session import Session
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_timed_path_that_answers_otherwise_fails(quickly, bundle, monkeypatch,
 
 def test_bundles_without_a_common_word_need_texts(quickly, bundles, monkeypatch):
     vocabularies = iter([["a", "b"], ["c"]])
-    monkeypatch.setattr("textgate.classifier.Stages.words", lambda *_: next(vocabularies))
+    monkeypatch.setattr("textgate.inference.classifier.Stages.words", lambda *_: next(vocabularies))
     with pytest.raises(ConfigError, match=r"no word in common .* --text-file"):
         quickly(bundles["lstm-int8"], bundles["gru-float32"])
 

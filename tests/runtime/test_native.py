@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from textgate.batching import padded
 from textgate.bundle.storage import read_bundle
 from textgate.errors import BundleError, ConfigError
+from textgate.inference.batching import padded
+from textgate.inference.session import Session
+from textgate.inference.tokenizer import TextTokenizer
 from textgate.native.library import VERSION, LibraryError, instruction_sets
 from textgate.native.model import ALIGNMENT, MAGIC, UnknownPartError, model_bytes
 from textgate.native.session import NativeSession
 from textgate.native.workspace import Model, Workspace
 from textgate.rows import load_labelled
-from textgate.session import Session
-from textgate.tokenizer import TextTokenizer
 
 try:
     SETS = instruction_sets()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgate.prediction import DEFAULT_THRESHOLD, Decision
+from textgate.inference.prediction import DEFAULT_THRESHOLD, Decision
 
 LABELS = ("a", "b", "c")
 

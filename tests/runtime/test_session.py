@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import textgate.session
+import textgate.inference.session
 from textgate.errors import BundleError, ConfigError
-from textgate.session import Session, make_session, thread_count
+from textgate.inference.session import Session, make_session, thread_count
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +34,13 @@ def test_probabilities_are_one_row_a_text(graph):
 
 def test_the_session_is_made_when_it_is_first_needed_and_once(graph, monkeypatch):
     made = []
-    genuine = textgate.session.make_session
+    genuine = textgate.inference.session.make_session
 
     def counted(*args, **options):
         made.append(options)
         return genuine(*args, **options)
 
-    monkeypatch.setattr(textgate.session, "make_session", counted)
+    monkeypatch.setattr(textgate.inference.session, "make_session", counted)
     session = session_of(graph)
     assert made == []
     barrier = threading.Barrier(4)
@@ -63,10 +63,10 @@ def test_a_child_process_makes_its_own_and_keeps_its_parents(graph):
     session.run(IDS, LENGTHS)
     parents = session._session
     session._lock.acquire()  # by a thread that the child does not have
-    textgate.session._after_fork()
+    textgate.inference.session._after_fork()
     session.run(IDS, LENGTHS)
     assert session._session is not parents
-    assert parents in textgate.session._inherited
+    assert parents in textgate.inference.session._inherited
 
 
 @pytest.mark.parametrize("optimized", [True, False])

@@ -15,9 +15,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from textgate.bundle.checks.tokenizer import SUBWORD_WORDS
-from textgate.classifier import Classifier
 from textgate.errors import ConfigError, DataError
-from textgate.tokenizer import (
+from textgate.inference.classifier import Classifier
+from textgate.inference.tokenizer import (
     CHARACTERS_PER_TOKEN,
     SEPARATORS,
     TextTokenizer,

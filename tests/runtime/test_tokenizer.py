@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from textgate.bundle.checks.tokenizer import SUBWORD_WORDS
 from textgate.errors import BundleError
-from textgate.tokenizer import CHARACTERS_PER_TOKEN, PADDING_ID, UNKNOWN_ID, Encoded, TextTokenizer
+from textgate.inference.tokenizer import (
+    CHARACTERS_PER_TOKEN,
+    PADDING_ID,
+    UNKNOWN_ID,
+    Encoded,
+    TextTokenizer,
+)
 
 WORDS = ["[PAD]", "[UNK]", "good", "don't", "'s", "caf\u00e9", "!", "\U0001f600", "\u00df", "?"]
 WRITTEN = Path(__file__).parents[1] / "data" / "lstm-int8" / "tokenizer.json"

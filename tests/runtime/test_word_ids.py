@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from textgate import word_ids
 from textgate.bundle.checks.tokenizer import SUBWORD_WORDS, WORDS
 from textgate.errors import BundleError
-from textgate.tokenizer import TextTokenizer
-from textgate.word_ids import WordIds
+from textgate.inference import word_ids
+from textgate.inference.tokenizer import TextTokenizer
+from textgate.inference.word_ids import WordIds
 
 VOCABULARY = [
     "[PAD]", "[UNK]", *(f"<0x{byte:02X}>" for byte in range(256)),

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from textgate.classifier import Classifier
 from textgate.errors import BundleError, DataError, TextgateError
+from textgate.inference.bulk import classify_rows
+from textgate.inference.classifier import Classifier
+from textgate.inference.workers import ForkedWorkers
 from textgate.rows import Row
-from textgate.throughput import classify_rows
-from textgate.workers import ForkedWorkers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux are workers forked")
 
@@ -114,7 +114,7 @@ def test_whoever_stops_early_leaves_no_process():
 def test_a_process_with_threads_is_not_forked():
     code = """
 import threading
-from textgate.workers import can_fork
+from textgate.inference.workers import can_fork
 go_on = threading.Event()
 thread = threading.Thread(target=go_on.wait)
 told = [can_fork()]

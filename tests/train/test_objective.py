@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from textgate.tokenizer import PADDING_ID, UNKNOWN_ID
+from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 from textgate.train.calibration import log_loss
 from textgate.train.dataset import Batch, Dataset
 from textgate.train.model import TextClassifier

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import textgate.train.pairs
-from textgate.tokenizer import PADDING_ID
+from textgate.inference.tokenizer import PADDING_ID
 from textgate.train.model import TextClassifier
 from textgate.train.pairs import (
     EMPTY,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from textgate.errors import DataError
-from textgate.tokenizer import Encoded
+from textgate.inference.tokenizer import Encoded
 from textgate.train.corpus import encode_corpus
 
 

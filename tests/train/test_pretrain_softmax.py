@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from textgate.tokenizer import PADDING_ID, UNKNOWN_ID
+from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 from textgate.train.language_model import LanguageModel
 from textgate.train.optimization import Optimizer
 from textgate.train.pretraining_config import PretrainingConfig

@@ -13,7 +13,7 @@ import torch
 
 import textgate.train.checkpoint
 from textgate.errors import CheckpointError, ConfigError, DataError
-from textgate.tokenizer import PADDING_ID, UNKNOWN_ID
+from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 from textgate.train import Columns, PretrainingConfig, pretrain
 from textgate.train.presets import PRESETS, RECIPE
 from textgate.train.pretrained import open_pretrained, read_pretrained

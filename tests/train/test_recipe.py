@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN
 from textgate.rows import Row
-from textgate.tokenizer import CHARACTERS_PER_TOKEN
 from textgate.train import fit
 from textgate.train.preparation import prepare
 from textgate.train.presets import RECIPE, preset

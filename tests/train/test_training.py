@@ -15,8 +15,8 @@ from textgate.bundle import run as run_folder
 from textgate.bundle.architecture import CELLS
 from textgate.bundle.run import read_run
 from textgate.errors import ConfigError, DataError, TextgateError
+from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Row, fingerprint, load_labelled
-from textgate.tokenizer import TextTokenizer
 from textgate.train import fit
 from textgate.train.calibration import log_loss
 from textgate.train.checkpoint import load_model

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textgate.errors import DataError
-from textgate.tokenizer import CHARACTERS_PER_TOKEN, UNKNOWN_ID, TextTokenizer
+from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN, UNKNOWN_ID, TextTokenizer
 from textgate.train.vocabulary import build_tokenizer
 
 

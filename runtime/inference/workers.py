@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.connection import Connection
 
-    from textgate.classifier import Classifier
-    from textgate.prediction import Scores
+    from textgate.inference.classifier import Classifier
+    from textgate.inference.prediction import Scores
 
 
 def can_fork() -> bool:

@@ -171,7 +171,9 @@ def make_session(
     Raises:
         BundleError: ONNX Runtime does not accept the graph.
     """
-    from textgate.onnx_runtime import onnxruntime  # takes long; the native engine does without
+    from textgate.inference.onnx_runtime import (
+        onnxruntime,  # takes long; the native engine does without
+    )
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

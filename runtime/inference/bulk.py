@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from textgate.errors import ConfigError
+from textgate.inference.session import MOST_THREADS
 from textgate.logs import logger
-from textgate.session import MOST_THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from textgate.classifier import Classifier
-    from textgate.prediction import Prediction, Scores
+    from textgate.inference.classifier import Classifier
+    from textgate.inference.prediction import Prediction, Scores
     from textgate.rows.row import Row
 
 Answers: TypeAlias = "list[tuple[Row, Prediction]]"
@@ -137,7 +137,7 @@ def _in_parallel(
     with ExitStack() as stack:
         score: _Score = classifier.scores
         if forked:  # before there are threads; each of those then waits for one process
-            from textgate.workers import ForkedWorkers
+            from textgate.inference.workers import ForkedWorkers
 
             score = stack.enter_context(closing(ForkedWorkers(classifier, jobs - 1))).scores
         pool = ThreadPoolExecutor(jobs - 1, thread_name_prefix="textgate")

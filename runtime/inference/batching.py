@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textgate.tokenizer import PADDING_ID
+from textgate.inference.tokenizer import PADDING_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from textgate.tokenizer import Encoded
+    from textgate.inference.tokenizer import Encoded
 
     _T = TypeVar("_T")
 

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textgate.errors import ConfigError, DataError
-from textgate.tokenizer import UNKNOWN_ID, reason_for_no_label, settled_length
+from textgate.inference.tokenizer import UNKNOWN_ID, reason_for_no_label, settled_length
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.bundle.manifest import StateTensor
+    from textgate.inference.prediction import Decision, Prediction
+    from textgate.inference.session import Session
+    from textgate.inference.tokenizer import TextTokenizer
     from textgate.native.session import NativeSession
-    from textgate.prediction import Decision, Prediction
-    from textgate.session import Session
-    from textgate.tokenizer import TextTokenizer
 
 
 class Stream:

@@ -11,8 +11,8 @@ from textgate.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
     from textgate.bundle.storage import Bundle
+    from textgate.inference.session import Session
     from textgate.native.session import NativeSession
-    from textgate.session import Session
 
 ENGINES = ("auto", "native", "onnxruntime")
 DEFAULT = "onnxruntime"
@@ -112,7 +112,7 @@ def _native_session(bundle: Bundle, threads: int) -> NativeSession:
 
 
 def _by_onnx_runtime(bundle: Bundle, threads: int, reason: str) -> Engine:
-    from textgate.session import Session
+    from textgate.inference.session import Session
 
     session = Session(
         bundle.graph,

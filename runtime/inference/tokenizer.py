@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer
 
 from textgate.errors import BundleError
-from textgate.word_ids import WordIds, normalizers
+from textgate.inference.word_ids import WordIds, normalizers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

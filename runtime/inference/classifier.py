@@ -10,16 +10,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from textgate.arguments import label_count, not_one_text, texts_of, thresholds_of, whole_number
-from textgate.batching import BATCHES, batches_by_length, padded, windows
 from textgate.bundle.builtin import open_bundle
 from textgate.bundle.manifest import MANIFEST
-from textgate.engines import Engine, make_engine
 from textgate.errors import BundleError, ConfigError, DataError
+from textgate.inference.arguments import (
+    label_count,
+    not_one_text,
+    texts_of,
+    thresholds_of,
+    whole_number,
+)
+from textgate.inference.batching import BATCHES, batches_by_length, padded, windows
+from textgate.inference.engines import Engine, make_engine
+from textgate.inference.prediction import Decision, Scores
+from textgate.inference.session import thread_count
+from textgate.inference.tokenizer import TextTokenizer
 from textgate.logs import logger
-from textgate.prediction import Decision, Scores
-from textgate.session import thread_count
-from textgate.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,11 +34,11 @@ if TYPE_CHECKING:
 
     from textgate.bundle.manifest import Manifest
     from textgate.bundle.storage import Bundle
+    from textgate.inference.prediction import Prediction
+    from textgate.inference.session import Session
+    from textgate.inference.streaming import Stream
+    from textgate.inference.tokenizer import Encoded
     from textgate.native.session import NativeSession
-    from textgate.prediction import Prediction
-    from textgate.session import Session
-    from textgate.streaming import Stream
-    from textgate.tokenizer import Encoded
 
 
 class Classifier:
@@ -244,7 +250,7 @@ class Classifier:
         Raises:
             ConfigError: the bundle cannot stream: its network reads texts in both directions.
         """
-        from textgate.streaming import Stream
+        from textgate.inference.streaming import Stream
 
         session = self._require_session()
         if not self._manifest.state:
