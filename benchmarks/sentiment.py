@@ -22,9 +22,9 @@ from sentiment_cases import GROUPS, Case
 from textgate.bundle.storage import bundle_bytes
 from textgate.cli.bench import measure_together
 from textgate.cli.evaluate import truth_and_scores
-from textgate.coverage import own_coverage
+from textgate.evaluation.coverage import own_coverage
+from textgate.evaluation.metrics import evaluate_single_label
 from textgate.inference.classifier import Classifier
-from textgate.metrics import evaluate_single_label
 from textgate.rows import load_labelled
 
 PATH = click.Path(exists=True, path_type=Path)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from textgate.bundle.architecture import layers, parameter_count
-from textgate.coverage import label_thresholds, threshold_table
+from textgate.evaluation.coverage import label_thresholds, threshold_table
 from textgate.export.report import remarks
 from textgate.inference.prediction import DEFAULT_THRESHOLD
 from textgate.tables import format_bytes, format_count, markdown_table, printable

@@ -8,7 +8,7 @@ import click
 
 from textgate.bundle.storage import bundle_bytes
 from textgate.cli import options
-from textgate.coverage import label_thresholds, threshold_table
+from textgate.evaluation.coverage import label_thresholds, threshold_table
 from textgate.export.exporter import PRECISIONS, Exported
 from textgate.export.exporter import export as export_run
 from textgate.export.quality import MAX_ACCURACY_DROP

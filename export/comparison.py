@@ -32,7 +32,7 @@ from textgate.train.progress import TerminalProgress
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from textgate.metrics import Evaluation
+    from textgate.evaluation.metrics import Evaluation
     from textgate.train.fitting import FittedRun
 
 RESULT = "comparison.json"

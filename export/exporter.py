@@ -12,8 +12,8 @@ from textgate.bundle import run as run_folder
 from textgate.bundle.manifest import Manifest
 from textgate.bundle.run import read_run, written_name
 from textgate.bundle.storage import MANIFEST, write_bundle
-from textgate.coverage import threshold_facts
 from textgate.errors import ConfigError, ExportError
+from textgate.evaluation.coverage import threshold_facts
 from textgate.export.assembly import Assembly, latencies
 from textgate.export.candidate import Original
 from textgate.export.choice import Wishes, choose

@@ -9,9 +9,9 @@ import numpy as np
 
 from textgate.bundle.manifest import Quality
 from textgate.errors import VerificationError
+from textgate.evaluation.metrics import evaluate_multi_label, evaluate_single_label
 from textgate.export.verification import encoded, probabilities
 from textgate.inference.prediction import DEFAULT_THRESHOLD
-from textgate.metrics import evaluate_multi_label, evaluate_single_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textgate.coverage import LabelThreshold
 from textgate.errors import ConfigError, ExportError
+from textgate.evaluation.coverage import LabelThreshold
 from textgate.inference.arguments import share
 from textgate.inference.prediction import DEFAULT_THRESHOLD
 

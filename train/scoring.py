@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from textgate.errors import ConfigError
-from textgate.metrics import evaluate_multi_label, evaluate_single_label
+from textgate.evaluation.metrics import evaluate_multi_label, evaluate_single_label
 from textgate.train.calibration import fit_temperature, log_loss
 from textgate.train.checkpoint import Epoch
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from textgate.metrics import Evaluation
+    from textgate.evaluation.metrics import Evaluation
 
 
 def probabilities(

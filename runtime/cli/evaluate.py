@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgate.cli import options
-from textgate.coverage import coverage_curve, own_coverage, uncalibrated
 from textgate.errors import DataError
+from textgate.evaluation.coverage import coverage_curve, own_coverage, uncalibrated
+from textgate.evaluation.metrics import Evaluation, evaluate_multi_label, evaluate_single_label
 from textgate.inference.classifier import Classifier
 from textgate.inference.prediction import Scores
-from textgate.metrics import Evaluation, evaluate_multi_label, evaluate_single_label
 from textgate.rows import Columns, Row, load_labelled
 from textgate.rows.labels import label_places, require_known
 from textgate.tables import format_count, format_table

@@ -17,7 +17,7 @@ from textgate.tables import format_bytes, format_count, format_table, printable
 if TYPE_CHECKING:
     from textgate.bundle.architecture import Architecture
     from textgate.bundle.manifest import Manifest
-    from textgate.coverage import LabelThreshold
+    from textgate.evaluation.coverage import LabelThreshold
 
 
 @click.command()
@@ -56,7 +56,7 @@ def inspect(path: Path | None, as_json: bool) -> None:
     for name, value in facts.items():
         click.echo(f"{name:<{width}}{value}")
     if more.get("thresholds"):
-        from textgate.coverage import threshold_table
+        from textgate.evaluation.coverage import threshold_table
 
         header, rows, align = threshold_table(more["thresholds"])
         click.echo()
@@ -91,7 +91,7 @@ def _as_json(path: Path, architecture: Architecture, labels: tuple[str, ...]) ->
 def _thresholds(manifest: Manifest) -> tuple[LabelThreshold, ...]:
     if all(threshold is None for threshold in manifest.thresholds):
         return ()  # without importing what takes longest
-    from textgate.coverage import label_thresholds
+    from textgate.evaluation.coverage import label_thresholds
 
     return label_thresholds(manifest)
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textgate.coverage import LabelThreshold
 from textgate.errors import ConfigError, ExportError
+from textgate.evaluation.coverage import LabelThreshold
 from textgate.export.thresholds import Answers, fit_thresholds
 
 # Answers "a" at 0.9, 0.8, 0.7 (wrong) and 0.6; "b" at 0.95 and 0.55 (wrong); often enough to tell.

@@ -8,7 +8,7 @@ import pytest
 
 from textgate.bundle.manifest import Manifest
 from textgate.bundle.storage import read_bundle
-from textgate.coverage import (
+from textgate.evaluation.coverage import (
     CoveragePoint,
     LabelThreshold,
     coverage_curve,

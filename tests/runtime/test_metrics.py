@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textgate.errors import DataError
-from textgate.metrics import (
+from textgate.evaluation.metrics import (
     Evaluation,
     LabelScores,
     evaluate_multi_label,
