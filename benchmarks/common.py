@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 import numpy as np
 
-from textgate.machine import this_machine
+from textgate.bench.machine import this_machine
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

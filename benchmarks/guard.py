@@ -31,9 +31,9 @@ import click
 import numpy as np
 from common import PATH, Ask, EndedError, median_ratio, process, write_result
 
+from textgate.bench.noise import Noise, fixed_work, noise_in
+from textgate.bench.timing import texts_of_length, turn_order
 from textgate.inference.classifier import Classifier
-from textgate.latency import texts_of_length, turn_order
-from textgate.noise import Noise, fixed_work, noise_in
 from textgate.tables import format_ms, format_table
 
 ROOT = Path(__file__).parent.parent

@@ -44,12 +44,12 @@ sys.path.insert(0, str(Path(__file__).parent / "peers"))
 from measures import goals, installed_bytes, timed, versions
 from table import PEERS, Peer
 
+from textgate.bench.noise import fixed_work, noise_in
+from textgate.bench.timing import texts_of_length, turn_order
 from textgate.bundle.environment import NO_ONNX_RUNTIME_TELEMETRY
 from textgate.bundle.run import MODEL, TOKENIZER, read_run
 from textgate.inference.classifier import Classifier
 from textgate.inference.tokenizer import TextTokenizer
-from textgate.latency import texts_of_length, turn_order
-from textgate.noise import fixed_work, noise_in
 from textgate.train.checkpoint import load_model
 from textgate.train.model import TextClassifier
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import click
 from common import Goal, cache_option, output_option, reference_bundle, write_result
 
-from textgate.inference.classifier import Classifier
-from textgate.latency import (
+from textgate.bench.timing import (
     bootstrap_ratio_interval,
     measure_alternating,
     percentiles,
     ratio_of_medians,
     texts_of_length,
 )
+from textgate.inference.classifier import Classifier
 from textgate.tables import format_ms, format_table
 
 CELLS = ("lstm", "gru", "rnn")

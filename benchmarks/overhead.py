@@ -21,14 +21,14 @@ from common import Goal, cache_option, output_option, reference_bundle, write_re
 from tokenizers import Tokenizer
 
 from textgate import Classifier
-from textgate.inference.session import make_session
-from textgate.latency import (
+from textgate.bench.timing import (
     bootstrap_ratio_interval,
     measure_alternating,
     percentiles,
     ratio_of_medians,
     texts_of_length,
 )
+from textgate.inference.session import make_session
 
 PRESETS = ("seed-lstm", "seed-gru", "seed-rnn")
 TOKENS = 25

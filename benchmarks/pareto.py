@@ -29,12 +29,12 @@ from blocks import BLOCKS
 from common import PATH, cache_option, output_option, write_result
 from sets import Split, find_sets
 
+from textgate.bench.noise import fixed_work, noise_in
+from textgate.bench.timing import measure_alternating, percentiles
 from textgate.bundle.storage import bundle_bytes
 from textgate.cli.evaluate import evaluate_rows
 from textgate.export import export
 from textgate.inference.classifier import Classifier
-from textgate.latency import measure_alternating, percentiles
-from textgate.noise import fixed_work, noise_in
 from textgate.rows import load_labelled
 from textgate.train import fit
 

@@ -10,7 +10,7 @@ from html import escape
 
 from blocks import BEGINNINGS, CELLS, Result, accuracies, by_time
 
-from textgate.plots import HEIGHT, STYLE, WIDTH, Axis, Series, plot, swatch
+from textgate.bench.plots import HEIGHT, STYLE, WIDTH, Axis, Series, plot, swatch
 
 NAMES = [cell.upper() for cell in CELLS]
 _SMALLEST = 1e-12  # of a gradient that is drawn

@@ -22,15 +22,15 @@ import torch
 from blocks import BLOCKS
 from common import PATH, SAMPLE, cache_option, output_option, write_result
 
-from textgate.cli.evaluate import evaluate_rows
-from textgate.export import export
-from textgate.inference.classifier import Classifier
-from textgate.latency import (
+from textgate.bench.timing import (
     bootstrap_ratio_interval,
     measure_alternating,
     percentiles,
     ratio_of_medians,
 )
+from textgate.cli.evaluate import evaluate_rows
+from textgate.export import export
+from textgate.inference.classifier import Classifier
 from textgate.rows import load_labelled
 from textgate.train import fit
 from textgate.train.progress import TerminalProgress

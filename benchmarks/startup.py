@@ -21,13 +21,13 @@ import click
 from blocks import goals as reached
 from common import PATH, Goal, output_option, write_result
 
-from textgate.bundle.environment import NO_ONNX_RUNTIME_TELEMETRY
-from textgate.latency import (
+from textgate.bench.timing import (
     bootstrap_ratio_interval,
     measure_alternating,
     percentiles,
     ratio_of_medians,
 )
+from textgate.bundle.environment import NO_ONNX_RUNTIME_TELEMETRY
 
 ROOT = Path(__file__).parents[1]
 BUNDLE = Path("tests/data/lstm-int8")  # from the repository's root, as are the commands

@@ -17,14 +17,14 @@ import click
 from blocks import goals as reached
 from common import Goal, cache_option, output_option, reference_bundle, write_result
 
-from textgate.inference.classifier import Classifier
-from textgate.latency import (
+from textgate.bench.timing import (
     bootstrap_ratio_interval,
     measure_alternating,
     percentiles,
     ratio_of_medians,
     texts_of_length,
 )
+from textgate.inference.classifier import Classifier
 
 PRESET = "seed-lstm"
 MAX_TOKENS = 4096

@@ -25,7 +25,7 @@ import click
 from blocks import goals as reached
 from common import SAMPLE, Goal, cache_option, output_option, reference_bundle, write_result
 
-from textgate.latency import bootstrap_ratio_interval, ratio_of_medians
+from textgate.bench.timing import bootstrap_ratio_interval, ratio_of_medians
 from textgate.rows import read_rows
 
 PRESET = "seed-lstm"

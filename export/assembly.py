@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import textgate
+from textgate.bench.timing import measure_alternating, percentiles
 from textgate.bundle.manifest import Manifest
 from textgate.bundle.storage import CARD, GRAPH, TOKENIZER, file_entries
 from textgate.export.card import model_card
 from textgate.export.nodes import IR_VERSION, OPSET
 from textgate.export.report import operator_reports
 from textgate.export.verification import run
-from textgate.latency import measure_alternating, percentiles
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -11,6 +11,7 @@ import click
 import torch
 
 from textgate.atomic import refuse_occupied, write_bytes
+from textgate.bench.machine import this_machine
 from textgate.bundle.architecture import parameter_count
 from textgate.bundle.run import RUN
 from textgate.bundle.storage import MANIFEST, bundle_bytes
@@ -21,7 +22,6 @@ from textgate.cli.sections import SectionedCommand, section
 from textgate.errors import CheckpointError, DataError, ExportError, TextgateError
 from textgate.export.exporter import PRECISIONS, export
 from textgate.inference.classifier import Classifier
-from textgate.machine import this_machine
 from textgate.rows import Columns, load_labelled
 from textgate.rows.source import STANDARD_INPUT
 from textgate.tables import format_bytes, format_count, format_ms, format_table

@@ -11,7 +11,7 @@ from typing import Any
 
 from common import Goal, median_ratio
 
-from textgate.latency import bootstrap_percentile_intervals, percentiles
+from textgate.bench.timing import bootstrap_percentile_intervals, percentiles
 
 REFERENCE = "seed-lstm"
 # Peer, tokens, how many times its median should be the reference LSTM's at least.

@@ -17,7 +17,7 @@ from textgate.cli import options
 from textgate.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from textgate.benchmark import Accuracy
+    from textgate.bench.results import Accuracy
     from textgate.inference.classifier import Classifier
     from textgate.rows import Columns
 
@@ -93,9 +93,9 @@ def bench(
     what the bundle predicts.
     """
     from textgate.atomic import write_bytes
-    from textgate.benchmark_page import page
-    from textgate.benchmark_tables import report
-    from textgate.measuring import bundle_names, measure
+    from textgate.bench.measure import bundle_names, measure
+    from textgate.bench.page import page
+    from textgate.bench.report import report
 
     if html is not None:
         _require_free(html, [*evaluations, *([] if text_file is None else [Path(text_file)])])
@@ -128,8 +128,8 @@ def measure_together(
 
     They are timed in alternation, each on texts of `tokens` of its own words.
     """
-    from textgate.latency import measure_alternating, percentiles, texts_of_length
-    from textgate.measuring import WORDS, in_turn
+    from textgate.bench.measure import WORDS, in_turn
+    from textgate.bench.timing import measure_alternating, percentiles, texts_of_length
 
     workloads = {
         name: in_turn(
@@ -185,7 +185,7 @@ def _accuracies(names: Sequence[str], files: Sequence[Path]) -> tuple[Accuracy, 
 
 
 def _accuracy(name: str, file: Path) -> Accuracy:
-    from textgate.benchmark import Accuracy
+    from textgate.bench.results import Accuracy
     from textgate.bundle import strict_json
 
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from textgate import measuring
+from textgate.bench import measure as measuring
 from textgate.inference.classifier import Classifier
 
 

@@ -36,6 +36,7 @@ from tests.export.integer_lstm import (
     with_outputs,
     with_states,
 )
+from textgate.bench.machine import this_machine
 from textgate.bundle.architecture import Architecture
 from textgate.export.graph import INT8, build_graph
 from textgate.export.quantization import COMPUTED_LIMIT
@@ -43,7 +44,6 @@ from textgate.export.weights import CellWeights, DenseWeights, NetworkWeights
 from textgate.inference.batching import padded
 from textgate.inference.session import make_session
 from textgate.inference.tokenizer import Encoded, TextTokenizer
-from textgate.machine import this_machine
 from textgate.rows import load_labelled
 from textgate.train.presets import preset
 from textgate.train.vocabulary import build_tokenizer

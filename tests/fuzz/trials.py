@@ -25,7 +25,7 @@ from pathlib import Path
 
 import cases
 
-from textgate.machine import this_machine
+from textgate.bench.machine import this_machine
 
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "fuzz.json"
 TIME_LIMIT = 10.0  # seconds a case

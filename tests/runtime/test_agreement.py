@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from textgate.agreement import Agreement, PlainAnswers, agreements
+from textgate.bench.agreement import Agreement, PlainAnswers, agreements
 from textgate.errors import BundleError
 from textgate.inference.classifier import Classifier
 

@@ -15,12 +15,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from textgate.agreement import Agreement
-from textgate.benchmark import Accuracy, Benchmark, Line, Measured, Ratio, Times
-from textgate.benchmark_page import page
-from textgate.coldstart import ColdStart
-from textgate.machine import Machine
-from textgate.noise import Noise
+from textgate.bench.agreement import Agreement
+from textgate.bench.coldstart import ColdStart
+from textgate.bench.machine import Machine
+from textgate.bench.noise import Noise
+from textgate.bench.page import page
+from textgate.bench.results import Accuracy, Benchmark, Line, Measured, Ratio, Times
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 VOID = {"meta", "br", "hr", "img", "input", "link"}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from textgate import coldstart
-from textgate.coldstart import cold_starts
+from textgate.bench import coldstart
+from textgate.bench.coldstart import cold_starts
 from textgate.errors import TextgateError
 
 

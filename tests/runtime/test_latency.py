@@ -16,8 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textgate.errors import ConfigError, DataError, TextgateError
-from textgate.latency import (
+from textgate.bench.timing import (
     Percentiles,
     _resampled_medians,
     bootstrap_percentile_intervals,
@@ -28,6 +27,7 @@ from textgate.latency import (
     texts_of_length,
     turn_order,
 )
+from textgate.errors import ConfigError, DataError, TextgateError
 
 
 class Clock:
@@ -36,7 +36,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_000
         self.calls: list[str] = []
-        monkeypatch.setattr("textgate.latency.perf_counter_ns", lambda: self.now)
+        monkeypatch.setattr("textgate.bench.timing.perf_counter_ns", lambda: self.now)
 
     def workload(self, name: str, *, takes: int) -> Callable[[], object]:
         def work() -> str:
@@ -301,5 +301,5 @@ def test_texts_depend_on_the_seed_alone() -> None:
 
 
 def test_importing_the_module_does_not_import_numpy() -> None:
-    code = "import sys, textgate.latency; sys.exit('numpy' in sys.modules)"
+    code = "import sys, textgate.bench.timing; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from textgate import measuring
+from textgate.bench import measure as measuring
+from textgate.bench.measure import bundle_names, in_turn, measure
 from textgate.errors import BundleError, ConfigError
 from textgate.inference.classifier import Classifier
 from textgate.inference.session import Session
-from textgate.measuring import bundle_names, in_turn, measure
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
-from textgate import noise
+from textgate.bench import noise
+from textgate.bench.noise import clock_governor, fixed_work, noise_in
 from textgate.errors import DataError
-from textgate.noise import clock_governor, fixed_work, noise_in
 
 STEADY = [1000] * 100
 

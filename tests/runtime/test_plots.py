@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textgate.plots import HEIGHT, STYLES, WIDTH, Axis, Series, plot, stacked_bars, swatch
+from textgate.bench.plots import HEIGHT, STYLES, WIDTH, Axis, Series, plot, stacked_bars, swatch
 
 LINEAR, LOGARITHMIC = Axis("a"), Axis("b", logarithmic=True)
 NUMBERS = re.compile(r"-?\d+(?:\.\d+)?")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from textgate.agreement import Agreement
-from textgate.coldstart import ColdStart
-from textgate.machine import Machine
-from textgate.noise import Noise
+from textgate.bench.agreement import Agreement
+from textgate.bench.coldstart import ColdStart
+from textgate.bench.machine import Machine
+from textgate.bench.noise import Noise
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a fresh process does to its first prediction, stage by stage. Run by `textgate.coldstart`.
+"""What a fresh process does to its first prediction, stage by stage. Run by `textgate.bench.coldstart`.
 
     python -P first_prediction.py BUNDLE THREADS ENGINE BEGUN < TEXT
 

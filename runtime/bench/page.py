@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from textgate.benchmark import Benchmark, Line
-from textgate.benchmark_tables import (
+from textgate.bench.plots import STYLE, Axis, Series, plot, stacked_bars, swatch
+from textgate.bench.report import (
     agreement_lines,
     cold_start_table,
     latency_table,
@@ -14,7 +14,7 @@ from textgate.benchmark_tables import (
     noise_line,
     size_table,
 )
-from textgate.plots import STYLE, Axis, Series, plot, stacked_bars, swatch
+from textgate.bench.results import Benchmark, Line
 from textgate.tables import format_count
 
 _WIDE = 12  # from this factor on between the slowest and the fastest, an axis is logarithmic

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from textgate.benchmark import Benchmark, Times
-from textgate.noise import Noise
+from textgate.bench.noise import Noise
+from textgate.bench.results import Benchmark, Times
 from textgate.tables import format_bytes, format_count, format_ms, format_table
 
 _Table = tuple[list[str], list[list[str]]]

@@ -13,12 +13,12 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from textgate.agreement import PlainAnswers, agreements
-from textgate.benchmark import Benchmark, Line, Measured, Ratio, Times
-from textgate.bundle.storage import file_sizes
-from textgate.coldstart import ColdStart, cold_starts
-from textgate.errors import ConfigError
-from textgate.latency import (
+from textgate.bench.agreement import PlainAnswers, agreements
+from textgate.bench.coldstart import ColdStart, cold_starts
+from textgate.bench.machine import this_machine
+from textgate.bench.noise import clock_governor, fixed_work, noise_in
+from textgate.bench.results import Benchmark, Line, Measured, Ratio, Times
+from textgate.bench.timing import (
     bootstrap_percentile_intervals,
     bootstrap_ratio_interval,
     measure_alternating,
@@ -26,8 +26,8 @@ from textgate.latency import (
     ratio_of_medians,
     texts_of_length,
 )
-from textgate.machine import this_machine
-from textgate.noise import clock_governor, fixed_work, noise_in
+from textgate.bundle.storage import file_sizes
+from textgate.errors import ConfigError
 
 if TYPE_CHECKING:
     from textgate.inference.classifier import Classifier

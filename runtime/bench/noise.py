@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from textgate.bench.timing import percentiles
 from textgate.errors import DataError
-from textgate.latency import percentiles
 
 _BLOCK = bytes(1024)  # small enough to leave the caches to what is measured
 _REPEATS = 16  # tens of microseconds in all: as long as a short prediction
