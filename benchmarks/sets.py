@@ -12,7 +12,7 @@ from typing import Any
 from common import SAMPLE
 
 from textgate.rows import Row, load_labelled
-from textgate.train.holdout import hold_out
+from textgate.train.data.holdout import hold_out
 
 _DEV_SHARE = 0.1
 

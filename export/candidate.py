@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from textgate.export.energy import Energies
     from textgate.export.graph import Graph
     from textgate.export.weights import NetworkWeights
-    from textgate.train.dataset import Dataset
+    from textgate.train.data.dataset import Dataset
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from textgate.train.dataset import Dataset
+    from textgate.train.data.dataset import Dataset
     from textgate.train.model import RecurrentLayer, TextClassifier
 
 _BATCH = 64

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import onnxruntime
     from numpy.typing import NDArray
 
-    from textgate.train.dataset import Dataset
+    from textgate.train.data.dataset import Dataset
     from textgate.train.progress import Progress
 
 MAX_ACCURACY_DROP = 0.003

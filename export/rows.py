@@ -8,7 +8,7 @@ from textgate.bundle import run as run_folder
 from textgate.errors import BundleError, DataError, ExportError
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import load_labelled
-from textgate.train.dataset import Dataset, encode_rows
+from textgate.train.data.dataset import Dataset, encode_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

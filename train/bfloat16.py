@@ -10,7 +10,7 @@ import torch
 from textgate.train.objective import loss
 
 if TYPE_CHECKING:
-    from textgate.train.dataset import Batch
+    from textgate.train.data.dataset import Batch
     from textgate.train.encoders import EncoderClassifier
 
 _ROUNDS = 3

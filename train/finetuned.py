@@ -18,7 +18,7 @@ from textgate.bundle.run import DataSummary, read_data, written_name
 from textgate.bundle.schema import FieldReader, versioned_fields
 from textgate.errors import CheckpointError
 from textgate.train.checkpoint import Epoch, file_sha256
-from textgate.train.dataset import Dataset, encode_texts
+from textgate.train.data.dataset import Dataset, encode_texts
 from textgate.train.encoders import (
     CONFIG,
     MINILM,

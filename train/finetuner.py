@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from textgate.train.dataset import Batch, Dataset
+    from textgate.train.data.dataset import Batch, Dataset
     from textgate.train.finetuning_config import FinetuningConfig
     from textgate.train.progress import Progress
 

@@ -23,7 +23,8 @@ from textgate.train.checkpoint import (
     write_tensors,
     write_whole,
 )
-from textgate.train.dataset import encode_rows
+from textgate.train.data.dataset import encode_rows
+from textgate.train.data.split import split_rows
 from textgate.train.device import find_device
 from textgate.train.encoders import (
     TOKENIZER,
@@ -50,13 +51,12 @@ from textgate.train.progress import Progress
 from textgate.train.resuming import require_same_rows, require_same_settings, tidy
 from textgate.train.scoring import evaluate_logits
 from textgate.train.settings import format_labels, named_settings
-from textgate.train.split import split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textgate.rows import Row
-    from textgate.train.dataset import Dataset
+    from textgate.train.data.dataset import Dataset
 
 
 @dataclass(frozen=True)

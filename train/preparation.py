@@ -17,19 +17,19 @@ from textgate.bundle.run import DataSummary, RunManifest
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Row, fingerprint
 from textgate.train.config import check_size
-from textgate.train.dataset import Dataset, encode_rows, encode_texts
+from textgate.train.data.dataset import Dataset, encode_rows, encode_texts
+from textgate.train.data.split import split_rows
+from textgate.train.data.unlabelled import Unlabelled
 from textgate.train.embedding import find_vectors, initial_embedding
 from textgate.train.pairs import find_features
 from textgate.train.presets import RECIPE
 from textgate.train.presets import preset as named_preset
 from textgate.train.pretrained_settings import settle
 from textgate.train.recipe import recommend
-from textgate.train.split import split_rows
 from textgate.train.start import Start
 from textgate.train.subwords import build_subword_tokenizer
 from textgate.train.teachers import check_teachers
 from textgate.train.teaching import Lesson
-from textgate.train.unlabelled import Unlabelled
 from textgate.train.vectors import NO_VECTORS
 from textgate.train.vocabulary import build_tokenizer
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from textgate.train.corpus import Corpus
+    from textgate.train.data.corpus import Corpus
     from textgate.train.pretraining_config import PretrainingConfig
     from textgate.train.progress import Progress
 

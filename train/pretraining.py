@@ -18,7 +18,8 @@ from textgate.rows import Columns
 from textgate.train import pretrained as pretrained_folder
 from textgate.train.checkpoint import file_sha256, write_tensors, write_whole
 from textgate.train.config import check_size
-from textgate.train.corpus import encode_corpus
+from textgate.train.data.corpus import encode_corpus
+from textgate.train.data.unlabelled import Unlabelled
 from textgate.train.device import find_device
 from textgate.train.embedding import find_vectors, initial_embedding
 from textgate.train.pretrained import (
@@ -34,7 +35,6 @@ from textgate.train.progress import Progress
 from textgate.train.resuming import require_same_settings, tidy
 from textgate.train.settings import named_settings
 from textgate.train.subwords import build_subword_tokenizer
-from textgate.train.unlabelled import Unlabelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

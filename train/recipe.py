@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from textgate.rows import Row
-    from textgate.train.unlabelled import Unlabelled
+    from textgate.train.data.unlabelled import Unlabelled
     from textgate.train.vectors import Vectors
 
 _SAMPLE = 5_000  # rows that are looked at

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.bundle.architecture import Architecture
-    from textgate.train.dataset import Dataset
+    from textgate.train.data.dataset import Dataset
     from textgate.train.pairs import Features
 
 # Of half the squared weights, beside the sum of the rows' losses; the strongest first, since the

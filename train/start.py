@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.bundle.architecture import Architecture
-    from textgate.train.dataset import Dataset
+    from textgate.train.data.dataset import Dataset
     from textgate.train.model import TextClassifier
     from textgate.train.pairs import Features
     from textgate.train.progress import Progress

@@ -16,7 +16,7 @@ from textgate.errors import CheckpointError, ConfigError
 from textgate.inference.classifier import Classifier
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.train.checkpoint import file_sha256, load_model
-from textgate.train.dataset import Dataset, encode_texts
+from textgate.train.data.dataset import Dataset, encode_texts
 from textgate.train.encoders import WEIGHTS
 from textgate.train.finetuned import is_finetuned, open_finetuned, read_finished
 from textgate.train.model import TextClassifier

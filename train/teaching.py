@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.rows import Row
+    from textgate.train.data.unlabelled import Unlabelled
     from textgate.train.progress import Progress
     from textgate.train.teachers import Teacher
-    from textgate.train.unlabelled import Unlabelled
 
 _WINDOW = 4096  # texts that are labelled together, so that batches of similar length come about
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from textgate.bundle.architecture import Architecture
     from textgate.train.config import TrainingConfig
-    from textgate.train.dataset import Dataset
+    from textgate.train.data.dataset import Dataset
     from textgate.train.start import Start
 
 _EVALUATION_BATCH = 256

@@ -19,7 +19,7 @@ from textgate.export.plan import FLOAT32, INT8, Plan, Storage, integer_plan, rai
 from textgate.export.pruning import prune_sequences, prune_tokenizer, smallest_vocabulary
 from textgate.export.verification import run
 from textgate.export.weights import network_weights
-from textgate.train.dataset import Dataset
+from textgate.train.data.dataset import Dataset
 from textgate.train.model import TextClassifier
 from textgate.train.vocabulary import build_tokenizer
 

@@ -14,7 +14,7 @@ from textgate.export.verification import probabilities
 from textgate.inference.session import make_session
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import load_labelled
-from textgate.train.dataset import Dataset
+from textgate.train.data.dataset import Dataset
 from textgate.train.presets import preset
 from textgate.train.trainer import predict_logits
 from textgate.train.vocabulary import build_tokenizer

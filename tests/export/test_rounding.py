@@ -10,7 +10,7 @@ from textgate.bundle.architecture import Architecture
 from textgate.export.energy import measure_energies
 from textgate.export.quantization import quantize
 from textgate.export.rounding import round_together
-from textgate.train.dataset import Dataset
+from textgate.train.data.dataset import Dataset
 from textgate.train.model import TextClassifier
 
 

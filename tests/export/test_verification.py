@@ -22,7 +22,7 @@ from textgate.export.verification import (
     check_same,
 )
 from textgate.inference.session import make_session
-from textgate.train.dataset import Dataset
+from textgate.train.data.dataset import Dataset
 from textgate.train.model import TextClassifier
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from textgate.errors import DataError
 from textgate.rows import Row
 from textgate.train import fit
-from textgate.train.checks import notes
+from textgate.train.data.checks import notes
 from textgate.train.progress import Progress
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from textgate.errors import DataError
 from textgate.inference.tokenizer import PADDING_ID, TextTokenizer
 from textgate.rows import Row
-from textgate.train.dataset import Dataset, encode_rows, find_labels, pad
+from textgate.train.data.dataset import Dataset, encode_rows, find_labels, pad
 from textgate.train.vocabulary import build_tokenizer
 
 

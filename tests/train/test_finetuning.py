@@ -14,7 +14,7 @@ import torch
 from textgate.errors import CheckpointError, ConfigError, MissingPackageError
 from textgate.train import FinetuningConfig, bfloat16, finetuner, fit, teach
 from textgate.train.bfloat16 import prefers_bfloat16
-from textgate.train.dataset import Batch
+from textgate.train.data.dataset import Batch
 from textgate.train.encoders import (
     EncoderClassifier,
     EncoderTokenizer,

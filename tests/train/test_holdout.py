@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from textgate.errors import DataError
 from textgate.rows import Row
-from textgate.train.holdout import check_held_out, hold_out
-from textgate.train.split import Columns, split_rows
+from textgate.train.data.holdout import check_held_out, hold_out
+from textgate.train.data.split import Columns, split_rows
 
 
 def rows_of(*pairs):

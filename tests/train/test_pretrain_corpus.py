@@ -7,7 +7,7 @@ import pytest
 
 from textgate.errors import DataError
 from textgate.inference.tokenizer import Encoded
-from textgate.train.corpus import encode_corpus
+from textgate.train.data.corpus import encode_corpus
 
 
 class Numbers:

@@ -8,12 +8,12 @@ import pytest
 from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN
 from textgate.rows import Row
 from textgate.train import fit
+from textgate.train.data.split import Columns
 from textgate.train.preparation import prepare
 from textgate.train.presets import RECIPE, preset
 from textgate.train.progress import Progress
 from textgate.train.recipe import Choice, Recipe, recommend
 from textgate.train.settings import format_setting
-from textgate.train.split import Columns
 from textgate.train.subwords import split_words
 from textgate.train.vectors import Vectors, load_vectors
 

@@ -12,7 +12,7 @@ import textgate.train.solver
 from textgate.rows import Row
 from textgate.train import fit
 from textgate.train.calibration import fit_temperature, log_loss
-from textgate.train.dataset import Dataset
+from textgate.train.data.dataset import Dataset
 from textgate.train.model import TextClassifier
 from textgate.train.objective import label_weights
 from textgate.train.pairs import find_features

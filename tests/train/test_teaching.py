@@ -17,11 +17,11 @@ from textgate.export import export
 from textgate.rows import Row
 from textgate.train import Columns, fit
 from textgate.train import teaching as teaching_module
+from textgate.train.data.unlabelled import Unlabelled
 from textgate.train.progress import Progress
 from textgate.train.recipe import recommend
 from textgate.train.teachers import Teacher, check_teachers, find_teacher
 from textgate.train.teaching import Lesson
-from textgate.train.unlabelled import Unlabelled
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from textgate.rows import Row, fingerprint, load_labelled
 from textgate.train import fit
 from textgate.train.calibration import log_loss
 from textgate.train.checkpoint import load_model
-from textgate.train.dataset import encode_rows
+from textgate.train.data.dataset import encode_rows
 from textgate.train.model import TextClassifier
 from textgate.train.progress import Progress
 from textgate.train.scoring import evaluate_logits

@@ -12,7 +12,7 @@ import pytest
 from textgate.errors import ConfigError, DataError
 from textgate.rows import Row
 from textgate.train import Columns
-from textgate.train.unlabelled import Unlabelled, bare
+from textgate.train.data.unlabelled import Unlabelled, bare
 
 FILES = {
     "a.txt": "Fine.\nAwful!\n",

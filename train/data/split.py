@@ -11,9 +11,9 @@ from textgate.errors import DataError
 from textgate.rows import Columns, Row, load_labelled
 from textgate.rows.reading import with_clean_labels
 from textgate.rows.source import source_name
-from textgate.train.checks import notes
-from textgate.train.dataset import find_labels
-from textgate.train.holdout import check_held_out, hold_out
+from textgate.train.data.checks import notes
+from textgate.train.data.dataset import find_labels
+from textgate.train.data.holdout import check_held_out, hold_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from textgate.errors import DataError
-from textgate.train.dataset import encode_texts, pad, shuffled_places
+from textgate.train.data.dataset import encode_texts, pad, shuffled_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from textgate.train.dataset import Encoder
+    from textgate.train.data.dataset import Encoder
 
 _SHARE = 0.01  # of the texts, held out
 _HELD_OUT = (50, 2000)
@@ -65,7 +65,7 @@ class Corpus:
         return torch.from_numpy(ids), torch.from_numpy(lengths)
 
     def shuffled_places(self, batch_size: int, *, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-        """Return every text's place once, in batches, see `textgate.train.dataset`."""
+        """Return every text's place once, in batches, see `textgate.train.data.dataset`."""
         return shuffled_places(self.lengths, batch_size, seed=seed, epoch=epoch)
 
     def batches_by_length(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
