@@ -14,7 +14,7 @@ from onnx import TensorProto
 
 from textgate.export.carry import Carry
 from textgate.export.quantization import quantize
-from textgate.train.pairs import FINGERPRINTS, FIRST, SECOND
+from textgate.train.text.bigrams import FINGERPRINTS, FIRST, SECOND
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from textgate.errors import ExportError
 from textgate.inference.tokenizer import UNKNOWN_ID
-from textgate.train.subwords import piece_count
+from textgate.train.text.subwords import piece_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -41,7 +41,7 @@ class TrainingConfig:
         tokenizer: ``words``, where a rare word is the unknown word, or ``subwords``, where it comes
             in pieces.
         vectors: what the embedding starts from: ``none``, ``english`` for the vectors in the
-            package, or a file, see `textgate.train.vectors`.
+            package, or a file, see `textgate.train.text.vectors`.
         linear_size: columns of the linear branch's tables, 0 for no branch.
         linear_buckets: most rows of the branch's table of pairs.
         linear_dropout: share of the branch's tokens and pairs dropped.

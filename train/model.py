@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from textgate.train.pairs import EMPTY, look_up
+from textgate.train.text.bigrams import EMPTY, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -170,7 +170,7 @@ class Pooling(nn.Module):
 
 
 class LinearBranch(nn.Module):
-    """A linear classifier over tokens and pairs of neighbours, see `textgate.train.pairs`.
+    """A linear classifier over tokens and pairs of neighbours, see `textgate.train.text.bigrams`.
 
     A text is the sum of its rows, each times its weight, over the root of the sum of the squares of
     these weights: TF-IDF of unit length, but that a token counts as often as it occurs.

@@ -20,18 +20,18 @@ from textgate.train.config import check_size
 from textgate.train.data.dataset import Dataset, encode_rows, encode_texts
 from textgate.train.data.split import split_rows
 from textgate.train.data.unlabelled import Unlabelled
-from textgate.train.embedding import find_vectors, initial_embedding
-from textgate.train.pairs import find_features
 from textgate.train.presets import RECIPE
 from textgate.train.presets import preset as named_preset
 from textgate.train.pretrained_settings import settle
 from textgate.train.recipe import recommend
 from textgate.train.start import Start
-from textgate.train.subwords import build_subword_tokenizer
 from textgate.train.teachers import check_teachers
 from textgate.train.teaching import Lesson
-from textgate.train.vectors import NO_VECTORS
-from textgate.train.vocabulary import build_tokenizer
+from textgate.train.text.bigrams import find_features
+from textgate.train.text.embedding import find_vectors, initial_embedding
+from textgate.train.text.subwords import build_subword_tokenizer
+from textgate.train.text.vectors import NO_VECTORS
+from textgate.train.text.vocabulary import build_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from textgate.train.config import TrainingConfig
     from textgate.train.pretrained import Pretrained
     from textgate.train.teachers import Teacher
-    from textgate.train.vectors import Vectors
+    from textgate.train.text.vectors import Vectors
 
 
 @dataclass(frozen=True)

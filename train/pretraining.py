@@ -21,7 +21,6 @@ from textgate.train.config import check_size
 from textgate.train.data.corpus import encode_corpus
 from textgate.train.data.unlabelled import Unlabelled
 from textgate.train.device import find_device
-from textgate.train.embedding import find_vectors, initial_embedding
 from textgate.train.pretrained import (
     Outcome,
     PretrainedManifest,
@@ -34,7 +33,8 @@ from textgate.train.pretraining_config import PretrainingConfig
 from textgate.train.progress import Progress
 from textgate.train.resuming import require_same_settings, tidy
 from textgate.train.settings import named_settings
-from textgate.train.subwords import build_subword_tokenizer
+from textgate.train.text.embedding import find_vectors, initial_embedding
+from textgate.train.text.subwords import build_subword_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

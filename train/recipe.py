@@ -16,15 +16,15 @@ import numpy as np
 
 from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN
 from textgate.train.settings import format_labels, format_setting
-from textgate.train.subwords import split_words
-from textgate.train.vectors import NO_VECTORS
+from textgate.train.text.subwords import split_words
+from textgate.train.text.vectors import NO_VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from textgate.rows import Row
     from textgate.train.data.unlabelled import Unlabelled
-    from textgate.train.vectors import Vectors
+    from textgate.train.text.vectors import Vectors
 
 _SAMPLE = 5_000  # rows that are looked at
 _ORDINARY = 14  # characters of a word

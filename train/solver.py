@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from textgate.bundle.architecture import Architecture
     from textgate.train.data.dataset import Dataset
-    from textgate.train.pairs import Features
+    from textgate.train.text.bigrams import Features
 
 # Of half the squared weights, beside the sum of the rows' losses; the strongest first, since the
 # next solution is found from the one before.

@@ -21,7 +21,7 @@ from textgate.export.verification import run
 from textgate.export.weights import network_weights
 from textgate.train.data.dataset import Dataset
 from textgate.train.model import TextClassifier
-from textgate.train.vocabulary import build_tokenizer
+from textgate.train.text.vocabulary import build_tokenizer
 
 WORDS = 400
 WISHES = Wishes("int8", 8, max_accuracy_drop=0.003, fallback=False, max_bytes=None)
@@ -213,7 +213,7 @@ def test_pruned_ids_are_what_the_pruned_tokenizer_gives(original: Original) -> N
 
 def test_words_that_go_from_a_subword_tokenizer_come_in_pieces() -> None:
     from textgate.inference.tokenizer import TextTokenizer
-    from textgate.train.subwords import build_subword_tokenizer, piece_count
+    from textgate.train.text.subwords import build_subword_tokenizer, piece_count
 
     texts = ["low lower lowest", "new newer newest", "wide wider widest"] * 4
     known = [f"{stem}{end}" for stem in ("low", "new", "wide") for end in ("ly", "ness", "ish")]

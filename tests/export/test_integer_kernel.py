@@ -46,7 +46,7 @@ from textgate.inference.session import make_session
 from textgate.inference.tokenizer import Encoded, TextTokenizer
 from textgate.rows import load_labelled
 from textgate.train.presets import preset
-from textgate.train.vocabulary import build_tokenizer
+from textgate.train.text.vocabulary import build_tokenizer
 
 ROOT = Path(__file__).parents[2]
 TEXTS = {

@@ -298,7 +298,9 @@ def test_a_field_given_twice_is_refused() -> None:
 
 
 def test_what_training_writes_is_known() -> None:
-    vocabulary = pytest.importorskip("textgate.train.vocabulary", reason="needs textgate[train]")
+    vocabulary = pytest.importorskip(
+        "textgate.train.text.vocabulary", reason="needs textgate[train]"
+    )
     text = vocabulary.build_tokenizer(["a b"], vocabulary_size=4, max_tokens=4)
     assert check_tokenizer(text.encode(), rows=4, where="t") == text
 

@@ -299,8 +299,8 @@ def test_which_tokenizers_may_be_cut(bundle, changes, cuttable):
 
 def test_what_training_writes_may_be_cut():
     pytest.importorskip("torch", reason="torch is needed to import the training part")
-    from textgate.train.subwords import build_subword_tokenizer
-    from textgate.train.vocabulary import build_tokenizer
+    from textgate.train.text.subwords import build_subword_tokenizer
+    from textgate.train.text.vocabulary import build_tokenizer
 
     for build in (build_tokenizer, build_subword_tokenizer):
         written = build(["good movie"], vocabulary_size=600, max_tokens=10)

@@ -14,7 +14,7 @@ from textgate.errors import DataError
 from textgate.inference.tokenizer import PADDING_ID, TextTokenizer
 from textgate.rows import Row
 from textgate.train.data.dataset import Dataset, encode_rows, find_labels, pad
-from textgate.train.vocabulary import build_tokenizer
+from textgate.train.text.vocabulary import build_tokenizer
 
 
 def rows_of(*pairs):

@@ -9,10 +9,10 @@ import pytest
 from tokenizers import Tokenizer
 
 from textgate.errors import ConfigError
-from textgate.train.embedding import initial_embedding
-from textgate.train.subwords import build_subword_tokenizer, piece_count
-from textgate.train.vectors import Vectors
-from textgate.train.vocabulary import build_tokenizer
+from textgate.train.text.embedding import initial_embedding
+from textgate.train.text.subwords import build_subword_tokenizer, piece_count
+from textgate.train.text.vectors import Vectors
+from textgate.train.text.vocabulary import build_tokenizer
 
 TEXTS = ["a good movie", "a good film", "bad movie bad"]
 KNOWN = ["good", "movie", "moo", "foo", "gill", "absent"]

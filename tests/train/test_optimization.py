@@ -11,8 +11,8 @@ import torch
 from textgate.errors import CheckpointError
 from textgate.train.model import TextClassifier
 from textgate.train.optimization import Average, Optimizer
-from textgate.train.pairs import find_features
 from textgate.train.presets import RECIPE, preset
+from textgate.train.text.bigrams import find_features
 
 RATES = {"learning_rate": 0.01, "embedding_rate": 0.5, "linear_rate": 0.07}
 BRANCH = {"linear_size": 3, "linear_tokens": 20, "linear_buckets": 16}

@@ -13,10 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import textgate.train.pairs
+import textgate.train.text.bigrams
 from textgate.inference.tokenizer import PADDING_ID
 from textgate.train.model import TextClassifier
-from textgate.train.pairs import (
+from textgate.train.start import Start
+from textgate.train.text.bigrams import (
     EMPTY,
     FINGERPRINTS,
     FIRST,
@@ -25,7 +26,6 @@ from textgate.train.pairs import (
     find_features,
     look_up,
 )
-from textgate.train.start import Start
 
 
 def texts(*lists):
@@ -214,7 +214,7 @@ def test_weights_of_many_texts_are_counted_in_parts(monkeypatch):
     targets[7] = 0.0  # nobody has labelled it
     targets[-1] = 0.0
     expected = find_features(sequences, targets, most_buckets=16)
-    monkeypatch.setattr(textgate.train.pairs, "_AT_A_TIME", 7)
+    monkeypatch.setattr(textgate.train.text.bigrams, "_AT_A_TIME", 7)
     found = find_features(sequences, targets, most_buckets=16)
     assert (found.token_weights == expected.token_weights).all()
     assert (found.pair_weights == expected.pair_weights).all()

@@ -14,8 +14,8 @@ from textgate.train.presets import RECIPE, preset
 from textgate.train.progress import Progress
 from textgate.train.recipe import Choice, Recipe, recommend
 from textgate.train.settings import format_setting
-from textgate.train.subwords import split_words
-from textgate.train.vectors import Vectors, load_vectors
+from textgate.train.text.subwords import split_words
+from textgate.train.text.vectors import Vectors, load_vectors
 
 ENGLISH = split_words("The film was good and we didn't want it to end because it's about people")
 FOREIGN = {

@@ -15,9 +15,9 @@ from textgate.train.calibration import fit_temperature, log_loss
 from textgate.train.data.dataset import Dataset
 from textgate.train.model import TextClassifier
 from textgate.train.objective import label_weights
-from textgate.train.pairs import find_features
 from textgate.train.solver import PENALTIES, can_be_solved, solve
 from textgate.train.start import Start
+from textgate.train.text.bigrams import find_features
 
 TOKENS, LABELS = 40, 3
 

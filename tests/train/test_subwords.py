@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from textgate.bundle.checks.tokenizer import check_tokenizer
 from textgate.errors import DataError
 from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN, UNKNOWN_ID, TextTokenizer
-from textgate.train.subwords import BYTES, build_subword_tokenizer, piece_count, split_words
+from textgate.train.text.subwords import BYTES, build_subword_tokenizer, piece_count, split_words
 
 FIRST_PIECE = 2 + 256  # behind padding, the unknown token and the bytes
 BYTE = re.compile("<0x([0-9A-F]{2})>")

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textgate.errors import DataError
-from textgate.train import vectors as module
-from textgate.train.vectors import Vectors, load_vectors, unpack
+from textgate.train.text import vectors as module
+from textgate.train.text.vectors import Vectors, load_vectors, unpack
 
 ROOT = Path(__file__).parents[2]
 GLOVE = ROOT.parent / "shared" / "vectors"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from textgate.errors import DataError
 from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN, UNKNOWN_ID, TextTokenizer
-from textgate.train.vocabulary import build_tokenizer
+from textgate.train.text.vocabulary import build_tokenizer
 
 
 def words(*texts, vocabulary_size=100, max_tokens=50):

@@ -10,15 +10,15 @@ from tokenizers import Tokenizer
 
 from textgate.errors import ConfigError
 from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
-from textgate.train.subwords import piece_count, split_words
-from textgate.train.vectors import ENGLISH, NO_VECTORS, load_vectors
+from textgate.train.text.subwords import piece_count, split_words
+from textgate.train.text.vectors import ENGLISH, NO_VECTORS, load_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from textgate.train.vectors import Vectors
+    from textgate.train.text.vectors import Vectors
 
 _SPREAD = 0.5  # of what has no vector, as a share of the vectors' own spread
 _SPELLED = 20_000  # words outside the vocabulary that the pieces are learned from
@@ -29,7 +29,7 @@ def find_vectors(spec: str, texts: Iterable[str]) -> Vectors | None:
     """Return the vectors that may be of use for texts, or None.
 
     Args:
-        spec: what to take, see `textgate.train.vectors`, or ``none``.
+        spec: what to take, see `textgate.train.text.vectors`, or ``none``.
         texts: those that will be read; a file's other vectors are left where they are.
 
     Raises:

@@ -18,7 +18,7 @@ from textgate.inference.tokenizer import (
     UNKNOWN_ID,
     without_surrogates,
 )
-from textgate.train.vocabulary import PADDING, UNKNOWN
+from textgate.train.text.vocabulary import PADDING, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

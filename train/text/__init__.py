@@ -1,0 +1,1 @@
+"""Tokenizers, bigrams and word vectors."""
