@@ -51,7 +51,7 @@ from textgate.bundle.run import MODEL, TOKENIZER, read_run
 from textgate.inference.classifier import Classifier
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.train.checkpoint import load_model
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 
 HERE = Path(__file__).parent
 REFERENCES = ("seed-lstm", "seed-gru")

@@ -35,7 +35,7 @@ from textgate.bundle.architecture import Architecture, parameter_count
 from textgate.export.graph import FLOAT32, INT8, build_graph
 from textgate.export.weights import network_weights
 from textgate.inference.session import make_session
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 
 GAPS = (5, 10, 20, 50, 100, 200, 500)
 STEPS_BACK = 200  # of the gradient

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 
-from textgate.train.model import reordered, reversal
+from textgate.train.network.model import reordered, reversal
 from textgate.train.progress import Progress
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from textgate.train.data.dataset import Dataset
-    from textgate.train.model import RecurrentLayer, TextClassifier
+    from textgate.train.network.model import RecurrentLayer, TextClassifier
 
 _BATCH = 64
 _MOST_ROWS = 2000  # more say no more

@@ -33,7 +33,7 @@ from textgate.export.weights import network_weights
 from textgate.inference.session import make_session
 from textgate.rows import Columns
 from textgate.train.checkpoint import load_model
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 from textgate.train.progress import Progress
 
 if TYPE_CHECKING:

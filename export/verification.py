@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.bundle.manifest import StateTensor
-    from textgate.train.model import TextClassifier
+    from textgate.train.network.model import TextClassifier
     from textgate.train.progress import Progress
 
 FLOAT_TOLERANCE = 1e-5  # of a probability, the float32 graph's against torch's

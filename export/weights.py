@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textgate.errors import ExportError
-from textgate.train.model import LINEAR_GAIN
+from textgate.train.network.model import LINEAR_GAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,7 +102,7 @@ def network_weights(
 
     Args:
         architecture: what the network should be.
-        tensors: the state of a `textgate.train.model.TextClassifier`.
+        tensors: the state of a `textgate.train.network.model.TextClassifier`.
 
     Raises:
         ExportError: a tensor is missing, has another shape, or holds NaN or infinite values.

@@ -18,7 +18,7 @@ from textgate.rows import Columns
 from textgate.train.calibration import fit_temperature
 from textgate.train.checkpoint import TrainedModel, load_model, load_state, save_model, save_state
 from textgate.train.device import find_device
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 from textgate.train.preparation import Preparation, prepare
 from textgate.train.pretrained import open_pretrained
 from textgate.train.progress import Progress

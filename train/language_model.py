@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from textgate.train.model import RecurrentLayer, initialize_layers
+from textgate.train.network.model import RecurrentLayer, initialize_layers
 from textgate.train.sampled_softmax import sampled_loss
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class LanguageModel(nn.Module):
 
     The output is tied to the embedding (Press and Wolf 2017): a linear layer brings a state to the
     embedding's width, and a token's logit is its row times that, plus a bias of its own. Parameters
-    have the names they have in `textgate.train.model.TextClassifier`.
+    have the names they have in `textgate.train.network.model.TextClassifier`.
 
     Args:
         vocabulary_size: rows of the embedding.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textgate.bundle.architecture import Architecture
     from textgate.train.config import TrainingConfig
     from textgate.train.data.dataset import Batch, Dataset
-    from textgate.train.model import TextClassifier
+    from textgate.train.network.model import TextClassifier
 
 _TINY = 1e-12
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from textgate.errors import CheckpointError
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

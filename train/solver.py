@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from textgate.train.calibration import calibrated_loss
-from textgate.train.model import LINEAR_GAIN
+from textgate.train.network.model import LINEAR_GAIN
 from textgate.train.objective import loss
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from textgate.bundle.architecture import Architecture
     from textgate.train.data.dataset import Dataset
-    from textgate.train.model import TextClassifier
+    from textgate.train.network.model import TextClassifier
     from textgate.train.progress import Progress
     from textgate.train.solver import Solution
     from textgate.train.text.bigrams import Features

@@ -19,7 +19,7 @@ from textgate.train.checkpoint import file_sha256, load_model
 from textgate.train.data.dataset import Dataset, encode_texts
 from textgate.train.encoders import WEIGHTS
 from textgate.train.finetuned import is_finetuned, open_finetuned, read_finished
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 from textgate.train.scoring import probabilities
 from textgate.train.trainer import predict_logits
 

@@ -11,7 +11,7 @@ import torch
 
 from textgate.train.calibration import best_share
 from textgate.train.checkpoint import TrainingState, restore_weights
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 from textgate.train.objective import Objective
 from textgate.train.optimization import Average, Optimizer
 from textgate.train.progress import Progress

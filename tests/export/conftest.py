@@ -28,7 +28,7 @@ class Tools:
         """An untrained network whose weights are wide enough for every path to show."""
         import torch
 
-        from textgate.train.model import TextClassifier
+        from textgate.train.network.model import TextClassifier
 
         torch.manual_seed(seed)
         model = TextClassifier(net or self._architecture(**changes)).eval()

@@ -20,7 +20,7 @@ from textgate.export.pruning import prune_sequences, prune_tokenizer, smallest_v
 from textgate.export.verification import run
 from textgate.export.weights import network_weights
 from textgate.train.data.dataset import Dataset
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 from textgate.train.text.vocabulary import build_tokenizer
 
 WORDS = 400

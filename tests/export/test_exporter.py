@@ -34,7 +34,7 @@ from textgate.rows import Row
 from textgate.rows.labels import clean_label
 from textgate.train import fit
 from textgate.train.checkpoint import load_model, save_model
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 
 
 @pytest.fixture(scope="module", autouse=True)

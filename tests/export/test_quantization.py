@@ -13,7 +13,7 @@ from textgate.bundle.architecture import Architecture
 from textgate.export.equalization import equalized
 from textgate.export.quantization import COMPUTED_LIMIT, STORED_LIMIT, pack_nibbles, quantize
 from textgate.export.weights import network_weights
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 
 MATRICES = arrays(np.float32, (5, 7), elements=st.floats(-1e4, 1e4, width=32))
 

@@ -11,7 +11,7 @@ from textgate.export.energy import measure_energies
 from textgate.export.quantization import quantize
 from textgate.export.rounding import round_together
 from textgate.train.data.dataset import Dataset
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 
 
 def correlated(rows: int, columns: int) -> np.ndarray:

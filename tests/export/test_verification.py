@@ -23,7 +23,7 @@ from textgate.export.verification import (
 )
 from textgate.inference.session import make_session
 from textgate.train.data.dataset import Dataset
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 
 
 def session(tools, model, plan, temperature=1.0):

@@ -421,7 +421,7 @@ def random_bundle(folder, template, network):
     from textgate.bundle.storage import read_bundle, write_bundle
     from textgate.export.graph import FLOAT32, INT8, build_graph
     from textgate.export.weights import network_weights
-    from textgate.train.model import TextClassifier
+    from textgate.train.network.model import TextClassifier
 
     cell, pooling, precision, output = network
     given = read_bundle(template)

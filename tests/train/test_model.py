@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from textgate.bundle.architecture import CELLS, parameter_count
-from textgate.train.model import RecurrentLayer, TextClassifier
+from textgate.train.network.model import RecurrentLayer, TextClassifier
 from textgate.train.presets import PRESETS
 
 DIRECTIONS = [False, True]

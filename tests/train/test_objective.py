@@ -11,7 +11,7 @@ import torch
 from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 from textgate.train.calibration import log_loss
 from textgate.train.data.dataset import Batch, Dataset
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 from textgate.train.objective import Objective, loss
 from textgate.train.presets import RECIPE, preset
 

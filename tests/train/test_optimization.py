@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from textgate.errors import CheckpointError
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 from textgate.train.optimization import Average, Optimizer
 from textgate.train.presets import RECIPE, preset
 from textgate.train.text.bigrams import find_features

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import textgate.train.text.bigrams
 from textgate.inference.tokenizer import PADDING_ID
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 from textgate.train.start import Start
 from textgate.train.text.bigrams import (
     EMPTY,

@@ -16,7 +16,7 @@ from textgate.bundle.storage import read_bundle
 from textgate.errors import CheckpointError, ConfigError
 from textgate.export import export
 from textgate.train import Columns, fit, pretrain
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 from textgate.train.preparation import prepare
 from textgate.train.pretrained import open_pretrained
 from textgate.train.progress import Progress

@@ -13,7 +13,7 @@ from textgate.rows import Row
 from textgate.train import fit
 from textgate.train.calibration import fit_temperature, log_loss
 from textgate.train.data.dataset import Dataset
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 from textgate.train.objective import label_weights
 from textgate.train.solver import PENALTIES, can_be_solved, solve
 from textgate.train.start import Start

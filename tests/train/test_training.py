@@ -21,7 +21,7 @@ from textgate.train import fit
 from textgate.train.calibration import log_loss
 from textgate.train.checkpoint import load_model
 from textgate.train.data.dataset import encode_rows
-from textgate.train.model import TextClassifier
+from textgate.train.network.model import TextClassifier
 from textgate.train.progress import Progress
 from textgate.train.scoring import evaluate_logits
 from textgate.train.trainer import predict_logits, with_linear_share
