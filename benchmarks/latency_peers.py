@@ -50,7 +50,7 @@ from textgate.bundle.environment import NO_ONNX_RUNTIME_TELEMETRY
 from textgate.bundle.run import MODEL, TOKENIZER, read_run
 from textgate.inference.classifier import Classifier
 from textgate.inference.tokenizer import TextTokenizer
-from textgate.train.checkpoint import load_model
+from textgate.train.fit.checkpoint import load_model
 from textgate.train.network.model import TextClassifier
 
 HERE = Path(__file__).parent

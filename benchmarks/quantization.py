@@ -33,7 +33,7 @@ from textgate.export import export
 from textgate.inference.classifier import Classifier
 from textgate.rows import load_labelled
 from textgate.train import fit
-from textgate.train.progress import TerminalProgress
+from textgate.train.fit.progress import TerminalProgress
 
 LENGTHS = (10, 100)
 PRECISIONS = ("float32", "int8")

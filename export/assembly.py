@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from textgate.bundle.run import RunManifest
     from textgate.export.candidate import Candidate, Original
-    from textgate.train.checkpoint import TrainedModel
+    from textgate.train.fit.checkpoint import TrainedModel
 
 _TIMED_TOKENS = (25, 100)
 _TIMED_SECONDS = 0.2

@@ -17,7 +17,7 @@ from textgate.export.pruning import (
 from textgate.export.quality import SMALLEST_DROP, Comparison, compare
 from textgate.export.verification import Readout
 from textgate.inference.session import make_session
-from textgate.train.progress import Progress
+from textgate.train.fit.progress import Progress
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -16,7 +16,7 @@ from textgate.export.report import format_report
 from textgate.export.thresholds import Answers
 from textgate.rows import Columns
 from textgate.tables import format_bytes, format_table
-from textgate.train.progress import TerminalProgress
+from textgate.train.fit.progress import TerminalProgress
 
 _QUIET_SECONDS = 10.0  # what takes no longer needs no lines about how far it has come
 _SHOWN_THRESHOLDS = 20

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 
+from textgate.train.fit.progress import Progress
 from textgate.train.network.model import reordered, reversal
-from textgate.train.progress import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

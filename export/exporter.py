@@ -32,9 +32,9 @@ from textgate.export.verification import (
 from textgate.export.weights import network_weights
 from textgate.inference.session import make_session
 from textgate.rows import Columns
-from textgate.train.checkpoint import load_model
+from textgate.train.fit.checkpoint import load_model
+from textgate.train.fit.progress import Progress
 from textgate.train.network.model import TextClassifier
-from textgate.train.progress import Progress
 
 if TYPE_CHECKING:
     from textgate.export.candidate import Candidate

@@ -18,11 +18,11 @@ from textgate.errors import CheckpointError, ConfigError, ExportError
 from textgate.export.exporter import PRECISIONS, Exported, export
 from textgate.rows import Columns
 from textgate.tables import format_bytes, format_count
-from textgate.train.config import TrainingConfig
+from textgate.train.fit.config import TrainingConfig
+from textgate.train.fit.presets import PRESETS
+from textgate.train.fit.progress import TerminalProgress
+from textgate.train.fit.settings import read_settings
 from textgate.train.fitting import fit
-from textgate.train.presets import PRESETS
-from textgate.train.progress import TerminalProgress
-from textgate.train.settings import read_settings
 
 
 @click.command(

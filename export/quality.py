@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.train.data.dataset import Dataset
-    from textgate.train.progress import Progress
+    from textgate.train.fit.progress import Progress
 
 MAX_ACCURACY_DROP = 0.003
 SMALLEST_DROP = 3  # net rows lost, or changed decisions, that are put down to chance

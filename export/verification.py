@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.bundle.manifest import StateTensor
+    from textgate.train.fit.progress import Progress
     from textgate.train.network.model import TextClassifier
-    from textgate.train.progress import Progress
 
 FLOAT_TOLERANCE = 1e-5  # of a probability, the float32 graph's against torch's
 # One graph against itself, computed another way. Sums of floats depend on their order, which a

@@ -4,11 +4,11 @@ from textgate.errors import needing
 from textgate.rows import Columns
 
 with needing("train", "textgate.train"):
-    from textgate.train.config import TrainingConfig
     from textgate.train.finetuning import teach
     from textgate.train.finetuning_config import FinetuningConfig
+    from textgate.train.fit.config import TrainingConfig
+    from textgate.train.fit.presets import PRESETS
     from textgate.train.fitting import FittedRun, fit
-    from textgate.train.presets import PRESETS
     from textgate.train.pretraining import PretrainedModel, pretrain
     from textgate.train.pretraining_config import PretrainingConfig
 

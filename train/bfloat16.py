@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from textgate.train.objective import loss
+from textgate.train.fit.objective import loss
 
 if TYPE_CHECKING:
     from textgate.train.data.dataset import Batch

@@ -13,11 +13,11 @@ from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
 from textgate.rows import Columns
 from textgate.tables import format_count
-from textgate.train.config import CRITERIA, SCHEDULES, TASKS, TOKENIZERS, TrainingConfig
+from textgate.train.fit.config import CRITERIA, SCHEDULES, TASKS, TOKENIZERS, TrainingConfig
+from textgate.train.fit.presets import PRESETS
+from textgate.train.fit.progress import TerminalProgress
+from textgate.train.fit.settings import read_settings
 from textgate.train.fitting import fit
-from textgate.train.presets import PRESETS
-from textgate.train.progress import TerminalProgress
-from textgate.train.settings import read_settings
 
 
 def poolings(

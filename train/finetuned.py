@@ -17,7 +17,6 @@ from textgate.bundle.manifest import Quality, read_quality
 from textgate.bundle.run import DataSummary, read_data, written_name
 from textgate.bundle.schema import FieldReader, versioned_fields
 from textgate.errors import CheckpointError
-from textgate.train.checkpoint import Epoch, file_sha256
 from textgate.train.data.dataset import Dataset, encode_texts
 from textgate.train.encoders import (
     CONFIG,
@@ -29,8 +28,9 @@ from textgate.train.encoders import (
     build_encoder,
 )
 from textgate.train.finetuning_config import FinetuningConfig
-from textgate.train.resuming import read_settings
-from textgate.train.scoring import probabilities
+from textgate.train.fit.checkpoint import Epoch, file_sha256
+from textgate.train.fit.resuming import read_settings
+from textgate.train.fit.scoring import probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

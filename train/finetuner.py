@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from textgate.train.bfloat16 import prefers_bfloat16
-from textgate.train.checkpoint import TrainingState, restore_weights
 from textgate.train.encoders import EncoderClassifier, load_encoder
 from textgate.train.finetuned import finetuned_logits
-from textgate.train.objective import loss
-from textgate.train.optimization import read_moments
-from textgate.train.scoring import finished_epoch, score_name
+from textgate.train.fit.checkpoint import TrainingState, restore_weights
+from textgate.train.fit.objective import loss
+from textgate.train.fit.optimization import read_moments
+from textgate.train.fit.scoring import finished_epoch, score_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from textgate.train.data.dataset import Batch, Dataset
     from textgate.train.finetuning_config import FinetuningConfig
-    from textgate.train.progress import Progress
+    from textgate.train.fit.progress import Progress
 
 _WARMUP = 0.1  # share of the steps
 _WEIGHT_DECAY = 0.01

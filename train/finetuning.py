@@ -15,17 +15,8 @@ from textgate.bundle.manifest import Quality
 from textgate.bundle.run import DataSummary
 from textgate.errors import CheckpointError
 from textgate.rows import Columns, fingerprint
-from textgate.train.calibration import fit_temperature
-from textgate.train.checkpoint import (
-    file_sha256,
-    load_state,
-    save_state,
-    write_tensors,
-    write_whole,
-)
 from textgate.train.data.dataset import encode_rows
 from textgate.train.data.split import split_rows
-from textgate.train.device import find_device
 from textgate.train.encoders import (
     TOKENIZER,
     WEIGHTS,
@@ -47,10 +38,19 @@ from textgate.train.finetuned import (
 )
 from textgate.train.finetuner import Finetuner
 from textgate.train.finetuning_config import FinetuningConfig
-from textgate.train.progress import Progress
-from textgate.train.resuming import require_same_rows, require_same_settings, tidy
-from textgate.train.scoring import evaluate_logits
-from textgate.train.settings import format_labels, named_settings
+from textgate.train.fit.calibration import fit_temperature
+from textgate.train.fit.checkpoint import (
+    file_sha256,
+    load_state,
+    save_state,
+    write_tensors,
+    write_whole,
+)
+from textgate.train.fit.device import find_device
+from textgate.train.fit.progress import Progress
+from textgate.train.fit.resuming import require_same_rows, require_same_settings, tidy
+from textgate.train.fit.scoring import evaluate_logits
+from textgate.train.fit.settings import format_labels, named_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from textgate.errors import ConfigError
-from textgate.train.config import TASKS
-from textgate.train.settings import changed, check_ranges, check_types
+from textgate.train.fit.config import TASKS
+from textgate.train.fit.settings import changed, check_ranges, check_types
 
 _RANGES = (
     ("epochs", 1, 1000),

@@ -15,25 +15,31 @@ from textgate.bundle import run as run_folder
 from textgate.bundle.run import RunManifest, Teaching, read_run
 from textgate.errors import CheckpointError, ConfigError
 from textgate.rows import Columns
-from textgate.train.calibration import fit_temperature
-from textgate.train.checkpoint import TrainedModel, load_model, load_state, save_model, save_state
-from textgate.train.device import find_device
+from textgate.train.fit.calibration import fit_temperature
+from textgate.train.fit.checkpoint import (
+    TrainedModel,
+    load_model,
+    load_state,
+    save_model,
+    save_state,
+)
+from textgate.train.fit.device import find_device
+from textgate.train.fit.progress import Progress
+from textgate.train.fit.resuming import require_same_rows, require_same_settings, tidy
+from textgate.train.fit.scoring import evaluate_logits
+from textgate.train.fit.settings import format_labels, named_settings
+from textgate.train.fit.trainer import predict_logits, train_network
 from textgate.train.network.model import TextClassifier
 from textgate.train.preparation import Preparation, prepare
 from textgate.train.pretrained import open_pretrained
-from textgate.train.progress import Progress
-from textgate.train.resuming import require_same_rows, require_same_settings, tidy
-from textgate.train.scoring import evaluate_logits
-from textgate.train.settings import format_labels, named_settings
 from textgate.train.teachers import find_teacher
-from textgate.train.trainer import predict_logits, train_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textgate.bundle.run import ModelSummary
     from textgate.rows import Row
-    from textgate.train.checkpoint import TrainingState
+    from textgate.train.fit.checkpoint import TrainingState
     from textgate.train.pretrained import Pretrained
 
 
@@ -77,8 +83,8 @@ def fit(
         data: a file of labelled rows, or the rows.
         output: the run folder to make.
         dev: rows that decide when to stop; None holds some of `data` out.
-        preset: the settings to start from, see `textgate.train.presets`; "default" if None.
-        settings: single settings by name, see `textgate.train.config.TrainingConfig`.
+        preset: the settings to start from, see `textgate.train.fit.presets`; "default" if None.
+        settings: single settings by name, see `textgate.train.fit.config.TrainingConfig`.
         columns: where the files keep text and label.
         teachers: finished runs, bundles or fine-tuned transformers with the rows' labels; the mean
             of their answers is learned beside the labels, see the setting ``teacher_weight``.

@@ -16,15 +16,15 @@ import textgate
 from textgate.bundle.run import DataSummary, RunManifest
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Row, fingerprint
-from textgate.train.config import check_size
 from textgate.train.data.dataset import Dataset, encode_rows, encode_texts
 from textgate.train.data.split import split_rows
 from textgate.train.data.unlabelled import Unlabelled
-from textgate.train.presets import RECIPE
-from textgate.train.presets import preset as named_preset
+from textgate.train.fit.config import check_size
+from textgate.train.fit.initialization import Start
+from textgate.train.fit.presets import RECIPE
+from textgate.train.fit.presets import preset as named_preset
+from textgate.train.fit.recipe import recommend
 from textgate.train.pretrained_settings import settle
-from textgate.train.recipe import recommend
-from textgate.train.start import Start
 from textgate.train.teachers import check_teachers
 from textgate.train.teaching import Lesson
 from textgate.train.text.bigrams import find_features
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.rows import Columns
-    from textgate.train.config import TrainingConfig
+    from textgate.train.fit.config import TrainingConfig
     from textgate.train.pretrained import Pretrained
     from textgate.train.teachers import Teacher
     from textgate.train.text.vectors import Vectors

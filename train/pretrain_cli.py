@@ -14,9 +14,9 @@ from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
 from textgate.rows import Columns
 from textgate.tables import format_count
+from textgate.train.fit.progress import TerminalProgress
 from textgate.train.pretraining import pretrain
 from textgate.train.pretraining_config import PretrainingConfig
-from textgate.train.progress import TerminalProgress
 
 _setting = partial(options.setting, PretrainingConfig())
 

@@ -13,11 +13,11 @@ import torch
 from textgate.bundle.run import DataSummary, ModelSummary, read_data, written_name
 from textgate.bundle.schema import FieldReader, versioned_fields
 from textgate.errors import CheckpointError
-from textgate.train.checkpoint import damage_told, read_tensors
+from textgate.train.fit.checkpoint import damage_told, read_tensors
+from textgate.train.fit.resuming import read_settings
 from textgate.train.language_model import LanguageModel
 from textgate.train.pretrainer import Pass
 from textgate.train.pretraining_config import PretrainingConfig
-from textgate.train.resuming import read_settings
 
 if TYPE_CHECKING:
     import numpy as np

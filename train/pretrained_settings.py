@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from textgate.errors import ConfigError
-from textgate.train.presets import RECIPE
-from textgate.train.presets import preset as named_preset
+from textgate.train.fit.presets import RECIPE
+from textgate.train.fit.presets import preset as named_preset
 
 if TYPE_CHECKING:
     from textgate.train.pretrained import Pretrained

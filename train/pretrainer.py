@@ -12,15 +12,15 @@ import numpy as np
 import torch
 
 from textgate.errors import ConfigError
-from textgate.train.checkpoint import (
+from textgate.train.fit.checkpoint import (
     damage_told,
     read_tensors,
     restore_weights,
     write_tensors,
 )
+from textgate.train.fit.optimization import Optimizer
+from textgate.train.fit.progress import duration
 from textgate.train.language_model import LanguageModel
-from textgate.train.optimization import Optimizer
-from textgate.train.progress import duration
 from textgate.train.sampled_softmax import Sampler
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.train.data.corpus import Corpus
+    from textgate.train.fit.progress import Progress
     from textgate.train.pretraining_config import PretrainingConfig
-    from textgate.train.progress import Progress
 
 _DIVERGED = 100.0  # nats a token: no vocabulary is that large
 

@@ -16,11 +16,14 @@ from textgate.errors import CheckpointError
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Columns
 from textgate.train import pretrained as pretrained_folder
-from textgate.train.checkpoint import file_sha256, write_tensors, write_whole
-from textgate.train.config import check_size
 from textgate.train.data.corpus import encode_corpus
 from textgate.train.data.unlabelled import Unlabelled
-from textgate.train.device import find_device
+from textgate.train.fit.checkpoint import file_sha256, write_tensors, write_whole
+from textgate.train.fit.config import check_size
+from textgate.train.fit.device import find_device
+from textgate.train.fit.progress import Progress
+from textgate.train.fit.resuming import require_same_settings, tidy
+from textgate.train.fit.settings import named_settings
 from textgate.train.pretrained import (
     Outcome,
     PretrainedManifest,
@@ -30,9 +33,6 @@ from textgate.train.pretrained import (
 )
 from textgate.train.pretrainer import Pretrainer, load_pretraining, save_pretraining
 from textgate.train.pretraining_config import PretrainingConfig
-from textgate.train.progress import Progress
-from textgate.train.resuming import require_same_settings, tidy
-from textgate.train.settings import named_settings
 from textgate.train.text.embedding import find_vectors, initial_embedding
 from textgate.train.text.subwords import build_subword_tokenizer
 

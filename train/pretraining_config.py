@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from textgate.errors import ConfigError
-from textgate.train.config import TrainingConfig
-from textgate.train.presets import PRESETS, RECIPE
-from textgate.train.settings import changed
+from textgate.train.fit.config import TrainingConfig
+from textgate.train.fit.presets import PRESETS, RECIPE
+from textgate.train.fit.settings import changed
 
 _DEFAULT = PRESETS[RECIPE]
 

@@ -15,7 +15,7 @@ import torch
 from textgate.bundle.run import ModelSummary, Teaching, written_name
 from textgate.errors import CheckpointError, DataError
 from textgate.inference.batching import windows
-from textgate.train.checkpoint import load_targets, save_targets
+from textgate.train.fit.checkpoint import load_targets, save_targets
 from textgate.train.teachers import ask
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from textgate.rows import Row
     from textgate.train.data.unlabelled import Unlabelled
-    from textgate.train.progress import Progress
+    from textgate.train.fit.progress import Progress
     from textgate.train.teachers import Teacher
 
 _WINDOW = 4096  # texts that are labelled together, so that batches of similar length come about

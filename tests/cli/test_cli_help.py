@@ -161,7 +161,9 @@ else:
 """
 
 
-@pytest.mark.parametrize("module", ["textgate.train", "textgate.train.config", "textgate.export"])
+@pytest.mark.parametrize(
+    "module", ["textgate.train", "textgate.train.fit.config", "textgate.export"]
+)
 def test_python_says_it_in_the_same_words(module):
     what = ".".join(module.split(".")[:2])
     done = python(IMPORTED, "torch", module, "train", what)

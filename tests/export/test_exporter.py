@@ -33,7 +33,7 @@ from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Row
 from textgate.rows.labels import clean_label
 from textgate.train import fit
-from textgate.train.checkpoint import load_model, save_model
+from textgate.train.fit.checkpoint import load_model, save_model
 from textgate.train.network.model import TextClassifier
 
 

@@ -45,7 +45,7 @@ from textgate.inference.batching import padded
 from textgate.inference.session import make_session
 from textgate.inference.tokenizer import Encoded, TextTokenizer
 from textgate.rows import load_labelled
-from textgate.train.presets import preset
+from textgate.train.fit.presets import preset
 from textgate.train.text.vocabulary import build_tokenizer
 
 ROOT = Path(__file__).parents[2]

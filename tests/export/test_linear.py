@@ -17,7 +17,7 @@ from textgate.bundle.architecture import CELLS
 from textgate.export.graph import FLOAT32, INT8, Plan, Storage
 from textgate.export.report import operator_reports
 from textgate.inference.session import make_session
-from textgate.train.start import Start
+from textgate.train.fit.initialization import Start
 from textgate.train.text.bigrams import EMPTY, find_features, look_up
 
 TOLERANCE = 1e-5

@@ -41,7 +41,7 @@ class Stopped(BaseException):
 @pytest.fixture(scope="session")
 def hearing():
     """A progress that keeps the notes, and stops after so many epochs and steps of the next."""
-    from textgate.train.progress import Progress
+    from textgate.train.fit.progress import Progress
 
     class Hearing(Progress):
         def __init__(self, epochs=-1, steps=0):

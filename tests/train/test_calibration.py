@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from textgate.train.calibration import best_share, fit_temperature, log_loss
+from textgate.train.fit.calibration import best_share, fit_temperature, log_loss
 
 
 def draw(true_logits, generator):

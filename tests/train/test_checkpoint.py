@@ -12,9 +12,9 @@ import safetensors
 import safetensors.torch
 import torch
 
-import textgate.train.checkpoint
+import textgate.train.fit.checkpoint
 from textgate.errors import CheckpointError
-from textgate.train.checkpoint import (
+from textgate.train.fit.checkpoint import (
     Epoch,
     TrainedModel,
     TrainingState,
@@ -131,7 +131,7 @@ def test_every_damage_is_told(tmp_path, save, load):
 def test_another_version(tmp_path, monkeypatch, save, load):
     path = tmp_path / "file.safetensors"
     with monkeypatch.context() as patch:
-        patch.setattr(textgate.train.checkpoint, "FORMAT_VERSION", 2)
+        patch.setattr(textgate.train.fit.checkpoint, "FORMAT_VERSION", 2)
         save(path)
     with pytest.raises(CheckpointError, match="format version 2, this release reads 1; train"):
         load(path)
@@ -147,7 +147,7 @@ def test_a_file_from_elsewhere(tmp_path):
 @pytest.mark.parametrize("values", [{}, [], {"history": 3}, {"history": [{"number": 1}]}])
 def test_values_that_are_not_what_they_should_be(tmp_path, values):
     path = tmp_path / "file.safetensors"
-    textgate.train.checkpoint.write_tensors(path, tensors(0), values)
+    textgate.train.fit.checkpoint.write_tensors(path, tensors(0), values)
     for load in (load_state, load_model):
         with pytest.raises(CheckpointError, match=rf"^{re.escape(str(path))}: damaged"):
             load(path)
@@ -162,7 +162,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, save, load):
     def full(path, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(textgate.train.checkpoint, "write_bytes", full)
+    monkeypatch.setattr(textgate.train.fit.checkpoint, "write_bytes", full)
     with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
         save(path)
     assert path.read_bytes() == before

@@ -12,7 +12,7 @@ from textgate.errors import DataError
 from textgate.rows import Row
 from textgate.train import fit
 from textgate.train.data.checks import notes
-from textgate.train.progress import Progress
+from textgate.train.fit.progress import Progress
 
 
 def rows_of(*pairs):

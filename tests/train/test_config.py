@@ -10,9 +10,9 @@ import pytest
 
 from textgate.bundle.architecture import parameter_count
 from textgate.errors import ConfigError
-from textgate.train.config import check_size
-from textgate.train.presets import PRESETS, preset
-from textgate.train.settings import named_settings
+from textgate.train.fit.config import check_size
+from textgate.train.fit.presets import PRESETS, preset
+from textgate.train.fit.settings import named_settings
 
 DEFAULT = PRESETS["default"]
 

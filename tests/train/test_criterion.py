@@ -8,10 +8,10 @@ import pytest
 from textgate.errors import ConfigError
 from textgate.rows import Row
 from textgate.train import fit
-from textgate.train.calibration import fit_temperature, log_loss
-from textgate.train.checkpoint import Epoch
-from textgate.train.presets import PRESETS, preset
-from textgate.train.scoring import finished_epoch
+from textgate.train.fit.calibration import fit_temperature, log_loss
+from textgate.train.fit.checkpoint import Epoch
+from textgate.train.fit.presets import PRESETS, preset
+from textgate.train.fit.scoring import finished_epoch
 
 
 def test_the_score_goes_first_or_the_loss_alone():

@@ -24,7 +24,7 @@ from textgate.train.encoders import (
 )
 from textgate.train.finetuned import read_finetuned
 from textgate.train.finetuner import rate
-from textgate.train.progress import Progress
+from textgate.train.fit.progress import Progress
 from textgate.train.teachers import find_teacher
 
 SETTINGS = {"epochs": 4, "batch_size": 16, "learning_rate": 0.02}

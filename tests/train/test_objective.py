@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
-from textgate.train.calibration import log_loss
 from textgate.train.data.dataset import Batch, Dataset
+from textgate.train.fit.calibration import log_loss
+from textgate.train.fit.objective import Objective, loss
+from textgate.train.fit.presets import RECIPE, preset
 from textgate.train.network.model import TextClassifier
-from textgate.train.objective import Objective, loss
-from textgate.train.presets import RECIPE, preset
 
 
 @pytest.mark.parametrize("output", ["sigmoid", "softmax"])

@@ -9,7 +9,7 @@ import pytest
 
 from textgate.rows import Row
 from textgate.train import fit
-from textgate.train.progress import Progress
+from textgate.train.fit.progress import Progress
 
 # The recipe as it is, but small and short.
 SMALL = {"embedding_size": 16, "hidden_sizes": (14,), "vocabulary_size": 2_000, "epochs": 6}

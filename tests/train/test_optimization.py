@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from textgate.errors import CheckpointError
+from textgate.train.fit.optimization import Average, Optimizer
+from textgate.train.fit.presets import RECIPE, preset
 from textgate.train.network.model import TextClassifier
-from textgate.train.optimization import Average, Optimizer
-from textgate.train.presets import RECIPE, preset
 from textgate.train.text.bigrams import find_features
 
 RATES = {"learning_rate": 0.01, "embedding_rate": 0.5, "linear_rate": 0.07}

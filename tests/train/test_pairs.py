@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import textgate.train.text.bigrams
 from textgate.inference.tokenizer import PADDING_ID
+from textgate.train.fit.initialization import Start
 from textgate.train.network.model import TextClassifier
-from textgate.train.start import Start
 from textgate.train.text.bigrams import (
     EMPTY,
     FINGERPRINTS,

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 
 from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
+from textgate.train.fit.optimization import Optimizer
 from textgate.train.language_model import LanguageModel
-from textgate.train.optimization import Optimizer
 from textgate.train.pretraining_config import PretrainingConfig
 from textgate.train.sampled_softmax import Sampler, sampled_loss
 

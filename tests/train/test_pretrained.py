@@ -16,10 +16,10 @@ from textgate.bundle.storage import read_bundle
 from textgate.errors import CheckpointError, ConfigError
 from textgate.export import export
 from textgate.train import Columns, fit, pretrain
+from textgate.train.fit.progress import Progress
 from textgate.train.network.model import TextClassifier
 from textgate.train.preparation import prepare
 from textgate.train.pretrained import open_pretrained
-from textgate.train.progress import Progress
 
 SIZES = {"hidden_size": 12, "embedding_size": 8, "vocabulary_size": 600}
 

@@ -11,14 +11,14 @@ import pytest
 import safetensors.torch
 import torch
 
-import textgate.train.checkpoint
+import textgate.train.fit.checkpoint
 from textgate.errors import CheckpointError, ConfigError, DataError
 from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 from textgate.train import Columns, PretrainingConfig, pretrain
-from textgate.train.presets import PRESETS, RECIPE
+from textgate.train.fit.presets import PRESETS, RECIPE
+from textgate.train.fit.progress import Progress
 from textgate.train.pretrained import open_pretrained, read_pretrained
 from textgate.train.pretrainer import load_pretraining
-from textgate.train.progress import Progress
 
 WORDS = [f"word{number}" for number in range(24)]
 EPOCHS = 3
@@ -277,7 +277,7 @@ def test_a_disk_that_fills_up(texts, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(textgate.train.checkpoint, "write_bytes", full)
+        patch.setattr(textgate.train.fit.checkpoint, "write_bytes", full)
         with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
             pretrain([texts], tmp_path / "p", settings=TINY)
     assert pretrain([texts], tmp_path / "p", resume=True).outcome.perplexity < 6

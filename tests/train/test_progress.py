@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from textgate.train.checkpoint import Epoch
-from textgate.train.progress import Progress, TerminalProgress, duration
+from textgate.train.fit.checkpoint import Epoch
+from textgate.train.fit.progress import Progress, TerminalProgress, duration
 
 
 def run(progress, seconds, *, score="accuracy"):

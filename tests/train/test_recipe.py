@@ -9,11 +9,11 @@ from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN
 from textgate.rows import Row
 from textgate.train import fit
 from textgate.train.data.split import Columns
+from textgate.train.fit.presets import RECIPE, preset
+from textgate.train.fit.progress import Progress
+from textgate.train.fit.recipe import Choice, Recipe, recommend
+from textgate.train.fit.settings import format_setting
 from textgate.train.preparation import prepare
-from textgate.train.presets import RECIPE, preset
-from textgate.train.progress import Progress
-from textgate.train.recipe import Choice, Recipe, recommend
-from textgate.train.settings import format_setting
 from textgate.train.text.subwords import split_words
 from textgate.train.text.vectors import Vectors, load_vectors
 

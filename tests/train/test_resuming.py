@@ -10,7 +10,7 @@ import shutil
 import pytest
 import torch
 
-import textgate.train.checkpoint
+import textgate.train.fit.checkpoint
 import textgate.train.fitting
 from textgate.bundle import run as run_folder
 from textgate.bundle.architecture import CELLS
@@ -103,7 +103,7 @@ def assert_same(found, expected):
 def test_there_is_something_to_go_on_with(kind, begin):
     """The average, and moments of the tables: of all that is kept, weights alone would not do."""
     path = begin(epochs=2)
-    state = textgate.train.checkpoint.load_state(path / run_folder.CHECKPOINT)
+    state = textgate.train.fit.checkpoint.load_state(path / run_folder.CHECKPOINT)
     assert bool(state.average) == bool(kind["average"])
     learned = kind["linear_size"] == 3  # not solved
     assert ("linear.pairs.weight/exp_avg" in state.optimizer) == learned
@@ -149,7 +149,7 @@ def test_the_disk_was_full_for_a_while(uninterrupted, rows, begin, monkeypatch, 
     genuine = getattr(textgate.train.fitting, failing)
 
     def fails(target, value):
-        patch.setattr(textgate.train.checkpoint, "write_bytes", full)
+        patch.setattr(textgate.train.fit.checkpoint, "write_bytes", full)
         genuine(target, value)
 
     with monkeypatch.context() as patch:
@@ -308,8 +308,8 @@ def test_the_checkpoint_of_another_network(stop, stopped, rows, settings, change
 
 def test_a_checkpoint_without_the_optimizers_moments(stopped, rows):
     path = stopped / run_folder.CHECKPOINT
-    state = textgate.train.checkpoint.load_state(path)
+    state = textgate.train.fit.checkpoint.load_state(path)
     state.optimizer.popitem()
-    textgate.train.checkpoint.save_state(path, state)
+    textgate.train.fit.checkpoint.save_state(path, state)
     with pytest.raises(CheckpointError, match="the checkpoint does not fit the network"):
         fit(rows, stopped, resume=True)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-import textgate.train.solver
+import textgate.train.fit.solver
 from textgate.rows import Row
 from textgate.train import fit
-from textgate.train.calibration import fit_temperature, log_loss
 from textgate.train.data.dataset import Dataset
+from textgate.train.fit.calibration import fit_temperature, log_loss
+from textgate.train.fit.initialization import Start
+from textgate.train.fit.objective import label_weights
+from textgate.train.fit.solver import PENALTIES, can_be_solved, solve
 from textgate.train.network.model import TextClassifier
-from textgate.train.objective import label_weights
-from textgate.train.solver import PENALTIES, can_be_solved, solve
-from textgate.train.start import Start
 from textgate.train.text.bigrams import find_features
 
 TOKENS, LABELS = 40, 3
@@ -99,7 +99,7 @@ def test_dev_chooses_the_penalty(monkeypatch, solved):
     output, features, train, dev, solution = solved
     losses = {}
     for penalty in PENALTIES:
-        monkeypatch.setattr(textgate.train.solver, "PENALTIES", (penalty,))
+        monkeypatch.setattr(textgate.train.fit.solver, "PENALTIES", (penalty,))
         losses[penalty] = solve(features, train, dev, output=output).dev_loss
     assert min(losses, key=losses.get) == solution.penalty
     assert max(losses.values()) > min(losses.values()) + 0.01
@@ -152,7 +152,7 @@ def test_training_leaves_it_as_it_is(tmp_path):
     ]
     notes = []
 
-    class Listening(textgate.train.progress.Progress):
+    class Listening(textgate.train.fit.progress.Progress):
         def note(self, text):
             notes.append(text)
 

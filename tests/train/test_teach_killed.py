@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from textgate.train import finetuner, teach
-from textgate.train.checkpoint import load_state
 from textgate.train.finetuned import read_finetuned
+from textgate.train.fit.checkpoint import load_state
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 

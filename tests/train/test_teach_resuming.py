@@ -12,11 +12,11 @@ import pytest
 import safetensors.torch
 import torch
 
-import textgate.train.checkpoint
+import textgate.train.fit.checkpoint
 from textgate.errors import CheckpointError, ConfigError
 from textgate.train import Columns, finetuner, finetuning, fit, teach
-from textgate.train.checkpoint import load_state, save_state
 from textgate.train.finetuned import read_finetuned
+from textgate.train.fit.checkpoint import load_state, save_state
 from textgate.train.teachers import find_teacher
 
 EPOCHS = 3
@@ -210,7 +210,7 @@ def test_the_disk_was_full_for_a_while(
     genuine = getattr(finetuning, function)
 
     def fails(*arguments):
-        patch.setattr(textgate.train.checkpoint, "write_bytes", full)
+        patch.setattr(textgate.train.fit.checkpoint, "write_bytes", full)
         genuine(*arguments)
 
     with monkeypatch.context() as patch:

@@ -18,8 +18,8 @@ from textgate.rows import Row
 from textgate.train import Columns, fit
 from textgate.train import teaching as teaching_module
 from textgate.train.data.unlabelled import Unlabelled
-from textgate.train.progress import Progress
-from textgate.train.recipe import recommend
+from textgate.train.fit.progress import Progress
+from textgate.train.fit.recipe import recommend
 from textgate.train.teachers import Teacher, check_teachers, find_teacher
 from textgate.train.teaching import Lesson
 

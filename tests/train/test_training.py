@@ -18,13 +18,13 @@ from textgate.errors import ConfigError, DataError, TextgateError
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Row, fingerprint, load_labelled
 from textgate.train import fit
-from textgate.train.calibration import log_loss
-from textgate.train.checkpoint import load_model
 from textgate.train.data.dataset import encode_rows
+from textgate.train.fit.calibration import log_loss
+from textgate.train.fit.checkpoint import load_model
+from textgate.train.fit.progress import Progress
+from textgate.train.fit.scoring import evaluate_logits
+from textgate.train.fit.trainer import predict_logits, with_linear_share
 from textgate.train.network.model import TextClassifier
-from textgate.train.progress import Progress
-from textgate.train.scoring import evaluate_logits
-from textgate.train.trainer import predict_logits, with_linear_share
 
 
 def same_weights(left, right):
@@ -302,7 +302,7 @@ def test_progress_hears_of_everything(separable, quick, tmp_path):
 
 def test_what_diverges_says_so(separable, quick, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "textgate.train.objective.loss", lambda logits, *_, **__: (logits * math.nan).sum()
+        "textgate.train.fit.objective.loss", lambda logits, *_, **__: (logits * math.nan).sum()
     )
     with pytest.raises(TextgateError, match=r"diverged in epoch 1: .*; choose a lower learn"):
         fit(separable(40), tmp_path / "run", settings=quick)

@@ -11,8 +11,8 @@ import torch
 
 from textgate.errors import ConfigError
 from textgate.evaluation.metrics import evaluate_multi_label, evaluate_single_label
-from textgate.train.calibration import fit_temperature, log_loss
-from textgate.train.checkpoint import Epoch
+from textgate.train.fit.calibration import fit_temperature, log_loss
+from textgate.train.fit.checkpoint import Epoch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from textgate.train.checkpoint import Epoch
+    from textgate.train.fit.checkpoint import Epoch
 
 
 class Progress:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN
-from textgate.train.settings import format_labels, format_setting
+from textgate.train.fit.settings import format_labels, format_setting
 from textgate.train.text.subwords import split_words
 from textgate.train.text.vectors import NO_VECTORS
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from textgate.train.objective import label_weights
-from textgate.train.solver import can_be_solved, solve
+from textgate.train.fit.objective import label_weights
+from textgate.train.fit.solver import can_be_solved, solve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from textgate.bundle.architecture import Architecture
     from textgate.train.data.dataset import Dataset
+    from textgate.train.fit.progress import Progress
+    from textgate.train.fit.solver import Solution
     from textgate.train.network.model import TextClassifier
-    from textgate.train.progress import Progress
-    from textgate.train.solver import Solution
     from textgate.train.text.bigrams import Features
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from textgate.train.calibration import best_share
-from textgate.train.checkpoint import TrainingState, restore_weights
+from textgate.train.fit.calibration import best_share
+from textgate.train.fit.checkpoint import TrainingState, restore_weights
+from textgate.train.fit.objective import Objective
+from textgate.train.fit.optimization import Average, Optimizer
+from textgate.train.fit.progress import Progress
+from textgate.train.fit.scoring import finished_epoch, score_name
 from textgate.train.network.model import TextClassifier
-from textgate.train.objective import Objective
-from textgate.train.optimization import Average, Optimizer
-from textgate.train.progress import Progress
-from textgate.train.scoring import finished_epoch, score_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.bundle.architecture import Architecture
-    from textgate.train.config import TrainingConfig
     from textgate.train.data.dataset import Dataset
-    from textgate.train.start import Start
+    from textgate.train.fit.config import TrainingConfig
+    from textgate.train.fit.initialization import Start
 
 _EVALUATION_BATCH = 256
 _LEARNED = 0.01  # loss on the training rows that leaves nothing to learn from them

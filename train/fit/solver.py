@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from textgate.train.calibration import calibrated_loss
+from textgate.train.fit.calibration import calibrated_loss
+from textgate.train.fit.objective import loss
 from textgate.train.network.model import LINEAR_GAIN
-from textgate.train.objective import loss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import Any
 from textgate.bundle.architecture import Architecture, layers, parameter_count
 from textgate.bundle.manifest import FILE_LIMITS, GRAPH
 from textgate.errors import ConfigError
-from textgate.train.settings import changed, check_ranges, check_types
+from textgate.train.fit.settings import changed, check_ranges, check_types
 
 SMALLEST_VOCABULARY = 512  # of subwords
 TASKS = ("auto", "single-label", "multi-label")

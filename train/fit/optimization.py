@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from textgate.train.config import TrainingConfig
+    from textgate.train.fit.config import TrainingConfig
 
 _WARM_UP = 0.05  # of all steps
 _AVERAGE_EVERY = 8  # steps: often enough for an average over hundreds

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.bundle.architecture import Architecture
-    from textgate.train.config import TrainingConfig
     from textgate.train.data.dataset import Batch, Dataset
+    from textgate.train.fit.config import TrainingConfig
     from textgate.train.network.model import TextClassifier
 
 _TINY = 1e-12

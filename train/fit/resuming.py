@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from textgate.errors import CheckpointError, ConfigError
-from textgate.train.settings import changed
+from textgate.train.fit.settings import changed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from textgate.errors import ConfigError
 from textgate.suggestion import did_you_mean
-from textgate.train.config import TrainingConfig
+from textgate.train.fit.config import TrainingConfig
 
 
 def _seed(cell: str) -> TrainingConfig:
@@ -33,7 +33,7 @@ def _seed(cell: str) -> TrainingConfig:
 
 RECIPE = "default"
 PRESETS = {
-    # The rest depends on the rows, see `textgate.train.recipe`.
+    # The rest depends on the rows, see `textgate.train.fit.recipe`.
     RECIPE: TrainingConfig(
         cell="lstm",
         embedding_size=100,

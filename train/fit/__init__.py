@@ -1,0 +1,1 @@
+"""Training a classifier: settings, loop, checkpoint, calibration."""
