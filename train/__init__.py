@@ -9,8 +9,8 @@ with needing("train", "textgate.train"):
     from textgate.train.fit.config import TrainingConfig
     from textgate.train.fit.presets import PRESETS
     from textgate.train.fitting import FittedRun, fit
-    from textgate.train.pretraining import PretrainedModel, pretrain
-    from textgate.train.pretraining_config import PretrainingConfig
+    from textgate.train.pretrain.pretraining import PretrainedModel, pretrain
+    from textgate.train.pretrain.pretraining_config import PretrainingConfig
 
 __all__ = [
     "PRESETS",

@@ -31,7 +31,7 @@ from textgate.train.fit.settings import format_labels, named_settings
 from textgate.train.fit.trainer import predict_logits, train_network
 from textgate.train.network.model import TextClassifier
 from textgate.train.preparation import Preparation, prepare
-from textgate.train.pretrained import open_pretrained
+from textgate.train.pretrain.pretrained import open_pretrained
 from textgate.train.teachers import find_teacher
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from textgate.bundle.run import ModelSummary
     from textgate.rows import Row
     from textgate.train.fit.checkpoint import TrainingState
-    from textgate.train.pretrained import Pretrained
+    from textgate.train.pretrain.pretrained import Pretrained
 
 
 _NEEDLESS = (run_folder.CHECKPOINT, run_folder.TEACHING)  # once a run has finished

@@ -24,7 +24,7 @@ from textgate.train.fit.initialization import Start
 from textgate.train.fit.presets import RECIPE
 from textgate.train.fit.presets import preset as named_preset
 from textgate.train.fit.recipe import recommend
-from textgate.train.pretrained_settings import settle
+from textgate.train.pretrain.pretrained_settings import settle
 from textgate.train.teachers import check_teachers
 from textgate.train.teaching import Lesson
 from textgate.train.text.bigrams import find_features
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from textgate.rows import Columns
     from textgate.train.fit.config import TrainingConfig
-    from textgate.train.pretrained import Pretrained
+    from textgate.train.pretrain.pretrained import Pretrained
     from textgate.train.teachers import Teacher
     from textgate.train.text.vectors import Vectors
 

@@ -38,7 +38,7 @@ _COMMANDS = {
         "Fine-tune a transformer as a teacher of small networks.",
     ),
     "pretrain": (
-        "textgate.train.pretrain_cli",
+        "textgate.train.pretrain.cli",
         "pretrain_command",
         "train",
         "Train a language model for classifiers to start from.",

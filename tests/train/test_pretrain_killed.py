@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from textgate.train.pretrained import read_pretrained
-from textgate.train.pretrainer import load_pretraining
+from textgate.train.pretrain.pretrained import read_pretrained
+from textgate.train.pretrain.pretrainer import load_pretraining
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 

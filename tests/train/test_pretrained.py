@@ -19,7 +19,7 @@ from textgate.train import Columns, fit, pretrain
 from textgate.train.fit.progress import Progress
 from textgate.train.network.model import TextClassifier
 from textgate.train.preparation import prepare
-from textgate.train.pretrained import open_pretrained
+from textgate.train.pretrain.pretrained import open_pretrained
 
 SIZES = {"hidden_size": 12, "embedding_size": 8, "vocabulary_size": 600}
 

@@ -17,8 +17,8 @@ from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 from textgate.train import Columns, PretrainingConfig, pretrain
 from textgate.train.fit.presets import PRESETS, RECIPE
 from textgate.train.fit.progress import Progress
-from textgate.train.pretrained import open_pretrained, read_pretrained
-from textgate.train.pretrainer import load_pretraining
+from textgate.train.pretrain.pretrained import open_pretrained, read_pretrained
+from textgate.train.pretrain.pretrainer import load_pretraining
 
 WORDS = [f"word{number}" for number in range(24)]
 EPOCHS = 3
@@ -124,7 +124,7 @@ def test_the_best_epoch_is_kept(texts, tmp_path):
     assert (state.step, state.best_epoch) == (50, 2)
     state.history[1] = dataclasses.replace(state.history[1], perplexity=1.0)
     best = state.best_weights
-    textgate.train.pretrainer.save_pretraining(path / "checkpoint.safetensors", state)
+    textgate.train.pretrain.pretrainer.save_pretraining(path / "checkpoint.safetensors", state)
     made = pretrain([texts], path, resume=True)
     assert made.outcome.best_epoch == 2
     kept = safetensors.torch.load_file(path / "model.safetensors")
@@ -223,7 +223,7 @@ def test_stopped_between_the_weights_and_the_last_word(whole, texts, tmp_path, m
 
     path = tmp_path / "p"
     with monkeypatch.context() as patch:
-        patch.setattr("textgate.train.pretraining.write_whole", stop)
+        patch.setattr("textgate.train.pretrain.pretraining.write_whole", stop)
         with pytest.raises(Stopped):
             pretrain([texts], path, settings=TINY)
     assert names(path) == ["checkpoint.safetensors", *names(whole.path)]

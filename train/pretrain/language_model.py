@@ -9,11 +9,11 @@ from torch import nn
 from torch.nn import functional
 
 from textgate.train.network.model import RecurrentLayer, initialize_layers
-from textgate.train.sampled_softmax import sampled_loss
+from textgate.train.pretrain.sampled_softmax import sampled_loss
 
 if TYPE_CHECKING:
-    from textgate.train.pretraining_config import PretrainingConfig
-    from textgate.train.sampled_softmax import Sampler
+    from textgate.train.pretrain.pretraining_config import PretrainingConfig
+    from textgate.train.pretrain.sampled_softmax import Sampler
 
 # Logits at once when perplexity is measured, 32 MiB: the full softmax has one for every token.
 _MOST_LOGITS = 2**23

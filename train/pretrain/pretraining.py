@@ -15,7 +15,6 @@ from textgate.atomic import new_folder
 from textgate.errors import CheckpointError
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Columns
-from textgate.train import pretrained as pretrained_folder
 from textgate.train.data.corpus import encode_corpus
 from textgate.train.data.unlabelled import Unlabelled
 from textgate.train.fit.checkpoint import file_sha256, write_tensors, write_whole
@@ -24,22 +23,23 @@ from textgate.train.fit.device import find_device
 from textgate.train.fit.progress import Progress
 from textgate.train.fit.resuming import require_same_settings, tidy
 from textgate.train.fit.settings import named_settings
-from textgate.train.pretrained import (
+from textgate.train.pretrain import pretrained as pretrained_folder
+from textgate.train.pretrain.pretrained import (
     Outcome,
     PretrainedManifest,
     is_pretrained,
     read_pretrained,
     read_tokenizer,
 )
-from textgate.train.pretrainer import Pretrainer, load_pretraining, save_pretraining
-from textgate.train.pretraining_config import PretrainingConfig
+from textgate.train.pretrain.pretrainer import Pretrainer, load_pretraining, save_pretraining
+from textgate.train.pretrain.pretraining_config import PretrainingConfig
 from textgate.train.text.embedding import find_vectors, initial_embedding
 from textgate.train.text.subwords import build_subword_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from textgate.train.pretrainer import PretrainingState
+    from textgate.train.pretrain.pretrainer import PretrainingState
 
 
 @dataclass(frozen=True)

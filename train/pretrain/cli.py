@@ -15,8 +15,8 @@ from textgate.cli.sections import SectionedCommand, section
 from textgate.rows import Columns
 from textgate.tables import format_count
 from textgate.train.fit.progress import TerminalProgress
-from textgate.train.pretraining import pretrain
-from textgate.train.pretraining_config import PretrainingConfig
+from textgate.train.pretrain.pretraining import pretrain
+from textgate.train.pretrain.pretraining_config import PretrainingConfig
 
 _setting = partial(options.setting, PretrainingConfig())
 

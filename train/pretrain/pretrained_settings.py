@@ -9,7 +9,7 @@ from textgate.train.fit.presets import RECIPE
 from textgate.train.fit.presets import preset as named_preset
 
 if TYPE_CHECKING:
-    from textgate.train.pretrained import Pretrained
+    from textgate.train.pretrain.pretrained import Pretrained
 
 # By which option of `textgate pretrain` another value is had, if by any.
 _OPTIONS = {

@@ -20,8 +20,8 @@ from textgate.train.fit.checkpoint import (
 )
 from textgate.train.fit.optimization import Optimizer
 from textgate.train.fit.progress import duration
-from textgate.train.language_model import LanguageModel
-from textgate.train.sampled_softmax import Sampler
+from textgate.train.pretrain.language_model import LanguageModel
+from textgate.train.pretrain.sampled_softmax import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from textgate.train.data.corpus import Corpus
     from textgate.train.fit.progress import Progress
-    from textgate.train.pretraining_config import PretrainingConfig
+    from textgate.train.pretrain.pretraining_config import PretrainingConfig
 
 _DIVERGED = 100.0  # nats a token: no vocabulary is that large
 

@@ -15,9 +15,9 @@ from textgate.bundle.schema import FieldReader, versioned_fields
 from textgate.errors import CheckpointError
 from textgate.train.fit.checkpoint import damage_told, read_tensors
 from textgate.train.fit.resuming import read_settings
-from textgate.train.language_model import LanguageModel
-from textgate.train.pretrainer import Pass
-from textgate.train.pretraining_config import PretrainingConfig
+from textgate.train.pretrain.language_model import LanguageModel
+from textgate.train.pretrain.pretrainer import Pass
+from textgate.train.pretrain.pretraining_config import PretrainingConfig
 
 if TYPE_CHECKING:
     import numpy as np
