@@ -4,13 +4,13 @@ from textgate.errors import needing
 from textgate.rows import Columns
 
 with needing("train", "textgate.train"):
-    from textgate.train.finetuning import teach
-    from textgate.train.finetuning_config import FinetuningConfig
     from textgate.train.fit.config import TrainingConfig
     from textgate.train.fit.presets import PRESETS
     from textgate.train.fitting import FittedRun, fit
     from textgate.train.pretrain.pretraining import PretrainedModel, pretrain
     from textgate.train.pretrain.pretraining_config import PretrainingConfig
+    from textgate.train.teach.finetuning import teach
+    from textgate.train.teach.finetuning_config import FinetuningConfig
 
 __all__ = [
     "PRESETS",

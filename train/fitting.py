@@ -32,7 +32,7 @@ from textgate.train.fit.trainer import predict_logits, train_network
 from textgate.train.network.model import TextClassifier
 from textgate.train.preparation import Preparation, prepare
 from textgate.train.pretrain.pretrained import open_pretrained
-from textgate.train.teachers import find_teacher
+from textgate.train.teach.teachers import find_teacher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,8 +25,8 @@ from textgate.train.fit.presets import RECIPE
 from textgate.train.fit.presets import preset as named_preset
 from textgate.train.fit.recipe import recommend
 from textgate.train.pretrain.pretrained_settings import settle
-from textgate.train.teachers import check_teachers
-from textgate.train.teaching import Lesson
+from textgate.train.teach.distillation import Lesson
+from textgate.train.teach.teachers import check_teachers
 from textgate.train.text.bigrams import find_features
 from textgate.train.text.embedding import find_vectors, initial_embedding
 from textgate.train.text.subwords import build_subword_tokenizer
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from textgate.rows import Columns
     from textgate.train.fit.config import TrainingConfig
     from textgate.train.pretrain.pretrained import Pretrained
-    from textgate.train.teachers import Teacher
+    from textgate.train.teach.teachers import Teacher
     from textgate.train.text.vectors import Vectors
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from written_rows import write_rows
 
 from textgate.rows import Row, read_rows
-from textgate.train.teachers import ask, check_teachers, find_teacher
+from textgate.train.teach.teachers import ask, check_teachers, find_teacher
 
 PATH = click.Path(exists=True, path_type=Path)
 

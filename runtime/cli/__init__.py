@@ -32,7 +32,7 @@ _COMMANDS = {
         "Train a classifier and export it in one step.",
     ),
     "teach": (
-        "textgate.train.teach_cli",
+        "textgate.train.teach.cli",
         "teach_command",
         "train",
         "Fine-tune a transformer as a teacher of small networks.",

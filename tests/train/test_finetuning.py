@@ -12,20 +12,21 @@ import pytest
 import torch
 
 from textgate.errors import CheckpointError, ConfigError, MissingPackageError
-from textgate.train import FinetuningConfig, bfloat16, finetuner, fit, teach
-from textgate.train.bfloat16 import prefers_bfloat16
+from textgate.train import FinetuningConfig, fit, teach
 from textgate.train.data.dataset import Batch
-from textgate.train.encoders import (
+from textgate.train.fit.progress import Progress
+from textgate.train.teach import bfloat16, finetuner
+from textgate.train.teach.bfloat16 import prefers_bfloat16
+from textgate.train.teach.encoders import (
     EncoderClassifier,
     EncoderTokenizer,
     find_encoder,
     load_encoder,
     longest_text,
 )
-from textgate.train.finetuned import read_finetuned
-from textgate.train.finetuner import rate
-from textgate.train.fit.progress import Progress
-from textgate.train.teachers import find_teacher
+from textgate.train.teach.finetuned import read_finetuned
+from textgate.train.teach.finetuner import rate
+from textgate.train.teach.teachers import find_teacher
 
 SETTINGS = {"epochs": 4, "batch_size": 16, "learning_rate": 0.02}
 

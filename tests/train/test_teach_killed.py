@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
-from textgate.train import finetuner, teach
-from textgate.train.finetuned import read_finetuned
+from textgate.train import teach
 from textgate.train.fit.checkpoint import load_state
+from textgate.train.teach import finetuner
+from textgate.train.teach.finetuned import read_finetuned
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 
@@ -19,7 +20,8 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKI
 CODE = """
 import json, sys
 import torch
-from textgate.train import finetuner, teach
+from textgate.train import teach
+from textgate.train.teach import finetuner
 torch.set_num_threads(1)
 finetuner.prefers_bfloat16 = lambda *_, **__: True
 settings = json.loads(sys.argv[4])

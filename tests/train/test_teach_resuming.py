@@ -14,10 +14,11 @@ import torch
 
 import textgate.train.fit.checkpoint
 from textgate.errors import CheckpointError, ConfigError
-from textgate.train import Columns, finetuner, finetuning, fit, teach
-from textgate.train.finetuned import read_finetuned
+from textgate.train import Columns, fit, teach
 from textgate.train.fit.checkpoint import load_state, save_state
-from textgate.train.teachers import find_teacher
+from textgate.train.teach import finetuner, finetuning
+from textgate.train.teach.finetuned import read_finetuned
+from textgate.train.teach.teachers import find_teacher
 
 EPOCHS = 3
 SETTINGS = {

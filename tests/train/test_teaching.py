@@ -16,12 +16,12 @@ from textgate.errors import CheckpointError, ConfigError, DataError
 from textgate.export import export
 from textgate.rows import Row
 from textgate.train import Columns, fit
-from textgate.train import teaching as teaching_module
 from textgate.train.data.unlabelled import Unlabelled
 from textgate.train.fit.progress import Progress
 from textgate.train.fit.recipe import recommend
-from textgate.train.teachers import Teacher, check_teachers, find_teacher
-from textgate.train.teaching import Lesson
+from textgate.train.teach import distillation as teaching_module
+from textgate.train.teach.distillation import Lesson
+from textgate.train.teach.teachers import Teacher, check_teachers, find_teacher
 
 
 @pytest.fixture(scope="module")

@@ -17,27 +17,6 @@ from textgate.errors import CheckpointError
 from textgate.rows import Columns, fingerprint
 from textgate.train.data.dataset import encode_rows
 from textgate.train.data.split import split_rows
-from textgate.train.encoders import (
-    TOKENIZER,
-    WEIGHTS,
-    EncoderTokenizer,
-    find_encoder,
-    longest_text,
-)
-from textgate.train.finetuned import (
-    CHECKPOINT,
-    COPIED,
-    TEACHER,
-    FinetunedManifest,
-    FinetuningOutcome,
-    check_copies,
-    finetuned_logits,
-    is_finetuned,
-    read_finetuned,
-    summarize_encoder,
-)
-from textgate.train.finetuner import Finetuner
-from textgate.train.finetuning_config import FinetuningConfig
 from textgate.train.fit.calibration import fit_temperature
 from textgate.train.fit.checkpoint import (
     file_sha256,
@@ -51,6 +30,27 @@ from textgate.train.fit.progress import Progress
 from textgate.train.fit.resuming import require_same_rows, require_same_settings, tidy
 from textgate.train.fit.scoring import evaluate_logits
 from textgate.train.fit.settings import format_labels, named_settings
+from textgate.train.teach.encoders import (
+    TOKENIZER,
+    WEIGHTS,
+    EncoderTokenizer,
+    find_encoder,
+    longest_text,
+)
+from textgate.train.teach.finetuned import (
+    CHECKPOINT,
+    COPIED,
+    TEACHER,
+    FinetunedManifest,
+    FinetuningOutcome,
+    check_copies,
+    finetuned_logits,
+    is_finetuned,
+    read_finetuned,
+    summarize_encoder,
+)
+from textgate.train.teach.finetuner import Finetuner
+from textgate.train.teach.finetuning_config import FinetuningConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +92,7 @@ def teach(
     Args:
         data: a file of labelled rows, or the rows.
         output: the folder to make.
-        transformer: a folder with an encoder, or ``minilm``, see `textgate.train.encoders`.
+        transformer: a folder with an encoder, or ``minilm``, see `textgate.train.teach.encoders`.
         dev: rows that choose the epoch and the temperature; None holds some of `data` out: with the
             same seed the same that `textgate.train.fit` holds out.
         settings: single settings by name, see `textgate.train.FinetuningConfig`.

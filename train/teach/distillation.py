@@ -16,7 +16,7 @@ from textgate.bundle.run import ModelSummary, Teaching, written_name
 from textgate.errors import CheckpointError, DataError
 from textgate.inference.batching import windows
 from textgate.train.fit.checkpoint import load_targets, save_targets
-from textgate.train.teachers import ask
+from textgate.train.teach.teachers import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from textgate.rows import Row
     from textgate.train.data.unlabelled import Unlabelled
     from textgate.train.fit.progress import Progress
-    from textgate.train.teachers import Teacher
+    from textgate.train.teach.teachers import Teacher
 
 _WINDOW = 4096  # texts that are labelled together, so that batches of similar length come about
 

@@ -18,7 +18,10 @@ from textgate.bundle.run import DataSummary, read_data, written_name
 from textgate.bundle.schema import FieldReader, versioned_fields
 from textgate.errors import CheckpointError
 from textgate.train.data.dataset import Dataset, encode_texts
-from textgate.train.encoders import (
+from textgate.train.fit.checkpoint import Epoch, file_sha256
+from textgate.train.fit.resuming import read_settings
+from textgate.train.fit.scoring import probabilities
+from textgate.train.teach.encoders import (
     CONFIG,
     MINILM,
     TOKENIZER,
@@ -27,10 +30,7 @@ from textgate.train.encoders import (
     EncoderTokenizer,
     build_encoder,
 )
-from textgate.train.finetuning_config import FinetuningConfig
-from textgate.train.fit.checkpoint import Epoch, file_sha256
-from textgate.train.fit.resuming import read_settings
-from textgate.train.fit.scoring import probabilities
+from textgate.train.teach.finetuning_config import FinetuningConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

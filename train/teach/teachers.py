@@ -16,12 +16,12 @@ from textgate.errors import CheckpointError, ConfigError
 from textgate.inference.classifier import Classifier
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.train.data.dataset import Dataset, encode_texts
-from textgate.train.encoders import WEIGHTS
-from textgate.train.finetuned import is_finetuned, open_finetuned, read_finished
 from textgate.train.fit.checkpoint import file_sha256, load_model
 from textgate.train.fit.scoring import probabilities
 from textgate.train.fit.trainer import predict_logits
 from textgate.train.network.model import TextClassifier
+from textgate.train.teach.encoders import WEIGHTS
+from textgate.train.teach.finetuned import is_finetuned, open_finetuned, read_finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ from textgate.train.fit.objective import loss
 
 if TYPE_CHECKING:
     from textgate.train.data.dataset import Batch
-    from textgate.train.encoders import EncoderClassifier
+    from textgate.train.teach.encoders import EncoderClassifier
 
 _ROUNDS = 3
 _FASTER = 0.8  # of the time, from which it is worth it

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from textgate.train.bfloat16 import prefers_bfloat16
-from textgate.train.encoders import EncoderClassifier, load_encoder
-from textgate.train.finetuned import finetuned_logits
 from textgate.train.fit.checkpoint import TrainingState, restore_weights
 from textgate.train.fit.objective import loss
 from textgate.train.fit.optimization import read_moments
 from textgate.train.fit.scoring import finished_epoch, score_name
+from textgate.train.teach.bfloat16 import prefers_bfloat16
+from textgate.train.teach.encoders import EncoderClassifier, load_encoder
+from textgate.train.teach.finetuned import finetuned_logits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from textgate.train.data.dataset import Batch, Dataset
-    from textgate.train.finetuning_config import FinetuningConfig
     from textgate.train.fit.progress import Progress
+    from textgate.train.teach.finetuning_config import FinetuningConfig
 
 _WARMUP = 0.1  # share of the steps
 _WEIGHT_DECAY = 0.01

@@ -13,10 +13,10 @@ from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
 from textgate.rows import Columns
 from textgate.tables import format_count
-from textgate.train.finetuning import teach
-from textgate.train.finetuning_config import FinetuningConfig
 from textgate.train.fit.config import TASKS
 from textgate.train.fit.progress import TerminalProgress
+from textgate.train.teach.finetuning import teach
+from textgate.train.teach.finetuning_config import FinetuningConfig
 
 _setting = partial(options.setting, FinetuningConfig())
 

@@ -1,0 +1,1 @@
+"""Teachers: fine-tuning a transformer, and learning from teachers' answers."""
