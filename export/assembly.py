@@ -15,7 +15,7 @@ from textgate.bench.timing import measure_alternating, percentiles
 from textgate.bundle.manifest import Manifest
 from textgate.bundle.storage import CARD, GRAPH, TOKENIZER, file_entries
 from textgate.export.card import model_card
-from textgate.export.nodes import IR_VERSION, OPSET
+from textgate.export.graph.nodes import IR_VERSION, OPSET
 from textgate.export.report import operator_reports
 from textgate.export.verification import run
 

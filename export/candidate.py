@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from textgate.export.graph import build_graph
+from textgate.export.graph.network import build_graph
 from textgate.export.plan import FLOAT32, Plan, Storage
 from textgate.export.pruning import (
     prune_architecture,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from textgate.bundle.architecture import Architecture
     from textgate.export.energy import Energies
-    from textgate.export.graph import Graph
+    from textgate.export.graph.network import Graph
     from textgate.export.weights import NetworkWeights
     from textgate.train.data.dataset import Dataset
 

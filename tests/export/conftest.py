@@ -38,7 +38,7 @@ class Tools:
         return model
 
     def graph(self, model, plan, temperature=1.0):
-        from textgate.export.graph import build_graph
+        from textgate.export.graph.network import build_graph
         from textgate.export.weights import network_weights
 
         weights = network_weights(model.architecture, model.state_dict())

@@ -121,7 +121,7 @@ def bad_rounding(limit: int) -> Callable[..., object]:
 def test_a_loss_above_the_limit_is_refused_with_figures(
     original: Original, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgate.export.cells.quantize", bad_rounding(1))
+    monkeypatch.setattr("textgate.export.graph.cells.quantize", bad_rounding(1))
     with pytest.raises(VerificationError, match=r"loses \d+\.\d+% accuracy on 300 rows \(1\.0000 "):
         choose(original, WISHES, size)
 
@@ -129,7 +129,7 @@ def test_a_loss_above_the_limit_is_refused_with_figures(
 def test_fallback_raises_the_cheapest_piece_first_and_says_so(
     original: Original, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgate.export.cells.quantize", bad_rounding(1))
+    monkeypatch.setattr("textgate.export.graph.cells.quantize", bad_rounding(1))
     chosen = choose(original, dataclasses.replace(WISHES, fallback=True), size)
     assert chosen.candidate.comparison.allows(WISHES.max_accuracy_drop)
     whats = [note.partition(",")[0] for note in chosen.notes]

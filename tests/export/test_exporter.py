@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import textgate.bundle.storage
-import textgate.export.cells
-import textgate.export.graph
+import textgate.export.graph.cells
+import textgate.export.graph.network
 import textgate.export.weights
 from textgate import Classifier
 from textgate.bundle import run as run_folder
@@ -376,8 +376,8 @@ def nothing_left(round_weights):
 
 def bad_quantization(patch):
     for name in ("quantize", "round_together"):
-        works = getattr(textgate.export.cells, name)
-        patch.setattr(textgate.export.cells, name, nothing_left(works))
+        works = getattr(textgate.export.graph.cells, name)
+        patch.setattr(textgate.export.graph.cells, name, nothing_left(works))
 
 
 def wrong_gates(patch):
@@ -385,7 +385,7 @@ def wrong_gates(patch):
 
 
 def loose_anchors(patch):
-    patch.setattr(textgate.export.cells, "_SATURATED", 0.0)
+    patch.setattr(textgate.export.graph.cells, "_SATURATED", 0.0)
 
 
 DEFECTS = [

@@ -38,7 +38,7 @@ from tests.export.integer_lstm import (
 )
 from textgate.bench.machine import this_machine
 from textgate.bundle.architecture import Architecture
-from textgate.export.graph import INT8, build_graph
+from textgate.export.graph.network import INT8, build_graph
 from textgate.export.quantization import COMPUTED_LIMIT
 from textgate.export.weights import CellWeights, DenseWeights, NetworkWeights
 from textgate.inference.batching import padded
@@ -88,7 +88,7 @@ def graphs():
     """The seed LSTM with wide random weights: as exported, and with weights of a full 8 bits."""
     weights = wide_weights(SEED_LSTM)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textgate.export.cells.COMPUTED_LIMIT", 127)
+        patch.setattr("textgate.export.graph.cells.COMPUTED_LIMIT", 127)
         eight_bits = build_graph(SEED_LSTM, weights, INT8).model
     exported = build_graph(SEED_LSTM, weights, INT8).model
     return {7: with_states(exported), 8: with_states(eight_bits)}

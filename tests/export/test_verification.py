@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-import textgate.export.cells
+import textgate.export.graph.cells
 import textgate.export.weights
 from textgate.bundle.architecture import CELLS
 from textgate.bundle.manifest import Quality
 from textgate.errors import VerificationError
-from textgate.export.graph import FLOAT32, INT8
+from textgate.export.graph.network import FLOAT32, INT8
 from textgate.export.quality import Comparison, LabelChange, compare
 from textgate.export.verification import (
     Readout,
@@ -71,14 +71,14 @@ def test_another_temperature_is_found(tools, temperature):
 
 
 def test_a_gru_that_resets_before_the_product_is_found(tools, monkeypatch):
-    genuine = textgate.export.cells.GraphBuilder.node
+    genuine = textgate.export.graph.cells.GraphBuilder.node
 
     def node(self, operator, *args, **attributes):
         if operator == "GRU":
             attributes["linear_before_reset"] = 0
         return genuine(self, operator, *args, **attributes)
 
-    monkeypatch.setattr(textgate.export.cells.GraphBuilder, "node", node)
+    monkeypatch.setattr(textgate.export.graph.cells.GraphBuilder, "node", node)
     with pytest.raises(VerificationError, match="differs from torch"):
         against_torch(tools, tools.network(cell="gru"))
 
@@ -212,7 +212,7 @@ def test_an_independent_graph_passes(tools, cell, bidirectional):
 @pytest.mark.parametrize("carried", [False, True])
 def test_without_anchors_a_text_depends_on_its_neighbours(tools, monkeypatch, carried):
     """Units that do not hold their state leave the range of a step to the texts of the batch."""
-    monkeypatch.setattr(textgate.export.cells, "_SATURATED", 0.0)
+    monkeypatch.setattr(textgate.export.graph.cells, "_SATURATED", 0.0)
     graph = tools.graph(tools.network(hidden_sizes=(8,), bidirectional=not carried), INT8)
     with pytest.raises(VerificationError, match=r"changes by \d\.\d\de-0\d with its batch or its"):
         check_independence(

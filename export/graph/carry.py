@@ -10,7 +10,7 @@ import numpy as np
 from textgate.bundle.manifest import StateTensor
 
 if TYPE_CHECKING:
-    from textgate.export.nodes import GraphBuilder
+    from textgate.export.graph.nodes import GraphBuilder
 
 
 @dataclass

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textgate.export.nodes import MICROSOFT, GraphBuilder
+from textgate.export.graph.nodes import MICROSOFT, GraphBuilder
 from textgate.export.plan import Storage
 from textgate.export.quantization import COMPUTED_LIMIT, Quantized, quantize
 from textgate.export.rounding import round_together

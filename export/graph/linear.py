@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import TensorProto
 
-from textgate.export.carry import Carry
+from textgate.export.graph.carry import Carry
 from textgate.export.quantization import quantize
 from textgate.train.text.bigrams import FINGERPRINTS, FIRST, SECOND
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.bundle.manifest import StateTensor
-    from textgate.export.nodes import GraphBuilder
+    from textgate.export.graph.nodes import GraphBuilder
     from textgate.export.weights import LinearWeights
 
 

@@ -16,13 +16,13 @@ import numpy as np
 from onnx import TensorProto
 
 from textgate.bundle.manifest import StateTensor
-from textgate.export.carry import Carry
-from textgate.export.cells import LayerValues, Source, Wiring, recurrent_layer, stored_value
 from textgate.export.equalization import BOUND, column_scale, equalized
-from textgate.export.linear import add_linear_branch
-from textgate.export.nodes import GraphBuilder
+from textgate.export.graph.carry import Carry
+from textgate.export.graph.cells import LayerValues, Source, Wiring, recurrent_layer, stored_value
+from textgate.export.graph.linear import add_linear_branch
+from textgate.export.graph.nodes import GraphBuilder
+from textgate.export.graph.pooling import Pool
 from textgate.export.plan import FLOAT32, INT8, Plan, Storage
-from textgate.export.pooling import Pool
 from textgate.export.quantization import STORED_LIMIT, pack_nibbles, quantize
 
 __all__ = ["FLOAT32", "INT8", "Graph", "Plan", "Storage", "build_graph"]

@@ -15,9 +15,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from textgate.export.carry import Carry
-    from textgate.export.cells import LayerValues
-    from textgate.export.nodes import GraphBuilder
+    from textgate.export.graph.carry import Carry
+    from textgate.export.graph.cells import LayerValues
+    from textgate.export.graph.nodes import GraphBuilder
 
 # Below every state and score, and far enough from the limits of float32 to subtract from.
 _LOWEST = -1e30
