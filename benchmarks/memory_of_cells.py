@@ -33,7 +33,7 @@ from textgate.bench.noise import fixed_work, noise_in
 from textgate.bench.timing import bootstrap_ratio_interval, measure_alternating, ratio_of_medians
 from textgate.bundle.architecture import Architecture, parameter_count
 from textgate.export.graph.network import FLOAT32, INT8, build_graph
-from textgate.export.weights import network_weights
+from textgate.export.quantize.weights import network_weights
 from textgate.inference.session import make_session
 from textgate.train.network.model import TextClassifier
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from textgate.export.graph.network import build_graph
-from textgate.export.plan import FLOAT32, Plan, Storage
-from textgate.export.pruning import (
+from textgate.export.quality import SMALLEST_DROP, Comparison, compare
+from textgate.export.quantize.plan import FLOAT32, Plan, Storage
+from textgate.export.quantize.pruning import (
     prune_architecture,
     prune_sequences,
     prune_tokenizer,
     prune_weights,
 )
-from textgate.export.quality import SMALLEST_DROP, Comparison, compare
 from textgate.export.verification import Readout
 from textgate.inference.session import make_session
 from textgate.train.fit.progress import Progress
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import onnxruntime
 
     from textgate.bundle.architecture import Architecture
-    from textgate.export.energy import Energies
     from textgate.export.graph.network import Graph
-    from textgate.export.weights import NetworkWeights
+    from textgate.export.quantize.hessian import Energies
+    from textgate.export.quantize.weights import NetworkWeights
     from textgate.train.data.dataset import Dataset
 
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from textgate.errors import ExportError
 from textgate.export.candidate import Candidate, Original, build_candidate
-from textgate.export.plan import FLOAT32, integer_plan, raises
-from textgate.export.pruning import prune_tokenizer, smallest_vocabulary
+from textgate.export.quantize.plan import FLOAT32, integer_plan, raises
+from textgate.export.quantize.pruning import prune_tokenizer, smallest_vocabulary
 from textgate.tables import format_bytes, format_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from textgate.export.plan import Plan
+    from textgate.export.quantize.plan import Plan
 
 _CLEARLY_BETTER = 1.2  # times the mean difference of a probability
 

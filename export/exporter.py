@@ -17,9 +17,10 @@ from textgate.evaluation.coverage import threshold_facts
 from textgate.export.assembly import Assembly, latencies
 from textgate.export.candidate import Original
 from textgate.export.choice import Wishes, choose
-from textgate.export.energy import measure_energies
-from textgate.export.plan import EMBEDDING_BITS
 from textgate.export.quality import LARGE_SHIFT, MAX_ACCURACY_DROP
+from textgate.export.quantize.hessian import measure_energies
+from textgate.export.quantize.plan import EMBEDDING_BITS
+from textgate.export.quantize.weights import network_weights
 from textgate.export.rows import read_tokenizer, verification_rows
 from textgate.export.thresholds import Answers, fit_thresholds
 from textgate.export.verification import (
@@ -29,7 +30,6 @@ from textgate.export.verification import (
     encoded,
     probabilities,
 )
-from textgate.export.weights import network_weights
 from textgate.inference.session import make_session
 from textgate.rows import Columns
 from textgate.train.fit.checkpoint import load_model

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import onnx
 
 from textgate.bundle.manifest import OperatorReport
-from textgate.export.plan import Storage
+from textgate.export.quantize.plan import Storage
 from textgate.tables import format_count, format_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textgate.bundle.architecture import Architecture
-    from textgate.export.plan import Plan
+    from textgate.export.quantize.plan import Plan
 
 _EMBEDDINGS = {32: "float32", 8: "int8 per column", 4: "4-bit per row"}
 _KINDS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}

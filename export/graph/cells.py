@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textgate.export.graph.nodes import MICROSOFT, GraphBuilder
-from textgate.export.plan import Storage
-from textgate.export.quantization import COMPUTED_LIMIT, Quantized, quantize
-from textgate.export.rounding import round_together
-from textgate.export.weights import CellWeights
+from textgate.export.quantize.plan import Storage
+from textgate.export.quantize.quantization import COMPUTED_LIMIT, Quantized, quantize
+from textgate.export.quantize.rounding import round_together
+from textgate.export.quantize.weights import CellWeights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from textgate.export.energy import CellEnergy
+    from textgate.export.quantize.hessian import CellEnergy
 
 ANCHORS = 2
 _SATURATED = 30.0

@@ -13,7 +13,7 @@ import numpy as np
 from onnx import TensorProto
 
 from textgate.export.graph.carry import Carry
-from textgate.export.quantization import quantize
+from textgate.export.quantize.quantization import quantize
 from textgate.train.text.bigrams import FINGERPRINTS, FIRST, SECOND
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from textgate.bundle.manifest import StateTensor
     from textgate.export.graph.nodes import GraphBuilder
-    from textgate.export.weights import LinearWeights
+    from textgate.export.quantize.weights import LinearWeights
 
 
 def add_linear_branch(

@@ -16,14 +16,14 @@ import numpy as np
 from onnx import TensorProto
 
 from textgate.bundle.manifest import StateTensor
-from textgate.export.equalization import BOUND, column_scale, equalized
 from textgate.export.graph.carry import Carry
 from textgate.export.graph.cells import LayerValues, Source, Wiring, recurrent_layer, stored_value
 from textgate.export.graph.linear import add_linear_branch
 from textgate.export.graph.nodes import GraphBuilder
 from textgate.export.graph.pooling import Pool
-from textgate.export.plan import FLOAT32, INT8, Plan, Storage
-from textgate.export.quantization import STORED_LIMIT, pack_nibbles, quantize
+from textgate.export.quantize.equalization import BOUND, column_scale, equalized
+from textgate.export.quantize.plan import FLOAT32, INT8, Plan, Storage
+from textgate.export.quantize.quantization import STORED_LIMIT, pack_nibbles, quantize
 
 __all__ = ["FLOAT32", "INT8", "Graph", "Plan", "Storage", "build_graph"]
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.bundle.architecture import Architecture
-    from textgate.export.energy import Energies
-    from textgate.export.weights import NetworkWeights
+    from textgate.export.quantize.hessian import Energies
+    from textgate.export.quantize.weights import NetworkWeights
 
 
 _NIBBLE_LIMIT = 7

@@ -39,7 +39,7 @@ class Tools:
 
     def graph(self, model, plan, temperature=1.0):
         from textgate.export.graph.network import build_graph
-        from textgate.export.weights import network_weights
+        from textgate.export.quantize.weights import network_weights
 
         weights = network_weights(model.architecture, model.state_dict())
         return build_graph(model.architecture, weights, plan, temperature=temperature)

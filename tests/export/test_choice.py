@@ -15,10 +15,10 @@ from textgate.errors import ExportError, VerificationError
 from textgate.export import choice as choice_module
 from textgate.export.candidate import Candidate, Original, build_candidate
 from textgate.export.choice import Wishes, choose
-from textgate.export.plan import FLOAT32, INT8, Plan, Storage, integer_plan, raises
-from textgate.export.pruning import prune_sequences, prune_tokenizer, smallest_vocabulary
+from textgate.export.quantize.plan import FLOAT32, INT8, Plan, Storage, integer_plan, raises
+from textgate.export.quantize.pruning import prune_sequences, prune_tokenizer, smallest_vocabulary
+from textgate.export.quantize.weights import network_weights
 from textgate.export.verification import run
-from textgate.export.weights import network_weights
 from textgate.train.data.dataset import Dataset
 from textgate.train.network.model import TextClassifier
 from textgate.train.text.vocabulary import build_tokenizer
@@ -110,7 +110,7 @@ def test_float32_is_the_original_graph(original: Original) -> None:
 
 
 def bad_rounding(limit: int) -> Callable[..., object]:
-    from textgate.export import quantization
+    from textgate.export.quantize import quantization
 
     def quantize(weights: object, *, axes: tuple[int, ...], **_: object) -> object:
         return quantization.quantize(weights, axes=axes, limit=limit)  # type: ignore[arg-type]
@@ -194,7 +194,7 @@ def test_a_size_that_cannot_be_reached_names_the_smallest(original: Original) ->
 def test_the_smallest_size_named_is_one_that_can_be_had(
     original: Original, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgate.export.pruning._FEWEST_WORDS", 50)
+    monkeypatch.setattr("textgate.export.quantize.pruning._FEWEST_WORDS", 50)
     least = build_candidate(original, dataclasses.replace(INT8, embedding_bits=4), 50)
     wishes = dataclasses.replace(WISHES, max_accuracy_drop=1.0, max_bytes=size(least) + 200)
     assert size(choose(original, wishes, size).candidate) <= size(least) + 200

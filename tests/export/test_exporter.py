@@ -15,7 +15,7 @@ import torch
 import textgate.bundle.storage
 import textgate.export.graph.cells
 import textgate.export.graph.network
-import textgate.export.weights
+import textgate.export.quantize.weights
 from textgate import Classifier
 from textgate.bundle import run as run_folder
 from textgate.bundle.architecture import CELLS
@@ -381,7 +381,7 @@ def bad_quantization(patch):
 
 
 def wrong_gates(patch):
-    patch.setitem(textgate.export.weights._GATES, "lstm", (0, 1, 2, 3))
+    patch.setitem(textgate.export.quantize.weights._GATES, "lstm", (0, 1, 2, 3))
 
 
 def loose_anchors(patch):

@@ -12,7 +12,7 @@ from tests.export.test_linear import OUTPUTS as BRANCHES
 from tests.export.test_linear import branched, pad, texts  # noqa: F401  # branched is a fixture
 from textgate.bundle.architecture import CELLS
 from textgate.export.graph.network import FLOAT32, INT8, Plan, Storage
-from textgate.export.quantization import COMPUTED_LIMIT
+from textgate.export.quantize.quantization import COMPUTED_LIMIT
 from textgate.inference.session import make_session
 from textgate.native.library import LibraryError, instruction_sets
 from textgate.native.model import UnknownPartError, model_bytes

@@ -10,9 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from textgate.bundle.architecture import Architecture
-from textgate.export.equalization import equalized
-from textgate.export.quantization import COMPUTED_LIMIT, STORED_LIMIT, pack_nibbles, quantize
-from textgate.export.weights import network_weights
+from textgate.export.quantize.equalization import equalized
+from textgate.export.quantize.quantization import (
+    COMPUTED_LIMIT,
+    STORED_LIMIT,
+    pack_nibbles,
+    quantize,
+)
+from textgate.export.quantize.weights import network_weights
 from textgate.train.network.model import TextClassifier
 
 MATRICES = arrays(np.float32, (5, 7), elements=st.floats(-1e4, 1e4, width=32))

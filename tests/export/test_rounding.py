@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from textgate.bundle.architecture import Architecture
-from textgate.export.energy import measure_energies
-from textgate.export.quantization import quantize
-from textgate.export.rounding import round_together
+from textgate.export.quantize.hessian import measure_energies
+from textgate.export.quantize.quantization import quantize
+from textgate.export.quantize.rounding import round_together
 from textgate.train.data.dataset import Dataset
 from textgate.train.network.model import TextClassifier
 

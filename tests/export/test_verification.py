@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import textgate.export.graph.cells
-import textgate.export.weights
+import textgate.export.quantize.weights
 from textgate.bundle.architecture import CELLS
 from textgate.bundle.manifest import Quality
 from textgate.errors import VerificationError
@@ -59,7 +59,7 @@ def test_a_right_graph_passes(tools, cell, max_tokens):
 
 @pytest.mark.parametrize(("cell", "gates"), [("lstm", (0, 1, 2, 3)), ("gru", (0, 1, 2))])
 def test_swapped_gates_are_found(tools, monkeypatch, cell, gates):
-    monkeypatch.setitem(textgate.export.weights._GATES, cell, gates)
+    monkeypatch.setitem(textgate.export.quantize.weights._GATES, cell, gates)
     with pytest.raises(VerificationError, match=r"differs from torch by \d\.\d\de-0\d in a prob"):
         against_torch(tools, tools.network(cell=cell))
 

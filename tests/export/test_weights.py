@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from textgate.errors import ExportError
-from textgate.export.weights import network_weights
+from textgate.export.quantize.weights import network_weights
 
 
 @pytest.fixture

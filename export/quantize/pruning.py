@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.bundle.architecture import Architecture
-    from textgate.export.weights import NetworkWeights
+    from textgate.export.quantize.weights import NetworkWeights
 
 
 # Fewer words than this say next to nothing, whatever the network.

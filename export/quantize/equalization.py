@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textgate.export.quantization import STORED_LIMIT, TINY
+from textgate.export.quantize.quantization import STORED_LIMIT, TINY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from textgate.export.weights import NetworkWeights
+    from textgate.export.quantize.weights import NetworkWeights
 
 BOUND = 127.5  # of both signs, where the bounds are no part of an int8 table: 127 and -128
 

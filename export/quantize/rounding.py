@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textgate.export.quantization import TINY, Quantized
+from textgate.export.quantize.quantization import TINY, Quantized
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
