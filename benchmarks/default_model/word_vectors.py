@@ -115,7 +115,8 @@ def pack(vectors: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.fl
     ones are more bytes after the wheel's compression, coarser ones are less exact.
 
     Returns:
-        codes [words, dims / 2] and columns [2, dims], which `textgate.train.text.vectors.unpack` takes.
+        codes [words, dims / 2] and columns [2, dims], which
+        `textgate.train.text.vectors.unpack` takes.
     """
     centre = np.rint(vectors.mean(axis=0))
     step = np.rint(np.sqrt(((vectors - centre) ** 2).mean(axis=0)) / 2)

@@ -1,4 +1,4 @@
-"""What a fresh process does to its first prediction, stage by stage. Run by `textgate.bench.coldstart`.
+"""The stages of a fresh process up to its first prediction; `textgate.bench.coldstart` runs it.
 
     python -P first_prediction.py BUNDLE THREADS ENGINE BEGUN < TEXT
 

@@ -1,6 +1,7 @@
 """A graph's nodes with their attributes, and its constants as arrays, for the native engine.
 
-`textgate.bundle.checks.graph` has checked the bytes before; here values are read that it does not look at.
+`textgate.bundle.checks.graph` has checked the bytes before; this module reads values that it does
+not look at.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 SECONDS = 30  # in which a library that reports home has opened its connection
 
 
@@ -170,7 +170,8 @@ for found in pkgutil.walk_packages(textgate.__path__, "textgate.", onerror=lambd
         importlib.import_module(found.name)
     except ModuleNotFoundError as problem:
         assert problem.name.partition(".")[0] in {"torch", "onnx", "safetensors", "tqdm"}, problem
-assert {"textgate.inference.session", "textgate.cli.classify", "textgate.rows.parquet"} <= set(sys.modules)
+wanted = {"textgate.inference.session", "textgate.cli.classify", "textgate.rows.parquet"}
+assert wanted <= set(sys.modules)
 assert dict(os.environ) == before
 """
 USED_ALONE = """

@@ -30,9 +30,9 @@ from textgate.errors import BundleError
 from textgate.inference.session import Session
 from textgate.inference.tokenizer import TextTokenizer
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[4]
 TRIALS = REPOSITORY / "tests" / "fuzz" / "trials.py"
-GOLDEN = Path(__file__).parent / "golden" / "bundle"
+GOLDEN = Path(__file__).parents[2] / "golden" / "bundle"
 IDS, LENGTHS = np.array([[2, 3], [3, 0]]), np.array([2, 1])
 
 

@@ -25,7 +25,7 @@ from textgate.inference.tokenizer import (
     without_surrogates,
 )
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 STREAMING = ["lstm-int8", "gru-float32"]
 SUBWORDS = "lstm-int8 of subwords"
 FEW = 6  # tokens: texts of a few words are truncated

@@ -14,7 +14,7 @@ from textgate.bundle.checks.rules import check_graph
 from textgate.bundle.manifest import GRAPH, MANIFEST, Manifest, StateTensor
 from textgate.errors import BundleError
 
-GOLDEN = Path(__file__).parent / "golden" / "bundle"
+GOLDEN = Path(__file__).parents[2] / "golden" / "bundle"
 MANIFEST_READ = Manifest.parse((GOLDEN / MANIFEST).read_bytes(), where="golden")
 GRAPH_READ = read_graph((GOLDEN / GRAPH).read_bytes())
 STATE = MANIFEST_READ.state[0]

@@ -17,7 +17,7 @@ from textgate.errors import BundleError
 onnx = pytest.importorskip("onnx", reason="the onnx package comes with the extra [train]")
 DecodeError = pytest.importorskip("google.protobuf.message").DecodeError
 
-GOLDEN = (Path(__file__).parent / "golden" / "bundle" / "model.onnx").read_bytes()
+GOLDEN = (Path(__file__).parents[2] / "golden" / "bundle" / "model.onnx").read_bytes()
 
 
 def as_read_by_onnx(loaded: Any) -> Graph:

@@ -23,7 +23,7 @@ from textgate.inference.bulk import classify_rows
 from textgate.inference.classifier import Classifier
 from textgate.rows import Row
 
-SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
+SOAK = Path(__file__).parents[3] / "benchmarks" / "soak.py"
 SAME = 1e-6
 JOBS = [1, 2, 5]
 FORKS = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux are workers forked")

@@ -17,7 +17,7 @@ from textgate import Classifier
 from textgate.errors import BundleError, ConfigError
 from textgate.native.library import LibraryError
 
-UNKNOWN = Path(__file__).parent / "golden" / "bundle"  # a graph that textgate did not export
+UNKNOWN = Path(__file__).parents[1] / "golden" / "bundle"  # a graph that textgate did not export
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from textgate.bundle.storage import (
 )
 from textgate.errors import BundleError, ExportError
 
-GOLDEN = Path(__file__).parent / "golden" / "bundle"
+GOLDEN = Path(__file__).parents[1] / "golden" / "bundle"
 FILES = {name: (GOLDEN / name).read_bytes() for name in (GRAPH, TOKENIZER, CARD)}
 WRITTEN = Manifest.parse((GOLDEN / MANIFEST).read_bytes(), where="golden")
 UNWRITTEN = dataclasses.replace(WRITTEN, files={})

@@ -29,7 +29,7 @@ try:
 except LibraryError as problem:
     pytest.skip(str(problem), allow_module_level=True)
 
-SENTIMENT = Path(__file__).parents[2] / "runtime" / "models" / "sentiment"
+SENTIMENT = Path(__file__).parents[3] / "runtime" / "models" / "sentiment"
 RNN, LSTM, GRU = range(3)
 GATES = {RNN: 1, LSTM: 4, GRU: 3}
 
@@ -197,7 +197,7 @@ def test_bundles_give_what_onnx_runtime_gives(bundles, reviews, name, instructio
 
 
 def test_a_bundle_that_textgate_did_not_export_is_not_known(request):
-    bundle = read_bundle(Path(__file__).parent / "golden" / "bundle")
+    bundle = read_bundle(Path(__file__).parents[1] / "golden" / "bundle")
     with pytest.raises(UnknownPartError, match="what computes 'state_shape'"):
         model_bytes(bundle.graph, bundle.manifest)
 

@@ -13,7 +13,7 @@ from textgate.bundle.checks.rules import OPERATORS
 from textgate.errors import BundleError
 
 FLOAT, INT64 = 1, 7
-BUNDLES = sorted(Path(__file__).parents[1].glob("**/model.onnx"))
+BUNDLES = sorted(Path(__file__).parents[3].glob("**/model.onnx"))
 
 
 def number(name: str, *values: int) -> Tensor:

@@ -27,7 +27,7 @@ from textgate.bundle.manifest import (
 )
 from textgate.errors import BundleError
 
-GOLDEN = Path(__file__).parent / "golden" / "bundle" / MANIFEST
+GOLDEN = Path(__file__).parents[1] / "golden" / "bundle" / MANIFEST
 
 MINIMAL = Manifest(
     architecture=Architecture(3, 2, "lstm", (4,), True, ("max",), (), "multi-label", 1),

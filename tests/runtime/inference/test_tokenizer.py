@@ -23,7 +23,7 @@ from textgate.inference.tokenizer import (
 )
 
 WORDS = ["[PAD]", "[UNK]", "good", "don't", "'s", "caf\u00e9", "!", "\U0001f600", "\u00df", "?"]
-WRITTEN = Path(__file__).parents[1] / "data" / "lstm-int8" / "tokenizer.json"
+WRITTEN = Path(__file__).parents[2] / "data" / "lstm-int8" / "tokenizer.json"
 
 
 def tokenizer_json() -> str:

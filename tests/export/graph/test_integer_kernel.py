@@ -48,7 +48,7 @@ from textgate.rows import load_labelled
 from textgate.train.fit.presets import preset
 from textgate.train.text.vocabulary import build_tokenizer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TEXTS = {
     "reviews": ROOT / "examples" / "reviews" / "test.jsonl.gz",
     "sst2": ROOT.parent / "shared" / "data" / "sst2" / "test.jsonl.gz",

@@ -16,7 +16,7 @@ from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
 from textgate.bundle.checks.reader import read_graph
 from textgate.errors import BundleError
 
-GOLDEN = (Path(__file__).parent / "golden" / "bundle" / "model.onnx").read_bytes()
+GOLDEN = (Path(__file__).parents[2] / "golden" / "bundle" / "model.onnx").read_bytes()
 
 FLOAT, UINT8, INT8, INT32, INT64, STRING, BOOL, FLOAT16, DOUBLE = 1, 2, 3, 6, 7, 8, 9, 10, 11
 

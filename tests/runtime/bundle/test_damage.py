@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 TRIALS = REPOSITORY / "tests" / "fuzz" / "trials.py"
-GOLDEN = Path(__file__).parent / "golden" / "bundle"
+GOLDEN = Path(__file__).parents[1] / "golden" / "bundle"
 GOLDEN_BYTES = sum(path.stat().st_size for path in GOLDEN.iterdir())
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs limits on memory")

@@ -19,7 +19,7 @@ from textgate.errors import DataError
 from textgate.train.text import vectors as module
 from textgate.train.text.vectors import Vectors, load_vectors, unpack
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GLOVE = ROOT.parent / "shared" / "vectors"
 
 GLOVE_TEXT = "the 0.5 -1 2e-1\ncat 1 2 3\n. 0 0 0\n"
