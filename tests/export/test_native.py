@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tests.export.test_int8_graphs import PLANS, POOLINGS
-from tests.export.test_linear import OUTPUTS as BRANCHES
-from tests.export.test_linear import branched, pad, texts  # noqa: F401  # branched is a fixture
+from tests.export.graph.test_int8_graphs import PLANS, POOLINGS
+from tests.export.graph.test_linear import OUTPUTS as BRANCHES
+from tests.export.graph.test_linear import branched, pad, texts  # noqa: F401  # branched is a fixture
 
 from textgate.bundle.architecture import CELLS
 from textgate.export.graph.network import FLOAT32, INT8, Plan, Storage
