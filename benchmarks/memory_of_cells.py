@@ -32,7 +32,8 @@ from torch import nn
 from textgate.bench.noise import fixed_work, noise_in
 from textgate.bench.timing import bootstrap_ratio_interval, measure_alternating, ratio_of_medians
 from textgate.bundle.architecture import Architecture, parameter_count
-from textgate.export.graph.network import FLOAT32, INT8, build_graph
+from textgate.export.graph.network import build_graph
+from textgate.export.quantize.plan import FLOAT32, INT8
 from textgate.export.quantize.weights import network_weights
 from textgate.inference.session import make_session
 from textgate.train.network.model import TextClassifier

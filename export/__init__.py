@@ -1,9 +1,10 @@
-"""Export: a finished run in, a verified bundle out. Needs the extra ``train``."""
+"""Export of finished runs as verified bundles. Needs the extra ``train``."""
 
 from textgate.errors import needing
 
 with needing("train", "textgate.export"):
-    from textgate.export.exporter import PRECISIONS, Exported, export
+    from textgate.bundle.manifest import PRECISIONS
+    from textgate.export.exporter import Exported, export
     from textgate.export.quality import MAX_ACCURACY_DROP
     from textgate.export.thresholds import Answers
 

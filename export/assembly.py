@@ -1,39 +1,30 @@
-"""A candidate's files: manifest, card, graph and tokenizer."""
+"""Files of a candidate's bundle: manifest, card, graph and tokenizer."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 import textgate
-from textgate.bench.timing import measure_alternating, percentiles
 from textgate.bundle.manifest import Manifest
 from textgate.bundle.storage import CARD, GRAPH, TOKENIZER, file_entries
 from textgate.export.card import model_card
 from textgate.export.graph.nodes import IR_VERSION, OPSET
 from textgate.export.report import operator_reports
-from textgate.export.verification import run
 
 if TYPE_CHECKING:
-    import onnxruntime
-
     from textgate.bundle.run import RunManifest
     from textgate.export.candidate import Candidate, Original
     from textgate.train.fit.checkpoint import TrainedModel
 
-_TIMED_TOKENS = (25, 100)
-_TIMED_SECONDS = 0.2
-# What the manifest grows by when latencies and thresholds are filled in.
-_SPARE_BYTES = 256
-_THRESHOLD_BYTES = 32
-# What manifest and card grow by when they tell of thresholds.
-_TOLD_BYTES = 1200
-_TOLD_THRESHOLD_BYTES = 128
+# Largest growth of the manifest when latencies and thresholds are filled in.
+_MAX_LATENCY_BYTES = 256
+_MAX_THRESHOLD_BYTES = 32  # per label
+# Largest growth of manifest and card when they describe thresholds.
+_MAX_SECTION_BYTES = 1200
+_MAX_SECTION_ROW_BYTES = 128  # per label, plus its name
 
 
 @dataclass(frozen=True)
@@ -41,12 +32,12 @@ class Assembly:
     """Makes the files of a bundle.
 
     Attributes:
-        trained: what was trained on what.
-        model: the outcome of the training.
+        trained: the run's manifest.
+        model: the trained model.
         original: the network in full precision.
-        name: what the bundle is called.
+        name: name of the bundle.
         precision: ``int8`` or ``float32``.
-        verify_file: name of the file it is verified on; None for the dev rows kept with the run.
+        verify_file: name of the verification file; None for the dev rows kept with the run.
         has_thresholds: whether thresholds will be chosen.
     """
 
@@ -59,13 +50,13 @@ class Assembly:
     has_thresholds: bool = False
 
     def files(self, candidate: Candidate, manifest: Manifest) -> dict[str, bytes]:
-        """Return the content of every file but the manifest, by name."""
+        """Return the content of every file except the manifest, by name."""
         files = {
             GRAPH: candidate.graph.model,
             TOKENIZER: candidate.tokenizer_json.encode("utf-8"),
         }
         size = 0
-        for _ in range(3):  # the card tells the size of what it is part of
+        for _ in range(3):  # the card is part of the bundle whose size it states
             card = model_card(
                 manifest,
                 name=self.name,
@@ -78,12 +69,12 @@ class Assembly:
         return files
 
     def size(self, candidate: Candidate) -> int:
-        """Return the bytes that the whole bundle will have, or a few more."""
+        """Return an upper bound of the size of the whole bundle, in bytes."""
         manifest = self.manifest(candidate)
-        spare = _SPARE_BYTES + _THRESHOLD_BYTES * len(manifest.labels)
+        spare = _MAX_LATENCY_BYTES + _MAX_THRESHOLD_BYTES * len(manifest.labels)
         if self.has_thresholds:
-            told = sum(len(label.encode("utf-8")) for label in manifest.labels)
-            spare += _TOLD_BYTES + _TOLD_THRESHOLD_BYTES * len(manifest.labels) + 4 * told
+            names = sum(len(label.encode("utf-8")) for label in manifest.labels)
+            spare += _MAX_SECTION_BYTES + _MAX_SECTION_ROW_BYTES * len(manifest.labels) + 4 * names
         return _bytes(self.files(candidate, manifest), manifest) + spare
 
     def manifest(self, candidate: Candidate) -> Manifest:
@@ -136,13 +127,13 @@ class Assembly:
 
 
 def _bytes(files: dict[str, bytes], manifest: Manifest) -> int:
-    """Return the size of a bundle of these files and this manifest, which lacks their sizes."""
+    """Return the size of a bundle of these files and this manifest, with their entries added."""
     manifest = dataclasses.replace(manifest, files=file_entries(files))
     return sum(map(len, files.values())) + len(manifest.to_json().encode("utf-8"))
 
 
 def _pretrained(trained: RunManifest) -> dict[str, str | int | float]:
-    """Return what the network started from, as scalars; nothing if it was nothing pretrained."""
+    """Return the entries about the pretrained network, if there was one."""
     if trained.pretrained is None:
         return {}
     return {
@@ -152,32 +143,19 @@ def _pretrained(trained: RunManifest) -> dict[str, str | int | float]:
 
 
 def _teaching(trained: RunManifest) -> dict[str, str | int | float]:
-    """Return who taught the network, as scalars; nothing if the labels alone did."""
+    """Return the entries about teachers and unlabelled rows, if there were any."""
     teaching = trained.teaching
     if teaching is None:
         return {}
-    said: dict[str, str | int | float] = {
+    entries: dict[str, str | int | float] = {
         "teachers": ", ".join(teacher.name for teacher in teaching.teachers),
         "teachers_sha256": ", ".join(teacher.sha256 for teacher in teaching.teachers),
         "teacher_weight": trained.settings["teacher_weight"],
     }
     if teaching.unlabelled:
-        said |= {
+        entries |= {
             "unlabelled_files": ", ".join(file.file for file in teaching.unlabelled),
             "unlabelled_rows": sum(file.rows for file in teaching.unlabelled),
             "unlabelled_sha256": ", ".join(file.sha256 for file in teaching.unlabelled),
         }
-    return said
-
-
-def latencies(session: onnxruntime.InferenceSession, max_tokens: int) -> dict[str, float]:
-    """Return a first measure: the median time of one text, in milliseconds, on one thread."""
-    result = {}
-    for tokens in _TIMED_TOKENS:
-        if tokens <= max_tokens:
-            ids = np.ones((1, tokens), dtype=np.int64)
-            lengths = np.array([tokens], dtype=np.int64)
-            call = partial(run, session, ids, lengths)
-            times = measure_alternating({"run": call}, seconds=_TIMED_SECONDS)
-            result[f"p50_{tokens}_tokens"] = percentiles(times["run"]).p50
-    return result
+    return entries

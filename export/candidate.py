@@ -1,13 +1,14 @@
-"""One way to export a run: a plan and a vocabulary, built and compared with the original."""
+"""Candidates for publication: a graph built by a plan, and its comparison with the original."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from textgate.export.graph.network import build_graph
-from textgate.export.quality import SMALLEST_DROP, Comparison, compare
+from textgate.export.quality import MAX_CHANCE_ROWS, Comparison, compare
 from textgate.export.quantize.plan import FLOAT32, Plan, Storage
 from textgate.export.quantize.pruning import (
     prune_architecture,
@@ -23,28 +24,26 @@ if TYPE_CHECKING:
     import onnxruntime
 
     from textgate.bundle.architecture import Architecture
-    from textgate.export.graph.network import Graph
-    from textgate.export.quantize.hessian import Energies
+    from textgate.export.graph.network import NetworkGraph
+    from textgate.export.quantize.hessian import Hessians
     from textgate.export.quantize.weights import NetworkWeights
     from textgate.train.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
 class Original:
-    """What is exported, in full precision.
+    """The network to export, in full precision.
 
     Attributes:
         architecture: the network.
         weights: its weights.
         labels: the labels' names, in the order of its outputs.
-        temperature: what its logits are divided by.
+        temperature: divides its logits.
         tokenizer_json: its tokenizer.
-        max_tokens: tokens of a text that it reads.
+        max_tokens: largest number of tokens that it reads of a text.
         rows: the rows to verify on.
-        graph: its float32 graph.
-        session: that graph, loaded.
-        energies: how its cells' inputs move together; None rounds each weight by itself.
-        progress: hears of every row that is verified.
+        hessians: Hessians of its cells' inputs, for rounding; None rounds each weight by itself.
+        progress: receives the number of verified rows.
     """
 
     architecture: Architecture
@@ -54,67 +53,44 @@ class Original:
     tokenizer_json: str
     max_tokens: int
     rows: Dataset
-    graph: Graph
-    session: onnxruntime.InferenceSession
-    energies: Energies | None = None
+    hessians: Hessians | None = None
     progress: Progress = field(default_factory=Progress)
+
+    @cached_property
+    def graph(self) -> NetworkGraph:
+        """Its float32 graph."""
+        return build_graph(self.architecture, self.weights, FLOAT32, temperature=self.temperature)
+
+    @cached_property
+    def session(self) -> onnxruntime.InferenceSession:
+        """Its float32 graph, loaded."""
+        return make_session(self.graph.model)
 
     @property
     def readout(self) -> Readout:
-        """How its logits become probabilities."""
+        """Conversion of its logits to probabilities."""
         return Readout(self.temperature, self.architecture.task == "multi-label")
-
-    @classmethod
-    def build(
-        cls,
-        architecture: Architecture,
-        weights: NetworkWeights,
-        *,
-        labels: tuple[str, ...],
-        temperature: float,
-        tokenizer_json: str,
-        max_tokens: int,
-        rows: Dataset,
-        energies: Energies | None = None,
-        progress: Progress | None = None,
-    ) -> Original:
-        """Return the original with its float32 graph built and loaded."""
-        graph = build_graph(architecture, weights, FLOAT32, temperature=temperature)
-        session = make_session(graph.model)
-        return cls(
-            architecture=architecture,
-            weights=weights,
-            labels=labels,
-            temperature=temperature,
-            tokenizer_json=tokenizer_json,
-            max_tokens=max_tokens,
-            rows=rows,
-            graph=graph,
-            session=session,
-            energies=energies,
-            progress=progress or Progress(),
-        )
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A graph that might be published.
+    """A graph that can be published.
 
     Attributes:
         architecture: the network, with as many embedding rows as are kept.
-        plan: how its weights are stored and computed.
+        plan: storage and computation of its weights.
         tokenizer_json: its tokenizer.
-        rows: the rows to verify on, as this tokenizer encodes them.
+        rows: the rows to verify on, encoded by this tokenizer.
         graph: the graph.
         session: the graph, loaded.
-        comparison: how it differs from the original on the rows.
+        comparison: its comparison with the original on the rows.
     """
 
     architecture: Architecture
     plan: Plan
     tokenizer_json: str
     rows: Dataset
-    graph: Graph
+    graph: NetworkGraph
     session: onnxruntime.InferenceSession
     comparison: Comparison
 
@@ -129,8 +105,8 @@ class Candidate:
 
     @property
     def loss(self) -> tuple[int, float]:
-        """What is lost, for ordering: rows beyond chance, then the mean probability difference."""
-        return max(0, self.comparison.rows_lost - SMALLEST_DROP), self.comparison.mean
+        """Loss, for ordering: rows lost beyond chance, then the mean probability difference."""
+        return max(0, self.comparison.rows_lost - MAX_CHANCE_ROWS), self.comparison.mean
 
 
 def build_candidate(
@@ -139,9 +115,9 @@ def build_candidate(
     """Build a graph by a plan and compare it with the original.
 
     Args:
-        original: what is exported.
-        plan: how to store and compute the weights.
-        vocabulary_size: embedding rows to keep; None keeps all.
+        original: the network in full precision.
+        plan: storage and computation of the weights.
+        vocabulary_size: number of embedding rows to keep; None keeps all.
     """
     architecture, weights = original.architecture, original.weights
     tokenizer_json, rows = original.tokenizer_json, original.rows
@@ -161,7 +137,7 @@ def build_candidate(
             weights,
             plan,
             temperature=original.temperature,
-            energies=original.energies,
+            hessians=original.hessians,
         )
         session = make_session(graph.model)
     original.progress.begin(f"verifying {plan}", 2 * len(rows))

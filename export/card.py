@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from textgate.export.quality import Comparison
 
 
-# Of the manifest's ``training``, told elsewhere in the card.
-_TOLD = ("thresholds", "threshold_answers", "threshold_kept", "threshold_right")
+# Entries of the manifest's ``training`` that are shown in another section of the card.
+_SHOWN_ELSEWHERE = ("thresholds", "threshold_answers", "threshold_kept", "threshold_right")
 
 
 def model_card(
@@ -32,10 +32,10 @@ def model_card(
 
     Args:
         manifest: the bundle's manifest; its ``files`` are not needed yet.
-        name: what the bundle is called.
+        name: name of the bundle.
         model_bytes: size of ``model.onnx``.
         bundle_bytes: size of the bundle.
-        comparison: what verification found.
+        comparison: result of the verification.
     """
     net = manifest.architecture
     training = manifest.training
@@ -100,14 +100,14 @@ def model_card(
         "\n".join(
             f"- {_escaped(key.replace('_', ' '))}: {_escaped(str(value))}"
             for key, value in training.items()
-            if key not in _TOLD
+            if key not in _SHOWN_ELSEWHERE
         ),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _rows(manifest: Manifest, comparison: Comparison) -> str:
-    """Return which rows it was verified on, and what that is worth, as the end of a sentence."""
+    """Return the verification rows and their limits, as the end of a sentence."""
     file = manifest.training.get("verify_file")
     if file is not None:
         return (
@@ -121,12 +121,12 @@ def _rows(manifest: Manifest, comparison: Comparison) -> str:
 
 
 def _thresholds(manifest: Manifest, comparison: Comparison) -> list[str]:
-    """Return the section about thresholds; nothing if there are none."""
+    """Return the section about thresholds, [] without thresholds."""
     chosen = label_thresholds(manifest)
     if not chosen:
         return []
-    wish, _, share = str(manifest.training["thresholds"]).partition(" ")
-    reached = "is right" if wish == "precision" else "is kept"
+    metric, _, fraction = str(manifest.training["thresholds"]).partition(" ")
+    reached = "is right" if metric == "precision" else "is kept"
     default = (
         f" A label without a threshold is given from {DEFAULT_THRESHOLD} on."
         if manifest.task == "multi-label"
@@ -139,7 +139,7 @@ def _thresholds(manifest: Manifest, comparison: Comparison) -> list[str]:
         (
             "A label is given only where its probability reaches its threshold."
             f"{default if without else ''} The thresholds were chosen on the same "
-            f"{comparison.rows:,} rows, so that a share of at least {share} of each label's "
+            f"{comparison.rows:,} rows, so that a share of at least {fraction} of each label's "
             f"answers {reached} there. They hold for texts that are like these rows and have "
             "labels as often as these rows do. For other texts, check them with `textgate "
             "evaluate` on labelled rows of your own."
@@ -149,7 +149,7 @@ def _thresholds(manifest: Manifest, comparison: Comparison) -> list[str]:
 
 
 def _code(text: str) -> str:
-    """Return a text as code, which shows it as it is, whatever Markdown or HTML it holds."""
+    """Return a text as inline code, which shows Markdown and HTML as they are."""
     shown = printable(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
     space = " " if shown[:1] in "` " or shown[-1:] in "` " else ""

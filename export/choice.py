@@ -1,4 +1,4 @@
-"""Choosing the graph to publish: the finest grain, a size that fits, more precision if needed."""
+"""Choice of the graph to publish: granularity of scales, size limit, precision fallback."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from textgate.errors import ExportError
+from textgate.bundle.manifest import PRECISIONS
+from textgate.errors import ConfigError, ExportError
 from textgate.export.candidate import Candidate, Original, build_candidate
-from textgate.export.quantize.plan import FLOAT32, integer_plan, raises
+from textgate.export.quantize.plan import EMBEDDING_BITS, FLOAT32, integer_plan, raises
 from textgate.export.quantize.pruning import prune_tokenizer, smallest_vocabulary
 from textgate.tables import format_bytes, format_count
 
@@ -17,19 +18,24 @@ if TYPE_CHECKING:
 
     from textgate.export.quantize.plan import Plan
 
-_CLEARLY_BETTER = 1.2  # times the mean difference of a probability
+# A scale per channel makes an integer LSTM an eighth slower than a scale per matrix. Its mean
+# difference of a probability must therefore be smaller by more than this factor.
+_LSTM_CHANNEL_PENALTY = 1.2
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the exported graph should be like.
+class Constraints:
+    """Constraints on the exported graph.
 
     Attributes:
         precision: ``int8`` or ``float32``.
         embedding_bits: 8 or 4, for int8.
-        max_accuracy_drop: most accuracy that may be lost, as a share.
-        fallback: whether to raise precision piece by piece until the loss is allowed.
-        max_bytes: most bytes of the whole bundle, or None.
+        max_accuracy_drop: largest accepted loss of accuracy, as a fraction.
+        fallback: whether to raise precision piece by piece until the loss is accepted.
+        max_bytes: largest size of the whole bundle, or None.
+
+    Raises:
+        ConfigError: a value is out of range, or two of them exclude each other.
     """
 
     precision: str
@@ -38,37 +44,59 @@ class Wishes:
     fallback: bool
     max_bytes: int | None
 
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ConfigError(
+                f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}"
+            )
+        if self.embedding_bits not in EMBEDDING_BITS:
+            raise ConfigError(f"embedding_bits must be 4 or 8, not {self.embedding_bits!r}")
+        if not 0 <= self.max_accuracy_drop <= 1:
+            raise ConfigError(
+                f"max_accuracy_drop must be from 0 to 1, not {self.max_accuracy_drop!r}"
+            )
+        integers = self.embedding_bits != 8 or self.fallback or self.max_bytes is not None
+        if self.precision == "float32" and integers:
+            raise ConfigError(
+                "embedding bits, a fallback and a largest size are for int8; leave them out, or "
+                "leave out --precision float32"
+            )
+        if self.max_bytes is not None and self.max_bytes < 1:
+            raise ConfigError(f"the largest size must be at least 1 byte, not {self.max_bytes!r}")
+
 
 @dataclass(frozen=True)
-class Choice:
-    """The graph to publish, and what was done to get there, in words."""
+class ChosenCandidate:
+    """The graph to publish, and notes on the steps that led to it."""
 
     candidate: Candidate
     notes: list[str] = field(default_factory=list)
 
 
-def choose(original: Original, wishes: Wishes, bundle_bytes: Callable[[Candidate], int]) -> Choice:
-    """Return the candidate that fits the wishes with the smallest loss.
+def choose(
+    original: Original, constraints: Constraints, bundle_bytes: Callable[[Candidate], int]
+) -> ChosenCandidate:
+    """Return the candidate with the smallest loss that meets the constraints.
 
     Args:
-        original: what is exported.
-        wishes: what it should be like.
-        bundle_bytes: tells how large a candidate's bundle would be.
+        original: the network in full precision.
+        constraints: the constraints.
+        bundle_bytes: returns the size of a candidate's bundle.
 
     Raises:
         VerificationError: too much accuracy is lost.
-        ExportError: nothing is small enough.
+        ExportError: no candidate is small enough.
     """
-    if wishes.precision == "float32":
-        return Choice(build_candidate(original, FLOAT32))
+    if constraints.precision == "float32":
+        return ChosenCandidate(build_candidate(original, FLOAT32))
     notes: list[str] = []
-    plan = integer_plan(original.architecture, embedding_bits=wishes.embedding_bits)
-    best = _better_grain(original, plan)
-    limit = wishes.max_bytes
+    plan = integer_plan(original.architecture, embedding_bits=constraints.embedding_bits)
+    best = _better_granularity(original, plan)
+    limit = constraints.max_bytes
     if limit is not None and bundle_bytes(best) > limit:
         best = _shrunk(original, best, limit, bundle_bytes)
         notes.append(_shrinking(original, best))
-    while wishes.fallback and not best.comparison.allows(wishes.max_accuracy_drop):
+    while constraints.fallback and not best.comparison.allows(constraints.max_accuracy_drop):
         for step in raises(best.architecture, best.plan):
             finer = build_candidate(original, step.plan, best.architecture.vocabulary_size)
             if limit is None or bundle_bytes(finer) <= limit:
@@ -77,27 +105,24 @@ def choose(original: Original, wishes: Wishes, bundle_bytes: Callable[[Candidate
                 break
         else:
             break
-    best.comparison.require(wishes.max_accuracy_drop)
-    return Choice(best, notes)
+    best.comparison.require(constraints.max_accuracy_drop)
+    return ChosenCandidate(best, notes)
 
 
-def _better_grain(original: Original, plan: Plan) -> Candidate:
-    """Return the plan with a scale a channel or one a matrix, whichever verifies better.
-
-    An integer LSTM is an eighth slower with a scale a channel, so there it must be clearly better.
-    """
+def _better_granularity(original: Original, plan: Plan) -> Candidate:
+    """Build the plan with a scale per channel and per matrix; return the one with less loss."""
     channels = build_candidate(original, dataclasses.replace(plan, per_channel=True))
     tensors = build_candidate(original, dataclasses.replace(plan, per_channel=False))
     (rows, mean), (tensor_rows, tensor_mean) = channels.loss, tensors.loss
     if original.architecture.cell == "lstm":
-        mean *= _CLEARLY_BETTER
+        mean *= _LSTM_CHANNEL_PENALTY
     return channels if (rows, mean) < (tensor_rows, tensor_mean) else tensors
 
 
 def _shrunk(
     original: Original, full: Candidate, limit: int, bundle_bytes: Callable[[Candidate], int]
 ) -> Candidate:
-    """Return what loses least out of: fewer words, and fewer words with 4-bit rows."""
+    """Return the better of two ways to fit: fewer words, or fewer words with 4-bit rows."""
     fewest = smallest_vocabulary(original.tokenizer_json)
     plans = [full.plan]
     if full.plan.embedding_bits == 8:
@@ -128,15 +153,15 @@ def _words_that_fit(
     """Return the largest vocabulary whose bundle has at most `limit` bytes, or None.
 
     Args:
-        original: what is exported.
-        plan: how it would be stored.
+        original: the network in full precision.
+        plan: storage of its weights.
         full_size: bytes of the bundle with all words.
-        limit: bytes it may have.
-        fewest: the smallest vocabulary there can be.
+        limit: largest size of the bundle, in bytes.
+        fewest: size of the smallest possible vocabulary.
     """
     net = original.architecture
-    # A lower estimate of what a word takes, so that the bundle does not come out too large.
-    row_bytes = net.embedding_size * plan.embedding_bits // 8  # and some have linear weights
+    # A lower bound of the bytes per word (the linear branch adds more), so that the bundle fits.
+    row_bytes = net.embedding_size * plan.embedding_bits // 8
     full_tokenizer = len(original.tokenizer_json.encode("utf-8"))
 
     def size(words: int) -> int:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from textgate.bundle.manifest import PRECISIONS
 from textgate.bundle.storage import bundle_bytes
 from textgate.cli import options
 from textgate.evaluation.coverage import label_thresholds, threshold_table
-from textgate.export.exporter import PRECISIONS, Exported
+from textgate.export.exporter import Exported
 from textgate.export.exporter import export as export_run
 from textgate.export.quality import MAX_ACCURACY_DROP
 from textgate.export.report import format_report
@@ -18,14 +19,14 @@ from textgate.rows import Columns
 from textgate.tables import format_bytes, format_table
 from textgate.train.fit.progress import TerminalProgress
 
-_QUIET_SECONDS = 10.0  # what takes no longer needs no lines about how far it has come
-_SHOWN_THRESHOLDS = 20
+_QUIET_SECONDS = 10.0  # work shorter than this reports no progress
+_MAX_SHOWN_THRESHOLDS = 20
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to make."
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to create."
 )
 @click.option("--precision", type=click.Choice(PRECISIONS), default="int8", show_default=True)
 @click.option(
@@ -33,48 +34,49 @@ _SHOWN_THRESHOLDS = 20
     type=click.Choice(["8", "4"]),
     default="8",
     show_default=True,
-    help="Bits of a value of the embedding, with int8.",
+    help="Bits per value of the embedding, with int8.",
 )
 @click.option(
     "--verify",
     type=options.FILE,
     metavar="FILE",
-    help="Labelled rows to verify on; else the run's dev rows.",
+    help="Labelled rows to verify on; by default the run's dev rows.",
 )
 @click.option(
     "--max-accuracy-drop",
     type=float,
     default=100 * MAX_ACCURACY_DROP,
     show_default=True,
-    help="Accuracy that quantization may lose on them, in points; three rows always may be lost.",
+    help="Accuracy that quantization may lose on them, in points; a loss of up to three rows is "
+    "always allowed.",
 )
 @click.option(
     "--fallback",
     is_flag=True,
-    help="Raise precision piece by piece, cheapest first, until the loss is allowed.",
+    help="Raise precision piece by piece, cheapest first, until the loss is accepted.",
 )
 @click.option(
     "--max-size",
     "max_bytes",
     metavar="SIZE",
     callback=options.byte_count,
-    help="Most bytes of the bundle, as in 500KB: drops rare words and embedding bits to fit.",
+    help="Largest size of the bundle, as in 500KB: drops rare words and embedding bits to fit.",
 )
 @click.option(
     "--min-precision",
     type=float,
-    metavar="SHARE",
+    metavar="FRACTION",
     callback=options.positive_share,
-    help="Thresholds so that so many of each label's answers are right on the rows, as in 0.95.",
+    help="Choose thresholds at which this fraction of each label's answers is right, as in 0.95.",
 )
 @click.option(
     "--coverage",
     type=float,
-    metavar="SHARE",
+    metavar="FRACTION",
     callback=options.positive_share,
-    help="Thresholds so that so many of each label's answers are kept, as in 0.9.",
+    help="Choose thresholds at which this fraction of each label's answers is kept, as in 0.9.",
 )
-@click.option("--force", is_flag=True, help="Replace the bundle in OUTPUT, if there is one.")
+@click.option("--force", is_flag=True, help="Replace an existing bundle in OUTPUT.")
 @options.columns
 def export(
     run: Path,
@@ -92,8 +94,8 @@ def export(
 ) -> None:
     """Turn a finished run into a verified bundle.
 
-    The float32 graph is compared with torch, the quantized graph with the float32 one on real rows,
-    and with itself in other batches and chunks. If a check fails, nothing is published.
+    Export compares the float32 graph with torch, and the quantized graph with the float32 graph on
+    real rows and with itself in other batches and chunks. If a check fails, nothing is published.
     """
     if min_precision is not None and coverage is not None:
         raise click.UsageError("give --min-precision or --coverage, not both")
@@ -130,27 +132,27 @@ def export(
         f"{comparison.agreement:.2%}; accuracy {comparison.before.accuracy:.4f} to "
         f"{comparison.after.accuracy:.4f}, macro-F1 {comparison.before.macro_f1:.4f} to "
         f"{comparison.after.macro_f1:.4f}\n"
-        f"alone, in a batch and in chunks: {done.independence:.1e} at most",
+        f"alone, in a batch and in chunks: {done.batch_difference:.1e} at most",
         err=True,
     )
     if answers is not None:
-        _tell_thresholds(done, answers)
+        _print_thresholds(done, answers)
     for note in done.notes:
         click.echo(note, err=True)
     click.echo(f"{output}: {precision}, {format_bytes(bundle_bytes(output))} in all")
 
 
-def _tell_thresholds(done: Exported, answers: Answers) -> None:
-    """Print the thresholds and what they do on the rows they were chosen on."""
+def _print_thresholds(done: Exported, answers: Answers) -> None:
+    """Print the thresholds and their effect on the rows they were chosen on."""
     chosen = [one for one in label_thresholds(done.manifest) if one.threshold is not None]
     without = len(done.manifest.labels) - len(chosen)
     if chosen:
         header, rows, align = threshold_table(chosen)
         title = f"thresholds for {answers}, chosen on these {done.comparison.rows:,} rows:"
         click.echo(title, err=True)
-        click.echo(format_table(header, rows[:_SHOWN_THRESHOLDS], align=align), err=True)
-    if len(chosen) > _SHOWN_THRESHOLDS:
-        more = len(chosen) - _SHOWN_THRESHOLDS
+        click.echo(format_table(header, rows[:_MAX_SHOWN_THRESHOLDS], align=align), err=True)
+    if len(chosen) > _MAX_SHOWN_THRESHOLDS:
+        more = len(chosen) - _MAX_SHOWN_THRESHOLDS
         click.echo(f"and {more:,} more: textgate inspect {done.path}", err=True)
     if without:
         click.echo(

@@ -1,34 +1,38 @@
-"""From a finished run to a verified bundle: the story that `textgate export` tells."""
+"""Export of a finished run as a verified bundle, step by step."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from textgate.atomic import refuse_occupied
+from textgate.bench.timing import measure_alternating, percentiles
 from textgate.bundle import run as run_folder
 from textgate.bundle.manifest import Manifest
 from textgate.bundle.run import read_run, written_name
 from textgate.bundle.storage import MANIFEST, write_bundle
 from textgate.errors import ConfigError, ExportError
 from textgate.evaluation.coverage import threshold_facts
-from textgate.export.assembly import Assembly, latencies
+from textgate.export.assembly import Assembly
 from textgate.export.candidate import Original
-from textgate.export.choice import Wishes, choose
+from textgate.export.choice import Constraints, choose
 from textgate.export.quality import LARGE_SHIFT, MAX_ACCURACY_DROP
-from textgate.export.quantize.hessian import measure_energies
-from textgate.export.quantize.plan import EMBEDDING_BITS
+from textgate.export.quantize.hessian import measure_hessians
 from textgate.export.quantize.weights import network_weights
 from textgate.export.rows import read_tokenizer, verification_rows
 from textgate.export.thresholds import Answers, fit_thresholds
 from textgate.export.verification import (
     check_against_torch,
-    check_independence,
+    check_batch_invariance,
     check_same,
     encoded,
     probabilities,
+    run_batch,
 )
 from textgate.inference.session import make_session
 from textgate.rows import Columns
@@ -37,31 +41,34 @@ from textgate.train.fit.progress import Progress
 from textgate.train.network.model import TextClassifier
 
 if TYPE_CHECKING:
+    import onnxruntime
+
     from textgate.export.candidate import Candidate
     from textgate.export.quality import Comparison
 
-PRECISIONS = ("int8", "float32")
-_PROBED_TEXTS = 64  # enough to see a dependence on batch or chunks, few enough to take no time
+_TIMED_TOKENS = (25, 100)
+_TIMED_SECONDS = 0.2
+MAX_PROBED_TEXTS = 64  # enough to show a dependence on the batch or the chunks, and fast
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A published bundle and what verification found.
+    """A published bundle and the result of its verification.
 
     Attributes:
         path: the bundle's folder.
         manifest: its manifest.
-        comparison: the exported graph against the float32 one.
-        torch_difference: largest difference of a probability, float32 graph against torch.
-        independence: largest change of a probability with the batch or the chunking.
-        notes: what was done to fit the wishes, and what to be wary of, in words.
+        comparison: the exported graph compared with the float32 graph.
+        torch_difference: largest difference of a probability, float32 graph compared with torch.
+        batch_difference: largest change of a probability with the batch or the chunking.
+        notes: steps taken to meet the constraints, and warnings.
     """
 
     path: Path
     manifest: Manifest
     comparison: Comparison
     torch_difference: float
-    independence: float
+    batch_difference: float
     notes: tuple[str, ...]
 
 
@@ -84,42 +91,42 @@ def export(
 
     Args:
         run: the run's folder.
-        output: the bundle's folder, made whole or not at all.
+        output: the bundle's folder; on failure it is not created.
         precision: ``int8`` or ``float32``.
-        embedding_bits: 8 or 4 bits for a value of the embedding, with int8.
+        embedding_bits: 8 or 4 bits per value of the embedding, with int8.
         verify: labelled rows to verify on; None takes the dev rows kept with the run.
-        columns: where the file to verify on keeps text and label.
-        max_accuracy_drop: most accuracy that quantization may lose on them, as a share; a loss of
-            three rows or fewer always passes.
-        fallback: raise precision piece by piece, cheapest first, until the loss is allowed.
-        max_bytes: most bytes of the bundle; rare words and embedding bits are given up for it.
-        answers: what thresholds should reach on the rows; None sets none.
-        force: replace a bundle that is there.
-        progress: hears how it goes.
+        columns: columns of text and label in the file to verify on.
+        max_accuracy_drop: largest loss of accuracy by quantization on these rows, as a fraction; a
+            loss of up to three rows is always allowed.
+        fallback: raise precision piece by piece, cheapest first, until the loss is accepted.
+        max_bytes: largest size of the bundle; rare words and embedding bits are dropped to fit.
+        answers: precision or coverage that thresholds must reach on the rows; None sets none.
+        force: replace an existing bundle.
+        progress: receives the progress.
 
     Raises:
         CheckpointError: the run is unfinished, damaged or of another version.
         DataError: the rows to verify on are missing or malformed.
-        ExportError: the weights do not fit the architecture, nothing is small enough, or the bundle
-            cannot be written.
-        VerificationError: the graph does not compute what it should; nothing was published.
-        ConfigError: a setting out of range.
+        ExportError: the weights do not fit the architecture, no candidate is small enough, or the
+            bundle cannot be written.
+        VerificationError: the graph does not compute the network; nothing was published.
+        ConfigError: a setting is out of range.
     """
     run, output = Path(run), Path(output)
-    wishes = _wishes(precision, embedding_bits, max_accuracy_drop, fallback, max_bytes)
+    constraints = Constraints(precision, embedding_bits, max_accuracy_drop, fallback, max_bytes)
     progress = progress or Progress()
     _refuse_target(run, output, force=force)
     trained = read_run(run)
     model = load_model(run / run_folder.MODEL)
     tokenizer_json = read_tokenizer(run)
     network = TextClassifier(trained.architecture)
-    said: list[str] = []  # of the rows
+    row_notes: list[str] = []
     rows = verification_rows(
-        run, trained, tokenizer_json, verify, columns or Columns(), note=said.append
+        run, trained, tokenizer_json, verify, columns or Columns(), note=row_notes.append
     )
     weights = network_weights(trained.architecture, model.weights)
     network.load_state_dict(model.weights)
-    original = Original.build(
+    original = Original(
         trained.architecture,
         weights,
         labels=trained.labels,
@@ -127,8 +134,8 @@ def export(
         tokenizer_json=tokenizer_json,
         max_tokens=trained.max_tokens,
         rows=rows,
-        energies=(
-            measure_energies(network, rows, progress)
+        hessians=(
+            measure_hessians(network, rows, progress)
             if trained.architecture.cell == "lstm" and precision == "int8"
             else None
         ),
@@ -149,10 +156,10 @@ def export(
         verify_file=None if verify is None else written_name(Path(verify).name),
         has_thresholds=answers is not None,
     )
-    choice = choose(original, wishes, bundle.size)
-    candidate = choice.candidate
-    probes = candidate.rows.sequences[:_PROBED_TEXTS]
-    independence = check_independence(
+    chosen = choose(original, constraints, bundle.size)
+    candidate = chosen.candidate
+    probes = candidate.rows.sequences[:MAX_PROBED_TEXTS]
+    batch_difference = check_batch_invariance(
         candidate.session,
         candidate.graph.states,
         probes,
@@ -170,7 +177,7 @@ def export(
 
     manifest = _with_thresholds(bundle.manifest(candidate), candidate, answers)
     manifest = dataclasses.replace(
-        manifest, latency_ms=latencies(candidate.session, trained.max_tokens)
+        manifest, latency_ms=_latencies(candidate.session, trained.max_tokens)
     )
     manifest = write_bundle(
         output,
@@ -183,16 +190,16 @@ def export(
         manifest=manifest,
         comparison=candidate.comparison,
         torch_difference=torch_difference,
-        independence=independence,
-        notes=(*said, *choice.notes, *_warnings(manifest, candidate.comparison)),
+        batch_difference=batch_difference,
+        notes=(*row_notes, *chosen.notes, *_warnings(manifest, candidate.comparison)),
     )
 
 
 def _with_thresholds(manifest: Manifest, candidate: Candidate, answers: Answers | None) -> Manifest:
     """Return the manifest with each label's threshold, chosen on the verification rows.
 
-    What the thresholds did on these rows is kept in ``training``: the format has no field for it,
-    and releases that do not know these entries read them as what the network comes from.
+    Their effect on these rows is kept in ``training``: the format has no field for it, and releases
+    that do not know these entries show them as facts about the training.
     """
     if answers is None:
         return manifest
@@ -210,27 +217,17 @@ def _with_thresholds(manifest: Manifest, candidate: Candidate, answers: Answers 
     )
 
 
-def _wishes(
-    precision: str,
-    embedding_bits: int,
-    max_accuracy_drop: float,
-    fallback: bool,
-    max_bytes: int | None,
-) -> Wishes:
-    if precision not in PRECISIONS:
-        raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
-    if embedding_bits not in EMBEDDING_BITS:
-        raise ConfigError(f"embedding_bits must be 4 or 8, not {embedding_bits!r}")
-    if not 0 <= max_accuracy_drop <= 1:
-        raise ConfigError(f"max_accuracy_drop must be from 0 to 1, not {max_accuracy_drop!r}")
-    if precision == "float32" and (embedding_bits != 8 or fallback or max_bytes is not None):
-        raise ConfigError(
-            "embedding bits, a fallback and a largest size are for int8; leave them out, or leave "
-            "out --precision float32"
-        )
-    if max_bytes is not None and max_bytes < 1:
-        raise ConfigError(f"the largest size must be at least 1 byte, not {max_bytes!r}")
-    return Wishes(precision, embedding_bits, max_accuracy_drop, fallback, max_bytes)
+def _latencies(session: onnxruntime.InferenceSession, max_tokens: int) -> dict[str, float]:
+    """Return the median time of one text on one thread, in milliseconds, by length of the text."""
+    result = {}
+    for tokens in _TIMED_TOKENS:
+        if tokens <= max_tokens:
+            ids = np.ones((1, tokens), dtype=np.int64)
+            lengths = np.array([tokens], dtype=np.int64)
+            call = partial(run_batch, session, ids, lengths)
+            times = measure_alternating({"run": call}, seconds=_TIMED_SECONDS)
+            result[f"p50_{tokens}_tokens"] = percentiles(times["run"]).p50
+    return result
 
 
 def _warnings(manifest: Manifest, comparison: Comparison) -> list[str]:
@@ -250,7 +247,7 @@ def _warnings(manifest: Manifest, comparison: Comparison) -> list[str]:
 
 
 def _refuse_target(run: Path, output: Path, *, force: bool) -> None:
-    """Refuse a target that is in the way before the work instead of after it."""
+    """Refuse an occupied target before the work instead of after it."""
     if output.resolve().is_relative_to(run.resolve()):
         raise ConfigError(f"{output}: inside the run {run}; choose a path outside of it")
     refuse_occupied(output, force=force, error=ExportError, complete_marker=MANIFEST)

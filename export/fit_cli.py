@@ -10,12 +10,13 @@ import click
 import torch
 
 from textgate.atomic import refuse_occupied
+from textgate.bundle.manifest import PRECISIONS
 from textgate.bundle.run import is_run
-from textgate.bundle.storage import MANIFEST
+from textgate.bundle.storage import MANIFEST, bundle_bytes
 from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
 from textgate.errors import CheckpointError, ConfigError, ExportError
-from textgate.export.exporter import PRECISIONS, Exported, export
+from textgate.export.exporter import Exported, export
 from textgate.rows import Columns
 from textgate.tables import format_bytes, format_count
 from textgate.train.fit.config import TrainingConfig
@@ -43,7 +44,7 @@ from textgate.train.fitting import fit
     help="Run folder to create and keep; by default OUTPUT.run, removed when the bundle is there.",
 )
 @click.option("--resume", is_flag=True, help="Continue after an interruption.")
-@click.option("--force", is_flag=True, help="Replace the bundle in OUTPUT, if there is one.")
+@click.option("--force", is_flag=True, help="Replace an existing bundle in OUTPUT.")
 @options.quiet
 @section("Data")
 @options.dev
@@ -87,7 +88,7 @@ def fit_command(
     DATA is as for textgate train. An interrupted fit loses nothing: the same command with --resume
     continues it.
     """
-    torch.set_num_threads(1)  # for steps this small, more threads mostly wait for each other
+    torch.set_num_threads(1)  # steps this small are slower on more threads
     settings = read_settings(config, TrainingConfig) if config is not None else {}
     if seed is not None:
         settings["seed"] = seed
@@ -134,11 +135,9 @@ def fit_command(
 
 
 def _line(done: Exported, precision: str) -> str:
-    size = sum(entry.size for entry in done.manifest.files.values())
-    size += (done.path / MANIFEST).stat().st_size
     quality = done.comparison.after
     return (
-        f"{done.path}: {precision}, {format_bytes(size)} in all, on "
+        f"{done.path}: {precision}, {format_bytes(bundle_bytes(done.path))} in all, on "
         f"{format_count(done.comparison.rows)} dev rows accuracy {quality.accuracy:.4f}, macro-F1 "
         f"{quality.macro_f1:.4f}"
     )

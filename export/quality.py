@@ -1,4 +1,4 @@
-"""What quantization costs on labelled rows, and how much of it is allowed."""
+"""Loss of quality by quantization on labelled rows, and its limits."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from textgate.train.fit.progress import Progress
 
 MAX_ACCURACY_DROP = 0.003
-SMALLEST_DROP = 3  # net rows lost, or changed decisions, that are put down to chance
-# Of a multi-label network, at the default --max-accuracy-drop. An int8 network changes 1 % of its
-# decisions, and with a 4-bit embedding 4 %; its probabilities move by 0.002 and 0.01 on average.
-_MAX_CHANGED = 0.05  # of all label decisions, as a share of the labels given
+MAX_CHANCE_ROWS = 3  # lost rows, or changed decisions, that may be chance
+# Limits for a multi-label network at the default --max-accuracy-drop. An int8 network changes 1 %
+# of its decisions, and 4 % with a 4-bit embedding; its probabilities change by 0.002 and 0.01 on
+# average.
+_MAX_CHANGED = 0.05  # of the labels given, all labels together
 _MAX_CHANGED_OF_LABEL = 0.1
 LARGE_SHIFT = 0.1  # of a probability
 _MAX_SHIFTED_ROWS = 0.01
@@ -35,12 +36,12 @@ _MAX_MEAN_SHIFT = 0.02
 
 @dataclass(frozen=True)
 class LabelChange:
-    """How the decisions on one label of a multi-label network change.
+    """Changed decisions on one label of a multi-label network.
 
     Attributes:
         label: its name.
-        given: rows that either graph gives it to.
-        changed: rows that one of them alone gives it to.
+        given: rows that get the label from at least one graph.
+        changed: rows that get the label from one graph only.
         mean: mean difference of its probability.
         largest: largest difference of its probability.
     """
@@ -54,17 +55,17 @@ class LabelChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A quantized graph against the float32 one on the verification rows.
+    """A quantized graph compared with the float32 graph on the verification rows.
 
     Attributes:
-        rows: how many rows.
+        rows: number of rows.
         largest: largest difference of a probability.
         mean: mean difference of a probability.
-        agreement: share of rows with the same decision.
+        agreement: fraction of rows with the same decision.
         before: quality of the float32 graph.
         after: quality of the quantized graph.
-        never_predicted: columns that are not the decision for any row.
-        labels: of a multi-label network, how each label changes; () for a single-label one.
+        never_predicted: columns of the labels that no row gets.
+        labels: changes of each label of a multi-label network; () for a single-label network.
         shifted: rows in which a probability differs by more than 0.1.
     """
 
@@ -80,22 +81,22 @@ class Comparison:
 
     @property
     def rows_lost(self) -> int:
-        """Rows that were right and are wrong now, less those the other way round."""
+        """Rows that became wrong, minus rows that became right."""
         return round((self.before.accuracy - self.after.accuracy) * self.rows)
 
     def allows(self, max_accuracy_drop: float) -> bool:
-        """Return whether no more is lost than allowed, or no more than chance."""
+        """Return whether the loss is within the limit, or small enough to be chance."""
         return next(self._excesses(max_accuracy_drop), None) is None
 
     def require(self, max_accuracy_drop: float) -> None:
-        """Refuse a loss that is above the limit and more than chance.
+        """Refuse a loss that is above the limit and too large to be chance.
 
-        The limit is one of accuracy. For a multi-label network, whose accuracy says little, there
-        are also limits on changed decisions and on how far probabilities move. They grow with a
-        limit of accuracy above the default.
+        The limit is on accuracy. Multi-label networks also have limits on changed decisions and on
+        changes of probabilities, because their accuracy is a weak measure. A limit of accuracy
+        above the default raises these limits in proportion.
 
         Raises:
-            VerificationError: with the figures.
+            VerificationError: the loss is above a limit; the message holds the figures.
         """
         excess = next(self._excesses(max_accuracy_drop), None)
         if excess is not None:
@@ -105,9 +106,9 @@ class Comparison:
             )
 
     def _excesses(self, max_accuracy_drop: float) -> Iterator[str]:
-        """Yield what is above a limit, as the end of a sentence about quantization."""
-        # In rows: as shares, 0.9 - 0.86 is more than 0.04.
-        if self.rows_lost > max(SMALLEST_DROP, max_accuracy_drop * self.rows + 1e-6):
+        """Yield each exceeded limit, as the end of a sentence about quantization."""
+        # In rows, because 0.9 - 0.86 is more than 0.04 in floating point.
+        if self.rows_lost > max(MAX_CHANCE_ROWS, max_accuracy_drop * self.rows + 1e-6):
             yield (
                 f"loses {self.before.accuracy - self.after.accuracy:.2%} accuracy on "
                 f"{self.rows} rows ({self.before.accuracy:.4f} to {self.after.accuracy:.4f}, "
@@ -118,29 +119,29 @@ class Comparison:
             return
         allowance = max(1.0, max_accuracy_drop / MAX_ACCURACY_DROP)
         for one in sorted(self.labels, key=lambda one: -one.changed / max(1, one.given)):
-            if one.changed > max(SMALLEST_DROP, _MAX_CHANGED_OF_LABEL * allowance * one.given):
+            if one.changed > max(MAX_CHANCE_ROWS, _MAX_CHANGED_OF_LABEL * allowance * one.given):
                 yield (
                     f"changes {one.changed} of {one.given} decisions for the label {one.label!r} "
                     f"on {self.rows} rows, and at most {_MAX_CHANGED_OF_LABEL * allowance:.0%}, or "
-                    f"{SMALLEST_DROP}, may change"
+                    f"{MAX_CHANCE_ROWS}, may change"
                 )
         given, changed = (
             sum(getattr(one, what) for one in self.labels) for what in ("given", "changed")
         )
-        if changed > max(SMALLEST_DROP, _MAX_CHANGED * allowance * given):
+        if changed > max(MAX_CHANCE_ROWS, _MAX_CHANGED * allowance * given):
             most = max(self.labels, key=lambda one: one.changed)
             yield (
                 f"changes {changed} of {given} decisions on {self.rows} rows, most of them "
                 f"({most.changed}) for the label {most.label!r}, and at most "
-                f"{_MAX_CHANGED * allowance:.0%}, or {SMALLEST_DROP}, may change"
+                f"{_MAX_CHANGED * allowance:.0%}, or {MAX_CHANCE_ROWS}, may change"
             )
-        if self.shifted > max(SMALLEST_DROP, _MAX_SHIFTED_ROWS * allowance * self.rows):
+        if self.shifted > max(MAX_CHANCE_ROWS, _MAX_SHIFTED_ROWS * allowance * self.rows):
             most = self.most_shifted
             yield (
                 f"moves a probability by more than {LARGE_SHIFT:g} in {self.shifted} of "
                 f"{self.rows} rows, that of the label {most.label!r} by up to {most.largest:.3f}, "
-                f"and at most {_MAX_SHIFTED_ROWS * allowance:.0%} of the rows, or {SMALLEST_DROP}, "
-                "may have that"
+                f"and at most {_MAX_SHIFTED_ROWS * allowance:.0%} of the rows, or "
+                f"{MAX_CHANCE_ROWS}, may have that"
             )
         most = max(self.labels, key=lambda one: one.mean)
         if most.mean > _MAX_MEAN_SHIFT * allowance:
@@ -165,16 +166,16 @@ def compare(
     multi_label: bool,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Return how a quantized graph differs from the float32 one on rows with known labels.
+    """Compare a quantized graph with the float32 graph on labelled rows.
 
     Args:
         reference: the float32 graph.
-        quantized: the other graph.
+        quantized: the quantized graph.
         rows: the rows.
-        quantized_rows: the same rows in the ids of the other graph, if it has its own.
+        quantized_rows: the same rows in the ids of the quantized graph, if they differ.
         labels: the labels' names, in the order of the columns.
-        multi_label: whether every label is a decision of its own.
-        progress: hears of every row, once for each graph.
+        multi_label: whether each label is decided independently.
+        progress: receives the number of rows, once for each graph.
     """
     before = probabilities(reference, encoded(rows.sequences), progress)
     after = probabilities(quantized, encoded((quantized_rows or rows).sequences), progress)

@@ -1,4 +1,4 @@
-"""What became of each operator's weights: how they are stored, how computed, and their bytes."""
+"""Storage, computation and size of each operator's weights."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ if TYPE_CHECKING:
     from textgate.export.quantize.plan import Plan
 
 _EMBEDDINGS = {32: "float32", 8: "int8 per column", 4: "4-bit per row"}
-_KINDS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 
 
 def operator_reports(
     architecture: Architecture, plan: Plan, *, float32_model: bytes, model: bytes
 ) -> tuple[OperatorReport, ...]:
-    """Return a line for every operator with weights, in the order of the network.
+    """Return a report for every operator with weights, in the order of the network.
 
     Args:
         architecture: the logical network.
-        plan: what `model` was built with.
+        plan: the plan of `model`.
         float32_model: the graph without quantization, as ONNX bytes.
         model: the graph to report on, as ONNX bytes.
     """
@@ -39,7 +38,7 @@ def operator_reports(
 
 
 def format_report(reports: Sequence[OperatorReport]) -> str:
-    """Return the table, its totals, and in words what one would expect to be int8 and is not."""
+    """Return the table with totals, and remarks on operators that do not compute in int8."""
     rows = [
         [
             report.name,
@@ -59,7 +58,7 @@ def format_report(reports: Sequence[OperatorReport]) -> str:
 
 
 def remarks(reports: Sequence[OperatorReport]) -> list[str]:
-    """Return, in words, which operators are not computed in int8 though they are stored so."""
+    """Return a remark for each operator that is stored but not computed in int8."""
     return [
         f"{report.name}: stored int8, computed in float32 by the native {report.kind} operator; "
         + (
@@ -75,19 +74,19 @@ def remarks(reports: Sequence[OperatorReport]) -> list[str]:
 
 
 def _operators(architecture: Architecture, plan: Plan) -> list[tuple[str, str, str, str]]:
-    """Return name, kind, how stored and how computed."""
+    """Return name, kind, storage and computation of each operator."""
     net = architecture
     rows = [("embedding", "Embedding", _EMBEDDINGS[plan.embedding_bits], "float32")]
-    grain = "per channel" if plan.per_channel else "per tensor"
+    granularity = "per channel" if plan.per_channel else "per tensor"
     for index in range(len(net.hidden_sizes)):
         storage = plan.storage(index, net.cell)
         stored = {
             Storage.FLOAT32: "float32",
-            Storage.STORED: f"int8 {grain}",
-            Storage.COMPUTED: f"7-bit in int8 {grain}",
+            Storage.STORED: f"int8 {granularity}",
+            Storage.COMPUTED: f"7-bit in int8 {granularity}",
         }[storage]
         computed = "int8" if storage is Storage.COMPUTED else "float32"
-        rows.append((f"{net.cell}_{index + 1}", _KINDS[net.cell], stored, computed))
+        rows.append((f"{net.cell}_{index + 1}", net.cell.upper(), stored, computed))
     if "attention" in net.pooling:
         rows.append(("attention", "Attention", "float32", "float32"))
     rows.extend(

@@ -1,4 +1,4 @@
-"""What an export reads of a run beside its weights: the tokenizer, and the rows to verify on."""
+"""Inputs of an export besides the weights: the tokenizer and the rows to verify on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def read_tokenizer(run: Path) -> str:
-    """Return the text of a run's tokenizer.
+    """Return a run's tokenizer as JSON.
 
     Raises:
         ExportError: it cannot be read.
@@ -47,14 +47,14 @@ def verification_rows(
 
     Args:
         run: the run's folder.
-        trained: what it says about itself.
+        trained: its manifest.
         tokenizer_json: its tokenizer.
         verify: a file of labelled rows; None takes the dev rows kept with the run.
-        columns: where that file keeps text and label.
-        note: hears what somebody should know of the rows.
+        columns: columns of text and label in that file.
+        note: receives notes about unusual rows.
 
     Raises:
-        DataError: the rows are missing, malformed, or have labels that the run does not know.
+        DataError: the rows are missing, malformed, or have labels unknown to the run.
         ExportError: the tokenizer does not fit the network.
     """
     if verify is None:

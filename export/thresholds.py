@@ -1,4 +1,4 @@
-"""Choosing each label's least probability on labelled rows, for a wanted precision or coverage."""
+"""Decision thresholds per label, chosen on labelled rows for a target precision or coverage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from textgate.errors import ConfigError, ExportError
 from textgate.evaluation.coverage import LabelThreshold
-from textgate.inference.arguments import share
+from textgate.inference.arguments import share as checked_fraction
 from textgate.inference.prediction import DEFAULT_THRESHOLD
 
 if TYPE_CHECKING:
@@ -18,47 +18,47 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_CERTAIN = 1 - 1e-6  # above it, rounding decides which text is answered
-_CHANCE = 0.05  # that rows promise a share which new texts do not keep
+_MAX_THRESHOLD = 1 - 1e-6  # above it, rounding decides which texts are answered
+_SIGNIFICANCE = 0.05  # probability that the rows show a fraction that does not hold for new texts
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a label's answers should be like, by a threshold below which it is not given.
+    """Target for the answers of each label, reached by a threshold on its probability.
 
     Attributes:
-        wish: ``precision``: so large a share of its answers is right; ``coverage``: so large a
-            share of its answers is kept.
-        share: above 0 and below 1: no number of rows can show that all answers are right.
+        metric: ``precision``, the fraction of its answers that are right, or ``coverage``, the
+            fraction of its answers that are kept.
+        fraction: above 0 and below 1: no number of rows can show that all answers are right.
 
     Raises:
-        ConfigError: neither wish, or a share out of range.
+        ConfigError: another metric, or a fraction out of range.
     """
 
-    wish: str
-    share: float
+    metric: str
+    fraction: float
 
     def __post_init__(self) -> None:
-        if self.wish not in ("precision", "coverage"):
-            raise ConfigError(f"answers can have precision or coverage, not {self.wish!r}")
-        if share(self.share, self.wish, positive=True) == 1:
+        if self.metric not in ("precision", "coverage"):
+            raise ConfigError(f"answers can have precision or coverage, not {self.metric!r}")
+        if checked_fraction(self.fraction, self.metric, positive=True) == 1:
             raise ConfigError(
-                f"{self.wish} must be below 1: no number of rows can show that all answers are"
+                f"{self.metric} must be below 1: no number of rows can show that all answers are"
                 " right"
             )
 
     def __str__(self) -> str:
-        return f"{self.wish} {self.share:g}"
+        return f"{self.metric} {self.fraction:g}"
 
     @property
     def rows_needed(self) -> int:
-        """Answers of a label that it takes to tell the share.
+        """Smallest number of answers of a label that can show the fraction.
 
-        If the true share is only `share`, all of n answers are right (or kept) by chance with a
-        probability of ``share ** n``. Unless that is 5 % or less, even n of n do not tell: the
-        lower end of Clopper and Pearson's one-sided 95 % interval (1934) is below the share.
+        If the true fraction is only `fraction`, all of n answers are right (or kept) by chance with
+        a probability of ``fraction ** n``. If that is above 5 %, even n of n are no evidence: the
+        lower end of Clopper and Pearson's one-sided 95 % interval (1934) is below the fraction.
         """
-        return math.ceil(math.log(_CHANCE) / math.log(self.share))
+        return math.ceil(math.log(_SIGNIFICANCE) / math.log(self.fraction))
 
 
 def fit_thresholds(
@@ -71,26 +71,26 @@ def fit_thresholds(
 ) -> tuple[LabelThreshold, ...]:
     """Return each label's threshold: the lowest that is precise enough, or the highest that covers.
 
-    A label that is never the answer gets none: there is nothing to choose by.
+    A label that is never the answer gets no threshold.
 
     Args:
         probabilities: float32 [rows, labels].
         truth: whether each label applies, bool [rows, labels].
         labels: label names.
-        answers: what the answers should be like.
-        multi_label: whether each label is answered by itself, not only the most probable one.
+        answers: the target.
+        multi_label: whether each label is decided independently.
 
     Raises:
-        ExportError: a label has too few answers to tell the share, cannot reach the precision, or
-            has answers that are all certain.
+        ExportError: a label has too few answers to show the fraction, cannot reach the precision,
+            or has answers that are all certain.
     """
     fitted, too_few = [], []
     for column, label in enumerate(labels):
         scores, given = probabilities[:, column], probabilities.argmax(axis=1) == column
         if multi_label:
             given = scores >= DEFAULT_THRESHOLD
-        # Of several labels, a low threshold may give one to rows that it would not get without.
-        tried = scores > 0 if multi_label and answers.wish == "precision" else given
+        # With several labels per row, a low threshold can give a label to further rows.
+        tried = scores > 0 if multi_label and answers.metric == "precision" else given
         count = int(tried.sum())
         if not count:
             fitted.append(LabelThreshold(label, None, 0, 0, 0))
@@ -99,10 +99,10 @@ def fit_thresholds(
         else:
             threshold = (
                 _lowest_precise(scores[tried], truth[tried, column], label, answers)
-                if answers.wish == "precision"
-                else float(np.sort(scores[tried])[count - math.ceil(answers.share * count)])
+                if answers.metric == "precision"
+                else float(np.sort(scores[tried])[count - math.ceil(answers.fraction * count)])
             )
-            if threshold > _CERTAIN:
+            if threshold > _MAX_THRESHOLD:
                 raise ExportError(
                     f"the label {label!r} would get the threshold 1: the {count} answers on the "
                     "verification rows that it is chosen from are too certain to be told apart; "
@@ -114,38 +114,38 @@ def fit_thresholds(
                 LabelThreshold(label, threshold, int(given.sum()), int(kept.sum()), right)
             )
     if too_few:
-        raise ExportError(_told(too_few, rows=len(probabilities), answers=answers))
+        raise ExportError(_too_few_answers(too_few, rows=len(probabilities), answers=answers))
     return tuple(fitted)
 
 
 def _lowest_precise(
     scores: NDArray[np.float32], right: NDArray[np.bool_], label: str, answers: Answers
 ) -> float:
-    """Return the lowest threshold at which enough answers are kept and precise enough."""
+    """Return the lowest threshold that keeps enough answers with the target precision."""
     order = np.argsort(-scores, kind="stable")
     scores, right = scores[order], right[order]
     kept = np.arange(1, len(right) + 1)
-    # Equal scores are answered together: only the last of them is a place to cut.
+    # Equal scores are kept together, so only the last of them can be the threshold.
     cuts = np.append(scores[:-1] != scores[1:], True) & (kept >= answers.rows_needed)
     reached = np.where(cuts, np.cumsum(right) / kept, -1.0)
-    if reached.max() < answers.share:
+    if reached.max() < answers.fraction:
         raise ExportError(
-            f"no threshold gives the label {label!r} a precision of {answers.share:g} on "
+            f"no threshold gives the label {label!r} a precision of {answers.fraction:g} on "
             f"{answers.rows_needed} or more of its {len(scores)} answers on the verification rows "
             f"(the best has {reached.max():.3f}); ask for less, or verify on other rows: --verify"
         )
-    return float(scores[np.flatnonzero(reached >= answers.share)[-1]])
+    return float(scores[np.flatnonzero(reached >= answers.fraction)[-1]])
 
 
-def _told(too_few: list[tuple[int, str]], *, rows: int, answers: Answers) -> str:
-    """Return what to say of labels with too few answers, as (answers, label)."""
+def _too_few_answers(too_few: list[tuple[int, str]], *, rows: int, answers: Answers) -> str:
+    """Return the message about labels with too few answers, given as (answers, label)."""
     count, label = min(too_few)
     others = f" ({len(too_few)} labels have too few)" if len(too_few) > 1 else ""
-    possible = math.floor(100 * _CHANCE ** (1 / count)) / 100
+    possible = math.floor(100 * _SIGNIFICANCE ** (1 / count)) / 100
     less = f"ask for at most {possible:g}" if possible > 0 else "leave the thresholds out"
-    chance = "right" if answers.wish == "precision" else "kept"
+    chance = "right" if answers.metric == "precision" else "kept"
     return (
-        f"the label {label!r} is the answer in {count} of {rows} verification rows{others}, but it "
-        f"takes {answers.rows_needed} to tell a {answers.wish} of {answers.share:g}: fewer may all "
-        f"be {chance} by chance; verify on more rows (--verify FILE), or {less}"
+        f"the label {label!r} is the answer in {count} of {rows} verification rows{others}, but "
+        f"{answers.rows_needed} are needed to show a {answers.metric} of {answers.fraction:g}: "
+        f"fewer may all be {chance} by chance; verify on more rows (--verify FILE), or {less}"
     )

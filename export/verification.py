@@ -1,4 +1,4 @@
-"""Proof that a graph computes what it was exported from, before anything is published."""
+"""Verification of a graph against its network and against itself, before publication."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
     from textgate.train.fit.progress import Progress
     from textgate.train.network.model import TextClassifier
 
-FLOAT_TOLERANCE = 1e-5  # of a probability, the float32 graph's against torch's
-# One graph against itself, computed another way. Sums of floats depend on their order, which a
-# kernel chooses by the size of the batch, and a recurrent network can amplify that.
+FLOAT_TOLERANCE = 1e-5  # of a probability, between the float32 graph and torch
+# Between two computations of one graph. Sums of floats depend on their order, which a kernel
+# chooses by the size of the batch, and a recurrent network can amplify that.
 INTEGER_TOLERANCE = 1e-6
-# Times what torch itself loses by computing in float32 instead of float64. ONNX Runtime's tanh is
-# an approximation: on networks that amplify rounding it loses up to eight times as much.
-_ROUNDING = 20
-_BATCH_SIZES = (1, 2, 7)
-_BATCH = 64
+# Largest difference as a multiple of torch's own between float32 and float64. ONNX Runtime's tanh
+# is an approximation: on networks that amplify rounding it loses up to eight times as much.
+_MAX_NOISE_RATIO = 20
+_TORCH_BATCH_SIZES = (1, 2, 7)
+_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
 class Readout:
-    """How a network's logits become probabilities.
+    """Conversion of a network's logits to probabilities.
 
     Attributes:
-        temperature: what the logits are divided by.
-        multi_label: whether each label has a probability of its own.
+        temperature: divides the logits.
+        multi_label: whether each label has an independent probability.
     """
 
     temperature: float
@@ -50,8 +50,8 @@ class Readout:
     def probabilities(
         self, logits: NDArray[np.floating], temperature: float | None = None
     ) -> NDArray[np.float64]:
-        """Return the probabilities, float64 [rows, labels], by default at its own temperature."""
-        with np.errstate(all="ignore"):  # what overflows becomes NaN, which no check lets through
+        """Return the probabilities, float64 [rows, labels], by default at `self.temperature`."""
+        with np.errstate(all="ignore"):  # overflow becomes NaN, which no check accepts
             scaled = logits.astype(np.float64) / (temperature or self.temperature)
             if self.multi_label:
                 return np.asarray(1.0 / (1.0 + np.exp(-scaled)))
@@ -63,14 +63,14 @@ class Readout:
     ) -> NDArray[np.float64]:
         """Return the largest difference of a probability, at each of two temperatures.
 
-        The second temperature is the size of the logits, at which no probability is next to 0 or
-        1: where all of them are, a wrong logit changes nothing at the first.
+        The second temperature is the size of the logits, at which no probability is close to 0 or
+        1. If all of them are at the first temperature, a wrong logit changes nothing there.
 
         Args:
             found: logits [rows, labels].
-            expected: what they should be; they also tell the size.
-            temperature: the first of the two. The network's own, where it is small, multiplies the
-                rounding of the logits, and where it is large, hides what is wrong with them.
+            expected: the expected logits, which also define the size.
+            temperature: the first temperature. A small one amplifies rounding of the logits, and a
+                large one hides wrong logits.
         """
         size = max(1.0, float(np.abs(expected).max()))
         return np.array(
@@ -86,11 +86,11 @@ def probabilities(
     texts: Sequence[Encoded],
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Return what a graph computes for texts, float32 [texts, labels]."""
-    return _by_length(texts, partial(run, session), progress)
+    """Return the probabilities of texts, float32 [texts, labels]."""
+    return _by_length(texts, partial(run_batch, session), progress)
 
 
-def run(
+def run_batch(
     session: onnxruntime.InferenceSession, ids: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Return the probabilities of one batch, float32 [batch, labels]."""
@@ -109,18 +109,18 @@ def check_against_torch(
 ) -> float:
     """Return the largest difference of a probability between a float32 graph and torch.
 
-    Random ids in batches of 1, 2 and 7, of lengths from 1 to the longest text, mixed. torch
-    computes in float64, and once more in float32, to see how much the network amplifies rounding.
+    Texts are random ids in batches of 1, 2 and 7, with mixed lengths up to `max_tokens`. torch
+    computes in float64, and in float32 to measure how much the network amplifies rounding.
 
     Args:
         session: the graph.
         model: the network.
-        readout: how its logits become probabilities.
+        readout: conversion of its logits to probabilities.
         max_tokens: tokens of the longest text.
 
     Raises:
-        VerificationError: it is above 1e-5, and above what rounding explains; or the graph's
-            probabilities are not what its logits give.
+        VerificationError: the difference is above 1e-5 and larger than rounding explains, or the
+            graph's probabilities do not match its logits.
     """
     model.eval()
     exact = copy.deepcopy(model).double()
@@ -136,7 +136,7 @@ def check_against_torch(
     truth = np.concatenate(expected)
     differences = readout.differences(np.concatenate(found), truth, 1.0)
     noise = readout.differences(np.concatenate(rounded), truth, 1.0)
-    allowed = np.maximum(FLOAT_TOLERANCE, _ROUNDING * noise)
+    allowed = np.maximum(FLOAT_TOLERANCE, _MAX_NOISE_RATIO * noise)
     for difference, most in zip(differences, allowed, strict=True):
         if not difference <= most:
             raise VerificationError(
@@ -147,11 +147,11 @@ def check_against_torch(
 
 
 def encoded(sequences: Sequence[NDArray[np.int64]]) -> list[Encoded]:
-    """Return token ids [tokens] as the runtime's batching takes them."""
+    """Return token ids [tokens] in the form that the runtime's batching reads."""
     return [Encoded(sequence.tolist(), False) for sequence in sequences]
 
 
-def check_independence(
+def check_batch_invariance(
     session: onnxruntime.InferenceSession,
     states: Sequence[StateTensor],
     sequences: Sequence[NDArray[np.int64]],
@@ -159,17 +159,17 @@ def check_independence(
     integers: bool,
     readout: Readout,
 ) -> float:
-    """Return how much a text's probabilities depend on anything but the text.
+    """Return the largest change of a text's probabilities with its batch or its chunks.
 
-    Each text is computed alone, in batches with others, and, where the graph carries its state, in
+    Each text is computed alone, in batches with others and, if the graph carries its state, in
     random chunks.
 
     Args:
         session: the graph.
-        states: what it carries.
+        states: its carried states.
         sequences: texts, int64 [tokens] each.
         integers: whether the recurrent layers compute in integers.
-        readout: how its logits become probabilities.
+        readout: conversion of its logits to probabilities.
 
     Raises:
         VerificationError: two results differ by more than 1e-6 (1e-5 where floats are computed).
@@ -193,7 +193,7 @@ def check_independence(
             cuts = np.flatnonzero(generator.random(len(ids) - 1) < 0.3) + 1
             chunked.append(_run_chunks(session, states, np.split(ids, cuts)))
         found = readout.differences(np.stack(chunked), alone, temperature).max()
-        worst = np.maximum(worst, found)  # NaN, which no number beats, stays
+        worst = np.maximum(worst, found)  # keeps NaN
     if not worst <= tolerance:
         raise VerificationError(
             f"a text's result changes by {worst:.2e} with its batch or its chunking, and at most "
@@ -210,7 +210,7 @@ def check_same(
     what: str,
     readout: Readout,
 ) -> None:
-    """Refuse two sessions of one graph that give different results.
+    """Refuse two sessions of one graph whose results differ.
 
     Raises:
         VerificationError: they differ by more than 1e-5.
@@ -236,12 +236,12 @@ def _logits(
     """Return the logits of one batch, float32 [batch, labels].
 
     Raises:
-        VerificationError: the graph's probabilities are not what its logits give.
+        VerificationError: the graph's probabilities do not match its logits.
     """
     logits: NDArray[np.float32]
     logits, given = session.run(["logits", "probabilities"], {"input_ids": ids, "lengths": lengths})
     difference = np.abs(readout.probabilities(logits) - given).max()
-    # The division rounds as much as a logit has digits, and the temperature does not reduce that.
+    # The rounding of the division grows with the logits, whatever the temperature.
     allowed = FLOAT_TOLERANCE * max(1.0, float(np.abs(logits).max()) / (100 * readout.temperature))
     if not difference <= allowed:
         raise VerificationError(
@@ -257,15 +257,15 @@ def _by_length(
     compute: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]],
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Return what is computed of texts in batches of similar length, in the texts' order."""
+    """Compute texts in batches of similar length and return the results in the texts' order."""
     parts: list[NDArray[np.float32]] = []
-    places: list[int] = []
-    for batch in batches_by_length(texts, _BATCH):
-        parts.append(compute(*padded([texts[place] for place in batch])))
-        places.extend(batch)
+    indices: list[int] = []
+    for batch in batches_by_length(texts, _BATCH_SIZE):
+        parts.append(compute(*padded([texts[index] for index in batch])))
+        indices.extend(batch)
         if progress is not None:
             progress.step(len(batch))
-    return np.concatenate(parts)[np.argsort(places)]
+    return np.concatenate(parts)[np.argsort(indices)]
 
 
 def _random_batches(
@@ -275,7 +275,7 @@ def _random_batches(
     generator = np.random.default_rng(0)
     longer = np.geomspace(1, max_tokens, 12).astype(np.int64)
     wanted = np.unique(np.minimum(np.concatenate([np.arange(1, 17), longer]), max_tokens))
-    for batch_size in _BATCH_SIZES:
+    for batch_size in _TORCH_BATCH_SIZES:
         generator.shuffle(wanted)
         for start in range(0, len(wanted), batch_size):
             lengths = np.resize(wanted[start : start + batch_size], batch_size)
@@ -290,7 +290,7 @@ def _run_chunks(
     states: Sequence[StateTensor],
     chunks: Sequence[NDArray[np.int64]],
 ) -> NDArray[np.float32]:
-    """Return the logits after feeding a text chunk by chunk, float32 [labels]."""
+    """Return the logits of a text fed chunk by chunk, float32 [labels]."""
     carried: dict[str, NDArray[np.float32]] = {}
     names = ["logits", *(state.output for state in states)]
     result = np.empty(0, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What a stream carries beside the recurrent states: constants that a caller may override."""
+"""Carried states of poolings and the linear branch: constants that callers can override."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Carry:
-    """Adds such states to a graph, each float32 [batch, width], and notes them.
+    """Adds carried states to a graph, each float32 [batch, width], and lists them.
 
     Attributes:
         builder: the graph.
-        states: what a stream carries; new states are added.
-        carried: whether earlier results can be given from outside; without it, they are constants.
-        name: the part of the network that they belong to, the front of their names.
+        states: the states of a stream; new states are appended.
+        carried: whether callers can pass earlier results; if not, the states stay constants.
+        name: the part of the network, which is the prefix of their names.
     """
 
     builder: GraphBuilder
@@ -30,12 +30,12 @@ class Carry:
     name: str
 
     def before(self, name: str, width: int, start: float = 0.0) -> str:
-        """Add a state as it was before this chunk, float32 [1, width], and return its name.
+        """Add a state before this chunk, float32 [1, width], and return its name.
 
         Args:
-            name: the state.
-            width: its columns.
-            start: what it is at a text's beginning.
+            name: name of the state.
+            width: its number of columns.
+            start: its value at the beginning of a text.
         """
         value = np.full((1, width), start, dtype=np.float32)
         constant = self.builder.constant(f"state.{self.name}.{name}", value)
@@ -45,7 +45,7 @@ class Carry:
         return constant
 
     def after(self, name: str, value: str) -> str:
-        """Make a value the state of the next chunk; return the value."""
+        """Make a value the state before the next chunk; return the value."""
         if self.carried:
             output = self.builder.node("Identity", [value], f"next.{self.name}.{name}")
             width = next(state.shape[1] for state in self.states if state.output == output)

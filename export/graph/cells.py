@@ -1,12 +1,12 @@
 """Recurrent layers as ONNX operators, in float32 and in integers.
 
 An int8 LSTM is ONNX Runtime's DynamicQuantizeLSTM. That operator chooses one scale for the whole
-input tensor of a call, and one for all hidden states of a step, so a text's result would depend on
-its neighbours in the batch, on padding and on chunking. **Range anchors** keep both ranges fixed:
-two input columns that are always +M and -M (M bounds the input) and two hidden units
-that are always +1 and -1 (which bounds every LSTM state), all with zero weights towards the rest.
-The units hold because their input gate is shut, their forget and output gates are open, and their
-cells begin at +30 and -30, where tanh is exactly 1 in float32.
+input tensor of a call and one for all hidden states of a step, so a text's result would depend on
+the other texts of the batch, on padding and on chunking. **Range anchors** keep both ranges fixed:
+two input columns that are always +M and -M (M bounds the input) and two hidden units that are
+always +1 and -1 (the bounds of every LSTM state), all with zero weights to the other units. The
+units keep their values because their input gate is closed, their forget and output gates are open,
+and their cells start at +30 and -30, where tanh is exactly 1 in float32.
 """
 
 from __future__ import annotations
@@ -25,21 +25,20 @@ from textgate.export.quantize.weights import CellWeights
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from textgate.export.quantize.hessian import CellEnergy
+    from textgate.export.quantize.hessian import CellHessian
 
 ANCHORS = 2
 _SATURATED = 30.0
-_OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 _LSTM_GATES = 4  # in ONNX's order: input, output, forget, cell
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """Where the columns of a value that mean something stand; anchors take the other places.
+    """Positions of the meaningful columns of a value; the other columns are anchors or padding.
 
     Attributes:
-        width: columns of the value.
-        columns: places of the meaningful ones, int64.
+        width: number of columns of the value.
+        columns: indices of the meaningful columns, int64.
         holds_anchors: whether two columns always hold the value's bounds.
     """
 
@@ -68,14 +67,14 @@ class Wiring:
 
 @dataclass(frozen=True)
 class LayerValues:
-    """Names of what a recurrent layer computes.
+    """Names of the results of a recurrent layer.
 
     Attributes:
         states: float32 [tokens, batch, width].
         last: float32 [batch, width].
-        wiring: where the meaningful columns of both are.
-        next_states: the operator's own last states, float32 [directions, batch, hidden]: h, and c
-            for an LSTM.
+        wiring: positions of the meaningful columns of both.
+        next_states: the operator's last states, float32 [directions, batch, hidden]: h, and c for
+            an LSTM.
     """
 
     states: str
@@ -86,12 +85,12 @@ class LayerValues:
 
 @dataclass(frozen=True)
 class Source:
-    """What a recurrent layer reads.
+    """Input of a recurrent layer.
 
     Attributes:
         value: its name; float32 [tokens, batch, wiring.width].
-        wiring: where its meaningful columns are.
-        bound: the largest absolute value it can have.
+        wiring: positions of its meaningful columns.
+        bound: its largest possible absolute value.
     """
 
     value: str
@@ -109,7 +108,7 @@ def recurrent_layer(
     storage: Storage,
     per_channel: bool,
     carried: bool,
-    energies: tuple[CellEnergy, ...] | None = None,
+    hessians: tuple[CellHessian, ...] | None = None,
 ) -> LayerValues:
     """Add one recurrent layer.
 
@@ -120,12 +119,12 @@ def recurrent_layer(
         builder: the graph.
         name: the layer's name, for instance ``lstm_1``.
         cell: ``rnn``, ``lstm`` or ``gru``.
-        cells: the weights, forwards and, for two directions, backwards.
-        source: what the layer reads.
-        storage: how its weights are kept; COMPUTED is for LSTMs.
-        per_channel: a scale for every row of the weights, instead of one for a matrix.
-        carried: whether the layer's initial states can be given from outside.
-        energies: how each cell's inputs move together, for rounding integer weights together.
+        cells: the weights: forward, then backward if the layer is bidirectional.
+        source: input of the layer.
+        storage: storage of its weights; COMPUTED is for LSTMs.
+        per_channel: one scale per row of the weights instead of one per matrix.
+        carried: whether callers can pass the layer's initial states.
+        hessians: Hessians of each cell's inputs, for rounding integer weights with GPTQ.
     """
     directions = len(cells)
     hidden = cells[0].hidden_size
@@ -153,7 +152,7 @@ def recurrent_layer(
             name,
             spread,
             per_channel=per_channel,
-            grams=None if energies is None else _grams(energies, source.wiring, hidden),
+            hessians=None if hessians is None else _wide(hessians, source.wiring, hidden),
         )
         operands = [source.value, *inputs, bias, "lengths_int32", *initial, "", *scales]
         builder.node("DynamicQuantizeLSTM", operands, outputs, domain=MICROSOFT, **attributes)
@@ -164,14 +163,14 @@ def recurrent_layer(
         if cell == "gru":
             attributes["linear_before_reset"] = 1
         operands = [source.value, *weights, bias, "lengths_int32", *initial]
-        builder.node(_OPERATORS[cell], operands, outputs, **attributes)
+        builder.node(cell.upper(), operands, outputs, **attributes)
     result = Wiring.anchored(hidden, directions) if anchored else Wiring.plain(directions * hidden)
     states, last = _joined_directions(builder, name, directions)
     return LayerValues(states, last, result, tuple(outputs[1:]))
 
 
 def _with_anchor_columns(builder: GraphBuilder, name: str, source: Source) -> Source:
-    """Return the source with two more columns that always hold its bounds."""
+    """Return the source with two further columns that always hold its bounds."""
     bounds = np.array([[[source.bound, -source.bound]]], dtype=np.float32)
     shape = builder.node(
         "Concat",
@@ -194,7 +193,7 @@ def _rewired(cell: CellWeights, wiring: Wiring) -> CellWeights:
 
 
 def _with_anchor_units(cell: CellWeights) -> CellWeights:
-    """Return an LSTM cell with two more units that hold their state for ever."""
+    """Return an LSTM cell with two further units that always keep their state."""
     hidden = cell.hidden_size
     size = hidden + ANCHORS
     inputs = np.zeros((_LSTM_GATES, size, cell.inputs.shape[1]), dtype=np.float32)
@@ -263,17 +262,17 @@ def _matrices(cells: list[CellWeights]) -> list[tuple[str, NDArray[np.float32]]]
     ]
 
 
-def _grams(
-    energies: tuple[CellEnergy, ...], wiring: Wiring, hidden: int
+def _wide(
+    hessians: tuple[CellHessian, ...], wiring: Wiring, hidden: int
 ) -> dict[str, list[NDArray[np.float64]]]:
-    """Return the energies of W's and R's columns for each direction, zero at anchors."""
+    """Return the Hessians of W's and R's columns for each direction, zero at anchors."""
     inputs, recurrent = [], []
-    for energy in energies:
+    for hessian in hessians:
         wide = np.zeros((wiring.width, wiring.width))
-        wide[np.ix_(wiring.columns, wiring.columns)] = energy.inputs
+        wide[np.ix_(wiring.columns, wiring.columns)] = hessian.inputs
         inputs.append(wide)
         wide = np.zeros((hidden + ANCHORS, hidden + ANCHORS))
-        wide[:hidden, :hidden] = energy.recurrent
+        wide[:hidden, :hidden] = hessian.recurrent
         recurrent.append(wide)
     return {"W": inputs, "R": recurrent}
 
@@ -284,22 +283,22 @@ def _integer_weights(
     cells: list[CellWeights],
     *,
     per_channel: bool,
-    grams: dict[str, list[NDArray[np.float64]]] | None,
+    hessians: dict[str, list[NDArray[np.float64]]] | None,
 ) -> tuple[list[str], list[str]]:
-    """Return the names of W and R as DynamicQuantizeLSTM wants them, and of their scales.
+    """Return the names of W and R in the layout of DynamicQuantizeLSTM, and of their scales.
 
-    It takes them transposed against LSTM, [directions, columns, gates * hidden], and a scale a
-    direction, or [directions, gates * hidden].
+    W and R are transposed compared with LSTM, [directions, columns, gates * hidden]; the scales are
+    [directions] or [directions, gates * hidden].
     """
     weights, scales = [], []
     for key, matrices in _matrices(cells):
-        if grams is None:
+        if hessians is None:
             axes = (2,) if per_channel else (1, 2)
             quantized = quantize(matrices, axes=axes, limit=COMPUTED_LIMIT)
         else:
             parts = [
-                round_together(matrix, gram, per_channel=per_channel, limit=COMPUTED_LIMIT)
-                for matrix, gram in zip(matrices, grams[key], strict=True)
+                round_together(matrix, hessian, per_channel=per_channel, limit=COMPUTED_LIMIT)
+                for matrix, hessian in zip(matrices, hessians[key], strict=True)
             ]
             quantized = Quantized(
                 np.stack([part.values for part in parts]), np.stack([part.scale for part in parts])
@@ -315,8 +314,8 @@ def _integer_weights(
 def stored_value(builder: GraphBuilder, name: str, quantized: Quantized) -> str:
     """Add a tensor stored as int8 and return its name as a float32 value.
 
-    ONNX Runtime folds Cast and Mul of constants when it loads a graph; DequantizeLinear it keeps,
-    and would run at every call.
+    ONNX Runtime folds Cast and Mul of constants when it loads a graph. It does not fold
+    DequantizeLinear, which would run in every call.
     """
     values = builder.constant(f"{name}.int8", quantized.values)
     scale = builder.constant(f"{name}.scale", quantized.scale)

@@ -1,8 +1,7 @@
 """The linear branch as ONNX operators, in a form that continues from an earlier chunk.
 
-A text's rows of both tables are summed as they are stored, whole numbers in an int8 graph, and
-scaled afterwards. Sums of whole numbers are exact, so they depend neither on the batch nor on the
-chunks a text comes in.
+A text's rows of both tables are summed before they are scaled. In an int8 graph they are whole
+numbers, whose sums are exact and therefore depend neither on the batch nor on the chunks.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def add_linear_branch(
     carried: bool,
     states: list[StateTensor],
 ) -> str:
-    """Add the branch and return what it adds to the logits, float32 [batch, labels].
+    """Add the branch and return its logits, float32 [batch, labels].
 
     Needs the values ``ids_by_step`` [tokens, batch], ``inside_2d`` [tokens, batch],
     ``step_column`` [tokens, 1], ``batch_size`` [1] and ``one`` in the graph.
@@ -40,15 +39,15 @@ def add_linear_branch(
     Args:
         builder: the graph.
         weights: the branch's tables and projection.
-        stored: whether the tables are stored as int8, with a scale a column.
-        carried: whether earlier results can be given from outside.
-        states: what a stream carries; the branch's states are added.
+        stored: whether the tables are stored as int8, with one scale per column.
+        carried: whether callers can pass earlier results.
+        states: the states of a stream; the branch's states are appended.
     """
     carry = Carry(builder, states, carried, "linear")
     size = weights.tokens.shape[1]
     zero = builder.constant("zero", np.float32(0.0))
     rows, projections, squares = [], [], []
-    for name, table, importance, (places, found) in (
+    for name, table, importance, (indices, found) in (
         (
             "tokens",
             weights.tokens,
@@ -65,10 +64,10 @@ def add_linear_branch(
         values, scale = _stored(table) if stored else (table, np.ones((1, size), np.float32))
         kept = builder.node("And", [found, "inside_2d"], f"linear.{name}.kept")
         column = builder.node("Unsqueeze", [kept, builder.integers("axis_2", 2)], f"{kept}_column")
-        looked_up = _gathered(builder, f"linear.{name}", values, places)
+        looked_up = _gathered(builder, f"linear.{name}", values, indices)
         rows.append(builder.node("Where", [column, looked_up, zero], f"linear.{name}.visible"))
         projections.append(scale.T * weights.projection.T)
-        weight = _gathered(builder, f"linear.{name}_weights", importance, places)
+        weight = _gathered(builder, f"linear.{name}_weights", importance, indices)
         weight = builder.node("Where", [kept, weight, zero], f"linear.{name}_weights.visible")
         squares.append(builder.node("Mul", [weight, weight], f"linear.{name}_weights.squares"))
     axis = builder.integers("axis_0", 0)
@@ -83,16 +82,16 @@ def add_linear_branch(
     carry.after("squares", length)
     projection = builder.constant("linear.projection", np.concatenate(projections))
     linear = builder.node("MatMul", [total, projection], "linear.projected")
-    least = builder.constant("linear.least", np.float32(1.0))  # a text may have nothing known
+    least = builder.constant("linear.least", np.float32(1.0))  # a text may hold no known token
     root = builder.node(
         "Sqrt", [builder.node("Max", [length, least], "linear.some")], "linear.root"
     )
     return builder.node("Div", [linear, root], "linear.logits")
 
 
-def _gathered(builder: GraphBuilder, name: str, table: NDArray[Any], places: str) -> str:
+def _gathered(builder: GraphBuilder, name: str, table: NDArray[Any], indices: str) -> str:
     """Return rows of a table as float32."""
-    rows = builder.node("Gather", [builder.constant(name, table), places], f"{name}.rows")
+    rows = builder.node("Gather", [builder.constant(name, table), indices], f"{name}.rows")
     if table.dtype == np.float32:
         return rows
     return builder.node("Cast", [rows], f"{name}.wide", to=TensorProto.FLOAT)
@@ -115,7 +114,7 @@ def _token_rows(builder: GraphBuilder, count: int) -> tuple[str, str]:
 def _pair_rows(
     builder: GraphBuilder, carry: Carry, fingerprints: NDArray[np.uint8]
 ) -> tuple[str, str]:
-    """Return each token's bucket with the one before it, and whether it is that pair's."""
+    """Return the bucket of each token and its predecessor, and whether the pair owns it."""
     node = builder.node
     one = builder.integers("one", 1)
     before = node("Cast", [carry.before("previous", 1)], "linear.previous", to=TensorProto.INT64)
@@ -133,13 +132,13 @@ def _pair_rows(
     mixed = node("Add", [first, second], "linear.mixed")
     carry.after("previous", _last_tokens(builder))
     buckets = builder.constant("linear.bucket_count", np.int64(len(fingerprints)))
-    places = node("Mod", [mixed, buckets], "linear.pairs.places")
+    indices = node("Mod", [mixed, buckets], "linear.pairs.places")
     kinds = builder.constant("linear.fingerprint_count", np.int64(FINGERPRINTS))
     wanted = node("Mod", [mixed, kinds], "linear.pairs.fingerprints")
     table = builder.constant("linear.fingerprints", fingerprints)
-    stored = node("Gather", [table, places], "linear.pairs.owners")
+    stored = node("Gather", [table, indices], "linear.pairs.owners")
     wide = node("Cast", [stored], "linear.pairs.owners_wide", to=TensorProto.INT64)
-    return places, node("Equal", [wide, wanted], "linear.pairs.found")
+    return indices, node("Equal", [wide, wanted], "linear.pairs.found")
 
 
 def _last_tokens(builder: GraphBuilder) -> str:

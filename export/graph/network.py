@@ -1,9 +1,9 @@
 """The whole network as an ONNX graph, node by node, from trained weights.
 
 Inputs ``input_ids`` int64 [batch, sequence] and ``lengths`` int64 [batch]; outputs ``logits`` and
-``probabilities`` float32 [batch, labels]. A one-directional network also has what a stream carries:
-constants that are listed as inputs, so that whoever does not know them need not give them, and the
-outputs to give for them the next time.
+``probabilities`` float32 [batch, labels]. A one-directional network also has states for streaming:
+constants listed as inputs, which callers may leave out, and outputs that replace them in the next
+call.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ from textgate.export.graph.linear import add_linear_branch
 from textgate.export.graph.nodes import GraphBuilder
 from textgate.export.graph.pooling import Pool
 from textgate.export.quantize.equalization import BOUND, column_scale, equalized
-from textgate.export.quantize.plan import FLOAT32, INT8, Plan, Storage
+from textgate.export.quantize.plan import Storage
 from textgate.export.quantize.quantization import STORED_LIMIT, pack_nibbles, quantize
-
-__all__ = ["FLOAT32", "INT8", "Graph", "Plan", "Storage", "build_graph"]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.bundle.architecture import Architecture
-    from textgate.export.quantize.hessian import Energies
+    from textgate.export.quantize.hessian import Hessians
+    from textgate.export.quantize.plan import Plan
     from textgate.export.quantize.weights import NetworkWeights
 
 
@@ -39,8 +38,8 @@ _NIBBLE_LIMIT = 7
 
 
 @dataclass(frozen=True)
-class Graph:
-    """An ONNX model and what a stream carries through it.
+class NetworkGraph:
+    """A network as an ONNX model, with its streaming states.
 
     Attributes:
         model: the ONNX bytes.
@@ -57,17 +56,17 @@ def build_graph(
     plan: Plan,
     *,
     temperature: float = 1.0,
-    energies: Energies | None = None,
-) -> Graph:
+    hessians: Hessians | None = None,
+) -> NetworkGraph:
     """Return the graph of a network.
 
     Args:
         architecture: the logical network.
         weights: its weights.
-        plan: how to store and compute them.
+        plan: storage and computation of the weights.
         temperature: divides the logits before they become probabilities.
-        energies: how the cells' inputs move together, for rounding an integer LSTM's weights
-            together; None rounds each by itself.
+        hessians: Hessians of the cells' inputs, for rounding an integer LSTM's weights with GPTQ;
+            None rounds each weight by itself.
     """
     net = architecture
     builder = GraphBuilder()
@@ -80,9 +79,9 @@ def build_graph(
     _shared_values(builder)
     anchored = plan.storage(0, net.cell) is Storage.COMPUTED
     if plan.embedding_bits != 32 or anchored:
-        if energies is not None:
+        if hessians is not None:
             scale = column_scale(weights.embedding)
-            energies = (tuple(cell.scaled(scale) for cell in energies[0]), *energies[1:])
+            hessians = (tuple(cell.scaled(scale) for cell in hessians[0]), *hessians[1:])
         weights = equalized(weights)
         source = _equalized_embedding(builder, weights, plan.embedding_bits, anchored=anchored)
     else:
@@ -99,9 +98,9 @@ def build_graph(
             storage=plan.storage(index, net.cell),
             per_channel=plan.per_channel,
             carried=carried,
-            energies=energies[index] if energies is not None else None,
+            hessians=hessians[index] if hessians is not None else None,
         )
-        source = Source(layer.states, layer.wiring, bound=1.0)  # a cell's output is a tanh's
+        source = Source(layer.states, layer.wiring, bound=1.0)  # outputs are a tanh's
         if carried:
             states.extend(_carried_states(builder, name, layer))
     if layer is None:
@@ -117,11 +116,11 @@ def build_graph(
         )
     _head(builder, net, weights, vector, wiring=layer.wiring, output=plan.output, linear=linear)
     _probabilities(builder, net, temperature)
-    return Graph(builder.model("textgate"), tuple(states))
+    return NetworkGraph(builder.model("textgate"), tuple(states))
 
 
 def _shared_values(builder: GraphBuilder) -> None:
-    """Add what several parts need: lengths in other types, shapes, the mask of real tokens."""
+    """Add values that several parts use: lengths in other types, shapes, the mask of tokens."""
     node = builder.node
     node("Transpose", ["input_ids"], "ids_by_step", perm=[1, 0])
     node("Cast", ["lengths"], "lengths_int32", to=TensorProto.INT32)
@@ -143,8 +142,7 @@ def _shared_values(builder: GraphBuilder) -> None:
 def _embedding(builder: GraphBuilder, weights: NetworkWeights, bits: int) -> Source:
     """Add the embedding.
 
-    Integer rows are gathered first and scaled after: the other way round, the whole table would be
-    scaled at every call.
+    Integer rows are gathered before they are scaled, so that no call scales the whole table.
     """
     table = weights.embedding
     size = table.shape[1]
@@ -170,7 +168,7 @@ def _equalized_embedding(
 ) -> Source:
     """Add an embedding whose columns all reach +-127; 8-bit rows then need no scale.
 
-    If they are to be anchored, two more columns of the table hold the bounds of int8 in every row.
+    With `anchored`, two further columns of the table hold the bounds of int8 in every row.
     """
     if bits != 8:
         return dataclasses.replace(_embedding(builder, weights, bits), bound=BOUND)
@@ -193,7 +191,7 @@ def _whole_rows(builder: GraphBuilder, table: NDArray[np.int8]) -> str:
 def _unpacked_rows(builder: GraphBuilder, table: str) -> str:
     """Return the gathered rows of a table of nibbles as float32 from -8 to 7.
 
-    The first half of the columns lies in the low nibbles, the second in the high ones.
+    The first half of the columns is in the low nibbles, the second half in the high nibbles.
     """
     rows = builder.node("Gather", [table, "ids_by_step"], "embedding.packed")
     mask = builder.constant("embedding.mask", np.array(15, dtype=np.uint8))
@@ -225,10 +223,10 @@ def _head(
     output: Storage,
     linear: str | None,
 ) -> None:
-    """Add the dense layers, the last of which gives the logits together with the linear branch."""
+    """Add the dense layers; the last one and the linear branch sum to the logits."""
     logits = "logits" if linear is None else "output.logits"
     pooled_columns = np.concatenate(
-        [wiring.columns + wiring.width * place for place in range(len(architecture.pooling))]
+        [wiring.columns + wiring.width * index for index in range(len(architecture.pooling))]
     )
     inputs = Wiring(wiring.width * len(architecture.pooling), pooled_columns)
     for index, dense in enumerate(weights.dense):

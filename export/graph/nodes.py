@@ -1,4 +1,4 @@
-"""A thin layer over onnx.helper: nodes, constants and outputs collected into one model."""
+"""Builder of ONNX models: a thin layer over onnx.helper."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Low enough for runtimes of early 2024 (ONNX Runtime 1.17) and for onnxruntime-web.
+# Supported by runtimes of early 2024 (ONNX Runtime 1.17) and by onnxruntime-web.
 OPSET = 18
 IR_VERSION = 8
 MICROSOFT = "com.microsoft"
 
 
 class GraphBuilder:
-    """Collects a graph. Names of values are the strings that pass between its methods."""
+    """Collects a graph. Its methods take and return the names of values."""
 
     def __init__(self) -> None:
         self._nodes: list[Any] = []
@@ -39,7 +39,7 @@ class GraphBuilder:
         domain: str = "",
         **attributes: Any,
     ) -> str:
-        """Add a node and return the name of its first output; "" stands for what is left out."""
+        """Add a node and return the name of its first output; "" is an omitted input or output."""
         names = [outputs] if isinstance(outputs, str) else list(outputs)
         name = next(name for name in names if name)
         self._nodes.append(
@@ -56,7 +56,7 @@ class GraphBuilder:
         return name
 
     def constant(self, name: str, value: NDArray[Any] | np.generic) -> str:
-        """Add a constant tensor and return its name; the same name must mean the same values."""
+        """Add a constant tensor and return its name; a name always means the same values."""
         if name not in self._initializers:
             self._initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
@@ -66,7 +66,7 @@ class GraphBuilder:
         return self.constant(name, np.array(values, dtype=np.int64))
 
     def input(self, name: str, shape: Sequence[int | str], kind: int = TensorProto.FLOAT) -> str:
-        """Add an input, or make an existing constant one that callers may override."""
+        """Add an input, or let callers override an existing constant."""
         self._inputs.append(helper.make_tensor_value_info(name, kind, list(shape)))
         return name
 
@@ -76,7 +76,7 @@ class GraphBuilder:
         return name
 
     def model(self, name: str) -> bytes:
-        """Return the model as ONNX bytes, without what no output needs."""
+        """Return the model as ONNX bytes, without unused nodes and constants."""
         nodes = self._needed()
         used = {value for node in nodes for value in node.input}
         opsets = [helper.make_opsetid("", OPSET)]
@@ -99,7 +99,7 @@ class GraphBuilder:
         return bytes(model.SerializeToString())
 
     def _needed(self) -> list[Any]:
-        """Return the nodes that lead to an output; nodes stand after what they read."""
+        """Return the nodes that an output depends on, in order."""
         wanted = {output.name for output in self._outputs}
         nodes = []
         for node in reversed(self._nodes):

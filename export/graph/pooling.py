@@ -1,7 +1,7 @@
 """Pooling over time as ONNX operators, in running forms that continue from an earlier chunk.
 
-A maximum goes on from the maximum so far, a mean from the sum and the count so far, attention from
-its largest score, its normalizer and its weighted sum (Milakov and Gimelshein 2018, "Online
+A maximum continues from the maximum so far, a mean from the sum and the count so far, attention
+from its largest score, its normalizer and its weighted sum (Milakov and Gimelshein 2018, "Online
 normalizer calculation for softmax").
 """
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from textgate.export.graph.cells import LayerValues
     from textgate.export.graph.nodes import GraphBuilder
 
-# Below every state and score, and far enough from the limits of float32 to subtract from.
+# Below every state and score, and far from the limits of float32, so that differences are finite.
 _LOWEST = -1e30
 
 
 @dataclass
 class Pool:
-    """Adds poolings to a graph and notes the states they carry.
+    """Adds poolings to a graph and lists their carried states.
 
     Attributes:
         builder: the graph; it must hold ``inside``, a mask [tokens, batch, 1], and
             ``lengths_float``, float32 [batch, 1].
         layer: the recurrent layer to pool.
-        carry: adds what a stream carries.
+        carry: adds the carried states.
     """
 
     builder: GraphBuilder
@@ -43,7 +43,7 @@ class Pool:
 
         Args:
             name: ``last``, ``max``, ``mean`` or ``attention``.
-            attention: float32 [meaningful columns], what scores the states.
+            attention: float32 [meaningful columns], the weights that score the states.
         """
         if name == "last":
             return self.layer.last

@@ -1,4 +1,4 @@
-"""How the inputs of recurrent cells move together, measured on real rows."""
+"""Hessians of the inputs of recurrent cells, measured on real rows, for GPTQ."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
     from textgate.train.data.dataset import Dataset
     from textgate.train.network.model import RecurrentLayer, TextClassifier
 
-_BATCH = 64
-_MOST_ROWS = 2000  # more say no more
+_BATCH_SIZE = 64
+_MAX_ROWS = 2000  # more rows do not improve the result
 
 
 @dataclass(frozen=True)
-class CellEnergy:
-    """Sums of outer products over all tokens of all rows.
+class CellHessian:
+    """Hessians of a cell's two matrices: sums of outer products over all tokens of all rows.
 
     Attributes:
-        inputs: of what the cell reads, float64 [inputs, inputs].
-        recurrent: of its own state before the token, float64 [hidden, hidden].
+        inputs: of the cell's inputs, float64 [inputs, inputs].
+        recurrent: of its state before the token, float64 [hidden, hidden].
     """
 
     inputs: NDArray[np.float64]
     recurrent: NDArray[np.float64]
 
-    def scaled(self, scale: NDArray[np.float32]) -> CellEnergy:
-        """Return the energy of inputs that are divided by `scale` [inputs]."""
-        return CellEnergy(self.inputs / np.outer(scale, scale), self.recurrent)
+    def scaled(self, scale: NDArray[np.float32]) -> CellHessian:
+        """Return the Hessians for inputs divided by `scale` [inputs]."""
+        return CellHessian(self.inputs / np.outer(scale, scale), self.recurrent)
 
 
-Energies = tuple[tuple[CellEnergy, ...], ...]
+Hessians = tuple[tuple[CellHessian, ...], ...]
 
 
-def measure_energies(
+def measure_hessians(
     model: TextClassifier, rows: Dataset, progress: Progress | None = None
-) -> Energies:
-    """Return the energy of every cell: a tuple a layer, forwards first, then backwards if any."""
+) -> Hessians:
+    """Return the Hessians of each layer's cells: forward, then backward if there is one."""
     progress = progress or Progress()
     net = model.architecture
     sums = [
@@ -53,11 +53,11 @@ def measure_energies(
         for inputs, hidden in zip(net.input_sizes, net.hidden_sizes, strict=True)
     ]
     model.eval()
-    places = range(min(len(rows), _MOST_ROWS))
-    progress.begin("measuring the cells' inputs", len(places))
+    indices = range(min(len(rows), _MAX_ROWS))
+    progress.begin("measuring the cells' inputs", len(indices))
     with torch.inference_mode():
-        for start in range(0, len(places), _BATCH):
-            batch = rows.batch(places[start : start + _BATCH])
+        for start in range(0, len(indices), _BATCH_SIZE):
+            batch = rows.batch(indices[start : start + _BATCH_SIZE])
             values = model.embedding(batch.ids)
             steps = torch.arange(values.shape[1])
             inside = steps < batch.lengths[:, None]
@@ -71,7 +71,7 @@ def measure_energies(
                 values = ahead
             progress.step(len(batch.lengths))
     progress.end()
-    return tuple(tuple(CellEnergy(*pair) for pair in totals) for totals in sums)
+    return tuple(tuple(CellHessian(*pair) for pair in totals) for totals in sums)
 
 
 def _add(

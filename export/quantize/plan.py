@@ -1,4 +1,4 @@
-"""How a graph stores and computes its weights, piece by piece."""
+"""Quantization plan: storage and computation of each piece of a graph."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from textgate.export.quantize.weights import GATE_ORDER
+
 if TYPE_CHECKING:
     from textgate.bundle.architecture import Architecture
 
 EMBEDDING_BITS = (4, 8)
-# From so many labels on, the last dense layer is large enough to be worth storing as int8.
-_LARGE_OUTPUT = 200
+_MIN_STORED_OUTPUTS = 200  # a last dense layer with fewer units stays in float32
 
 
 class Storage(StrEnum):
-    """How the weights of a layer are kept."""
+    """Storage and computation of a layer's weights."""
 
     FLOAT32 = "float32"
     STORED = "stored as int8, computed in float32"
@@ -25,13 +26,13 @@ class Storage(StrEnum):
 
 @dataclass(frozen=True)
 class Plan:
-    """How every piece of a graph is stored and computed.
+    """Storage and computation of every piece of a graph.
 
     Attributes:
-        embedding_bits: 32, or 8 or 4 for integer rows with a scale each.
-        cells: storage of the recurrent layers. ONNX Runtime has an integer kernel for LSTM alone:
+        embedding_bits: 32 for float32, or 8 or 4 for integers.
+        cells: storage of the recurrent layers. ONNX Runtime has an integer kernel for LSTM only:
             for the other cells COMPUTED means STORED.
-        per_channel: a scale for every row of a recurrent matrix, instead of one for the matrix.
+        per_channel: one scale per row of a recurrent matrix instead of one per matrix.
         exceptions: recurrent layers with another storage, as (index, storage).
         output: storage of the last dense layer, FLOAT32 or STORED.
     """
@@ -45,8 +46,8 @@ class Plan:
     def __str__(self) -> str:
         if self == FLOAT32:
             return "float32"
-        grain = "per channel" if self.per_channel else "per tensor"
-        return f"int8 {grain}, {self.embedding_bits}-bit embedding"
+        granularity = "per channel" if self.per_channel else "per tensor"
+        return f"int8 {granularity}, {self.embedding_bits}-bit embedding"
 
     def storage(self, index: int, cell: str) -> Storage:
         """Return the storage of a recurrent layer."""
@@ -67,12 +68,12 @@ INT8 = Plan(embedding_bits=8, cells=Storage.COMPUTED)
 
 @dataclass(frozen=True)
 class Raise:
-    """One piece of a plan with more precision.
+    """A step that gives one piece of a plan more precision.
 
     Attributes:
-        what: the piece and its new form, in words.
-        plan: the plan with it.
-        added_bytes: about how much larger the graph becomes.
+        what: description of the piece and its new storage.
+        plan: the plan after the step.
+        added_bytes: approximate growth of the graph.
     """
 
     what: str
@@ -81,8 +82,8 @@ class Raise:
 
 
 def integer_plan(architecture: Architecture, *, embedding_bits: int) -> Plan:
-    """Return the plan that quantizes all that is worth it."""
-    large = architecture.output_units >= _LARGE_OUTPUT
+    """Return the plan that quantizes every piece large enough to matter."""
+    large = architecture.output_units >= _MIN_STORED_OUTPUTS
     return dataclasses.replace(
         INT8,
         embedding_bits=embedding_bits,
@@ -91,7 +92,7 @@ def integer_plan(architecture: Architecture, *, embedding_bits: int) -> Plan:
 
 
 def raises(architecture: Architecture, plan: Plan) -> list[Raise]:
-    """Return the single steps by which a plan can gain precision, the cheapest first."""
+    """Return the steps that give a plan more precision, cheapest first."""
     net = architecture
     steps = []
     cells = net.vocabulary_size * net.embedding_size
@@ -104,8 +105,7 @@ def raises(architecture: Architecture, plan: Plan) -> list[Raise]:
     for index, (inputs, hidden) in enumerate(zip(net.input_sizes, net.hidden_sizes, strict=True)):
         storage = plan.storage(index, net.cell)
         name = f"{net.cell}_{index + 1}"
-        gates = {"rnn": 1, "gru": 3, "lstm": 4}[net.cell]
-        weights = net.directions * gates * hidden * (inputs + hidden)
+        weights = net.directions * len(GATE_ORDER[net.cell]) * hidden * (inputs + hidden)
         if storage is Storage.COMPUTED:
             finer = plan.with_layer(index, Storage.STORED)
             steps.append(Raise(f"{name} to int8 storage computed in float32", finer, 0))

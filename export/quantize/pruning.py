@@ -1,4 +1,4 @@
-"""Dropping the rarest words, so that a bundle gets smaller."""
+"""Pruning of the vocabulary: the rarest words are dropped to make a bundle smaller."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ if TYPE_CHECKING:
     from textgate.export.quantize.weights import NetworkWeights
 
 
-# Fewer words than this say next to nothing, whatever the network.
-_FEWEST_WORDS = 100
+_MIN_VOCABULARY = 100  # fewer words carry almost no information
 
 
 def smallest_vocabulary(tokenizer_json: str) -> int:
-    """Return how many ids a pruned tokenizer has at least: of subwords, all pieces."""
+    """Return the smallest number of ids of a pruned tokenizer; subword pieces are all kept."""
     model = json.loads(tokenizer_json)["model"]
-    return piece_count(tokenizer_json) if model["type"] == "BPE" else _FEWEST_WORDS
+    return piece_count(tokenizer_json) if model["type"] == "BPE" else _MIN_VOCABULARY
 
 
 def prune_tokenizer(tokenizer_json: str, vocabulary_size: int) -> str:
-    """Return a tokenizer with the first `vocabulary_size` ids alone.
+    """Return a tokenizer with only the first `vocabulary_size` ids.
 
-    textgate gives ids in the order of usefulness, so that the words left out are the rarest. They
-    become unknown words, or come in pieces.
+    textgate assigns ids in the order of usefulness, so the dropped words are the rarest. They
+    become unknown words, or are split into pieces.
 
     Raises:
         ExportError: the tokenizer is not one that textgate makes.
@@ -48,13 +47,13 @@ def prune_tokenizer(tokenizer_json: str, vocabulary_size: int) -> str:
             f"words cannot be dropped from a {model['type']} tokenizer; raise --max-size"
         )
     model["vocab"] = {
-        word: place for word, place in model["vocab"].items() if place < vocabulary_size
+        word: index for word, index in model["vocab"].items() if index < vocabulary_size
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def prune_weights(weights: NetworkWeights, vocabulary_size: int) -> NetworkWeights:
-    """Return the weights with what belongs to the first ids alone."""
+    """Return the weights of the first ids only."""
     linear = weights.linear
     if linear is not None:
         linear = dataclasses.replace(
@@ -68,7 +67,7 @@ def prune_weights(weights: NetworkWeights, vocabulary_size: int) -> NetworkWeigh
 
 
 def prune_architecture(architecture: Architecture, vocabulary_size: int) -> Architecture:
-    """Return the network with the first ids alone."""
+    """Return the network with the first ids only."""
     return dataclasses.replace(
         architecture,
         vocabulary_size=vocabulary_size,
@@ -83,30 +82,30 @@ def prune_sequences(
     *,
     max_tokens: int,
 ) -> tuple[NDArray[np.int64], ...]:
-    """Return token ids as the pruned tokenizer gives them.
+    """Return the token ids that the pruned tokenizer assigns.
 
     Args:
         sequences: token ids of whole texts, int64 [tokens] each.
-        tokenizer_json: the tokenizer they are from.
-        vocabulary_size: ids that are kept.
-        max_tokens: tokens of a text that are read.
+        tokenizer_json: the tokenizer that assigned them.
+        vocabulary_size: number of kept ids.
+        max_tokens: largest number of tokens per text.
     """
     replacements = _replacements(tokenizer_json, vocabulary_size)
     return tuple(_replaced(ids, replacements, vocabulary_size)[:max_tokens] for ids in sequences)
 
 
 def _replacements(tokenizer_json: str, vocabulary_size: int) -> dict[int, NDArray[np.int64]]:
-    """Return what each id that goes becomes."""
+    """Return the replacement of each dropped id."""
     model = json.loads(tokenizer_json)["model"]
-    gone = {place: word for word, place in model["vocab"].items() if place >= vocabulary_size}
+    dropped = {index: word for word, index in model["vocab"].items() if index >= vocabulary_size}
     if model["type"] != "BPE":
-        return dict.fromkeys(gone, np.array([UNKNOWN_ID]))
-    # The words are normalized already, and none is taken for several words.
+        return dict.fromkeys(dropped, np.array([UNKNOWN_ID]))
+    # The words are already normalized, and none is split into several words.
     tokenizer = Tokenizer.from_str(prune_tokenizer(tokenizer_json, vocabulary_size))
-    encodings = tokenizer.encode_batch_fast(list(gone.values()))
+    encodings = tokenizer.encode_batch_fast(list(dropped.values()))
     return {
-        place: np.array(encoding.ids, dtype=np.int64)
-        for place, encoding in zip(gone, encodings, strict=True)
+        index: np.array(encoding.ids, dtype=np.int64)
+        for index, encoding in zip(dropped, encodings, strict=True)
     }
 
 
@@ -115,4 +114,4 @@ def _replaced(
 ) -> NDArray[np.int64]:
     if int(ids.max()) < vocabulary_size:
         return ids
-    return np.concatenate([replacements.get(int(place), np.array([place])) for place in ids])
+    return np.concatenate([replacements.get(int(index), np.array([index])) for index in ids])

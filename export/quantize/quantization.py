@@ -1,4 +1,4 @@
-"""Rounding weights to small integers, symmetrically around zero."""
+"""Quantization of weights to small integers, symmetric around zero."""
 
 from __future__ import annotations
 
@@ -16,25 +16,20 @@ if TYPE_CHECKING:
 COMPUTED_LIMIT = 63
 STORED_LIMIT = 127
 
-TINY = 1e-30  # below it a scale would be lost in denormal numbers
+_MIN_MAGNITUDE = 1e-30  # below it a scale would be a denormal number
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """Integers and what to multiply them with.
+    """Integers and their scales.
 
     Attributes:
         values: int8, of the original's shape.
-        scale: float32, 1 where a whole slice is shared; `values * scale` is the original, rounded.
+        scale: float32, of length 1 along shared axes; `values * scale` is the rounded original.
     """
 
     values: NDArray[np.int8]
     scale: NDArray[np.float32]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of integers and scales together."""
-        return self.values.nbytes + self.scale.nbytes
 
     def restored(self) -> NDArray[np.float32]:
         """Return the rounded weights as float32."""
@@ -48,21 +43,28 @@ def quantize(
 
     Args:
         weights: float32, of any shape.
-        axes: the axes that share a scale; the others get one for every index.
+        axes: the axes that share a scale; the other axes have one per index.
         limit: the largest integer.
     """
-    largest = np.abs(weights).max(axis=axes, keepdims=True)
-    # A slice of zeros gets the scale 1: a scale of 0 would divide by zero, here and in kernels.
-    scale = np.where(largest > TINY, largest / limit, 1.0).astype(np.float32)
+    scale = scales(weights, axes=axes, limit=limit)
     values = np.clip(np.rint(weights / scale), -limit, limit).astype(np.int8)
     return Quantized(values, scale)
 
 
+def scales(
+    weights: NDArray[np.float32], *, axes: tuple[int, ...], limit: int
+) -> NDArray[np.float32]:
+    """Return the scales that map the largest weights to the limit, of length 1 along `axes`."""
+    largest = np.abs(weights).max(axis=axes, keepdims=True)
+    # A slice of zeros gets the scale 1: a scale of 0 would divide by zero, here and in kernels.
+    return np.where(largest > _MIN_MAGNITUDE, largest / limit, 1.0).astype(np.float32)
+
+
 def pack_nibbles(values: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """Return rows of integers from -8 to 7, two to a byte: uint8 [rows, (columns + 1) // 2].
+    """Pack rows of integers from -8 to 7, two per byte: uint8 [rows, (columns + 1) // 2].
 
     Each is stored with 8 added. The first half of the columns goes to the low nibbles, the second
-    to the high ones; an odd last place holds a zero.
+    half to the high nibbles. With an odd number of columns the last nibble holds a zero.
     """
     rows, columns = values.shape
     half = (columns + 1) // 2

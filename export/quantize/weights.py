@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from textgate.bundle.architecture import Architecture
 
-# Where ONNX's gates stand in torch's order: LSTM i,f,g,o -> i,o,f,c; GRU r,z,n -> z,r,h.
-_GATES = {"rnn": (0,), "lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}
+# Indices of ONNX's gates in torch's order: LSTM i,f,g,o -> i,o,f,c; GRU r,z,n -> z,r,h.
+GATE_ORDER = {"rnn": (0,), "lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class DenseWeights:
 
 @dataclass(frozen=True)
 class LinearWeights:
-    """The linear branch: a row a token, a row a bucket of pairs, and what projects their sums.
+    """The linear branch: a row per token, a row per bucket of pairs, and the projection.
 
     Attributes:
-        tokens: float32 [tokens, size], times the weights.
-        pairs: float32 [buckets, size], times the weights.
-        token_weights: what a token adds to a text's length, uint8 [tokens].
-        pair_weights: the same for a pair, uint8 [buckets].
-        fingerprints: of the pair that has a bucket, uint8 [buckets].
+        tokens: float32 [tokens, size], multiplied by the weights.
+        pairs: float32 [buckets, size], multiplied by the weights.
+        token_weights: contribution of a token to a text's length, uint8 [tokens].
+        pair_weights: contribution of a pair, uint8 [buckets].
+        fingerprints: fingerprint of the pair in each bucket, uint8 [buckets].
         projection: float32 [labels, size].
     """
 
@@ -76,13 +76,13 @@ class LinearWeights:
 
 @dataclass(frozen=True)
 class NetworkWeights:
-    """Everything a graph is built from.
+    """All weights of a network.
 
     Attributes:
         embedding: float32 [vocabulary, embedding].
-        layers: the cells of each recurrent layer, forwards and, if there is one, backwards.
-        attention: float32 [width], what scores the states, or None.
-        dense: the layers of the head, the last one giving the logits of all labels.
+        layers: the cells of each recurrent layer: forward, then backward if there is one.
+        attention: float32 [width], the weights that score the states, or None.
+        dense: the layers of the head; the last one returns the logits of all labels.
         linear: the linear branch, or None.
     """
 
@@ -101,7 +101,7 @@ def network_weights(
     A head with one sigmoid unit z gets a second row of zeros, so that its logits are [0, z].
 
     Args:
-        architecture: what the network should be.
+        architecture: the expected network.
         tensors: the state of a `textgate.train.network.model.TextClassifier`.
 
     Raises:
@@ -109,16 +109,16 @@ def network_weights(
     """
     net = architecture
     reader = _Reader(tensors)
-    gates = len(_GATES[net.cell])
+    gates = GATE_ORDER[net.cell]
     layers = []
     for index, (inputs, hidden) in enumerate(zip(net.input_sizes, net.hidden_sizes, strict=True)):
         cells = []
         for direction in ("ahead", "back")[: net.directions]:
             prefix = f"layers.{index}.{direction}."
             order = np.concatenate(
-                [np.arange(gate * hidden, (gate + 1) * hidden) for gate in _GATES[net.cell]]
+                [np.arange(gate * hidden, (gate + 1) * hidden) for gate in gates]
             )
-            rows = gates * hidden
+            rows = len(gates) * hidden
             cells.append(
                 CellWeights(
                     inputs=reader.take(prefix + "weight_ih_l0", rows, inputs)[order],
@@ -171,7 +171,7 @@ def _linear_weights(net: Architecture, reader: _Reader) -> LinearWeights:
 
 
 class _Reader:
-    """Takes tensors by name, checking each one, and complains about those left over."""
+    """Takes tensors by name, checks each one, and refuses leftover tensors."""
 
     def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self._tensors = dict(tensors)

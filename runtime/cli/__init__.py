@@ -50,7 +50,7 @@ _COMMANDS = {
     "inspect": ("textgate.cli.inspect", "inspect", "", "Show the layers of a run or a bundle."),
     "models": ("textgate.cli.models", "models", "", "List the models that come with textgate."),
     "compare": (
-        "textgate.export.comparison",
+        "textgate.export.compare_cli",
         "compare",
         "train",
         "Train several presets on the same rows and compare them.",

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 import textgate.atomic
-import textgate.export.comparison
+import textgate.export.compare_cli
 import textgate.train.fit.checkpoint
 from textgate.bundle.run import read_run
 from textgate.bundle.storage import bundle_bytes, read_bundle
 from textgate.errors import ConfigError, VerificationError
-from textgate.export.comparison import Compared, comparison_table
+from textgate.export.compare_cli import Compared, comparison_table
 from textgate.inference.classifier import Classifier
 from textgate.tables import format_bytes, format_table
 from textgate.train.fit.presets import PRESETS
@@ -903,14 +903,14 @@ def test_compare_reads_rows_in_the_same_way(command, separable, tmp_path):
 def test_a_network_that_fails_does_not_keep_the_others(
     command, data, test_rows, tmp_path, monkeypatch, step, error
 ):
-    works = getattr(textgate.export.comparison, step)
+    works = getattr(textgate.export.compare_cli, step)
 
     def fails(first, target, **options):
         if "seed-rnn" in str(target):
             raise error("it went wrong")
         return works(first, target, **options)
 
-    monkeypatch.setattr(textgate.export.comparison, step, fails)
+    monkeypatch.setattr(textgate.export.compare_cli, step, fails)
     out = tmp_path / "out"
     options = ("--preset", "seed-rnn", "--preset", "seed-gru", "--tokens", "8")
     shown = command("compare", data, "--test", test_rows, "-o", out, *options)

@@ -1,4 +1,4 @@
-"""Choosing what to publish: the grain, a size that fits, more precision step by step."""
+"""Choosing what to publish: the granularity, a size that fits, more precision step by step."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from textgate.bundle.architecture import Architecture
 from textgate.errors import ExportError, VerificationError
 from textgate.export import choice as choice_module
 from textgate.export.candidate import Candidate, Original, build_candidate
-from textgate.export.choice import Wishes, choose
+from textgate.export.choice import Constraints, choose
 from textgate.export.quantize.plan import FLOAT32, INT8, Plan, Storage, integer_plan, raises
 from textgate.export.quantize.pruning import prune_sequences, prune_tokenizer, smallest_vocabulary
 from textgate.export.quantize.weights import network_weights
-from textgate.export.verification import run
+from textgate.export.verification import run_batch
 from textgate.train.data.dataset import Dataset
 from textgate.train.network.model import TextClassifier
 from textgate.train.text.vocabulary import build_tokenizer
 
 WORDS = 400
-WISHES = Wishes("int8", 8, max_accuracy_drop=0.003, fallback=False, max_bytes=None)
+CONSTRAINTS = Constraints("int8", 8, max_accuracy_drop=0.003, fallback=False, max_bytes=None)
 
 
 def make_original(cell: str = "lstm") -> Original:
@@ -51,7 +51,7 @@ def make_original(cell: str = "lstm") -> Original:
     )
     weights = network_weights(architecture, model.state_dict())
     empty = Dataset(sequences, np.eye(3, dtype=np.float32)[np.zeros(300, dtype=int)])
-    original = Original.build(
+    original = Original(
         architecture,
         weights,
         labels=("a", "b", "c"),
@@ -61,7 +61,7 @@ def make_original(cell: str = "lstm") -> Original:
         rows=empty,
     )
     decisions = [
-        run(original.session, sequence[None], np.array([len(sequence)]))[0].argmax()
+        run_batch(original.session, sequence[None], np.array([len(sequence)]))[0].argmax()
         for sequence in sequences
     ]
     truth = Dataset(sequences, np.eye(3, dtype=np.float32)[np.array(decisions)])
@@ -96,15 +96,15 @@ def test_the_grain_that_verifies_better_is_taken(
         return dataclasses.replace(candidate, comparison=comparison)
 
     monkeypatch.setattr(choice_module, "build_candidate", with_mean)
-    wishes = dataclasses.replace(WISHES, max_accuracy_drop=1.0)
-    chosen = choose(make_original(cell), wishes, size)
+    constraints = dataclasses.replace(CONSTRAINTS, max_accuracy_drop=1.0)
+    chosen = choose(make_original(cell), constraints, size)
     assert chosen.candidate.plan.per_channel is per_channel
     assert chosen.notes == []
 
 
 def test_float32_is_the_original_graph(original: Original) -> None:
-    wishes = dataclasses.replace(WISHES, precision="float32")
-    chosen = choose(original, wishes, size).candidate
+    constraints = dataclasses.replace(CONSTRAINTS, precision="float32")
+    chosen = choose(original, constraints, size).candidate
     assert chosen.graph.model == original.graph.model
     assert chosen.comparison.largest == 0.0
 
@@ -123,15 +123,15 @@ def test_a_loss_above_the_limit_is_refused_with_figures(
 ) -> None:
     monkeypatch.setattr("textgate.export.graph.cells.quantize", bad_rounding(1))
     with pytest.raises(VerificationError, match=r"loses \d+\.\d+% accuracy on 300 rows \(1\.0000 "):
-        choose(original, WISHES, size)
+        choose(original, CONSTRAINTS, size)
 
 
 def test_fallback_raises_the_cheapest_piece_first_and_says_so(
     original: Original, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("textgate.export.graph.cells.quantize", bad_rounding(1))
-    chosen = choose(original, dataclasses.replace(WISHES, fallback=True), size)
-    assert chosen.candidate.comparison.allows(WISHES.max_accuracy_drop)
+    chosen = choose(original, dataclasses.replace(CONSTRAINTS, fallback=True), size)
+    assert chosen.candidate.comparison.allows(CONSTRAINTS.max_accuracy_drop)
     whats = [note.partition(",")[0] for note in chosen.notes]
     # Both layers first leave the integer kernel, which costs no bytes; then floats, by size.
     assert whats[:2] == [
@@ -174,9 +174,11 @@ def test_cells_without_an_integer_kernel_are_only_stored(cell: str) -> None:
 def test_a_largest_size_is_kept_by_giving_up_bits_and_rare_words(
     original: Original, share: float
 ) -> None:
-    full = size(choose(original, WISHES, size).candidate)
-    wishes = dataclasses.replace(WISHES, max_accuracy_drop=1.0, max_bytes=int(share * full))
-    chosen = choose(original, wishes, size)
+    full = size(choose(original, CONSTRAINTS, size).candidate)
+    constraints = dataclasses.replace(
+        CONSTRAINTS, max_accuracy_drop=1.0, max_bytes=int(share * full)
+    )
+    chosen = choose(original, constraints, size)
     assert size(chosen.candidate) <= share * full
     assert len(chosen.notes) == 1
     words = chosen.candidate.architecture.vocabulary_size
@@ -186,18 +188,20 @@ def test_a_largest_size_is_kept_by_giving_up_bits_and_rare_words(
 
 
 def test_a_size_that_cannot_be_reached_names_the_smallest(original: Original) -> None:
-    wishes = dataclasses.replace(WISHES, max_bytes=2000)
+    constraints = dataclasses.replace(CONSTRAINTS, max_bytes=2000)
     with pytest.raises(ExportError, match=r"fits into 2 KB: the smallest, .* has .*smaller --hid"):
-        choose(original, wishes, size)
+        choose(original, constraints, size)
 
 
 def test_the_smallest_size_named_is_one_that_can_be_had(
     original: Original, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgate.export.quantize.pruning._FEWEST_WORDS", 50)
+    monkeypatch.setattr("textgate.export.quantize.pruning._MIN_VOCABULARY", 50)
     least = build_candidate(original, dataclasses.replace(INT8, embedding_bits=4), 50)
-    wishes = dataclasses.replace(WISHES, max_accuracy_drop=1.0, max_bytes=size(least) + 200)
-    assert size(choose(original, wishes, size).candidate) <= size(least) + 200
+    constraints = dataclasses.replace(
+        CONSTRAINTS, max_accuracy_drop=1.0, max_bytes=size(least) + 200
+    )
+    assert size(choose(original, constraints, size).candidate) <= size(least) + 200
 
 
 def test_pruned_ids_are_what_the_pruned_tokenizer_gives(original: Original) -> None:

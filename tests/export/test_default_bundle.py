@@ -23,7 +23,7 @@ SAME = 1e-6
 @pytest.fixture(scope="module", autouse=True)
 def no_timing():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textgate.export.assembly._TIMED_SECONDS", 0.0)
+        patch.setattr("textgate.export.exporter._TIMED_SECONDS", 0.0)
         yield
 
 

@@ -41,7 +41,7 @@ from textgate.train.network.model import TextClassifier
 def no_timing():
     """Latencies are measured elsewhere; here they would only take time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textgate.export.assembly._TIMED_SECONDS", 0.0)
+        patch.setattr("textgate.export.exporter._TIMED_SECONDS", 0.0)
         yield
 
 
@@ -129,7 +129,7 @@ def test_what_the_manifest_says(finished, tmp_path, precision):
     assert manifest.quality["exported"].accuracy == 1.0
     assert manifest.quality["exported"].rows == done.comparison.rows == 60
     assert done.torch_difference <= 1e-5
-    assert done.independence <= 1e-5
+    assert done.batch_difference <= 1e-5
     assert list(tmp_path.iterdir()) == [done.path]
 
 

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from tests.export.graph.test_int8_graphs import PLANS, POOLINGS
 from tests.export.graph.test_linear import OUTPUTS as BRANCHES
 from tests.export.graph.test_linear import branched, pad, texts  # noqa: F401  # branched is a fixture
-
 from textgate.bundle.architecture import CELLS
-from textgate.export.graph.network import FLOAT32, INT8, Plan, Storage
+from textgate.export.quantize.plan import FLOAT32, INT8, Plan, Storage
 from textgate.export.quantize.quantization import COMPUTED_LIMIT
 from textgate.inference.session import make_session
 from textgate.native.library import LibraryError, instruction_sets

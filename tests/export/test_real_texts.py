@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from textgate.bundle.architecture import CELLS
-from textgate.export.graph.network import FLOAT32
+from textgate.export.quantize.plan import FLOAT32
 from textgate.export.verification import probabilities
 from textgate.inference.session import make_session
 from textgate.inference.tokenizer import TextTokenizer

@@ -102,7 +102,7 @@ def test_too_few_answers_are_refused_even_if_all_are_right(wish: str, count: int
         fit(wish, 0.9, probabilities, probabilities > 0.5)
     message = str(caught.value)
     assert f"the label 'a' is the answer in {count} of {count + 100} verification rows" in message
-    assert f"it takes 29 to tell a {wish} of 0.9" in message
+    assert f"29 are needed to show a {wish} of 0.9" in message
     assert "verify on more rows (--verify FILE), or ask for at most 0." in message
     possible = float(message.rpartition(" ")[2])
     assert Answers(wish, possible).rows_needed <= count

@@ -13,12 +13,12 @@ import textgate.export.quantize.weights
 from textgate.bundle.architecture import CELLS
 from textgate.bundle.manifest import Quality
 from textgate.errors import VerificationError
-from textgate.export.graph.network import FLOAT32, INT8
 from textgate.export.quality import Comparison, LabelChange, compare
+from textgate.export.quantize.plan import FLOAT32, INT8
 from textgate.export.verification import (
     Readout,
     check_against_torch,
-    check_independence,
+    check_batch_invariance,
     check_same,
 )
 from textgate.inference.session import make_session
@@ -105,7 +105,7 @@ def test_rounding_is_no_defect_at_any_temperature(tools, temperature, output):
     difference = tools.by_graph(run, *batch) - tools.by_torch(model, *batch, temperature)
     assert np.abs(difference).max() > 1e-5 or temperature > 0.01
     check_against_torch(run, model, readout=how, max_tokens=100)
-    check_independence(run, graph.states, texts(), integers=False, readout=how)
+    check_batch_invariance(run, graph.states, texts(), integers=False, readout=how)
     plain = make_session(graph.model, optimized=False)
     check_same(run, plain, texts(), what="nothing", readout=how)
 
@@ -177,7 +177,7 @@ def test_nan_is_no_agreement(tools):
     texts = [np.array([1, 2, 3])] * 3
     for check in (
         lambda: check_against_torch(nan, tools.network(), readout=PLAIN, max_tokens=9),
-        lambda: check_independence(nan, (), texts, integers=True, readout=PLAIN),
+        lambda: check_batch_invariance(nan, (), texts, integers=True, readout=PLAIN),
         lambda: check_same(nan, nan, texts, what="nothing", readout=PLAIN),
     ):
         with pytest.raises(VerificationError, match="by nan"):
@@ -199,7 +199,7 @@ def texts(count=20):
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_an_independent_graph_passes(tools, cell, bidirectional):
     graph = tools.graph(tools.network(cell=cell, bidirectional=bidirectional), INT8)
-    found = check_independence(
+    found = check_batch_invariance(
         make_session(graph.model),
         graph.states,
         texts(),
@@ -215,7 +215,7 @@ def test_without_anchors_a_text_depends_on_its_neighbours(tools, monkeypatch, ca
     monkeypatch.setattr(textgate.export.graph.cells, "_SATURATED", 0.0)
     graph = tools.graph(tools.network(hidden_sizes=(8,), bidirectional=not carried), INT8)
     with pytest.raises(VerificationError, match=r"changes by \d\.\d\de-0\d with its batch or its"):
-        check_independence(
+        check_batch_invariance(
             make_session(graph.model), graph.states, texts(), integers=True, readout=PLAIN
         )
 
@@ -227,7 +227,7 @@ def test_a_state_that_is_not_carried_is_found(tools):
         for first, second in zip(graph.states, reversed(graph.states), strict=True)
     ]
     with pytest.raises(VerificationError, match="with its batch or its chunking"):
-        check_independence(
+        check_batch_invariance(
             make_session(graph.model), crossed, texts(), integers=False, readout=PLAIN
         )
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textgate.bundle.architecture import CELLS, Architecture
-from textgate.export.graph.network import FLOAT32
+from textgate.export.quantize.plan import FLOAT32
 from textgate.inference.session import make_session
 
 TOLERANCE = 1e-5

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from textgate.bundle.architecture import CELLS
-from textgate.export.graph.network import INT8, Plan, Storage
+from textgate.export.quantize.plan import INT8, Plan, Storage
 from textgate.export.quantize.quantization import COMPUTED_LIMIT
 from textgate.inference.onnx_runtime import onnxruntime
 from textgate.inference.session import make_session

@@ -38,7 +38,8 @@ from tests.export.integer_lstm import (
 )
 from textgate.bench.machine import this_machine
 from textgate.bundle.architecture import Architecture
-from textgate.export.graph.network import INT8, build_graph
+from textgate.export.graph.network import build_graph
+from textgate.export.quantize.plan import INT8
 from textgate.export.quantize.quantization import COMPUTED_LIMIT
 from textgate.export.quantize.weights import CellWeights, DenseWeights, NetworkWeights
 from textgate.inference.batching import padded

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from textgate.bundle.architecture import CELLS
-from textgate.export.graph.network import FLOAT32, INT8, Plan, Storage
+from textgate.export.quantize.plan import FLOAT32, INT8, Plan, Storage
 from textgate.export.report import operator_reports
 from textgate.inference.session import make_session
 from textgate.train.fit.initialization import Start

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from textgate.bundle.architecture import Architecture
-from textgate.export.quantize.hessian import measure_energies
+from textgate.export.quantize.hessian import measure_hessians
 from textgate.export.quantize.quantization import quantize
 from textgate.export.quantize.rounding import round_together
 from textgate.train.data.dataset import Dataset
@@ -62,7 +62,7 @@ def test_energies_are_those_of_states_and_inputs_token_by_token(bidirectional: b
     model = TextClassifier(net).eval()
     generator = np.random.default_rng(0)
     sequences = tuple(generator.integers(1, 20, length) for length in (1, 5, 3))
-    energies = measure_energies(model, Dataset(sequences, np.zeros((3, 2), np.float32)))
+    hessians = measure_hessians(model, Dataset(sequences, np.zeros((3, 2), np.float32)))
 
     def by_hand(layer: int, direction: int) -> tuple[np.ndarray, np.ndarray]:
         inputs, recurrent = 0.0, 0.0
@@ -86,5 +86,5 @@ def test_energies_are_those_of_states_and_inputs_token_by_token(bidirectional: b
     for layer in range(2):
         for direction in range(2 if bidirectional else 1):
             inputs, recurrent = by_hand(layer, direction)
-            np.testing.assert_allclose(energies[layer][direction].inputs, inputs, atol=1e-6)
-            np.testing.assert_allclose(energies[layer][direction].recurrent, recurrent, atol=1e-6)
+            np.testing.assert_allclose(hessians[layer][direction].inputs, inputs, atol=1e-6)
+            np.testing.assert_allclose(hessians[layer][direction].recurrent, recurrent, atol=1e-6)

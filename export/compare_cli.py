@@ -13,6 +13,7 @@ import torch
 from textgate.atomic import refuse_occupied, write_bytes
 from textgate.bench.machine import this_machine
 from textgate.bundle.architecture import parameter_count
+from textgate.bundle.manifest import PRECISIONS
 from textgate.bundle.run import RUN
 from textgate.bundle.storage import MANIFEST, bundle_bytes
 from textgate.cli import options
@@ -20,7 +21,7 @@ from textgate.cli.bench import measure_together
 from textgate.cli.evaluate import evaluate_rows
 from textgate.cli.sections import SectionedCommand, section
 from textgate.errors import CheckpointError, DataError, ExportError, TextgateError
-from textgate.export.exporter import PRECISIONS, export
+from textgate.export.exporter import export
 from textgate.inference.classifier import Classifier
 from textgate.rows import Columns, load_labelled
 from textgate.rows.source import STANDARD_INPUT
@@ -36,23 +37,23 @@ if TYPE_CHECKING:
     from textgate.train.fitting import FittedRun
 
 RESULT = "comparison.json"
-_SEEDS = ("seed-lstm", "seed-gru")
+_DEFAULT_PRESETS = ("seed-lstm", "seed-gru")
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One line of the comparison.
+    """Figures of one network.
 
     Attributes:
-        preset: what was trained.
-        parameters: trainable parameters of the logical network.
-        bundle_bytes: size of the bundle, see `textgate.bundle.storage.bundle_bytes`.
+        preset: name of its preset.
+        parameters: number of trainable parameters.
+        bundle_bytes: size of the bundle.
         accuracy: on the test rows, of the exported bundle.
         low: lower end of the accuracy's 95 % interval.
         high: upper end.
-        train_seconds: time of the epochs.
-        p50_ms: median time of a call with one text of `tokens` tokens, tokenizing included.
-        tokens: tokens of the texts that were timed.
+        train_seconds: training time, all epochs together.
+        p50_ms: median time per text of `tokens` tokens, tokenizing included, in milliseconds.
+        tokens: length of the timed texts.
     """
 
     preset: str
@@ -94,7 +95,7 @@ class Compared:
     "presets",
     type=click.Choice(list(PRESETS)),
     multiple=True,
-    default=_SEEDS,
+    default=_DEFAULT_PRESETS,
     show_default=True,
     help="Preset to train; can be repeated.",
 )
@@ -128,10 +129,10 @@ def compare(
 ) -> None:
     """Train several presets on the same rows, export them, and print one table.
 
-    Latencies are measured in alternation, one text a call, on one thread, tokenizing included. If a
-    network fails, the others are finished; the table names it, and the exit status is 1.
+    Latencies are measured in alternation, one text per call, on one thread, tokenizing included. If
+    a network fails, the others are finished; the table names it, and the exit status is 1.
     """
-    torch.set_num_threads(1)  # for steps this small, more threads mostly wait for each other
+    torch.set_num_threads(1)  # steps this small are slower on more threads
     rows = load_labelled(test, columns, note=options.note)
     names = list(dict.fromkeys(presets))
     if STANDARD_INPUT in (data, dev) and len(names) > 1:
@@ -142,8 +143,8 @@ def compare(
     classifiers: dict[str, Classifier] = {}
     qualities: dict[str, Evaluation] = {}
     problems: dict[str, TextgateError] = {}
-    for place, name in enumerate(names, start=1):
-        progress.note(f"-- {name}, {place} of {len(names)}")
+    for number, name in enumerate(names, start=1):
+        progress.note(f"-- {name}, {number} of {len(names)}")
         try:
             fitted = fit(
                 data,
@@ -161,8 +162,8 @@ def compare(
             progress.note(f"scoring {name} on {format_count(len(rows))} rows")
             qualities[name] = evaluate_rows(classifier, rows, file=test)
         except TextgateError as problem:
-            if isinstance(problem, DataError) and place == 1:
-                raise  # the others would be given the same rows
+            if isinstance(problem, DataError) and number == 1:
+                raise  # the other networks read the same rows
             problems[name] = problem
             progress.warn(f"{name} failed: {problem}")
         else:
@@ -208,8 +209,8 @@ def comparison_table(
     """Return the comparison as a table: header, rows and alignment.
 
     Args:
-        lines: the networks that were measured, at least one.
-        failed: those that could not be.
+        lines: the measured networks, at least one.
+        failed: names of the networks that failed.
     """
     header = ["network", "parameters", "bundle", "accuracy", "95 % interval", "training"]
     header.append(f"p50, {lines[0].tokens} tokens")
@@ -230,11 +231,11 @@ def comparison_table(
 
 
 def _refuse_targets(output: Path, names: Sequence[str], *, force: bool) -> None:
-    """Refuse runs and bundles that are in the way before the first network is trained.
+    """Refuse existing runs and bundles before the first network is trained.
 
     Raises:
-        CheckpointError: a run is in the way.
-        ExportError: a bundle is in the way.
+        CheckpointError: a run exists.
+        ExportError: a bundle exists.
     """
     for name in names:
         run, bundle = output / f"{name}.run", output / name
