@@ -14,8 +14,8 @@ from typing import Any
 
 import click
 import torch
-from blocks import BLOCKS
 from common import PATH, cache_option, output_option, write_result
+from pages.blocks import BLOCKS
 from sets import Split, find_sets, remembered
 
 from textgate.train import fit

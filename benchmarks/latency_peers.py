@@ -27,7 +27,6 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from blocks import BLOCKS
 from common import (
     PATH,
     Ask,
@@ -38,6 +37,7 @@ from common import (
     reference_bundle,
     write_result,
 )
+from pages.blocks import BLOCKS
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 

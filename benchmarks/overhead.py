@@ -16,8 +16,8 @@ from pathlib import Path
 
 import click
 import numpy as np
-from blocks import goals as reached
 from common import Goal, cache_option, output_option, reference_bundle, write_result
+from pages.templates import goals as goal_table
 from tokenizers import Tokenizer
 
 from textgate import Classifier
@@ -53,7 +53,7 @@ def main(seconds: float, cache: Path, output: Path) -> None:
         found = {name: asdict(percentiles(taken)) for name, taken in times.items()}
         interval = bootstrap_ratio_interval(times["predict"], bare)
         networks.append({"network": preset, "milliseconds": found, "interval": interval})
-    print(reached(write_result(output, {"tokens": TOKENS, "networks": networks}, goals)))
+    print(goal_table(write_result(output, {"tokens": TOKENS, "networks": networks}, goals)))
 
 
 def workloads(bundle: Path) -> dict[str, Callable[[], object]]:

@@ -25,8 +25,8 @@ from typing import Any
 import click
 import torch
 from accuracy_peers import MODULES, missing, outcome
-from blocks import BLOCKS
 from common import PATH, cache_option, output_option, write_result
+from pages.blocks import BLOCKS
 from sets import Split, find_sets
 
 from textgate.bench.noise import fixed_work, noise_in

@@ -19,8 +19,8 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from blocks import BLOCKS
 from common import PATH, SAMPLE, cache_option, output_option, write_result
+from pages.blocks import BLOCKS
 
 from textgate.bench.timing import (
     bootstrap_ratio_interval,

@@ -1,9 +1,9 @@
-"""Write the tables and pictures from the results, or check that they are what the results say.
+"""Write the tables and pictures of the pages from the results, or check them.
 
     python benchmarks/readme.py            # rewrite the pages and the pictures
     python benchmarks/readme.py --check    # exit 1 if one of them would change
 
-A block stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; see `blocks.py`. A block
+A block stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; see `pages/blocks.py`. A block
 without a result says that it was not measured yet. The README's first table comes from
 
     textgate compare ... -o quickstart     # the README's first command, then
@@ -17,9 +17,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import blocks
 import click
-from pictures import PICTURES
+from common import RESULTS
+from pages.blocks import BLOCKS
+from pages.pictures import PICTURES
+from pages.templates import GOALS, MACHINE, filled, goal_rows, not_measured, read_result, table
 
 from textgate.cli.inspect import layer_table
 from textgate.train import PRESETS
@@ -29,11 +31,12 @@ PAGES = {
     "README.md": (
         "first", "quickstart", "footprint", "inspect", "accuracy", "costs", "quantization",
     ),
-    "benchmarks/README.md": ("production", "training", "ablation", "students"),
-    "benchmarks/tables.md": ("pareto", "peers", "memory"),
+    "benchmarks/README.md": ("production", "ablation"),
+    "benchmarks/tables.md": ("pareto", "peers"),
     "benchmarks/default_model/README.md": ("sentiment_now",),
     "runtime/models/sentiment/README.md": ("sentiment",),
 }  # fmt: skip
+PRODUCTION = ("startup", "overhead", "throughput", "streaming", "soak")
 COSTS = {
     "pareto": "Accuracy against the time of a text and against the size of the model",
     "latency_peers": "Time of one text, beside what else could be used",
@@ -51,12 +54,12 @@ def main(check: bool) -> None:
             continue
         stale.append(str(path.relative_to(ROOT)))
         if text is None:
-            click.echo(f"{stale[-1]}: its results are gone; remove it", err=True)
+            click.echo(f"{stale[-1]}: its result is gone; remove it", err=True)
         elif not check:
             path.write_text(text, encoding="utf-8")
     if check and stale:
-        told = "not what the results say; run python benchmarks/readme.py"
-        click.echo(f"{', '.join(stale)}: {told}", err=True)
+        problem = "not what the results say; run python benchmarks/readme.py"
+        click.echo(f"{', '.join(stale)}: {problem}", err=True)
         sys.exit(1)
 
 
@@ -70,20 +73,31 @@ def pages() -> Iterator[tuple[Path, str]]:
             if not re.search(f"{begin}.*?{end}", text, re.DOTALL):
                 raise click.ClickException(f"{page} has no block {name!r}")
             before, _, rest = text.partition(begin)
-            made = OTHERS[name]() if name in OTHERS else blocks.BLOCKS[name].on_page()
+            made = OTHERS[name]() if name in OTHERS else BLOCKS[name].on_page()
             text = f"{before}{begin}{made}\n{end}{rest.partition(end)[2]}"
         yield path, text
 
 
 def pictures() -> Iterator[tuple[Path, str | None]]:
-    """Yield every picture; None for one that has no results."""
-    for name, (source, draw) in PICTURES.items():
-        result = blocks.read_result(source)
-        yield blocks.RESULTS / f"{name}.svg", None if result is None else draw(result)
+    """Yield every picture, None for one without a result."""
+    for name, draw in PICTURES.items():
+        result = read_result(name)
+        yield RESULTS / f"{name}.svg", None if result is None else draw(result)
+
+
+def production() -> str:
+    """Return the goals of the runtime's benchmarks."""
+    results = {name: result for name in PRODUCTION if (result := read_result(name)) is not None}
+    if not results:
+        return not_measured(PRODUCTION[0])
+    rows = [{"script": name, **row} for name, one in results.items() for row in goal_rows(one)]
+    header, cells = f"script | {GOALS[0]}", f"`{{script}}.py` | {GOALS[1]}"
+    made = table("rows", header, cells, "<<>><")({"rows": rows})
+    return "\n\n".join([made, *dict.fromkeys(filled(MACHINE, one) for one in results.values())])
 
 
 def inspect() -> str:
-    """Return what `textgate inspect` prints of the reference LSTM."""
+    """Return the output of `textgate inspect` for the reference LSTM."""
     config = PRESETS["seed-lstm"]
     network = config.architecture(
         vocabulary_size=config.vocabulary_size, label_count=2, task="single-label"
@@ -93,20 +107,20 @@ def inspect() -> str:
 
 def costs() -> str:
     """Return the pictures of accuracy against time and size and of the peers' times, in a row."""
-    shown = {name: about for name, about in COSTS.items() if blocks.read_result(name) is not None}
+    shown = {name: title for name, title in COSTS.items() if read_result(name) is not None}
     if not shown:
-        return blocks.not_yet("pareto")
+        return not_measured("pareto")
     images = " ".join(
-        f'<img src="benchmarks/results/{name}.svg" alt="{about}" width="48%" align="top">'
-        for name, about in shown.items()
+        f'<img src="benchmarks/results/{name}.svg" alt="{title}" width="48%" align="top">'
+        for name, title in shown.items()
     )
-    told = "; ".join(f"{about[0].lower()}{about[1:]}" for about in shown.values())
-    told = f"{told[0].upper()}{told[1:]}"
-    return f"{images}\n\n{told}: the figures are in [benchmarks/README.md](benchmarks/README.md)."
+    titles = "; ".join(f"{title[0].lower()}{title[1:]}" for title in shown.values())
+    page = "[benchmarks/README.md](benchmarks/README.md)"
+    return f"{images}\n\n{titles[0].upper()}{titles[1:]}: the figures are in {page}."
 
 
 # Blocks that are not made of one result.
-OTHERS = {"inspect": inspect, "costs": costs, "production": blocks.production}
+OTHERS = {"inspect": inspect, "costs": costs, "production": production}
 
 if __name__ == "__main__":
     main()

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from blocks import BLOCKS, DOMAINS
-from blocks import goals as reached
 from common import Goal, write_result
+from pages.blocks import BLOCKS, DOMAINS
+from pages.templates import goals as goal_table
 from sentiment_cases import GROUPS, Case
 
 from textgate.bundle.storage import bundle_bytes
@@ -94,7 +94,7 @@ def main(
         "behaviour": [asdict(group) for group in groups],
     }
     written = write_result(output, result, goals)
-    print(BLOCKS["sentiment"].text(written), reached(written), sep="\n\n")
+    print(BLOCKS["sentiment"].text(written), goal_table(written), sep="\n\n")
     for group in groups:
         for example in group.examples[:examples]:
             click.echo(f"{group.group}: {example}")

@@ -17,8 +17,8 @@ from pathlib import Path
 from random import Random
 
 import click
-from blocks import goals as reached
 from common import PATH, Goal, cache_option, output_option, reference_bundle, write_result
+from pages.templates import goals as goal_table
 
 from textgate import Classifier
 
@@ -65,7 +65,7 @@ def main(
         "least_mb": min(sizes) / 1e6,
         "most_mb": max(sizes) / 1e6,
     }
-    print(reached(write_result(output, result, [goal])))
+    print(goal_table(write_result(output, result, [goal])))
 
 
 def sizes_while_predicting(

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from blocks import goals as reached
 from common import PATH, Goal, output_option, write_result
+from pages.templates import goals as goal_table
 
 from textgate.bench.timing import (
     bootstrap_ratio_interval,
@@ -86,7 +86,7 @@ def main(seconds: float, environment: Path, output: Path) -> None:
             for name, (base, _) in GOALS.items()
         },
     }
-    print(reached(write_result(output, result, goals)))
+    print(goal_table(write_result(output, result, goals)))
 
 
 def install(folder: Path) -> Path:

@@ -14,8 +14,8 @@ from pathlib import Path
 from time import perf_counter_ns
 
 import click
-from blocks import goals as reached
 from common import Goal, cache_option, output_option, reference_bundle, write_result
+from pages.templates import goals as goal_table
 
 from textgate.bench.timing import (
     bootstrap_ratio_interval,
@@ -60,7 +60,7 @@ def main(texts: int, cache: Path, output: Path) -> None:
         "ratio_1000_to_10": goal.value,
         "interval": bootstrap_ratio_interval(times[1000], times[10]),
     }
-    print(reached(write_result(output, result, [goal])))
+    print(goal_table(write_result(output, result, [goal])))
 
 
 def feed_times(classifier: Classifier, words: list[str], count: int) -> dict[int, list[int]]:

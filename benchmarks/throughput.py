@@ -22,8 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import click
-from blocks import goals as reached
 from common import SAMPLE, Goal, cache_option, output_option, reference_bundle, write_result
+from pages.templates import goals as goal_table
 
 from textgate.bench.timing import bootstrap_ratio_interval, ratio_of_medians
 from textgate.rows import read_rows
@@ -93,7 +93,7 @@ def main(rows: int, rounds: int, lines: int, cache: Path, output: Path) -> None:
         "idle_mb": idle * 1024 / 1e6,
         "growth_mb": growth,
     }
-    print(reached(write_result(output, result, goals)))
+    print(goal_table(write_result(output, result, goals)))
 
 
 def written(path: Path, count: int) -> Path:

@@ -1,4 +1,4 @@
-"""Leaving parts of the recipe out: what is told of it, and that every variant is one."""
+"""Ablation of the recipe: its table, and its variants."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ RUNS = [
 ]
 
 
-def test_a_line_a_variant(script):
-    lines = [[one["variant"], one["each"]] for one in script("blocks").variants({"runs": RUNS})]
+def test_one_line_per_variant(script):
+    lines = [
+        [one["variant"], one["each"]] for one in script("pages.blocks").variants({"runs": RUNS})
+    ]
     assert lines == [
         ["the recipe", {"trec": "0.9100, 0.2900", "mr": "0.8000, 0.4500"}],
         ["less of it", {"trec": "0.8900, 0.3300 (+0.0400)", "mr": "0.8100, 0.4300 (-0.0200)"}],
     ]
 
 
-def test_every_variant_changes_settings_that_there_are(script):
-    """For two labels or for more: these are read for in different directions."""
+def test_every_variant_changes_known_settings(script):
+    """For two labels and for more, whose recipes differ in direction."""
     recipes = [PRESETS["default"].replace(bidirectional=both) for both in (False, True)]
     for name, settings in script("ablation").VARIANTS.items():
         same = all(recipe.replace(**settings) == recipe for recipe in recipes)
@@ -47,9 +49,8 @@ def test_every_variant_changes_settings_that_there_are(script):
 
 @pytest.mark.parametrize(("seeds", "words"), [((0,), "one seed"), ((0, 1), "the mean of 2 seeds")])
 def test_the_page(script, tmp_path, monkeypatch, seeds, words):
-    blocks = script("blocks")
-    monkeypatch.setattr(blocks, "RESULTS", tmp_path)
-    ablation = blocks.BLOCKS["ablation"]
+    monkeypatch.setattr(script("pages.templates"), "RESULTS", tmp_path)
+    ablation = script("pages.blocks").BLOCKS["ablation"]
     assert ablation.on_page() == "Not measured yet: `python benchmarks/ablation.py`."
     machine = {
         "processor": "a processor",

@@ -135,7 +135,7 @@ def result(latency_peers, *, noisy=False):
 
 @pytest.mark.parametrize("noisy", [True, False])
 def test_the_report_says_who_wins_and_who_is_missing(latency_peers, script, noisy):
-    said = script("blocks").BLOCKS["peers"].text(result(latency_peers, noisy=noisy))
+    said = script("pages.blocks").BLOCKS["peers"].text(result(latency_peers, noisy=noisy))
     lines = said.splitlines()
     assert [line.split(" | ")[0] for line in lines[2:6]] == [
         "| fast",
@@ -150,7 +150,7 @@ def test_the_report_says_who_wins_and_who_is_missing(latency_peers, script, nois
 
 
 def test_the_picture_has_every_peer_and_ends_with_the_slowest(latency_peers, script):
-    drawn = ET.fromstring(script("pictures").peers(result(latency_peers)))
+    drawn = ET.fromstring(script("pages.pictures").peers(result(latency_peers)))
     space = "{http://www.w3.org/2000/svg}"
     places = [float(mark.attrib["cx"]) for mark in drawn.iter(f"{space}circle")]
     assert places == sorted(places)

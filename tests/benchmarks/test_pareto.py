@@ -76,8 +76,8 @@ def test_it_trains_exports_and_measures(tmp_path, script):
         assert one["bytes"] > 0
     assert ours["LSTM 6, int8"]["bytes"] < ours["LSTM 6, float32"]["bytes"]
     assert any(one["fast"] for one in result["points"])
-    shown = script("blocks").BLOCKS["pareto"].text(result)
+    shown = script("pages.blocks").BLOCKS["pareto"].text(result)
     assert all(one["name"] in shown for one in result["points"])
-    picture = script("pictures").pareto(result)
+    picture = script("pages.pictures").pareto(result)
     assert "LSTM, int8" in picture
     assert "float32" not in picture

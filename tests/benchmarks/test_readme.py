@@ -1,4 +1,4 @@
-"""Tables and pictures come from the results, and differ from them in no way."""
+"""Tables and pictures of the pages match the results."""
 
 from __future__ import annotations
 
@@ -11,49 +11,29 @@ import pytest
 from click.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
-GAPS = (5, 50)
 
 
-def memory_result(*, rnn_gradient: float = 0.3, int8_gru: float = 1.1) -> dict:
-    """Figures as they could be, without measuring any."""
-    networks = [
-        (cell, init)
-        for cell in ("rnn", "lstm", "gru")
-        for init in ("reference", "torch", "long gates")
-        if (cell, init) != ("rnn", "long gates")
-    ]
-    left = {"rnn": rnn_gradient, "lstm": 0.01, "gru": 1e-14}
+def pareto_result(*, reasons: tuple[str, ...] = ()) -> dict:
+    """Plausible figures of two networks and a linear model."""
+    names = ("GRU 4, int8", "GRU, int8"), ("GRU 6, int8", "GRU, int8"), ("TF-IDF", "TF-IDF")
+    machine = {"processor": "a", "features": ["avx2"], "cpus": 2, "versions": {"onnxruntime": "1"}}
     return {
-        "machine": {
-            "processor": "a processor",
-            "features": ["avx2"],
-            "cpus": 2,
-            "versions": {"onnxruntime": "1.0"},
-        },
-        "noise": {"reasons": []},
-        "updates": 100,
-        "parameters": {"rnn": 100, "lstm": 400, "gru": 300},
-        "recalled": [
-            {"cell": cell, "init": init, "gap": gap, "seed": seed, "updates": 50,
-             "accuracy": 1.0 if gap == 5 or cell == "lstm" else 0.25}
-            for cell, init in networks for gap in GAPS for seed in (0, 1)
-        ],
-        "gradients": [
-            {"cell": cell, "init": init, "trained": trained,
-             "norms": [left[cell] ** (step / 100) for step in range(201)]}
-            for cell, init in networks for trained in (False, True)
-        ],
-        "costs": [
-            {"cell": cell, "what": what, "tokens": 100, "ms": 0.1, "low": 0.9, "high": 1.2,
-             "ratio": int8_gru if (cell, what) == ("gru", "int8") else 1.0}
-            for what in ("update", "float32", "int8") for cell in ("rnn", "lstm", "gru")
+        "machine": machine,
+        "data": "films",
+        "test_rows": 1000,
+        "seed": 0,
+        "noise": {"reasons": list(reasons)},
+        "points": [
+            {"name": name, "kind": kind, "accuracy": 0.8 + place / 100, "bytes": 10**6 + place,
+             "p50": 0.1 + place, "fast": place == 0, "small": False}
+            for place, (name, kind) in enumerate(names)
         ],
     }  # fmt: skip
 
 
 @pytest.fixture
 def readme(script, tmp_path, monkeypatch):
-    """The script over a copy of the pages, with the memory's result alone to change."""
+    """The script on a copy of the pages; the result of `pareto` alone is missing."""
     module = script("readme")
     results = tmp_path / "benchmarks" / "results"
     shutil.copytree(ROOT / "benchmarks" / "results", results)
@@ -61,54 +41,58 @@ def readme(script, tmp_path, monkeypatch):
         (tmp_path / page).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / page, tmp_path / page)
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(module.blocks, "RESULTS", results)
-    for name in ("memory_of_cells.json", *(f"{name}.svg" for name in module.PICTURES)):
-        (results / name).unlink(missing_ok=True)
+    monkeypatch.setattr(module, "RESULTS", results)
+    monkeypatch.setattr(script("pages.templates"), "RESULTS", results)
+    for name in ("pareto.json", "pareto.svg"):
+        (results / name).unlink()
 
     def run(*arguments):
         return CliRunner().invoke(module.main, arguments)
 
     run()
-    run.folder, run.result = tmp_path / "benchmarks", results / "memory_of_cells.json"
+    run.folder, run.result = tmp_path / "benchmarks", results / "pareto.json"
     return run
 
 
-def test_what_was_not_measured_says_so(readme):
+def test_the_pages_are_up_to_date(script):
+    assert CliRunner().invoke(script("readme").main, ["--check"]).exit_code == 0
+
+
+def test_a_missing_result_is_named(readme):
     page = (readme.folder / "tables.md").read_text(encoding="utf-8")
-    assert "Not measured yet: `python benchmarks/memory_of_cells.py`." in page
-    assert not list(readme.folder.glob("results/memory*.svg"))
+    assert "Not measured yet: `python benchmarks/pareto.py`." in page
+    assert not (readme.folder / "results" / "pareto.svg").exists()
     assert readme("--check").exit_code == 0
 
 
-def test_a_result_becomes_tables_text_and_pictures(readme):
-    readme.result.write_text(json.dumps(memory_result()), encoding="utf-8")
+def test_a_result_becomes_a_table_and_a_picture(readme):
+    readme.result.write_text(json.dumps(pareto_result()), encoding="utf-8")
     assert readme("--check").exit_code == 1
     assert readme().exit_code == 0
     assert readme("--check").exit_code == 0
     page = (readme.folder / "tables.md").read_text(encoding="utf-8")
-    assert "| 50 | 1.00 | 0.25 | 0.25 | 1.00 | 0.25 | 0.25 | 1.00 | 0.25 |" in page
-    assert "gates begin open for the gap: LSTM 50, GRU 5." in page
-    for name in ("accuracy", "gradient", "gradient-trained"):
-        file = readme.folder / "results" / f"memory_of_cells-{name}.svg"
-        picture = ET.parse(file).getroot()
-        panels = [each for each in picture if each.attrib.get("class") == "plot"]
-        assert len(panels) == 3
-        assert f"results/{file.name}" in page
+    assert "| **GRU 4, int8** | 0.8000 | 0.1 ms * | 1 MB |" in page
+    assert "results/pareto.svg" in page
+    picture = ET.parse(readme.folder / "results" / "pareto.svg").getroot()
+    assert len([each for each in picture if each.attrib.get("class") == "plot"]) == 2
+
+
+def spoil_page(folder):
+    page = folder / "tables.md"
+    page.write_text(page.read_text().replace("1,000 test rows", "1,001 test rows"))
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda folder: (folder / "tables.md").write_text(
-            (folder / "tables.md").read_text().replace("LSTM 50, GRU 5", "LSTM 50, GRU 50")
-        ),
-        lambda folder: (folder / "results" / "memory_of_cells-accuracy.svg").write_text("<svg/>"),
-        lambda folder: (folder / "results" / "memory_of_cells-gradient.svg").unlink(),
-        lambda folder: (folder / "results" / "memory_of_cells.json").unlink(),
+        spoil_page,
+        lambda folder: (folder / "results" / "pareto.svg").write_text("<svg/>"),
+        lambda folder: (folder / "results" / "pareto.svg").unlink(),
+        lambda folder: (folder / "results" / "pareto.json").unlink(),
     ],
 )
 def test_a_difference_is_found(readme, change):
-    readme.result.write_text(json.dumps(memory_result()), encoding="utf-8")
+    readme.result.write_text(json.dumps(pareto_result()), encoding="utf-8")
     readme()
     change(readme.folder)
     found = readme("--check")
@@ -116,30 +100,15 @@ def test_a_difference_is_found(readme, change):
     assert "not what the results say" in found.output
 
 
-@pytest.mark.parametrize(
-    ("rnn_gradient", "int8_gru", "words"),
-    [
-        (0.3, 1.1, ["does not hold for the LSTM and the GRU", "it is slower than the LSTM"]),
-        (1e-3, 1.0, ["does not hold for the GRU:", "it is as fast as the LSTM"]),
-        (1e-20, 0.5, ["is kept holds:", "it is faster than the LSTM"]),
-    ],
-)
-def test_the_claims_follow_the_figures(script, rnn_gradient, int8_gru, words):
-    blocks = script("blocks")
-    result = memory_result(rnn_gradient=rnn_gradient, int8_gru=int8_gru)
-    said = blocks.memory_claims(result) + blocks.cost_claims(result)
-    assert all(word in said for word in words), said
+@pytest.mark.parametrize("reasons", [(), ("39% of the time went to something else",)])
+def test_a_noisy_machine_is_named(script, reasons):
+    text = script("pages.blocks").BLOCKS["pareto"].text(pareto_result(reasons=reasons))
+    assert ("**Measured on a noisy machine**" in text) is bool(reasons)
 
 
-def test_a_noisy_machine_is_told_of(script):
-    block = script("blocks").BLOCKS["memory"]
-    result = memory_result()
-    assert "noisy" not in block.text(result)
-    assert "**Measured on a noisy machine**" in block.text(
-        {**result, "noise": {"reasons": ["39% of the time went to something else"]}}
-    )
+def test_the_card_shows_the_size_that_textgate_models_shows(script):
+    from textgate.cli import main
 
-
-def test_what_a_student_was_given_several_times_is_named_once(script):
-    given = {"rows": ["a.gz", "b.gz", "a.gz"], "teachers": [], "epochs": ["5"]}
-    assert script("blocks").extras(given) == "rows: a.gz (2 times), b.gz; epochs: 5"
+    blocks = script("pages.blocks")
+    size = blocks.BLOCKS["sentiment"].on_page().rpartition("; on one core")[0].splitlines()[-1]
+    assert size in CliRunner().invoke(main, ["models"]).output

@@ -381,7 +381,7 @@ def bad_quantization(patch):
 
 
 def wrong_gates(patch):
-    patch.setitem(textgate.export.quantize.weights._GATES, "lstm", (0, 1, 2, 3))
+    patch.setitem(textgate.export.quantize.weights.GATE_ORDER, "lstm", (0, 1, 2, 3))
 
 
 def loose_anchors(patch):

@@ -1,20 +1,17 @@
-"""Pictures of the results as files of their own, for a page."""
+"""Pictures of the results, as SVG files."""
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Sequence
-from functools import partial
 from html import escape
 
-from blocks import BEGINNINGS, CELLS, Result, accuracies, by_time
+from pages.blocks import by_time
+from pages.templates import Result
 
 from textgate.bench.plots import HEIGHT, STYLE, WIDTH, Axis, Series, plot, swatch
 
-NAMES = [cell.upper() for cell in CELLS]
-_SMALLEST = 1e-12  # of a gradient that is drawn
-_TITLE, _ABOUT, _ENTRY = 30, 22, 20
+_TITLE, _PANEL_TITLE, _ENTRY = 30, 22, 20  # heights
 _BOLD = ' class="title"'
 _STYLE = """
 text { fill: var(--text); font: 13px system-ui, sans-serif; } .title { font-weight: 600; }
@@ -25,7 +22,7 @@ text { fill: var(--text); font: 13px system-ui, sans-serif; } .title { font-weig
 def pareto(result: Result) -> str:
     """Return a picture of accuracy against time, and against size."""
     kinds = list(dict.fromkeys(point["kind"] for point in result["points"]))
-    kinds = [kind for kind in kinds if "float32" not in kind]  # would hide the others
+    kinds = [kind for kind in kinds if "float32" not in kind]  # they hide the other points
     accuracy = Axis("accuracy", show="{:.3f}".format)
     panels = []
     for about, cost, axis in (
@@ -49,7 +46,7 @@ def pareto(result: Result) -> str:
 
 
 def peers(result: Result) -> str:
-    """Return the medians of the first length, the fastest first."""
+    """Return a picture of the medians at the first length, fastest first."""
     tokens = next(iter(result["entries"][0]["times"]))
     rows = [
         (entry["name"], entry["times"][tokens]["p50"], entry["is_bundle"])
@@ -58,71 +55,13 @@ def peers(result: Result) -> str:
     return ranking(f"One text of {tokens} tokens, p50 in ms", rows)
 
 
-def accuracy_picture(result: Result) -> str:
-    """Return accuracy by gap: the mean over seeds, from the worst to the best."""
-
-    def series(init: str) -> list[Series]:
-        found = {cell: accuracies(result, cell, init) for cell in CELLS}
-        return [
-            Series(
-                cell.upper(),
-                tuple((gap, statistics.mean(each)) for gap, each in by_gap.items()),
-                tuple((min(each), max(each)) for each in by_gap.values()),
-            )
-            for cell, by_gap in found.items()
-            if by_gap
-        ]
-
-    axes = Axis("gap, steps", logarithmic=True), Axis("accuracy", from_zero=True)
-    return by_beginning(
-        "Recalling the first symbol after a gap", "Accuracy by gap", series, axes, markers=True
-    )
-
-
-def gradient_picture(result: Result, *, trained: bool) -> str:
-    """Return how much of the gradient is left by distance from the loss."""
-
-    def series(init: str) -> list[Series]:
-        found = [
-            (cell, enumerate(each["norms"]))
-            for cell in CELLS
-            for each in result["gradients"]
-            if (each["cell"], each["init"], each["trained"]) == (cell, init, trained)
-        ]
-        return [
-            Series(cell.upper(), tuple((float(n), norm) for n, norm in norms if norm >= _SMALLEST))
-            for cell, norms in found
-        ]
-
-    left = Axis("share of the gradient's norm left", logarithmic=True)
-    axes = Axis("steps before the loss", from_zero=True), left
-    title = f"What is left of the gradient, {'after' if trained else 'before'} training"
-    return by_beginning(title, "Gradient by distance", series, axes, markers=False)
-
-
-def by_beginning(
-    title: str,
-    about: str,
-    series: Callable[[str], list[Series]],
-    axes: tuple[Axis, Axis],
-    *,
-    markers: bool,
-) -> str:
-    """Return a picture with a plot for each way in which weights begin."""
-    panels = [
-        (told, plot(f"{about}, {told}", series(init), *axes, markers=markers))
-        for init, told in BEGINNINGS.items()
-    ]
-    return picture(title, panels, [cell.upper() for cell in CELLS])
-
-
 def picture(title: str, panels: Sequence[tuple[str, str]], names: Sequence[str]) -> str:
-    """Return an SVG file: a title, plots below each other, and what their series are.
+    """Return an SVG file: a title, a legend, and plots below each other.
 
     Args:
-        title: of the whole.
-        panels: what each plot shows, and the plot.
-        names: the series' names, in the order of the looks.
+        title: title of the picture.
+        panels: title and plot of each panel.
+        names: the series' names, in the order of their styles.
     """
     parts = [f'<text class="title" x="4" y="20">{escape(title)}</text>']
     top = _TITLE
@@ -133,7 +72,7 @@ def picture(title: str, panels: Sequence[tuple[str, str]], names: Sequence[str])
         parts.append(f'{mark}<text x="34" y="{top + 13}">{escape(name)}</text>')
         top += _ENTRY
     for about, drawn in panels:
-        top += _ABOUT
+        top += _PANEL_TITLE
         placed = f'<svg y="{top}" width="{WIDTH}" height="{HEIGHT}" '
         parts.append(f'<text class="about" x="4" y="{top - 4}">{escape(about)}</text>')
         parts.append(drawn.replace("<svg ", placed, 1))
@@ -142,11 +81,11 @@ def picture(title: str, panels: Sequence[tuple[str, str]], names: Sequence[str])
 
 
 def ranking(title: str, rows: Sequence[tuple[str, float, bool]]) -> str:
-    """Return an SVG file with a line for each row: its name and its value on a logarithmic axis.
+    """Return an SVG file with a line per row: its name and its value on a logarithmic axis.
 
     Args:
-        title: what the values are, with the unit.
-        rows: names, values above 0, and whether a row is to stand out.
+        title: title with the unit of the values.
+        rows: name, value above 0, and whether the row is highlighted.
     """
     values = [math.log10(value) for _, value, _ in rows]
     low, high = min(values), max(values)
@@ -159,7 +98,7 @@ def ranking(title: str, rows: Sequence[tuple[str, float, bool]]) -> str:
         look = "s0" if marked else "s1"
         parts.append(
             f'<g class="{look}"><text x="4" y="{y + 4}"{_BOLD if marked else ""}>{escape(name)}'
-            # No bar: on a logarithmic axis its length would say nothing.
+            # No bar: on a logarithmic axis its length has no meaning.
             f'</text><line class="grid" x1="{left}" y1="{y + 16}" x2="{x:.1f}" y2="{y + 16}"/>'
             f'<circle class="mark" cx="{x:.1f}" cy="{y + 16}" r="4.2"/>'
             f'<text x="{x + 8:.1f}" y="{y + 20}">{value:.3g}</text></g>'
@@ -178,14 +117,5 @@ def _file(title: str, height: int, parts: Sequence[str]) -> str:
     )
 
 
-# Picture -> the result it is of, and what draws it.
-PICTURES: dict[str, tuple[str, Callable[[Result], str]]] = {
-    "latency_peers": ("latency_peers", peers),
-    "pareto": ("pareto", pareto),
-    "memory_of_cells-accuracy": ("memory_of_cells", accuracy_picture),
-    "memory_of_cells-gradient": ("memory_of_cells", partial(gradient_picture, trained=False)),
-    "memory_of_cells-gradient-trained": (
-        "memory_of_cells",
-        partial(gradient_picture, trained=True),
-    ),
-}
+# Result -> what draws it.
+PICTURES: dict[str, Callable[[Result], str]] = {"latency_peers": peers, "pareto": pareto}

@@ -1,0 +1,284 @@
+"""Blocks of the pages: the tables and sentences about each result."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pages.templates import MACHINE, Block, Result, filled, goals, joined, noise_warning, table
+
+from textgate.bundle.storage import bundle_bytes
+from textgate.tables import format_bytes, format_ms
+
+MODEL = Path(__file__).parents[2] / "runtime" / "models" / "sentiment"
+DOMAINS = {
+    "sst2": "sentences about movies",
+    "mr": "sentences about movies",
+    "imdb": "reviews of movies",
+    "vader_amazon": "sentences about products",
+    "vader_tweets": "tweets",
+}
+_INTERVAL = "{low:.3f} to {high:.3f}"
+_SPREADS = (
+    "{accuracy[mean]:.4f} ± {accuracy[standard_deviation]:.4f} | "
+    "{macro_f1[mean]:.4f} ± {macro_f1[standard_deviation]:.4f}"
+)
+
+
+# The README's examples and the installation
+
+
+def _first(result: Result) -> str:
+    lines = [filled("{label}\t{score:.4f}\t{text}", one) for one in result["first"]]
+    return "\n".join(["```text", *lines, "```"])
+
+
+_quickstart = table(
+    "rows",
+    "network | parameters | bundle | accuracy | 95 % interval | training | "
+    "p50, {rows[0][tokens]} tokens",
+    "{preset} | {parameters:count} | {bundle_bytes:size} | {accuracy:.4f} | "
+    "{low:.4f} to {high:.4f} | {train_seconds:.0f} s | {p50_ms:ms}",
+    "<>",
+)
+
+
+def _installed(result: Result) -> str:
+    sizes = dict(result["bytes"])
+    values = {"own": sizes.pop("textgate"), "count": len(sizes), "all": sum(sizes.values())}
+    largest = sorted(sizes, key=lambda name: -sizes[name])[:2]
+    values |= {"names": largest, "sizes": [sizes[name] for name in largest]}
+    values["system"] = result["machine"]["system"].partition("-")[0]
+    return filled(
+        "`pip install` puts {own:size} of textgate on the disk, the sentiment model included. Its "
+        "four dependencies and what they depend on are {count} packages of {all:size}, of which "
+        "{names[0]} has {sizes[0]:size} and {names[1]} {sizes[1]:size} (`python "
+        "benchmarks/footprint.py`, {system}, {architecture}).",
+        {**values, "architecture": result["machine"]["architecture"]},
+    )
+
+
+# Accuracy
+
+
+def _accuracy_rows(result: Result) -> Iterable[Result]:
+    names = dict.fromkeys(one["system"] for found in result["sets"] for one in found["peers"])
+    for found in result["sets"]:
+        shown = "{accuracy:.4f} ({macro_f1:.4f})"
+        peers = {one["system"]: filled(shown, one) for one in found["peers"]}
+        yield {**found, **found["textgate"], "each": dict.fromkeys(names, "-") | peers}
+
+
+_accuracy = table(
+    _accuracy_rows,
+    "set | seeds | accuracy | macro-F1 | @ | calibration error | bundle",
+    f"{{data}} | {{seeds}} | {_SPREADS} | @ | {{ece[mean]:.3f}} | {{bytes[mean]:size}}",
+    "<>",
+)
+
+
+def _accuracy_verdict(result: Result) -> str:
+    wins = [
+        f"{one['system']} is the more accurate one on {found['data']}"
+        for found in result["sets"]
+        for one in found["peers"]
+        if one["accuracy"] > found["textgate"]["accuracy"]["mean"]
+    ]
+    verdict = f"{'; '.join(wins)}." if wins else "No peer is more accurate on any of them."
+    return f"{verdict} {filled(MACHINE, result)}"
+
+
+def variants(result: Result) -> list[dict[str, Any]]:
+    """Return each variant's name and its figures on each set (in "each").
+
+    The figures are accuracy and log loss on dev, means over seeds, and the difference of the log
+    loss to the first variant's.
+    """
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for run in result["runs"]:
+        groups.setdefault((run["variant"], run["data"]), []).append(run)
+    first = next(iter(groups))[0]
+
+    def mean(variant: str, data: str, figure: str) -> float:
+        return statistics.fmean(run[figure] for run in groups[variant, data])
+
+    rows: dict[str, dict[str, str]] = {}
+    for variant, data in groups:
+        loss = mean(variant, data, "log_loss")
+        more = "" if variant == first else f" ({loss - mean(first, data, 'log_loss'):+.4f})"
+        figures = f"{mean(variant, data, 'accuracy'):.4f}, {loss:.4f}{more}"
+        rows.setdefault(variant, {})[data] = figures
+    return [{"variant": variant, "each": each} for variant, each in rows.items()]
+
+
+def _ablation_note(result: Result) -> str:
+    count = len({run["seed"] for run in result["runs"]})
+    seeds = "one seed" if count == 1 else f"the mean of {count} seeds"
+    return (
+        f"Accuracy on dev, {seeds}, and the calibrated log loss of the chosen epoch. Parentheses "
+        "hold the difference to the recipe's log loss: below 0 the recipe is worse. "
+        f"{filled(MACHINE, result)}"
+    )
+
+
+def _domain_rows(result: Result) -> Iterable[Result]:
+    for name, one in result["domains"].items():
+        seeds = one["seeds"]
+        spread = "one"
+        if len(seeds) > 1:
+            mean, deviation = statistics.fmean(seeds), statistics.stdev(seeds)
+            spread = f"{mean:.4f} ± {deviation:.4f} ({len(seeds)})"
+        yield {**one, "name": name, "about": DOMAINS[name], "spread": spread}
+
+
+_domains = table(
+    _domain_rows,
+    "test rows of | what they are | rows | accuracy | of all seeds | calibration error | "
+    "answered | of these right",
+    "{name} | {about} | {rows:,} | {accuracy:.4f} | {spread} | {ece:.3f} | {answered:.1%} | "
+    "{right:.4f}",
+    "<<>",
+)
+
+
+def _behaviour_rows(result: Result) -> Iterable[Result]:
+    for one in result["behaviour"]:
+        yield {**one, "rate": one["failed"] / one["cases"], "one": [*one["examples"], ""][0]}
+
+
+_behaviour = table(
+    _behaviour_rows,
+    "behaviour | cases | failures | one of them",
+    "{group} | {cases} | {rate:.1%} | {one}",
+    "<>><",
+)
+
+
+def _size_and_times(result: Result) -> str:
+    """Return the size of the package's model, its card included, and its times."""
+    times = ", ".join(f"{format_ms(ms)} for {n} tokens" for n, ms in result["milliseconds"].items())
+    return f"{format_bytes(bundle_bytes(MODEL))}; on one core {times}."
+
+
+def _quantized_rows(result: Result) -> Iterable[Result]:
+    scored = result["scored"]
+    for data, cell in dict.fromkeys((row["data"], row["cell"]) for row in scored):
+        group = [row for row in scored if (row["data"], row["cell"]) == (data, cell)]
+        after = [row["int8_accuracy"] for row in group]
+        yield {
+            **group[0],
+            "seeds": len(group),
+            "before": statistics.mean(row["float32_accuracy"] for row in group),
+            "after": statistics.mean(after),
+            "deviation": statistics.pstdev(after),
+            "same": statistics.mean(row["agreement"] for row in group),
+            "ratio": group[0]["int8_bytes"] / group[0]["float32_bytes"],
+        }
+
+
+_quantized = table(
+    _quantized_rows,
+    "set | cell | seeds | float32 | int8 | same decision | float32 graph | int8 graph | ratio",
+    "{data} | {cell:upper} | {seeds} | {before:.4f} | {after:.4f} ± {deviation:.4f} | {same:.2%} | "
+    "{float32_bytes:size} | {int8_bytes:size} | {ratio:.3f}",
+    "<<>",
+)
+_quantized_times = table(
+    "timed",
+    "cell | tokens | float32 p50 | int8 p50 | ratio of medians | 95 % interval",
+    "{cell:upper} | {tokens} | {float32_ms:ms} | {int8_ms:ms} | {ratio:.3f} | " + _INTERVAL,
+    "<>",
+)
+
+
+# Time
+
+
+def _points(result: Result) -> Iterable[Result]:
+    for point in sorted(result["points"], key=lambda point: float(point["p50"])):
+        best = point["fast"] or point["small"]
+        stars = {key: " *" if point[key] else "" for key in ("fast", "small")}
+        yield {**point, **stars, "name": f"**{point['name']}**" if best else point["name"]}
+
+
+_pareto = table(
+    _points,
+    " | accuracy | p50 | size",
+    "{name} | {accuracy:.4f} | {p50:ms}{fast} | {bytes:size}{small}",
+    "<>",
+)
+_pareto_note = joined(
+    "On {test_rows:,} test rows of {data}, one seed; * none is both as accurate and faster "
+    "(smaller).",
+    noise_warning("order"),
+    by="\n",
+)
+
+
+def _lengths(result: Result) -> list[str]:
+    return list(result["entries"][0]["times"])
+
+
+def _bundles(result: Result) -> list[str]:
+    return [entry["name"] for entry in result["entries"] if entry["is_bundle"]]
+
+
+def by_time(result: Result, tokens: str) -> list[dict[str, Any]]:
+    """Return the peers, fastest first."""
+    return sorted(result["entries"], key=lambda entry: float(entry["times"][tokens]["p50"]))
+
+
+def _peer_rows(result: Result) -> Iterable[Result]:
+    lengths, base = _lengths(result), _bundles(result)[0]
+    for entry in by_time(result, lengths[0]):
+        times, peak = entry["times"], entry["peak_bytes"]
+        each = {f"p50, {n} tokens": format_ms(times[n]["p50"]) for n in lengths}
+        for n in lengths:
+            value, low, high = times[n]["ratios"][base]
+            each[f"of {base}'s, {n} tokens"] = f"{value:.3g} ({low:.3g} to {high:.3g})"
+        name = f"**{entry['name']}**" if entry["is_bundle"] else entry["name"]
+        peak = "-" if peak is None else format_bytes(peak)
+        yield {**entry, "name": name, "each": each, "peak": peak}
+
+
+def _peer_table(result: Result) -> str:
+    sides = f"<{'>' * (2 * len(_lengths(result)) + 2)}<"
+    cells = "{name} | @ | {peak} | {installed_bytes:size} | {note}"
+    return table(_peer_rows, " | @ | peak memory | installed | ", cells, sides)(result)
+
+
+def _peers_note(result: Result) -> str:
+    """Return the peers certainly faster than a bundle, the peers left out, and the versions."""
+    lines = []
+    for bundle in _bundles(result):
+        found = []
+        for tokens in _lengths(result):
+            faster = [
+                f"{entry['name']} ({entry['times'][tokens]['ratios'][bundle][0]:.2g})"
+                for entry in by_time(result, tokens)
+                if not entry["is_bundle"] and entry["times"][tokens]["ratios"][bundle][2] < 1
+            ]
+            found.append(f"at {tokens} tokens {', '.join(faster) or 'none'}")
+        lines.append(f"Faster than {bundle}: {'; '.join(found)}.")
+    if result["skipped"]:
+        left_out = "; ".join(f"{name} ({why})" for name, why in result["skipped"].items())
+        lines.append(f"Left out: {left_out}.")
+    lines.append(noise_warning("ratios")(result))
+    packages = ", ".join(f"{name} {version}" for name, version in result["packages"].items())
+    return "\n".join(filter(None, [*lines, f"With {packages}."]))
+
+
+BLOCKS = {
+    "first": Block("sentiment", (_first,)),
+    "quickstart": Block("quickstart", (_quickstart, MACHINE)),
+    "footprint": Block("footprint", (_installed,)),
+    "accuracy": Block("accuracy", (_accuracy, _accuracy_verdict)),
+    "quantization": Block("quantization", (_quantized, _quantized_times, MACHINE)),
+    "ablation": Block("ablation", (table(variants, " | @", "{variant} | @", "<>"), _ablation_note)),
+    "sentiment": Block("sentiment", (_domains, _behaviour, _size_and_times, MACHINE)),
+    "sentiment_now": Block("sentiment_now", (_domains, MACHINE)),
+    "pareto": Block("pareto", (_pareto, _pareto_note), "Accuracy against time and size"),
+    "peers": Block("latency_peers", (_peer_table, _peers_note, goals), "Time of one text, by peer"),
+}
