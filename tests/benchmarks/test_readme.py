@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from textgate.cli.models import models
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -107,8 +109,6 @@ def test_a_noisy_machine_is_named(script, reasons):
 
 
 def test_the_card_shows_the_size_that_textgate_models_shows(script):
-    from textgate.cli import main
-
     blocks = script("pages.blocks")
     size = blocks.BLOCKS["sentiment"].on_page().rpartition("; on one core")[0].splitlines()[-1]
-    assert size in CliRunner().invoke(main, ["models"]).output
+    assert size in CliRunner().invoke(models).output
