@@ -1,9 +1,8 @@
-"""What parts of the default recipe are worth: one is left out or added, and dev says the cost.
+"""Ablation of the default recipe: one part is left out or added, and scored on dev.
 
     python benchmarks/ablation.py --data ../shared/data --set sst2 --set trec --set mr
 
-Nothing here looks at test rows. What is done is kept in `--cache`: a second call goes on from
-there.
+Test rows are not used. Finished trainings are cached in `--cache`; a second call continues.
 """
 
 from __future__ import annotations
@@ -42,10 +41,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @click.command()
 @click.option("--data", type=PATH, help="Folder of sets.")
-@click.option("--set", "names", multiple=True, help="Only these sets; repeat it.")
+@click.option("--set", "names", multiple=True, help="Only these sets; can be repeated.")
 @click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)))
 @click.option("--seeds", default=2, show_default=True)
-@click.option("--jobs", default=2, show_default=True, help="Networks trained at a time.")
+@click.option("--jobs", default=2, show_default=True, help="Networks trained at the same time.")
 @cache_option("ablation")
 @output_option("ablation")
 def main(
@@ -73,7 +72,7 @@ def main(
 
 
 def _trained(variant: str, split: Split, seed: int, cache: Path) -> dict[str, Any]:
-    """Return what dev says of one training, from the cache if it is there."""
+    """Return the dev figures of one training, from the cache if possible."""
     name = f"{variant}-{split.name}-{seed}".replace(" ", "_").replace(",", "")
 
     def find() -> dict[str, Any]:

@@ -1,15 +1,14 @@
-"""How accurate the default recipe is, beside TF-IDF with logistic regression and fastText.
+"""Accuracy of the default recipe, TF-IDF with logistic regression, and fastText.
 
-Trains the default recipe on each set for several seeds without a word about the set, exports each
-network as int8 into at most 2 MB, and scores it on the test rows. The peers are tuned on dev.
+Trains the default recipe on each set with several seeds and no settings chosen for the set, exports
+each network as int8 in at most 2 MB, and scores it on the test rows. The peers are tuned on dev.
 
     python benchmarks/accuracy.py --data ../shared/data
 
-A set is a folder with `train.jsonl.gz`, `test.jsonl.gz` and perhaps `dev.jsonl.gz`; without one,
-some of the training rows are held out. Without `--data` it uses the sample reviews of this
-repository. What is done is kept in `--cache`: a second call goes on from there. The peers need
-scikit-learn and fasttext-numpy2, see requirements.txt, and are left out with a word where they are
-missing.
+A set is a folder with `train.jsonl.gz`, `test.jsonl.gz` and optionally `dev.jsonl.gz`; without it a
+part of the training rows is held out. Without `--data` the script uses the sample reviews of this
+repository. Finished work is cached in `--cache`; a second call continues. The peers need
+scikit-learn and fasttext-numpy2 (see requirements.txt); a missing peer is skipped with a message.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from textgate.export import export
 from textgate.inference.classifier import Classifier
 from textgate.train import fit
 
-MOST_BYTES = 2_000_000
+MAX_BYTES = 2_000_000
 MAX_ACCURACY_DROP = 0.01
 Scored = dict[str, Any]
 FIGURES = ("accuracy", "macro_f1", "ece", "bytes", "seconds")
@@ -39,10 +38,10 @@ FIGURES = ("accuracy", "macro_f1", "ece", "bytes", "seconds")
 
 @click.command()
 @click.option("--data", type=PATH, help="Folder of sets.")
-@click.option("--set", "names", multiple=True, help="Only these sets; repeat it.")
+@click.option("--set", "names", multiple=True, help="Only these sets; can be repeated.")
 @click.option("--seeds", default=3, show_default=True)
-@click.option("--jobs", default=2, show_default=True, help="Networks trained at a time.")
-@click.option("--epochs", type=int, help="In place of the recipe's, for a smoke run.")
+@click.option("--jobs", default=2, show_default=True, help="Networks trained at the same time.")
+@click.option("--epochs", type=int, help="Instead of the recipe's, for a smoke run.")
 @cache_option("accuracy")
 @output_option("accuracy")
 @click.option("--peers/--no-peers", default=True, show_default=True)
@@ -70,12 +69,12 @@ def main(
     with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         done = list(pool.map(_scored, *zip(*work, strict=True)))
     sections = [_section([item for item in done if item["data"] == split.name]) for split in sets]
-    result = write_result(output, {"most_bytes": MOST_BYTES, "sets": sections})
+    result = write_result(output, {"most_bytes": MAX_BYTES, "sets": sections})
     print(BLOCKS["accuracy"].text(result))
 
 
 def _scored(split: Split, system: str, seed: int, epochs: int | None, cache: Path) -> Scored:
-    """Return how right a system is on the test rows, from the cache if it is there."""
+    """Return the figures of a system on the test rows, from the cache if possible."""
 
     def find() -> Scored:
         found = _ours(split, seed, epochs, cache) if system == "textgate" else _peer(split, system)
@@ -85,14 +84,13 @@ def _scored(split: Split, system: str, seed: int, epochs: int | None, cache: Pat
 
 
 def _ours(split: Split, seed: int, epochs: int | None, cache: Path) -> Scored:
-    """Train the default recipe, export it as int8 into at most 2 MB, and score the bundle."""
+    """Train the default recipe, export it as int8 in at most 2 MB, and score the bundle."""
     run = cache / f"{split.name}-{seed}.run"
     settings = {"seed": seed} | ({"epochs": epochs} if epochs else {})
     fitted = fit(split.train, run, dev=split.dev, settings=settings, resume=True)
     bundle = run.with_suffix("")
-    # The accuracy that counts is the exported one, whatever the export lost.
     exported = export(
-        run, bundle, max_bytes=MOST_BYTES, max_accuracy_drop=MAX_ACCURACY_DROP, force=True
+        run, bundle, max_bytes=MAX_BYTES, max_accuracy_drop=MAX_ACCURACY_DROP, force=True
     )
     with Classifier.load(bundle) as classifier:
         quality = evaluate_rows(classifier, split.test_rows, file=str(split.test))
@@ -113,7 +111,7 @@ def _peer(split: Split, system: str) -> Scored:
 
 
 def _section(items: list[Scored]) -> Scored:
-    """Return what is published of one set."""
+    """Return the published figures of one set."""
     ours = [item for item in items if item["system"] == "textgate"]
     return {
         "data": items[0]["data"],
@@ -128,7 +126,7 @@ def _section(items: list[Scored]) -> Scored:
 
 
 def _spread(values: list[float]) -> dict[str, float]:
-    """Return the mean and the standard deviation, 0 of a single value."""
+    """Return the mean and the standard deviation, which is 0 for a single value."""
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
     return {"mean": statistics.fmean(values), "standard_deviation": deviation}
 

@@ -1,4 +1,4 @@
-"""The linear peers of the accuracy benchmark, tuned on dev as their documentation recommends."""
+"""Linear peers of the accuracy benchmark, tuned on dev as their documentation recommends."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from sets import Split
 
+from textgate.evaluation.metrics import evaluate_single_label
 from textgate.rows import Row
 
 _WORDS = r"(?u)\w+|[^\w\s]"
 
 
 class Outcome(NamedTuple):
-    """What a peer came to on the test rows, with the settings that are the best on dev."""
+    """Figures of a peer on the test rows, with the best settings on dev."""
 
     accuracy: float
     macro_f1: float
     seconds: float  # of training
-    setting: str  # in words
+    setting: str
     classify: Callable[[str], object]  # one text
-    bytes: int  # of the model as the package writes it
+    bytes: int  # of the saved model
 
 
 class _Fitted(NamedTuple):
-    """A model with some settings, and how long it took to train."""
+    """A model trained with one setting, and its training time."""
 
     model: Any
     seconds: float
@@ -38,18 +40,18 @@ class _Fitted(NamedTuple):
 
 
 def missing(name: str) -> str | None:
-    """Return the module that a peer needs and that is not there, or None."""
+    """Return the missing module of a peer, or None."""
     return None if importlib.util.find_spec(MODULES[name]) else MODULES[name]
 
 
 def outcome(name: str, split: Split) -> Outcome:
-    """Train a peer with all its settings, pick one on dev, and classify the test rows."""
+    """Train a peer with all its settings, select one on dev, and score it on the test rows."""
     with tempfile.TemporaryDirectory() as folder:
         return {"TF-IDF": _tfidf, "fastText": _fasttext}[name](split, Path(folder))
 
 
 def _tfidf(split: Split, _folder: Path) -> Outcome:
-    """Words and pairs of words, sublinear TF-IDF; C and the pairs chosen on dev."""
+    """Sublinear TF-IDF of words and word pairs; C, pairs and case are selected on dev."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -76,11 +78,11 @@ def _tfidf(split: Split, _folder: Path) -> Outcome:
 
 
 def _fasttext(split: Split, folder: Path) -> Outcome:
-    """FastText with pairs of words; rate and epochs chosen on dev."""
+    """FastText with word pairs; learning rate and epochs are selected on dev."""
     import fasttext
 
     train, dev = split.rows
-    tags = {name: f"__label__{place}" for place, name in enumerate(sorted(set(_labels(train))))}
+    tags = {name: f"__label__{index}" for index, name in enumerate(sorted(set(_labels(train))))}
     names = {tag: name for name, tag in tags.items()}
     lines = (f"{tags[row.labels[0]]} {_line(row.text)}\n" for row in train)
     (folder / "train.txt").write_text("".join(lines), encoding="utf-8")
@@ -117,19 +119,16 @@ def _outcome(
     classify: Callable[[str], object],
     size: int,
 ) -> Outcome:
-    scores = []
-    for name in sorted(set(split.test_labels)):
-        hits = sum(a == b == name for a, b in zip(predicted, split.test_labels, strict=True))
-        named = predicted.count(name) + split.test_labels.count(name)
-        scores.append(2 * hits / named)
-    macro_f1 = sum(scores) / len(scores)
-    right = [a == b for a, b in zip(predicted, split.test_labels, strict=True)]
-    accuracy = sum(right) / len(right)
-    return Outcome(accuracy, macro_f1, fitted.seconds, fitted.setting, classify, size)
+    names = sorted({*split.test_labels, *_labels(split.rows[0])})
+    columns = {name: index for index, name in enumerate(names)}
+    answers = np.eye(len(names))[[columns[label] for label in predicted]]
+    truth = [columns[label] for label in split.test_labels]
+    found = evaluate_single_label(answers, truth, names)
+    return Outcome(found.accuracy, found.macro_f1, fitted.seconds, fitted.setting, classify, size)
 
 
 def _line(text: str) -> str:
-    """Return a text as fastText's tutorial prepares it: lower case, punctuation set apart."""
+    """Return a text as fastText's tutorial prepares it: lower case, punctuation separated."""
     spaced = (c if c.isalnum() or c.isspace() else f" {c} " for c in text.lower())
     return " ".join("".join(spaced).split())
 

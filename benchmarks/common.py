@@ -1,4 +1,4 @@
-"""What the scripts share: goals, results, networks to measure with, processes that take turns."""
+"""Shared parts of the scripts: goals, results, reference networks, processes that take turns."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from textgate.bench.machine import this_machine
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 SAMPLE = HERE.parent / "examples" / "reviews"
-_DRAWS = 2000  # of the bootstrap
+_BOOTSTRAP_DRAWS = 2000
 PATH = click.Path(path_type=Path)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What was measured in words, what it came to, and its bound."""
+    """A measured value with its description and its bound."""
 
     what: str
     value: float
@@ -35,29 +35,29 @@ class Goal:
 
     @property
     def reached(self) -> bool:
-        """Whether the value is on the right side of its bound."""
+        """Whether the value satisfies its bound."""
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
 
 def output_option(name: str) -> Callable[[_Command], _Command]:
-    """Return the option for the file of a result, `results/NAME.json` by default."""
+    """Return the option for the result's file, by default `results/NAME.json`."""
     default = RESULTS / f"{name}.json"
     return click.option("-o", "--output", type=PATH, default=default, help="File to write.")
 
 
 def cache_option(name: str) -> Callable[[_Command], _Command]:
-    """Return the option for the folder that keeps what takes long to make."""
+    """Return the option for the folder that caches trained networks and other slow results."""
     kept = Path("runs") / name
-    return click.option("--cache", type=PATH, default=kept, show_default=True, help="Kept folder.")
+    return click.option("--cache", type=PATH, default=kept, show_default=True, help="Cache folder.")
 
 
 def write_result(
     path: Path | None, values: Mapping[str, Any], goals: Sequence[Goal] = ()
 ) -> dict[str, Any]:
-    """Write a result with the machine in front and the goals, if there are any, behind.
+    """Write a result with the machine first and the goals, if there are any, last.
 
     Returns:
-        The result as it is read from the file. Without a path it is not written.
+        The result as read from the file. Without a path no file is written.
     """
     result = {"machine": asdict(this_machine()), **values}
     if goals:
@@ -71,14 +71,15 @@ def write_result(
 
 
 def reference_bundle(kept: Path, preset: str, *, max_tokens: int = 100) -> Path:
-    """Return the int8 bundle of a preset, made if it is not there.
+    """Return the int8 bundle of a preset; train and export it if it is missing.
 
-    Trained for a single epoch: what the weights are changes no cost. The run stands beside it.
+    It is trained for one epoch, because the values of the weights do not change the time. The run
+    is beside the bundle.
 
     Args:
-        kept: the folder that keeps bundles.
+        kept: the folder that caches bundles.
         preset: the network, such as ``seed-lstm``.
-        max_tokens: tokens of a text that it reads.
+        max_tokens: largest number of tokens per text.
     """
     name = preset if max_tokens == 100 else f"{preset}-{max_tokens}"
     bundle = kept / name
@@ -98,7 +99,6 @@ def reference_bundle(kept: Path, preset: str, *, max_tokens: int = 100) -> Path:
             settings={"max_tokens": max_tokens, "epochs": 1},
             force=True,
         )
-        # What is lost does not matter here.
         export(kept / f"{name}.run", bundle, max_accuracy_drop=1.0)
     return bundle
 
@@ -106,29 +106,29 @@ def reference_bundle(kept: Path, preset: str, *, max_tokens: int = 100) -> Path:
 def median_ratio(values: Sequence[float], base: Sequence[float]) -> tuple[float, float, float]:
     """Return the median ratio of values measured in turns, and its 95 % bootstrap interval."""
     ratios = np.asarray(values) / np.asarray(base)
-    drawn = np.random.default_rng(0).choice(ratios, size=(_DRAWS, len(ratios)))
+    drawn = np.random.default_rng(0).choice(ratios, size=(_BOOTSTRAP_DRAWS, len(ratios)))
     low, high = np.quantile(np.median(drawn, axis=1), (0.025, 0.975)).tolist()
     return float(np.median(ratios)), low, high
 
 
-# Processes that take turns: each is asked by a line of JSON and answers with one.
+# Processes that take turns: a request is one line of JSON, and so is its answer.
 
 Ask = Callable[[object], Any]
-ANSWER = "answer: "  # what the line of an answer begins with
+ANSWER = "answer: "  # prefix of the line of an answer
 
 
 class EndedError(Exception):
-    """A process that ended instead of answering; the message is its last complaint."""
+    """A process ended instead of answering; the message is its last line of standard error."""
 
 
 @contextmanager
 def process(
     command: Sequence[str], *, environment: Mapping[str, str], folder: Path
 ) -> Iterator[Ask]:
-    """Start a process in a folder; yield what asks it. It ends when the body does.
+    """Start a process in a folder and yield a function that asks it; it ends with the body.
 
     Raises:
-        EndedError: when asking, if the process has ended.
+        EndedError: by the function, if the process has ended.
     """
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints,
@@ -146,16 +146,16 @@ def process(
         def ask(request: object) -> Any:
             if child.stdin is None or child.stdout is None:
                 raise EndedError("started without pipes")
-            with suppress(BrokenPipeError):  # what it complained about is told below
+            with suppress(BrokenPipeError):  # its error is reported below
                 child.stdin.write(json.dumps(request) + "\n")
                 child.stdin.flush()
-            # Libraries print what they like; an answer is marked.
+            # Libraries may print other lines.
             while line := child.stdout.readline():
                 if line.startswith(ANSWER):
                     return json.loads(line.removeprefix(ANSWER))
             child.wait()
             complaints.seek(0)
-            last = complaints.read().strip().splitlines() or ["no word"]
+            last = complaints.read().strip().splitlines() or ["no message"]
             raise EndedError(last[-1])
 
         yield ask

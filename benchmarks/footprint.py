@@ -1,9 +1,9 @@
-"""What `pip install textgate` puts on a disk: the package's own files and those it depends on.
+"""Size of an installation on disk: textgate and its dependencies.
 
     python benchmarks/footprint.py
 
-Installs a wheel into an environment of its own, as users do, and adds up the files that each
-distribution lists. The interpreter, pip and setuptools do not count.
+Installs a wheel in a separate environment, as users do, and adds up the files that each
+distribution lists. The interpreter, pip and setuptools are not counted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from startup import environment_option, install
 
 from textgate.tables import format_bytes, format_table
 
-# Run by the new environment's Python: bytes on disk by distribution.
+# Runs in the new environment: bytes on disk by distribution.
 _LIST = """
 import importlib.metadata, json
 sizes = {}
@@ -34,14 +34,14 @@ _TOOLS = ("pip", "setuptools")
 @environment_option("footprint")
 @output_option("footprint")
 def main(environment: Path, output: Path) -> None:
-    """Add up what an installation takes."""
+    """Measure the size of an installation."""
     python = install(environment.absolute()) / "python"
     listed = subprocess.run([python, "-c", _LIST], capture_output=True, text=True, check=True)
     sizes = {name: size for name, size in json.loads(listed.stdout).items() if name not in _TOOLS}
     ordered = dict(sorted(sizes.items(), key=lambda pair: -pair[1]))
     write_result(output, {"bytes": ordered})
     rows = [[name, format_bytes(size)] for name, size in ordered.items()]
-    rows.append(["together", format_bytes(sum(ordered.values()))])
+    rows.append(["total", format_bytes(sum(ordered.values()))])
     click.echo(format_table(["package", "size"], rows, align="<>"))
 
 

@@ -1,12 +1,12 @@
-"""Whether this commit is slower than another: both measured in one run, taking turns.
+"""Regression guard: the speed of this working tree compared with another commit.
 
     python benchmarks/guard.py HEAD~5
     python benchmarks/guard.py v0.1.0 -m reviews --rounds 20
 
-Each round starts a fresh process for either side, with the same interpreter and packages and only
-textgate's own code from the commit or from this working tree, and lets them predict in turns of a
-few milliseconds. A ratio is that of the medians of a round; its interval is over the rounds: two
-processes of the same code differ more than their calls do. It warns and never fails for a time.
+Each round starts a fresh process for each side, with the same interpreter and packages and
+textgate's code from the commit or from this working tree, and lets them predict in turns of a few
+milliseconds. A ratio is that of a round's medians, and its interval is over rounds, because two
+processes of the same code differ more than their calls. A slowdown is a warning, never a failure.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ SAMPLES = ("lstm-int8", "gru-float32")
 LENGTHS = (10, 40)  # tokens of single texts
 BATCH = 16  # texts of a batch, of the first length
 TEXTS = 8
-TURN = 20  # calls before the other side has its turn
-TOLERATED = 1.05  # a slowdown is warned of if its whole interval is above this
+TURN = 20  # calls before the other side's turn
+MAX_RATIO = 1.05  # there is a warning if the whole interval of a ratio is above it
 
 
 class GuardError(click.ClickException):
@@ -54,10 +54,10 @@ class GuardError(click.ClickException):
 
 @dataclass(frozen=True)
 class Compared:
-    """One figure of one bundle: this working tree against the other commit.
+    """One figure of one bundle: this working tree compared with the other commit.
 
-    Medians over rounds, in milliseconds; the ratio is the working tree's over the other's, with the
-    ends of its 95 % bootstrap interval over rounds.
+    Medians over rounds, in milliseconds. The ratio is the working tree's median divided by the
+    other commit's, with the ends of its 95 % bootstrap interval over rounds.
     """
 
     bundle: str
@@ -70,12 +70,12 @@ class Compared:
 
     @property
     def slower(self) -> bool:
-        """Whether there is no doubt about a slowdown worth a warning."""
-        return self.low > TOLERATED
+        """Whether the slowdown is certain and large enough for a warning."""
+        return self.low > MAX_RATIO
 
 
 class Worker(NamedTuple):
-    """A process that has started: what asks it, and the stages of its start and its answers."""
+    """A started process: the function that asks it, the stages of its start, and its answers."""
 
     ask: Ask
     start: Mapping[str, int]  # nanoseconds
@@ -87,14 +87,14 @@ class Worker(NamedTuple):
 @click.option("-m", "--model", "models", type=PATH, multiple=True, help="Bundle to predict with.")
 @click.option(
     "--rounds",
-    type=click.IntRange(min=5),  # fewer have no interval worth the name
+    type=click.IntRange(min=5),  # fewer rounds give no useful interval
     default=15,
     show_default=True,
-    help="Pairs of fresh processes a bundle.",
+    help="Pairs of fresh processes per bundle.",
 )
-@click.option("--turns", default=25, show_default=True, help="Turns of a case in a round.")
-@click.option("--repository", type=PATH, default=ROOT, help="Where BASE is a commit.")
-@click.option("-o", "--output", type=PATH, help="Write JSON, too.")
+@click.option("--turns", default=25, show_default=True, help="Turns per case in a round.")
+@click.option("--repository", type=PATH, default=ROOT, help="Repository that holds BASE.")
+@click.option("-o", "--output", type=PATH, help="JSON file to write.")
 def main(
     base: str,
     models: tuple[Path, ...],
@@ -126,16 +126,16 @@ def main(
 def compare(
     bundle: Path, sides: Mapping[str, Path], rounds: int, turns: int, fixed: list[list[int]]
 ) -> tuple[list[Compared], float]:
-    """Return the figures of one bundle, and how far the probabilities of the sides are apart.
+    """Return the figures of one bundle, and the largest difference of the sides' probabilities.
 
-    `sides` are the folders to import the package from; each round puts the times of a fixed piece
-    of work into `fixed`.
+    `sides` are the folders to import the package from; each round appends the times of fixed work
+    to `fixed`.
     """
     calls = cases(bundle)
     medians: dict[str, dict[str, list[float]]] = {side: {} for side in sides}
     difference = 0.0
     for number in range(rounds):
-        # Whichever begins has the quieter machine: they take turns in that as well.
+        # The side that starts first may have the quieter machine, so the order alternates.
         order = turn_order(list(sides), number)
         with (
             worker(sides[order[0]], bundle, calls) as one,
@@ -170,7 +170,7 @@ def cases(bundle: Path) -> dict[str, list[list[str]]]:
 def one_round(
     pair: Mapping[str, Worker], names: list[str], turns: int
 ) -> tuple[dict[str, dict[str, list[int]]], list[int]]:
-    """Let two processes take turns; return times by side and case, and those of fixed work."""
+    """Let two processes take turns; return times by side and case, and times of fixed work."""
     times = {
         side: {case: [value] for case, value in each.start.items()} for side, each in pair.items()
     }
@@ -179,7 +179,7 @@ def one_round(
         for name in names:
             for side in turn_order(list(pair), turn):
                 taken = pair[side].ask({"case": name, "calls": TURN})
-                if turn:  # the first one warms up
+                if turn:  # the first turn is a warm-up
                     times[side].setdefault(name, []).extend(taken)
             begun = perf_counter_ns()
             fixed_work()
@@ -189,10 +189,10 @@ def one_round(
 
 @contextmanager
 def worker(package: Path, bundle: Path, calls: Mapping[str, object]) -> Iterator[Worker]:
-    """Start a process on one side; yield it once it has made its first prediction.
+    """Start a process of one side; yield it after its first prediction.
 
     Raises:
-        GuardError: it ends early, or imports another package than it should.
+        GuardError: it ends early, or imports the package from another folder.
     """
     command = [sys.executable, "-s", "-P", str(WORKER), "bundle", str(bundle.absolute())]
     environment = {**os.environ, "PYTHONPATH": str(package)}
@@ -200,14 +200,16 @@ def worker(package: Path, bundle: Path, calls: Mapping[str, object]) -> Iterator
         with process(command, environment=environment, folder=package) as ask:
             hello = ask(calls)
             if not Path(hello["package"]).is_relative_to(package):
-                raise GuardError(f"{hello['package']} was imported, not that in {package}")
+                raise GuardError(
+                    f"{hello['package']} was imported instead of the package in {package}"
+                )
             yield Worker(ask, hello["start"], hello["scores"])
     except EndedError as problem:
         raise GuardError(f"the process of {package.name} ended: {problem}") from None
 
 
 def stage_commit(repository: Path, base: str, target: Path) -> str:
-    """Lay out the package as it was in a commit; return the commit's name.
+    """Copy the package of a commit to `target`; return the commit's name.
 
     Raises:
         GuardError: there is no such commit, or it holds no package.
@@ -224,12 +226,12 @@ def stage_commit(repository: Path, base: str, target: Path) -> str:
 
 
 def stage_tree(source: Path, target: Path) -> None:
-    """Lay out a working tree's folders as the packages that they are."""
+    """Copy a working tree's folders to `target` as packages."""
     for folder, package in FOLDERS.items():
         shutil.copytree(
             source / folder, target / package, ignore=shutil.ignore_patterns("__pycache__")
         )
-    compileall.compile_dir(target, quiet=1)  # or the first process would do it on its own time
+    compileall.compile_dir(target, quiet=1)  # not in the time of the first process
 
 
 def _git(repository: Path, *arguments: str) -> bytes:
@@ -243,7 +245,7 @@ def _git(repository: Path, *arguments: str) -> bytes:
 
 
 def summary(bundle: str, case: str, base: list[float], current: list[float]) -> Compared:
-    """Return what the medians of all rounds come to, nanoseconds on both sides, round by round."""
+    """Return the figure of the medians of all rounds, in nanoseconds."""
     base_ms, current_ms = statistics.median(base) / 1e6, statistics.median(current) / 1e6
     return Compared(bundle, case, base_ms, current_ms, *median_ratio(current, base))
 
@@ -265,7 +267,7 @@ def report(compared: list[Compared], noise: Noise, commit: str, difference: floa
         f"{each.ratio:.2f} ({each.low:.2f} to {each.high:.2f})"
         for each in compared
         if each.slower
-    ] or [f"nothing is slower than {commit[:10]} by more than {TOLERATED - 1:.0%} for certain"]
+    ] or [f"nothing is slower than {commit[:10]} by more than {MAX_RATIO - 1:.0%} for certain"]
     if difference:
         lines.append(f"note: probabilities differ by up to {difference:.2g}")
     if not noise.quiet:

@@ -1,8 +1,8 @@
-"""What textgate adds to the work that has to be done: tokenizing, and running the network.
+"""Overhead of `Classifier.predict` over tokenizing and running the network alone.
 
-For the reference networks in int8, texts of 25 tokens, one at a time on one thread: a call of
-`Classifier.predict` against a bare `tokenizer.encode` and a bare `session.run` of the same files.
-All three are timed in alternation.
+For the reference networks in int8 and texts of 25 tokens, one at a time on one thread, it compares
+a call of `Classifier.predict` with a bare `tokenizer.encode` and a bare `session.run` on the same
+files. All three are timed in alternation.
 
     python benchmarks/overhead.py
 """
@@ -32,24 +32,24 @@ from textgate.inference.session import make_session
 
 PRESETS = ("seed-lstm", "seed-gru", "seed-rnn")
 TOKENS = 25
-TEXTS = 64  # different ones, in turn
-WORDS = 500  # how many frequent words they are made of
-BOUND = 1.25
+TEXTS = 64
+WORDS = 500  # frequent words that the texts are made of
+MAX_RATIO = 1.25
 
 
 @click.command()
-@click.option("--seconds", default=20.0, show_default=True, help="How long to measure a network.")
+@click.option("--seconds", default=20.0, show_default=True, help="Measuring time per network.")
 @cache_option("reference")
 @output_option("overhead")
 def main(seconds: float, cache: Path, output: Path) -> None:
-    """Measure what textgate adds to tokenizing and running."""
+    """Measure the overhead of `predict`."""
     networks, goals = [], []
     for preset in PRESETS:
         work = workloads(reference_bundle(cache, preset))
         times = measure_alternating(work, seconds=seconds, warm_up=200)
         bare = [sum(pair) for pair in zip(times["encode"], times["run"], strict=True)]
         ratio = ratio_of_medians(times["predict"], bare)
-        goals.append(Goal(f"{preset}: predict / bare", ratio, BOUND))
+        goals.append(Goal(f"{preset}: predict / bare", ratio, MAX_RATIO))
         found = {name: asdict(percentiles(taken)) for name, taken in times.items()}
         interval = bootstrap_ratio_interval(times["predict"], bare)
         networks.append({"network": preset, "milliseconds": found, "interval": interval})
@@ -57,7 +57,7 @@ def main(seconds: float, cache: Path, output: Path) -> None:
 
 
 def workloads(bundle: Path) -> dict[str, Callable[[], object]]:
-    """Return a call of `predict`, one of `encode` and one of `run`, on the same texts in turn."""
+    """Return calls of `predict`, `encode` and `run` that go through the same texts."""
     classifier = Classifier.load(bundle)
     tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
     tokenizer.no_padding()
@@ -68,11 +68,11 @@ def workloads(bundle: Path) -> dict[str, Callable[[], object]]:
     for text in texts:
         ids = tokenizer.encode(text).ids
         if len(ids) != TOKENS:
-            raise click.ClickException(f"{len(ids)} tokens where {TOKENS} were meant: {text!r}")
+            raise click.ClickException(f"{len(ids)} tokens instead of {TOKENS}: {text!r}")
         feed = {"input_ids": np.array([ids]), "lengths": np.array([TOKENS])}
         found = session.run(["probabilities"], feed)[0][0].tolist()
         if list(classifier.predict(text).scores.values()) != found:
-            raise click.ClickException(f"not the same answer for {text!r}")
+            raise click.ClickException(f"different answers for {text!r}")
         feeds.append(feed)
     predicted, encoded, run = itertools.cycle(texts), itertools.cycle(texts), itertools.cycle(feeds)
     return {

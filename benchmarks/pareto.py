@@ -1,14 +1,13 @@
-"""Accuracy against time and against size: cells, widths and precisions, with linear models beside.
+"""Accuracy against time and against size, by cell, width and precision, and for linear models.
 
 Trains the default recipe with every cell and several widths, exports each network in float32 and in
-int8, and measures all of them and the peers in one run, in alternation, one text a call, on texts
-of the set. A network is on the front if no other one of any kind is both at least as accurate and
-faster (or smaller).
+int8, and times all of them and the peers in alternation, one text per call, on texts of the set. A
+model is on the Pareto front if no other model is at least as accurate and faster (or smaller).
 
     python benchmarks/pareto.py --data ../shared/data --set sst2
 
-What is trained is kept in `--cache`: a second call goes on from there. Without `--data` it uses the
-sample reviews of this repository.
+Trained networks are cached in `--cache`; a second call continues. Without `--data` the script uses
+the sample reviews of this repository.
 """
 
 from __future__ import annotations
@@ -46,10 +45,10 @@ TEXTS = 32
 
 @dataclass(frozen=True)
 class Point:
-    """One classifier: accuracy on the test rows, size of its files, milliseconds of a text.
+    """One classifier: accuracy on the test rows, size in bytes, milliseconds per text.
 
-    `kind` is what is drawn in one look; `fast` and `small` say whether it is on the front of
-    accuracy and time, and on that of accuracy and size.
+    Points of one `kind` are one series of the picture. `fast` and `small` mark the fronts of
+    accuracy against time and of accuracy against size.
     """
 
     name: str
@@ -63,13 +62,13 @@ class Point:
 
 @click.command()
 @click.option("--data", type=PATH, help="Folder of sets.")
-@click.option("--set", "name", default="", help="Which of them.")
-@click.option("--seconds", default=120.0, show_default=True, help="For measuring, all together.")
+@click.option("--set", "name", default="", help="The set to use.")
+@click.option("--seconds", default=120.0, show_default=True, help="Measuring time, all together.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--jobs", default=2, show_default=True, help="Networks trained at a time.")
+@click.option("--jobs", default=2, show_default=True, help="Networks trained at the same time.")
 @click.option("--cells", default=",".join(CELLS), show_default=True)
 @click.option("--widths", default=",".join(map(str, WIDTHS)), show_default=True)
-@click.option("--epochs", type=int, help="In place of the recipe's, for a smoke run.")
+@click.option("--epochs", type=int, help="Instead of the recipe's, for a smoke run.")
 @cache_option("pareto")
 @output_option("pareto")
 def main(
@@ -122,7 +121,7 @@ def bundles_of(
 def measured(
     split: Split, bundles: dict[tuple[str, str], Path], seconds: float
 ) -> tuple[list[Point], list[int]]:
-    """Return all points, and times of a fixed piece of work in between."""
+    """Return all points, and the times of fixed work between their calls."""
     rows = load_labelled(split.test)
     texts = [row.text for row in rows[:: max(1, len(rows) // TEXTS)]][:TEXTS]
     with ExitStack() as stack:
@@ -150,7 +149,7 @@ def measured(
 
 
 def with_fronts(points: list[Point]) -> list[Point]:
-    """Return the points, each knowing whether it is on the fronts."""
+    """Return the points with `fast` and `small` set."""
     return [
         replace(
             point,
@@ -167,7 +166,7 @@ def _all(call: Callable[[str], object], texts: list[str]) -> None:
 
 
 def _beats(other: Point, point: Point, cost: str) -> bool:
-    """Return whether another point is as good in both ways and better in one."""
+    """Return whether another point is as good in both figures and better in one."""
     theirs, ours = getattr(other, cost), getattr(point, cost)
     as_good = other.accuracy >= point.accuracy and theirs <= ours
     return bool(as_good and (other.accuracy > point.accuracy or theirs < ours))

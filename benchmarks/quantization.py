@@ -1,12 +1,12 @@
-"""What quantization costs and saves: bytes, speed and accuracy of the reference networks.
+"""Size, speed and accuracy of the reference networks in int8 compared with float32.
 
-Trains each network on each set for several seeds, exports it in float32 and in int8, scores both on
-the test rows, and times them against each other in one run, in alternation, on one thread.
+Trains each network on each set with several seeds, exports it in float32 and in int8, scores both
+on the test rows, and times both in alternation on one thread.
 
     python benchmarks/quantization.py --data ../shared/data
 
-Without `--data` it uses the sample reviews of this repository. Runs are kept in `--cache`: a second
-call only exports and measures.
+Without `--data` the script uses the sample reviews of this repository. Runs are cached in
+`--cache`; a second call only exports and measures.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ PRECISIONS = ("float32", "int8")
 @click.option("--sets", default="sst2,trec,banking77", show_default=True)
 @click.option("--cells", default="lstm,gru,rnn", show_default=True)
 @click.option("--seeds", default="0,1,2", show_default=True)
-@click.option("--epochs", type=int, help="In place of the preset's, for a smoke run.")
-@click.option("--seconds", default=8.0, show_default=True, help="Time for each pair and length.")
+@click.option("--epochs", type=int, help="Instead of the preset's, for a smoke run.")
+@click.option("--seconds", default=8.0, show_default=True, help="Time per pair and length.")
 @cache_option("quantization")
 @output_option("quantization")
 def main(
@@ -58,7 +58,7 @@ def main(
     cache: Path,
     output: Path,
 ) -> None:
-    """Measure what quantization costs and saves."""
+    """Compare int8 with float32."""
     torch.set_num_threads(1)
     folders = [SAMPLE] if data is None else [data / name for name in sets.split(",")]
     scored: list[dict[str, Any]] = []
@@ -81,7 +81,7 @@ def main(
 
 
 def score(folder: Path, preset: str, settings: dict[str, Any], bundles: Path) -> dict[str, Any]:
-    """Train (or take up) a network, export it twice into `bundles`, and score both."""
+    """Train a network or continue its run, export it twice into `bundles`, and score both."""
     run = bundles.with_name(bundles.name + ".run")
     fitted = fit(
         folder / "train.jsonl.gz",
@@ -99,7 +99,7 @@ def score(folder: Path, preset: str, settings: dict[str, Any], bundles: Path) ->
     }
     probabilities = {}
     for precision in PRECISIONS:
-        # The limit is lifted: a loss is to be measured here, not refused.
+        # No limit of the loss, which is measured here.
         exported = export(
             run, bundles / precision, precision=precision, max_accuracy_drop=1.0, force=True
         )
@@ -117,11 +117,11 @@ def score(folder: Path, preset: str, settings: dict[str, Any], bundles: Path) ->
 
 
 def compared_times(bundles: Path, seconds: float) -> Iterator[dict[str, Any]]:
-    """Time one text at a time through both graphs, tokens already known."""
+    """Time both graphs on one text, without tokenizing."""
     stages = {name: Classifier.load(bundles / name).stages() for name in PRECISIONS}
     for tokens in LENGTHS:
         words = stages["int8"].words(500)[:tokens]
-        text = " ".join(words[place % len(words)] for place in range(tokens))
+        text = " ".join(words[index % len(words)] for index in range(tokens))
         encoded = stages["int8"].encode([text])
         times = measure_alternating(
             {name: partial(stage.run, encoded) for name, stage in stages.items()}, seconds=seconds

@@ -1,9 +1,9 @@
-"""How the sentiment model of the package does, by domain and by kind of behaviour.
+"""Quality of the package's sentiment model, by domain and by kind of behaviour.
 
     python benchmarks/sentiment.py -m sentiment --data DATA --rows runs/sentiment
 
-DATA holds a folder for each set; default_model/sentiment_rows.py made runs/sentiment. Without them
-only the behaviour is looked at. Further bundles, of other seeds, tell how far the figures spread.
+DATA holds one folder per set; default_model/sentiment_rows.py writes runs/sentiment. Without them
+only the behaviour is tested. Bundles of other seeds show the spread of the figures.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ FIRST = (  # of the README's first command
     "The store opens at nine.",
 )
 LENGTHS = (25, 100)  # tokens of the texts that are timed
-_SECONDS = 5.0  # for each
-WANTED = {"sst2": 0.88, "imdb": 0.91, "mr": 0.82, "vader_amazon": 0.85, "vader_tweets": 0.85}
+_SECONDS = 5.0  # per length
+MIN_ACCURACY = {"sst2": 0.88, "imdb": 0.91, "mr": 0.82, "vader_amazon": 0.85, "vader_tweets": 0.85}
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """A group of cases, tried; the examples are some that are not as expected."""
+    """Result of a group of cases; the examples are some of its failures."""
 
     group: str
     cases: int
@@ -50,11 +50,11 @@ class Behaviour:
 
 @click.command()
 @click.option("-m", "--model", default="sentiment", show_default=True)
-@click.option("--seed", "seeds", multiple=True, help="Bundle of another seed; repeat it.")
+@click.option("--seed", "seeds", multiple=True, help="Bundle of another seed; can be repeated.")
 @click.option("--data", type=PATH, help="Folder of sets.")
-@click.option("--rows", type=PATH, help="Folder that sentiment_rows.py made.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the results, too.")
-@click.option("--examples", default=3, show_default=True, help="Failures shown of a group.")
+@click.option("--rows", type=PATH, help="Folder that sentiment_rows.py wrote.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.")
+@click.option("--examples", default=3, show_default=True, help="Failures to show per group.")
 def main(
     model: str,
     seeds: tuple[str, ...],
@@ -63,7 +63,7 @@ def main(
     output: Path | None,
     examples: int,
 ) -> None:
-    """Score a bundle that answers positive, negative, or nothing."""
+    """Score a bundle that answers positive or negative, or abstains."""
     with Classifier.load(model) as classifier:
         groups = [tried(classifier, group, make()) for group, make in GROUPS.items()]
         domains = _domains(classifier, data, rows) if data and rows else {}
@@ -79,7 +79,7 @@ def main(
             for domain, found in _domains(other, data, rows).items():
                 domains[domain]["seeds"].append(found["accuracy"])
     goals = [
-        Goal(f"accuracy on {name}", one["accuracy"], WANTED[name], at_least=True)
+        Goal(f"accuracy on {name}", one["accuracy"], MIN_ACCURACY[name], at_least=True)
         for name, one in domains.items()
     ]
     result = {
@@ -101,14 +101,14 @@ def main(
 
 
 def tried(classifier: Classifier, group: str, cases: Iterable[Case]) -> Behaviour:
-    """Return how many of a group's cases are not as expected."""
+    """Return the number of failures in a group of cases."""
     listed = list(cases)
-    examples = [told for case in listed if (told := failure(classifier, case))]
+    examples = [problem for case in listed if (problem := failure(classifier, case))]
     return Behaviour(group, len(listed), len(examples), tuple(examples[:10]))
 
 
 def failure(classifier: Classifier, case: Case) -> str:
-    """Return what is wrong with the answer to a case, or nothing."""
+    """Return the failure of a case, "" if the answer is as expected."""
     answer = classifier.predict(case.text)
     positive = answer.scores["positive"]
     if not case.other:

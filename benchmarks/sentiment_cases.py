@@ -1,8 +1,8 @@
-"""What a sentiment model should do, as texts and expectations, a group a kind of behaviour.
+"""Behaviour tests of a sentiment model: texts and expected answers, one group per behaviour.
 
-In the manner of CheckList (Ribeiro et al. 2020, "Beyond Accuracy"): minimum functionality, where a
-text has an answer; invariance, where a change must not matter; direction, where it must not matter
-in one direction. The texts are in `sentiment_cases.toml`.
+They follow CheckList (Ribeiro et al. 2020, "Beyond Accuracy"): minimum functionality, where a text
+has an answer; invariance, where a change must not matter; direction, where a change may matter in
+one direction only. The texts are in `sentiment_cases.toml`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ CLEAR = [
 
 @dataclass(frozen=True)
 class Case:
-    """One expectation: answers that are right, or how far another text's may lie apart.
+    """One expectation: the correct answers, or the largest difference to another text.
 
-    `most` bounds the difference of the two probabilities of positive; where `rising`, `other` must
-    be at least as positive, within it.
+    `most` bounds the difference of the two probabilities of positive. If `rising`, `other` may be
+    more positive by any amount.
     """
 
     text: str
@@ -45,7 +45,7 @@ class Case:
 
 
 def listed(group: str) -> Iterator[Case]:
-    """Yield the cases that the file lists for a group."""
+    """Yield the cases of a group in the file."""
     for rule in _FILE["groups"][group]:
         for chosen in product(*(_LISTS[name] for name in rule["over"])):
             words = dict(zip(rule["over"], chosen, strict=True))
@@ -63,7 +63,7 @@ def listed(group: str) -> Iterator[Case]:
 
 
 def typos() -> Iterator[Case]:
-    """Yield clear texts with two neighbouring letters of two long words exchanged."""
+    """Yield clear texts with two adjacent letters swapped in two long words."""
     chance = random.Random(_SEED)
     for text, answer in CLEAR:
         for _ in range(4):
@@ -72,23 +72,23 @@ def typos() -> Iterator[Case]:
 
 def _with_typos(text: str, chance: random.Random) -> str:
     words = text.split(" ")
-    places = [place for place, word in enumerate(words) if len(word.strip(".,")) >= 5]
-    for place in chance.sample(places, min(2, len(places))):
-        word = words[place]
+    indices = [index for index, word in enumerate(words) if len(word.strip(".,")) >= 5]
+    for index in chance.sample(indices, min(2, len(indices))):
+        word = words[index]
         at = chance.randrange(1, len(word.strip(".,")) - 2)
-        words[place] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+        words[index] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
     return " ".join(words)
 
 
 def capitals() -> Iterator[Case]:
-    """Yield clear texts that shout, and clear texts in small letters without points."""
+    """Yield clear texts in capitals, and in small letters without a final full stop."""
     for text, answer in CLEAR:
         yield Case(text.upper(), (answer,))
         yield Case(text.lower().rstrip("."), (answer,))
 
 
 def very_long() -> Iterator[Case]:
-    """Yield clear texts in the middle, or at the end, of many facts."""
+    """Yield clear texts among many neutral facts, and clear texts repeated 60 times."""
     for text, answer in CLEAR:
         yield Case(" ".join((*FACTS[:10], text, text, *FACTS[10:20])), (answer, ABSTAIN))
         yield Case(" ".join([text] * 60), (answer,))

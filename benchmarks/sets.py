@@ -1,4 +1,4 @@
-"""The sets that networks are trained and scored on, and what is kept of a training."""
+"""Data sets of the benchmarks, and cached results of their trainings."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from common import SAMPLE
 from textgate.rows import Row, load_labelled
 from textgate.train.data.holdout import hold_out
 
-_DEV_SHARE = 0.1
+_DEV_FRACTION = 0.1
 
 
 @dataclass(frozen=True)
 class Split:
-    """One set: its name and files; without dev, some of the training rows are held out."""
+    """One set: its name and files. Without dev, a part of the training rows is held out."""
 
     name: str
     train: Path
@@ -28,11 +28,11 @@ class Split:
 
     @cached_property
     def rows(self) -> tuple[list[Row], list[Row]]:
-        """The training rows and those to choose by."""
+        """The training rows and the dev rows."""
         train = load_labelled(self.train)
         if self.dev is not None:
             return train, load_labelled(self.dev)
-        return hold_out(train, _DEV_SHARE, seed=0)
+        return hold_out(train, _DEV_FRACTION, seed=0)
 
     @cached_property
     def test_rows(self) -> list[Row]:
@@ -46,7 +46,7 @@ class Split:
 
 
 def find_sets(data: Path | None, names: tuple[str, ...]) -> list[Split]:
-    """Return the sets in a folder, those of some names alone if there are any."""
+    """Return the sets in a folder; with names, only these sets."""
     folders = [SAMPLE] if data is None else sorted(path for path in data.iterdir() if path.is_dir())
     found = []
     for folder in folders:
@@ -59,7 +59,7 @@ def find_sets(data: Path | None, names: tuple[str, ...]) -> list[Split]:
 
 
 def remembered(kept: Path, find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return an outcome from the file that keeps it, or find it and keep it there."""
+    """Return a result from its cache file, or compute and cache it."""
     if kept.is_file():
         found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         return found

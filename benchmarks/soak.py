@@ -1,7 +1,7 @@
-"""Memory over a long time: millions of predictions by several threads that share a classifier.
+"""Memory over millions of predictions by several threads that share a classifier.
 
-The texts are of all lengths, so that every shape of input comes up. After a warm-up the resident
-memory is noted every second; it should stay where it is.
+The texts have all lengths, so that every input shape occurs. After a warm-up the resident memory is
+read every second; it should stay constant.
 
     python benchmarks/soak.py
 """
@@ -23,10 +23,10 @@ from pages.templates import goals as goal_table
 from textgate import Classifier
 
 PRESET = "seed-lstm"
-LONGEST = 120  # words of a text, more than the network reads
+MAX_WORDS = 120  # of a text, more than the network reads
 WORDS = "a good film , the worst of all . wonderful \u4e2d\u6587 caf\u00e9 \U0001f600 xyzzy".split()  # noqa: SIM905
-EVERY = 1.0  # seconds between two looks at the memory
-BOUND = 5.0  # MB of 1,000,000 bytes
+SAMPLE_SECONDS = 1.0  # between two readings of the memory
+MAX_SPREAD_MB = 5.0  # MB of 1,000,000 bytes
 
 
 @click.command()
@@ -44,7 +44,7 @@ def main(
     cache: Path,
     output: Path,
 ) -> None:
-    """Watch the memory of many predictions."""
+    """Measure the memory over many predictions."""
     path = bundle or reference_bundle(cache, PRESET)
     with Classifier.load(path) as classifier:
         for _ in sizes_while_predicting(classifier, warm_up, threads, seed=0):
@@ -53,7 +53,7 @@ def main(
         before = resident_bytes()
         sizes = [before, *sizes_while_predicting(classifier, predictions, threads, seed=1)]
         seconds = time.monotonic() - begun
-    goal = Goal("MB between least and most", (max(sizes) - min(sizes)) / 1e6, BOUND)
+    goal = Goal("MB between least and most", (max(sizes) - min(sizes)) / 1e6, MAX_SPREAD_MB)
     result = {
         "network": path.name if bundle else PRESET,
         "predictions": predictions,
@@ -71,7 +71,7 @@ def main(
 def sizes_while_predicting(
     classifier: Classifier, predictions: int, threads: int, *, seed: int
 ) -> Iterator[int]:
-    """Predict texts in several threads; yield the resident bytes every now and then, and after."""
+    """Predict texts in several threads; yield the resident bytes at intervals and at the end."""
     numbers = itertools.count()
     failures: list[Exception] = []
 
@@ -79,8 +79,8 @@ def sizes_while_predicting(
         draw = Random(seed * threads + own)
         try:
             while next(numbers) < predictions:
-                classifier.predict(" ".join(draw.choices(WORDS, k=draw.randint(0, LONGEST))))
-        except Exception as problem:  # told by the thread that waits
+                classifier.predict(" ".join(draw.choices(WORDS, k=draw.randint(0, MAX_WORDS))))
+        except Exception as problem:  # raised by the main thread
             failures.append(problem)
 
     at_work = [threading.Thread(target=work, args=(own,)) for own in range(threads)]
@@ -88,7 +88,7 @@ def sizes_while_predicting(
         thread.start()
     for thread in at_work:
         while thread.is_alive():
-            thread.join(EVERY)
+            thread.join(SAMPLE_SECONDS)
             yield resident_bytes()
     if failures:
         raise failures[0]

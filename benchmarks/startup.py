@@ -1,7 +1,7 @@
-"""How long a command takes from nothing: against importing what it cannot do without.
+"""Start-up time of commands compared with the imports that they cannot avoid.
 
-Installs textgate as users do, from a wheel into an environment of its own (an editable installation
-searches for modules in another way), and starts fresh processes in alternation.
+Installs textgate as users do, from a wheel in a separate environment (an editable installation
+finds modules in another way), and starts fresh processes in alternation.
 
     python benchmarks/startup.py
 """
@@ -30,12 +30,12 @@ from textgate.bench.timing import (
 from textgate.bundle.environment import NO_ONNX_RUNTIME_TELEMETRY
 
 ROOT = Path(__file__).parents[1]
-BUNDLE = Path("tests/data/lstm-int8")  # from the repository's root, as are the commands
+BUNDLE = Path("tests/data/lstm-int8")  # relative to the repository, where the commands run
 
-# What is measured -> what it is measured against, and how much longer it may take.
+# Command -> the command it is compared with, and the largest ratio.
 GOALS = {"textgate --help": ("import click", 1.3), "textgate classify": ("import libraries", 1.35)}
 
-# The model that comes with the package, loaded and asked once; prints milliseconds.
+# Loads the package's model and classifies one text; prints milliseconds.
 FIRST_ANSWER = """
 import time, textgate.inference.classifier
 begun = time.perf_counter()
@@ -43,17 +43,17 @@ textgate.inference.classifier.Classifier.load().predict("Great battery, awful sc
 print(1000 * (time.perf_counter() - begun))
 """
 _FIRST_ANSWERS = 15  # processes
-_MOST_MILLISECONDS = 60
+MAX_FIRST_ANSWER_MS = 60
 
 
 def environment_option(name: str) -> Callable[[Any], Any]:
     """Return the option for the folder where textgate is installed."""
-    told = "Where to install textgate; made anew."
-    return click.option("--environment", type=PATH, default=Path("runs") / name, help=told)
+    text = "Folder to install textgate in; replaced."
+    return click.option("--environment", type=PATH, default=Path("runs") / name, help=text)
 
 
 @click.command()
-@click.option("--seconds", default=120.0, show_default=True, help="How long to measure.")
+@click.option("--seconds", default=120.0, show_default=True, help="Measuring time.")
 @environment_option("startup")
 @output_option("startup")
 def main(seconds: float, environment: Path, output: Path) -> None:
@@ -72,8 +72,8 @@ def main(seconds: float, environment: Path, output: Path) -> None:
         Goal(f"{name} / {base}", ratio_of_medians(times[name], times[base]), bound)
         for name, (base, bound) in GOALS.items()
     ]
-    answered, told = first_answer(programs / "python"), "first answer of the package's model"
-    goals.append(Goal(f"{told} after imports, ms", answered, _MOST_MILLISECONDS))
+    answered, what = first_answer(programs / "python"), "first answer of the package's model"
+    goals.append(Goal(f"{what} after imports, ms", answered, MAX_FIRST_ANSWER_MS))
     found = {name: asdict(percentiles(taken)) for name, taken in times.items()}
     result = {
         "commands": {
@@ -90,7 +90,7 @@ def main(seconds: float, environment: Path, output: Path) -> None:
 
 
 def install(folder: Path) -> Path:
-    """Return the folder of the programs of a new environment with textgate in it."""
+    """Install textgate in a new environment and return the folder of its programs."""
     wheels = folder / "wheels"
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
     python = folder / "bin" / "python"
@@ -112,9 +112,9 @@ def first_answer(python: Path) -> float:
 
 
 def starting(command: list[str | Path]) -> Callable[[], object]:
-    """Return what runs a command to its end, its output thrown away."""
+    """Return a function that runs a command to its end and discards its output."""
     environment = {name: value for name, value in os.environ.items() if "PYTHON" not in name}
-    environment[NO_ONNX_RUNTIME_TELEMETRY] = "1"  # as textgate imports it, so must the libraries be
+    environment[NO_ONNX_RUNTIME_TELEMETRY] = "1"  # the same condition for both sides
 
     def start() -> None:
         subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, cwd=ROOT, check=True)

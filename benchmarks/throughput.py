@@ -1,9 +1,9 @@
-"""Files of rows: what a second worker gains, and the memory that a long file takes.
+"""Files of rows: the gain of a second worker, and the memory that a long file needs.
 
-Runs `textgate classify` with the seed LSTM in int8 on files made of the sample reviews: one file
-with one worker and with two, in alternation, timed from where the modules are imported; and one of
-a million rows, for the most memory it takes against a process that has loaded the model and waits:
-what the command itself has in memory, and what each of its worker processes has for itself alone.
+Runs `textgate classify` with the seed LSTM in int8 on files made of the sample reviews. One file is
+classified with one worker and with two, in alternation, timed after the imports. A file of a
+million rows shows the peak memory compared with an idle process that has loaded the model: the
+memory of the command and the private memory of each worker process.
 
     python benchmarks/throughput.py
 """
@@ -30,7 +30,8 @@ from textgate.rows import read_rows
 
 PRESET = "seed-lstm"
 JOBS = (1, 2)
-GAIN, MEMORY = 1.8, 60.0  # times, MB of 1,000,000 bytes
+MIN_GAIN = 1.8  # of two workers over one
+MAX_GROWTH_MB = 60.0  # MB of 1,000,000 bytes
 
 STATUS = """
 import sys
@@ -53,12 +54,12 @@ begun = time.perf_counter_ns()
 atexit.register(lambda: print(kilobytes("VmHWM:"), time.perf_counter_ns() - begun))
 main()
 """
-EVERY = 0.2  # seconds between two looks at the workers' memory
+SAMPLE_SECONDS = 0.2  # between two readings of the workers' memory
 
 
 @click.command()
-@click.option("--rows", default=100_000, show_default=True, help="Rows of a timed file.")
-@click.option("--rounds", default=7, show_default=True, help="How often each file is classified.")
+@click.option("--rows", default=100_000, show_default=True, help="Rows of the timed file.")
+@click.option("--rounds", default=7, show_default=True, help="Runs per number of workers.")
 @click.option("--lines", default=1_000_000, show_default=True, help="Rows of the long file.")
 @cache_option("reference")
 @output_option("throughput")
@@ -79,8 +80,8 @@ def main(rows: int, rounds: int, lines: int, cache: Path, output: Path) -> None:
         peaks = {jobs: classified(bundle, long, folder, jobs, look=True)[0] for jobs in JOBS}
     growth = {jobs: (peak - idle) * 1024 / 1e6 for jobs, peak in peaks.items()}
     goals = [
-        Goal("two workers / one", ratio_of_medians(times[1], times[2]), GAIN, at_least=True),
-        Goal(f"MB more for {lines:,} rows", max(growth.values()), MEMORY),
+        Goal("two workers / one", ratio_of_medians(times[1], times[2]), MIN_GAIN, at_least=True),
+        Goal(f"MB more for {lines:,} rows", max(growth.values()), MAX_GROWTH_MB),
     ]
     medians = {jobs: statistics.median(times[jobs]) / 1e9 for jobs in JOBS}
     result = {
@@ -97,7 +98,7 @@ def main(rows: int, rounds: int, lines: int, cache: Path, output: Path) -> None:
 
 
 def written(path: Path, count: int) -> Path:
-    """Return a file of so many rows, out of the sample reviews, again and again."""
+    """Write a file of `count` rows that repeats the sample reviews, and return its path."""
     texts = [row.text for row in read_rows(SAMPLE / "train.jsonl.gz", labelled=False)]
     with path.open("w", encoding="utf-8") as file:
         for number, text in enumerate(itertools.islice(itertools.cycle(texts), count)):
@@ -108,9 +109,9 @@ def written(path: Path, count: int) -> Path:
 def classified(
     bundle: Path, rows: Path, folder: Path, jobs: int, *, look: bool = False
 ) -> tuple[int, int]:
-    """Classify a file by the command; return the most memory it took in KiB, and nanoseconds.
+    """Classify a file with the command; return its peak memory in KiB, and nanoseconds.
 
-    Of the workers' memory only if that is looked at, which takes time of its own.
+    With `look` the memory includes that of the workers; reading it takes time.
     """
     output = folder / f"results-{jobs}.jsonl"
     options = ["classify", "-m", bundle, "-i", rows, "-o", output, "--force", "--jobs", str(jobs)]
@@ -120,8 +121,8 @@ def classified(
 
 
 def printed(code: str, *arguments: str | Path, workers: dict[str, int] | None = None) -> list[int]:
-    """Run Python code and return the numbers it prints; note the most memory of its children."""
-    # Not what this process would pass on: a limit on threads or on the tokenizer's.
+    """Run Python code, return the numbers it prints, and record its children's peak memory."""
+    # This process may have limited the tokenizer's threads; its children must not inherit that.
     environment = {
         name: value for name, value in os.environ.items() if name != "TOKENIZERS_PARALLELISM"
     }
@@ -135,17 +136,17 @@ def printed(code: str, *arguments: str | Path, workers: dict[str, int] | None = 
     while workers is not None and process.poll() is None:
         for child, size in private_kilobytes(process.pid).items():
             workers[child] = max(size, workers.get(child, 0))
-        time.sleep(EVERY)
-    out, told = process.communicate()
+        time.sleep(SAMPLE_SECONDS)
+    out, errors = process.communicate()
     if process.returncode:
-        raise click.ClickException(told)
+        raise click.ClickException(errors)
     return [int(number) for number in out.split()]
 
 
 def private_kilobytes(parent: int) -> dict[str, int]:
-    """Return how much memory each child of a process shares with nobody."""
+    """Return the private memory of each child of a process."""
     found = {}
-    with suppress(OSError):  # it may have ended
+    with suppress(OSError):  # a process may have ended
         listed = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
         for child in listed.split():
             rollup = Path(f"/proc/{child}/smaps_rollup").read_text(encoding="ascii")

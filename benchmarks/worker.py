@@ -1,21 +1,21 @@
-"""A fresh process that predicts when it is told to, and reports the times.
+"""A fresh process that predicts on request and reports the times.
 
     python worker.py bundle BUNDLE < REQUESTS
     python worker.py peer NAME FOLDER REFERENCES < REQUESTS
     python worker.py prepare NAME FOLDER REFERENCES
 
-The first request holds the calls of each case, ``{name: [[text, ...], ...]}``, and is answered with
-the nanoseconds of the start's stages and the probabilities. ``{"case": name, "calls": number}``
-asks for the nanoseconds of some calls, ``null`` for the most bytes that the process ever had in
-memory. A bundle takes no more than what has been in the package from its first release on:
-`guard.py` runs this with other commits' code, too.
+The first request holds the calls of each case, ``{name: [[text, ...], ...]}``; the answer holds the
+nanoseconds of the start's stages and the probabilities. ``{"case": name, "calls": number}`` asks
+for the nanoseconds of some calls, ``null`` for the peak memory of the process in bytes. For bundles
+the code uses only functions that every release of the package has, because `guard.py` runs it with
+the code of other commits.
 """
 
 import gc
 import sys
 import time
 
-gc.disable()  # a collection falls into one stage or another by chance
+gc.disable()  # a collection would hit a random stage
 _BEGUN = time.perf_counter_ns()
 if sys.argv[1] == "bundle":
     import textgate
@@ -31,25 +31,25 @@ Call = Callable[[list[str]], list[list[float]]]
 
 
 def serve(call: Call, cases: dict[str, list[list[str]]], about: dict[str, Any]) -> None:
-    """Say what the process is and what it answers, then answer requests until there are none."""
+    """Answer with `about` and the probabilities, then answer requests until the input ends."""
     scores = {name: [call(texts) for texts in calls] for name, calls in cases.items()}
     answer({**about, "scores": scores})
     gc.collect()
     gc.disable()
-    places = dict.fromkeys(cases, 0)
+    made = dict.fromkeys(cases, 0)
     for line in sys.stdin:
         request = json.loads(line)
         if request is None:
-            answer(most_bytes())
+            answer(peak_bytes())
             continue
-        calls, place = cases[request["case"]], places[request["case"]]
+        calls, first = cases[request["case"]], made[request["case"]]
         times = []
-        for number in range(place, place + request["calls"]):
+        for number in range(first, first + request["calls"]):
             texts = calls[number % len(calls)]
             begun = time.perf_counter_ns()
             call(texts)
             times.append(time.perf_counter_ns() - begun)
-        places[request["case"]] += request["calls"]
+        made[request["case"]] += request["calls"]
         answer(times)
 
 
@@ -79,8 +79,8 @@ def peer(name: str) -> Any:
     return next(peer for peer in PEERS if peer.name == name)
 
 
-def most_bytes() -> int | None:
-    """Return the most bytes in memory; getrusage's figure would hold the parent's as well."""
+def peak_bytes() -> int | None:
+    """Return the peak memory; getrusage's figure would include the parent's."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return None
@@ -89,7 +89,7 @@ def most_bytes() -> int | None:
 
 
 def answer(value: object) -> None:
-    """Print one line that `common.process` takes for an answer, at once."""
+    """Print one line that `common.process` reads as an answer, and flush it."""
     print(f"answer: {json.dumps(value)}", flush=True)
 
 

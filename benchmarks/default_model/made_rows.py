@@ -1,4 +1,4 @@
-"""Rows for the sentiment model that no set has: nonsense, faces, women in the place of men."""
+"""Generated rows for the sentiment model: nonsense, emoticons, swapped genders."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 _SEED = 0
-_STEEPNESS = 2.0  # of the probability by the score
+_STEEPNESS = 2.0  # of the logistic function of the score
 _NONSENSE = 3_000  # rows
-_UNCLEAR = 0.15  # of a probability, on either side of a half
+_UNCLEAR = 0.15  # largest distance of a probability from 0.5
 _PER_PICTURE = 40  # texts
 _SWAPPED = 6_000  # rows
 _HAPPY = (*[":)", ":-)", ":D", ":-D", ";)", "=)", "<3", "xD"], *"😀😃😄😊😍😘😂👍👏🎉❤💕😎🥰🤩🙌💯")
@@ -31,20 +31,20 @@ _VOWELS, _CONSONANTS = "aeiou", "bcdfghjklmnpqrstvwxyz"
 
 
 def probabilities(score: float) -> dict[str, float]:
-    """Return how positive and how negative a score from -4 to 4 is."""
+    """Return the probabilities of both labels for a score from -4 to 4."""
     positive = round(1 / (1 + math.exp(-_STEEPNESS * score)), 4)
     return {"negative": round(1 - positive, 4), "positive": positive}
 
 
 def nonsense(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield texts with the shapes of words and no meaning, as another language has them."""
+    """Yield meaningless texts with the shape of words, like texts of another language."""
     chance = random.Random(_SEED)
     for row in chance.sample(rows, min(_NONSENSE, len(rows))):
         yield {"text": disguised(row["text"], chance), "probs": probabilities(0)}
 
 
 def faces(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield texts that say little before a face or a picture that says more, and these alone."""
+    """Yield emoticons and emoji, alone and after texts without a clear sentiment."""
     chance = random.Random(_SEED)
     plain = [row["text"] for row in rows if abs(_positive(row) - 0.5) < _UNCLEAR]
     for pictures, score in ((_HAPPY, 1.5), (_SAD, -1.5)):
@@ -55,14 +55,14 @@ def faces(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def swapped(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield texts about men as texts about women and the other way round, with what they had."""
+    """Yield texts with men and women swapped and their labels kept."""
     chance = random.Random(_SEED)
     found = [row | {"text": other} for row in rows if (other := exchanged(row["text"]))]
     yield from chance.sample(found, min(_SWAPPED, len(found)))
 
 
 def exchanged(text: str) -> str:
-    """Return a text with men for women and women for men; nothing if there are neither."""
+    """Return a text with men and women swapped, "" if it mentions neither."""
     count = 0
 
     def other(match: re.Match[str]) -> str:
@@ -79,7 +79,7 @@ def exchanged(text: str) -> str:
 
 
 def disguised(text: str, chance: random.Random) -> str:
-    """Return a text with its vowels and its consonants exchanged for others."""
+    """Return a text with its vowels and its consonants permuted."""
     table: dict[str, str] = {}
     for letters in (_VOWELS, _CONSONANTS):
         others = "".join(chance.sample(letters, len(letters)))
@@ -88,7 +88,7 @@ def disguised(text: str, chance: random.Random) -> str:
 
 
 def _positive(row: dict[str, Any]) -> float:
-    """Return how positive a row is, from 0 to 1."""
+    """Return the probability that a row is positive."""
     if "probs" in row:
         return float(row["probs"]["positive"])
     return float(row["label"] == "positive")

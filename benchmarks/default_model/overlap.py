@@ -1,8 +1,8 @@
-"""Texts that must not be learned from, and what is too much like one of them.
+"""Near duplicates between training and test texts.
 
     python benchmarks/default_model/overlap.py TRAIN --against TEST
 
-says how many rows of TRAIN are too much like a row of TEST, and shows some.
+prints the number of rows of TRAIN that are too similar to a row of TEST, and some of them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 
 from textgate.rows import read_rows
 
-_SIZE = 3  # words of a piece that is compared
-_SHARED = 0.5  # of a text's pieces, from which it is too much like another
+_SIZE = 3  # words per compared piece
+_MAX_SHARED = 0.5  # of a text's pieces; from this fraction on it is too similar
 _SHOWN = 5
 
 _BRACKETS = {"-lrb-": "(", "-rrb-": ")", "-lsb-": "[", "-rsb-": "]", "\\/": "/"}
@@ -27,7 +27,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def words(text: str) -> list[str]:
-    """Return a text's words as they are compared: letters and digits, no case, no accents."""
+    """Return a text's words for comparison: letters and digits, without case and accents."""
     lower = text.lower().replace("\u2019", "'")
     for written, meant in _BRACKETS.items():
         lower = lower.replace(written, meant)
@@ -42,16 +42,16 @@ def words(text: str) -> list[str]:
 
 
 class Kept:
-    """Texts that must not be learned from.
+    """Texts that must not be used for training.
 
-    Two texts are too much alike if one shares half or more of its pieces, three words each, with
-    the other, or if they have the same words. A phrase out of a kept sentence is too much like it,
-    then, and so is a long text that quotes half of it.
+    Two texts are too similar if one of them shares half or more of its pieces, three words each,
+    with the other, or if they have the same words. A phrase of a kept sentence is therefore too
+    similar to it, and so is a long text that quotes half of it.
 
     Args:
         texts: the texts.
-        parts: whether a text that shares half of its own pieces alone is too much like one of
-            these. Kept sentences want that; of long kept texts every "one of the best" is a part.
+        parts: whether a text is too similar if half of its own pieces are in one of these. This
+            suits kept sentences; long kept texts contain many common phrases.
     """
 
     def __init__(self, texts: Iterable[str], *, parts: bool = True) -> None:
@@ -71,7 +71,7 @@ class Kept:
         self._holders = np.repeat(np.arange(len(sizes)), self._sizes)[order]
 
     def resembles(self, text: str) -> bool:
-        """Return whether a text is too much like one of these."""
+        """Return whether a text is too similar to one of these."""
         found = words(text)
         if hash(tuple(found)) in self._equal:
             return True
@@ -83,14 +83,14 @@ class Kept:
         ]
         if not held:
             return False
-        places, shared = np.unique(np.concatenate(held), return_counts=True)
-        if self._parts and shared.max() >= _SHARED * len(pieces):
+        indices, shared = np.unique(np.concatenate(held), return_counts=True)
+        if self._parts and shared.max() >= _MAX_SHARED * len(pieces):
             return True
-        return bool((shared >= _SHARED * self._sizes[places]).any())
+        return bool((shared >= _MAX_SHARED * self._sizes[indices]).any())
 
 
 def _pieces(found: list[str]) -> np.ndarray:
-    """Return the pieces of a text, each once, as hashes, int64."""
+    """Return the hashes of a text's different pieces, int64."""
     pieces = {hash(tuple(found[at : at + _SIZE])) for at in range(len(found) - _SIZE + 1)}
     return np.fromiter(pieces, dtype=np.int64, count=len(pieces))
 
@@ -102,7 +102,7 @@ def _pieces(found: list[str]) -> np.ndarray:
 )
 @click.option("--long", is_flag=True, help="The texts of --against are long: see Kept.parts.")
 def main(train: Path, against: tuple[Path, ...], *, long: bool) -> None:
-    """Count the rows of TRAIN that are too much like those of others."""
+    """Count the rows of TRAIN that are too similar to other rows."""
     kept = Kept(
         (row.text for path in against for row in read_rows(path, labelled=False)), parts=not long
     )

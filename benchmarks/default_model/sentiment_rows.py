@@ -1,9 +1,9 @@
-"""The rows that the sentiment model of the package is trained, chosen and tested on.
+"""Training, dev and test rows of the package's sentiment model.
 
     python benchmarks/default_model/sentiment_rows.py DATA -o runs/sentiment
 
-DATA holds a folder a set; data.json lists their files and checksums. Nothing that is
-too much like a text of a test, or of dev, gets among the rows to learn from: see overlap.py.
+DATA holds one folder per set; data.json lists their files and checksums. Training rows that are too
+similar to a test or dev text are left out: see overlap.py.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from textgate.rows import read_rows
 LIST = Path(__file__).with_name("data.json")
 SCORED = ("vader_amazon", "vader_tweets", "vader_nyt", "vader_movie")  # in -4 to 4
 TESTED = ("vader_amazon", "vader_tweets")
-CLEAR = 1.0  # score from which a text is positive, or negative
-FEWEST, MOST = 4, 60  # words of a sentence
+MIN_SCORE = 1.0  # absolute score of a clearly positive or negative text
+MIN_WORDS, MAX_WORDS = 4, 60  # of a sentence
 _REVIEWS = 1_000  # of imdb, for dev
 _SEED = 0
 _NAMES = {"0": "negative", "1": "positive"}  # of mr
 PATH = click.Path(path_type=Path)
 
-# A sentence ends with . ! or ?, closing quotes and brackets behind it, before white space and
-# something that can begin one; or with a line.
+# A sentence ends with . ! or ? and closing quotes or brackets, before white space and a character
+# that can start a sentence, or at the end of a line.
 _END = re.compile(r"""(?<=[.!?])(["')\]]*)\s+(?=["'(\[]?[A-Z0-9])|\n+""")
-# After these a full stop ends nothing.
+# A full stop after these does not end a sentence.
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|etc|e\.g|i\.e|[A-Z])\.$")
 
 
@@ -47,7 +47,7 @@ _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|etc|e\.g|i\.e|[A-Z])\
 @click.option("-o", "--output", type=PATH, required=True, help="Folder to make.")
 @click.option("--sentences", "most", default=60_000, show_default=True, help="For the teacher.")
 def main(data: Path, output: Path, most: int) -> None:
-    """Write the files, and say how many rows of each set are in them."""
+    """Write the files and print the number of rows in them."""
     check_files(data)
     output.mkdir(parents=True, exist_ok=True)
     tests = {name: list(clear(data, name, folds=(0, 1))) for name in TESTED}
@@ -78,7 +78,7 @@ def main(data: Path, output: Path, most: int) -> None:
 
 
 def check_files(data: Path) -> None:
-    """Refuse other files than those that the list names."""
+    """Refuse files whose checksum is not in the list."""
     for name, expected in json.loads(LIST.read_text(encoding="utf-8"))["files"].items():
         found = hashlib.sha256((data / name).read_bytes()).hexdigest()
         if found != expected:
@@ -86,14 +86,14 @@ def check_files(data: Path) -> None:
 
 
 def clear(data: Path, name: str, *, folds: Collection[int]) -> Iterator[dict[str, Any]]:
-    """Yield some tenths of a scored set, as far as its scores are clear."""
+    """Yield the clearly positive or negative rows in some tenths of a scored set."""
     for text, score in _scores(data, name):
-        if _fold(text) in folds and abs(score) >= CLEAR:
+        if _fold(text) in folds and abs(score) >= MIN_SCORE:
             yield {"text": text, "label": _sign(score)}
 
 
 def without(kept: Kept, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the rows that are like no kept one, of those with the same words the first."""
+    """Yield the rows that are not similar to a kept text, without duplicates."""
     seen: set[tuple[str, ...]] = set()
     for row in rows:
         found = tuple(words(row["text"]))
@@ -103,18 +103,20 @@ def without(kept: Kept, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, An
 
 
 def neutral(data: Path) -> Iterator[dict[str, Any]]:
-    """Yield questions that are asked for facts."""
+    """Yield questions about facts as neutral texts."""
     for row in _labelled(data, "trec", "train"):
         yield {"text": row["text"], "probs": probabilities(0)}
 
 
 def unlabelled(data: Path, kept: Kept, most: int) -> list[dict[str, Any]]:
-    """Return sentences of reviews, drawn from all."""
+    """Return a random sample of sentences of reviews."""
     chance = random.Random(_SEED)
 
     def sampled() -> Iterator[dict[str, Any]]:
         for row in read_rows(data / "imdb" / "unlabelled.jsonl.gz", labelled=False):
-            fit = [text for text in sentences(row.text) if FEWEST <= len(words(text)) <= MOST]
+            fit = [
+                text for text in sentences(row.text) if MIN_WORDS <= len(words(text)) <= MAX_WORDS
+            ]
             for text in chance.sample(fit, min(2, len(fit))):
                 yield {"text": text}
 
@@ -124,7 +126,7 @@ def unlabelled(data: Path, kept: Kept, most: int) -> list[dict[str, Any]]:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Yield the sentences of a text, of any length, without the white space around them."""
+    """Yield the sentences of a text without surrounding white space."""
     begin = 0
     for end in _END.finditer(text):
         piece = text[begin : end.end(1) if end[1] is not None else end.start()]
@@ -138,12 +140,12 @@ def sentences(text: str) -> Iterator[str]:
 
 
 def write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write rows, and print how many of each kind there are."""
+    """Write rows and print the number of rows per label."""
     listed = list(rows)
     write_rows(path, listed)
     counts = Counter("soft" if "probs" in row else row.get("label", "unlabelled") for row in listed)
-    told = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
-    click.echo(f"{path.name}: {told}")
+    summary = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
+    click.echo(f"{path.name}: {summary}")
 
 
 def _tested(data: Path, tests: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
@@ -182,7 +184,7 @@ def _scores(data: Path, name: str) -> Iterator[tuple[str, float]]:
 
 
 def _fold(text: str) -> int:
-    """Return a number from 0 to 9 that depends on the text's words alone."""
+    """Return a number from 0 to 9 that depends only on the text's words."""
     return hashlib.sha256(" ".join(words(text)).encode()).digest()[0] % 10
 
 

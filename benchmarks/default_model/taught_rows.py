@@ -1,9 +1,9 @@
-"""Write down what teachers answer, as soft labels that any training reads.
+"""Rows labelled by teachers, as soft labels for any training.
 
     python benchmarks/default_model/taught_rows.py ROWS --teacher TEACHER -o taught.jsonl.gz
 
-For rows that one teacher should label and another should not, say long reviews beside sentences;
-`textgate train --teacher` asks it about all.
+It is for rows that only one of several teachers should label, such as sentences but not long
+reviews; `textgate train --teacher` asks each teacher about all rows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PATH = click.Path(exists=True, path_type=Path)
     type=PATH,
     multiple=True,
     required=True,
-    help="As for textgate train; repeat it for the mean of several; one given twice counts twice.",
+    help="As for textgate train. Several are averaged; one given twice counts twice.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @click.option(
@@ -39,7 +39,7 @@ PATH = click.Path(exists=True, path_type=Path)
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
-    help="Of the answer beside a row's own label; a row without one gets the answer alone.",
+    help="Weight of the answer against a row's own label; a row without label gets the answer.",
 )
 def main(rows: Path, teachers: tuple[Path, ...], output: Path, weight: float) -> None:
     """Label ROWS with teachers."""
@@ -55,7 +55,7 @@ def main(rows: Path, teachers: tuple[Path, ...], output: Path, weight: float) ->
 def mean_answers(
     teachers: Sequence[Path], texts: Sequence[str]
 ) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-    """Return the labels that all teachers know, and the mean of their answers [texts, labels]."""
+    """Return the teachers' common labels and the mean of their answers [texts, labels]."""
     found = [find_teacher(path) for path in teachers]
     labels, task = found[0].labels, found[0].task
     check_teachers(found, labels, task=task, file=str(teachers[0]))
@@ -66,18 +66,18 @@ def mean_answers(
 
 
 def mixed(row: Row, answer: dict[str, float], weight: float) -> dict[str, float]:
-    """Return what a row learns from its own label and an answer, by label."""
+    """Return the soft label of a row from its own label and an answer."""
     own = own_labels(row)
-    share = weight if own else 1.0
+    weight = weight if own else 1.0
     both = {
-        name: share * value + (1 - share) * own.get(name, 0.0) for name, value in answer.items()
+        name: weight * value + (1 - weight) * own.get(name, 0.0) for name, value in answer.items()
     }
     total = sum(both.values())
     return {name: round(value / total, 5) for name, value in both.items()}
 
 
 def own_labels(row: Row) -> dict[str, float]:
-    """Return what a row itself says, by label; nothing if it has no label."""
+    """Return the probabilities in a row's own label, {} without a label."""
     given = row.extras.get("probs")
     if isinstance(given, dict):
         return {str(name): float(value) for name, value in given.items()}

@@ -1,11 +1,11 @@
-"""Makes the English word vectors of the package, train/english, out of GloVe.
+"""English word vectors of the package, train/english, made from GloVe.
 
     python benchmarks/default_model/word_vectors.py FOLDER [--out FOLDER]
 
 FOLDER holds glove.6B.100d.top120k.f16.npy and .words.txt.gz: 100 numbers for each of the 120,000
-most frequent words. word_vectors.md says where they come from and what other layouts
-were tried. The same input gives the same bytes on every machine: the arithmetic is on whole numbers
-below 2**53, where float64 is exact in whatever order a sum is taken.
+most frequent words. word_vectors.md describes their source and the layouts that were tried. The
+same input gives the same bytes on every machine, because all arithmetic is on whole numbers below
+2**53, where sums in float64 are exact in any order.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 SOURCE = "glove.6B.100d.top120k"
-KEPT = 68_400  # words; about as many as fit into 3 MB of a wheel
-UNIT = 256  # a component of a vector is rounded to a 256th
-LEVELS = 16  # of four bits
+MAX_WORDS = 68_400  # about as many as fit in 3 MB of a wheel
+UNIT = 256  # components are rounded to multiples of 1/256
+LEVELS = 16  # four bits per component
 
-# What the source lacks, and the words that stand in for it: a vector is the mean of theirs. English
-# is full of these, and a sentence's sentiment turns on its "n't".
+# Frequent words that the source lacks, and the words whose mean is their vector. Sentiment often
+# depends on "n't".
 CLITICS = {
     "n't": "not", "'s": "is", "'m": "am", "'re": "are", "'ve": "have", "'ll": "will", "'d": "would",
 }  # fmt: skip
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "train" / "english")
     options = parser.parse_args()
     words, vectors = read(options.folder)
-    words, vectors = words[:KEPT], vectors[:KEPT]
+    words, vectors = words[:MAX_WORDS], vectors[:MAX_WORDS]
     codes, columns = pack(vectors)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "words.txt").write_bytes("".join(f"{word}\n" for word in words).encode())
@@ -73,16 +73,16 @@ def main() -> None:
 
 
 def read(folder: Path) -> Words:
-    """Return what the source lacks, then its words that are words, in its order."""
+    """Return the words that the source lacks, then its own words in its order."""
     with gzip.open(folder / f"{SOURCE}.words.txt.gz", "rt", encoding="utf-8", newline="\n") as text:
         words = text.read().removesuffix("\n").split("\n")
     vectors = np.load(folder / f"{SOURCE}.f16.npy", allow_pickle=False).astype(np.float64)
     vectors = np.rint(vectors * UNIT)
-    place = {word: row for row, word in enumerate(words)}
+    rows = {word: row for row, word in enumerate(words)}
     added = {
-        word: np.rint(sum(vectors[place[part]] for part in parts) / len(parts))
+        word: np.rint(sum(vectors[rows[part]] for part in parts) / len(parts))
         for word, parts in stand_ins().items()
-        if word not in place and all(part in place for part in parts)
+        if word not in rows and all(part in rows for part in parts)
     }
     kept = [row for row, word in enumerate(words) if is_word(word)]
     return Words(
@@ -91,7 +91,7 @@ def read(folder: Path) -> Words:
 
 
 def stand_ins() -> dict[str, list[str]]:
-    """Return contractions, "a" and "i", and numbers, each with the words it is made of."""
+    """Return contractions, "a", "i" and numbers, each with the words it is made of."""
     made = CLITICS | WHOLE
     for verb in NEGATED.split():
         made[f"{verb}n't"] = f"{verb} not"
@@ -104,15 +104,15 @@ def stand_ins() -> dict[str, list[str]]:
 
 
 def is_word(word: str) -> bool:
-    """Return whether it is worth its bytes: "mp3" is, "euro128" and "t-26" are not."""
+    """Return whether a word is kept: "mp3" is, "euro128" and "t-26" are not."""
     return sum(char.isdigit() for char in word) < 2
 
 
 def pack(vectors: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
-    """Return each number as one of 16 levels, two numbers a byte, and what the levels stand for.
+    """Return each number as one of 16 levels, two numbers per byte, and the columns' levels.
 
-    The levels are half a standard deviation of their column apart and centred on its mean: finer
-    ones are more bytes after the wheel's compression, coarser ones are less exact.
+    The levels are half a standard deviation of their column apart and centred on its mean. Finer
+    levels take more bytes after the wheel's compression, coarser levels are less exact.
 
     Returns:
         codes [words, dims / 2] and columns [2, dims], which

@@ -1,4 +1,4 @@
-"""Rows in gzip-compressed JSON Lines, the same bytes for the same rows."""
+"""Writer of gzip-compressed JSON Lines that is reproducible byte for byte."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write rows and return how many there are."""
+    """Write rows and return their number."""
     count = 0
     with path.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as stream:
         for row in rows:

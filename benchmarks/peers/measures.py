@@ -1,4 +1,4 @@
-"""What is measured of peers: times beside those of others, sizes of packages, and the goals."""
+"""Figures of peers: times and ratios, sizes of packages, goals."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from common import Goal, median_ratio
 from textgate.bench.timing import bootstrap_percentile_intervals, percentiles
 
 REFERENCE = "seed-lstm"
-# Peer, tokens, how many times its median should be the reference LSTM's at least.
-FASTER = (
+# Peer, tokens, smallest ratio of its median to the reference LSTM's.
+MIN_RATIOS = (
     ("LSTM, Keras predict", "100", 100.0),
     ("LSTM, LiteRT int8", "100", 4.0),
     ("LSTM, torch eager", "100", 2.0),
@@ -28,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def timed(turns: list[list[int]], bases: Mapping[str, list[list[int]]]) -> dict[str, Any]:
-    """Return milliseconds of all calls, and ratios to the bases, turn by turn."""
+    """Return the milliseconds of all calls, and the ratios to the bases over turns."""
     calls = [time for turn in turns for time in turn]
     found = percentiles(calls)
     return {
@@ -48,7 +48,7 @@ def ratio(turns: list[list[int]], base: list[list[int]]) -> tuple[float, float, 
 
 
 def installed_bytes(packages: Iterable[str]) -> int:
-    """Return the bytes of the packages' files and of all that they need without an extra."""
+    """Return the bytes of the packages' files and of all their dependencies without extras."""
     seen: set[str] = set()
     waiting, total = list(packages), 0
     while waiting:
@@ -71,7 +71,7 @@ def installed_bytes(packages: Iterable[str]) -> int:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Return the versions of those packages that are installed."""
+    """Return the versions of the installed packages."""
     found = {}
     for name in sorted(packages):
         try:
@@ -82,17 +82,17 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def goals(entries: list[dict[str, Any]]) -> list[Goal]:
-    """Return the goals of what was measured; what was left out has none.
+    """Return the goals that the measured entries can show.
 
     Args:
-        entries: as `latency_peers.py` writes them. A bundle besides the reference networks is taken
-            for the default recipe's.
+        entries: as `latency_peers.py` writes them. A bundle that is not a reference network counts
+            as the default recipe's.
     """
     return list(_goals({entry["name"]: entry for entry in entries}))
 
 
 def _goals(entries: dict[str, dict[str, Any]]) -> Iterator[Goal]:
-    for peer, tokens, bound in FASTER:
+    for peer, tokens, bound in MIN_RATIOS:
         if peer in entries and tokens in entries[peer]["times"]:
             value = entries[peer]["times"][tokens]["ratios"][REFERENCE][0]
             yield Goal(f"{peer} / {REFERENCE}, {tokens} tokens", value, bound, at_least=True)

@@ -1,4 +1,4 @@
-"""The reference networks, with the weights of a run, in the runtimes a user would pick instead."""
+"""Reference networks, with the weights of a run, in other runtimes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from textgate.bundle.run import MODEL, TOKENIZER
 from textgate.inference.tokenizer import PADDING_ID, TextTokenizer
 
-LENGTH = 100  # tokens that a graph of fixed length reads
+LENGTH = 100  # tokens of a graph of fixed length
 
 Predict = Callable[[str], list[float]]
 _VOCABULARY, _EMBEDDING, _HIDDEN, _DENSE = 1000, 64, (128, 64), 32
 
 
 def ids_of(references: Path, cell: str, *, length: int | None = None) -> Callable[[str], Any]:
-    """Return what turns a text into ids, int64 [1, tokens], padded on the right to `length`."""
+    """Return the encoder of texts: int64 [1, tokens], padded on the right to `length`."""
     text = (references / f"seed-{cell}.run" / TOKENIZER).read_text(encoding="utf-8")
     tokenizer = TextTokenizer(text, max_tokens=LENGTH)
 
@@ -33,7 +33,7 @@ def ids_of(references: Path, cell: str, *, length: int | None = None) -> Callabl
 
 
 def prepare_keras(folder: Path, references: Path, *, cell: str) -> None:
-    """Save the network in Keras, which reads texts of any length."""
+    """Save the network in Keras, for texts of any length."""
     keras_model(references, cell).save(folder / "model.keras")
 
 
@@ -66,7 +66,7 @@ def keras_model(references: Path, cell: str) -> Any:
 
 
 def load_keras(folder: Path, references: Path, *, cell: str, graph: bool = False) -> Predict:
-    """Return `model.predict`, as a tutorial has it, or the model compiled into a graph."""
+    """Return `model.predict`, as in tutorials, or the model compiled into a graph."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
     import tensorflow as tf
@@ -77,7 +77,7 @@ def load_keras(folder: Path, references: Path, *, cell: str, graph: bool = False
     encode = ids_of(references, cell)
     if not graph:
         return lambda text: _both(model.predict(encode(text), verbose=0)[0, 0])
-    # One graph for all lengths: a new one for every length would be traced again and again.
+    # One graph for all lengths, because tracing one per length would take time.
     call = tf.function(
         lambda ids: model(ids, training=False),
         input_signature=[tf.TensorSpec((1, None), tf.int64)],
@@ -104,14 +104,14 @@ def load_litert(folder: Path, references: Path, *, cell: str) -> Predict:
 
     interpreter = Interpreter(str(folder / "model.tflite"), num_threads=1)
     interpreter.allocate_tensors()
-    place = interpreter.get_input_details()[0]["index"]
-    answer = interpreter.get_output_details()[0]["index"]
+    input_index = interpreter.get_input_details()[0]["index"]
+    output_index = interpreter.get_output_details()[0]["index"]
     encode = ids_of(references, cell, length=LENGTH)
 
     def predict(text: str) -> list[float]:
-        interpreter.set_tensor(place, encode(text).astype(np.int32))
+        interpreter.set_tensor(input_index, encode(text).astype(np.int32))
         interpreter.invoke()
-        return _both(interpreter.get_tensor(answer)[0, 0])
+        return _both(interpreter.get_tensor(output_index)[0, 0])
 
     return predict
 
@@ -124,7 +124,7 @@ def prepare_torch(folder: Path, references: Path, *, cell: str) -> None:
 
 
 def torch_module(references: Path | None, cell: str) -> Any:
-    """Return the network as a module of torch's own layers, with the run's weights."""
+    """Return the network as a module of torch's layers, with the run's weights."""
     from torch import nn, relu, sigmoid
 
     kind = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
@@ -157,7 +157,7 @@ def torch_module(references: Path | None, cell: str) -> Any:
 
 
 def load_torch(folder: Path, references: Path, *, cell: str, how: str = "eager") -> Predict:
-    """Return the module: called as it is, compiled, or with its weights in int8 (dynamic)."""
+    """Return the module: eager, compiled, or with dynamic int8 quantization."""
     import torch
     from torch import nn
 
@@ -181,7 +181,7 @@ def load_torch(folder: Path, references: Path, *, cell: str, how: str = "eager")
 def prepare_onnx(
     folder: Path, references: Path, *, cell: str, int8: bool = False, older: bool = False
 ) -> None:
-    """Export as torch's documentation shows it, and quantize as ONNX Runtime's does."""
+    """Export as in torch's documentation, and quantize as in ONNX Runtime's."""
     import torch
     from onnxruntime.quantization import quantize_dynamic
 
@@ -194,7 +194,7 @@ def prepare_onnx(
 
 
 def load_onnx(folder: Path, references: Path, *, cell: str) -> Predict:
-    """Return ONNX Runtime with the options it comes with."""
+    """Return ONNX Runtime with its default options."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(
@@ -206,7 +206,7 @@ def load_onnx(folder: Path, references: Path, *, cell: str) -> Predict:
 
 
 def load_openvino(folder: Path, references: Path, *, cell: str) -> Predict:
-    """Return OpenVINO on one thread, set for latency."""
+    """Return OpenVINO on one thread with the latency hint."""
     import openvino
 
     core = openvino.Core()

@@ -1,4 +1,4 @@
-"""Other models: linear ones, and transformers with random weights, whatever they know."""
+"""Other models: linear models, and transformers with random weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BEGIN, _END = 101, 102  # its tokens around a text
 
 
 def prepare_fasttext(folder: Path, _references: Path) -> None:
-    """Train fastText as its tutorial does: word pairs, and more epochs than by default."""
+    """Train fastText as in its tutorial: word pairs, and more epochs than the default."""
     import fasttext
 
     rows = load_labelled(_TRAIN)
@@ -58,14 +58,14 @@ def prepare_linear(folder: Path, _references: Path) -> None:
 
 def load_linear(folder: Path, _references: Path) -> Predict:
     """Return the fitted pipeline."""
-    # scikit-learn's own way to keep a model; this one was written a moment ago by `prepare_linear`.
+    # scikit-learn's own format; `prepare_linear` has just written this file.
     model = pickle.loads((folder / "model.pickle").read_bytes())  # noqa: S301
     return lambda text: [float(value) for value in model.predict_proba([text])[0]]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How large a transformer is: layers, width, and whether it is DistilBERT's kind."""
+    """Size of a transformer: layers, width, and whether it is a DistilBERT."""
 
     layers: int
     width: int
@@ -73,7 +73,7 @@ class Shape:
 
 
 def prepare_transformer(folder: Path, _references: Path, *, shape: Shape, int8: bool) -> None:
-    """Export a transformer with any length, fuse its nodes, and quantize it if asked."""
+    """Export a transformer for any length, fuse its nodes, and optionally quantize it."""
     import onnx
     import torch
     from onnxruntime.quantization import quantize_dynamic
@@ -85,7 +85,7 @@ def prepare_transformer(folder: Path, _references: Path, *, shape: Shape, int8: 
         _module(shape),
         (ids, torch.ones_like(ids)),
         str(exported),
-        dynamo=False,  # its graphs are those that the optimizer knows
+        dynamo=False,  # the optimizer knows its graphs
         input_names=["input_ids", "attention_mask"],
         output_names=["logits"],
         dynamic_axes={name: {0: "batch", 1: "tokens"} for name in ("input_ids", "attention_mask")},
@@ -96,7 +96,7 @@ def prepare_transformer(folder: Path, _references: Path, *, shape: Shape, int8: 
     )
     model.save_model_to_file(str(fused))
     if int8:
-        # Shape inference does not know the fused nodes; without this it could not go on.
+        # Shape inference does not know the fused nodes and needs a type for them.
         known = {"DefaultTensorType": onnx.TensorProto.FLOAT}
         quantize_dynamic(fused, folder / "model.onnx", extra_options=known)
 
@@ -123,7 +123,7 @@ def load_transformer(folder: Path, references: Path) -> Predict:
 
 
 def _module(shape: Shape) -> Any:
-    """Return the transformer, giving logits [batch, 2]."""
+    """Return the transformer, which computes logits [batch, 2]."""
     import torch
     import transformers
 

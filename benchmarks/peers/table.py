@@ -1,4 +1,4 @@
-"""The peers: what each is called, needs, prepares, and how it predicts."""
+"""Table of the peers: name, requirements, preparation and prediction of each."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from networks import LENGTH, Predict
 class Peer:
     """One entry of the comparison.
 
-    It is prepared in a process of its own (trained, converted, exported into a folder) and loaded
-    in another, which has imported nothing but what predicting takes.
+    It is prepared in one process (trained, converted, exported into a folder) and loaded in
+    another, which imports only what prediction needs.
 
     Attributes:
-        name: what the table calls it.
-        needs: the packages that predicting takes, by the names they are installed by.
-        modules: what must be importable to prepare and to predict.
-        prepare: makes its files in a folder; the second argument is the folder of the references.
-        load: returns what predicts a text, from the same folders.
+        name: its name in the table.
+        needs: the packages that prediction needs, by their distribution names.
+        modules: the modules that preparation and prediction import.
+        prepare: writes its files to a folder; the second argument is the folder of the references.
+        load: returns the function that classifies a text, from the same folders.
         network: the reference network whose weights it has; "" for another kind of model.
-        tolerance: how far its probabilities may be from that network's in float32.
-        note: what a reader must know to judge it.
+        tolerance: largest difference of its probabilities from that network's in float32.
+        note: remark for readers of the table.
     """
 
     name: str
@@ -43,11 +43,11 @@ class Peer:
 
     @property
     def folder(self) -> str:
-        """A folder's name for it."""
+        """Name of its folder."""
         return "".join(letter if letter.isalnum() else "-" for letter in self.name.lower())
 
     def missing(self) -> str:
-        """Return the first module that is not installed, "" if all are."""
+        """Return the first missing module, "" if all are installed."""
         return next((name for name in self.modules if importlib.util.find_spec(name) is None), "")
 
 
@@ -66,9 +66,8 @@ _TRAINED, _RANDOM = (
 )
 _older = partial(net.prepare_onnx, older=True)
 
-# The ways to run a reference network without textgate's runtime: as the fields of `Peer`, but that
-# `network` stands for both, and that the functions take the cell.
-# fmt: off
+# Ways to run a reference network without textgate's runtime: the fields of `Peer` without
+# `network`; the functions also take the cell. fmt: off
 _NETWORKS: tuple[tuple[Any, ...], ...] = (
     ("Keras predict", _KERAS, _IN_KERAS, net.prepare_keras, net.load_keras, 1e-3, ""),
     ("Keras in tf.function", _KERAS, _IN_KERAS, net.prepare_keras,

@@ -1,9 +1,9 @@
-"""Write what bundles should answer, for another runtime to be compared with: the golden folder.
+"""Golden answers of bundles, for comparison with another runtime.
 
     python benchmarks/portability/make_cases.py FOLDER [BUNDLE ...]
 
 Copies each bundle's graph and writes ``golden.json``: token ids, lengths, and the probabilities
-that ONNX Runtime computes for them here. Without bundles it takes those of the tests and of the
+that ONNX Runtime computes for them here. By default it takes the bundles of the tests and of the
 package.
 """
 
@@ -28,8 +28,8 @@ BUNDLES = (
     ROOT / "runtime" / "models" / "sentiment",
 )
 TOLERANCE = 1e-4  # largest difference of a probability, in any runtime
-_LENGTHS = ((17,), (1, 9, 30, 4, 23))  # tokens of each text, a batch a line
-_CHUNKS = (5, 1, 12, 7)  # tokens of each piece of the text that is fed in pieces
+_LENGTHS = ((17,), (1, 9, 30, 4, 23))  # tokens per text of each batch
+_CHUNKS = (5, 1, 12, 7)  # tokens per chunk of the streamed text
 
 
 def make(folder: Path, bundles: list[Path]) -> None:
@@ -42,7 +42,7 @@ def make(folder: Path, bundles: list[Path]) -> None:
 
 
 def case(path: Path, folder: Path) -> dict[str, Any]:
-    """Write a bundle's graph and return its part of the golden file."""
+    """Write a bundle's graph and return its entry in the golden file."""
     bundle = read_bundle(path)
     (folder / f"{path.name}.onnx").write_bytes(bundle.graph)
     session = make_session(bundle.graph)
@@ -78,7 +78,7 @@ def answered(
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Write the golden folder of another runtime.")
+    parser = argparse.ArgumentParser(description="Write golden answers for another runtime.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("bundles", nargs="*", type=Path, metavar="bundle")
     options = parser.parse_args()
