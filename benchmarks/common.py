@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 SAMPLE = HERE.parent / "examples" / "reviews"
 _BOOTSTRAP_DRAWS = 2000
+REFERENCE_ROWS = 2000  # that a reference network is trained on
 PATH = click.Path(path_type=Path)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -92,7 +93,7 @@ def reference_bundle(kept: Path, preset: str, *, max_tokens: int = 100) -> Path:
 
         torch.set_num_threads(1)
         fit(
-            load_labelled(SAMPLE / "train.jsonl.gz")[:2000],
+            load_labelled(SAMPLE / "train.jsonl.gz")[:REFERENCE_ROWS],
             kept / f"{name}.run",
             dev=load_labelled(SAMPLE / "dev.jsonl.gz")[:500],
             preset=preset,

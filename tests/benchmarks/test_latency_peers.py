@@ -178,7 +178,11 @@ def test_a_peer_that_cannot_be_prepared_says_why(latency_peers, tmp_path):
     assert "seed-lstm.run" in skipped["LSTM, torch eager"]
 
 
-def test_a_run_with_the_peer_at_hand(tmp_path):
+def test_a_run_with_one_peer(script, monkeypatch, tmp_path):
+    common = script("common")
+    monkeypatch.setattr(common, "REFERENCE_ROWS", 200)
+    for name in ("seed-lstm", "seed-gru"):
+        common.reference_bundle(tmp_path / "cache", name)
     output = tmp_path / "peers.json"
     command = [sys.executable, "-W", "ignore", BENCHMARKS / "latency_peers.py"]
     command += ["--cache", tmp_path / "cache", "--seconds", "0", "-o", output]

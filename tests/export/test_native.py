@@ -60,7 +60,7 @@ def check(tools, model, plan, *, tolerance=None, temperature=1.7, batch=None):
     """Against ONNX Runtime; then every set, alone, together and in chunks: the same bits."""
     net = model.architecture
     graph = tools.graph(model, plan, temperature)
-    ids, lengths = batch or tools.batch([9, 70, 1, 4, 33, 2, 68], vocabulary=net.vocabulary_size)
+    ids, lengths = batch or tools.batch([9, 70, 1, 33], vocabulary=net.vocabulary_size)
     sessions = [native(graph, net, name) for name in SETS]
     first = sessions[0].run(ids, lengths)
     whole = any(plan.storage(i, net.cell) is Storage.STORED for i in range(len(net.hidden_sizes)))
@@ -120,17 +120,15 @@ def test_heads(tools, cell, output, labels):
 )
 def test_sizes(tools, cell, sizes):
     embedding, hidden = sizes
-    for bidirectional in (False, True):
-        model = tools.network(
-            cell=cell,
-            embedding_size=embedding,
-            hidden_sizes=hidden,
-            bidirectional=bidirectional,
-            pooling=("last", "max"),
-            spread=0.1,
-        )
-        for plan in (FLOAT32, INT8, PLANS["4-bit embedding"]):
-            check(tools, model, plan)
+    model = tools.network(
+        cell=cell,
+        embedding_size=embedding,
+        hidden_sizes=hidden,
+        pooling=("last", "max"),
+        spread=0.1,
+    )
+    for plan in (FLOAT32, INT8, PLANS["4-bit embedding"]):
+        check(tools, model, plan)
 
 
 @pytest.mark.parametrize("cell", CELLS)
