@@ -7,15 +7,13 @@ Test rows are not used. Finished trainings are cached in `--cache`; a second cal
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import click
-import torch
 from common import PATH, cache_option, output_option, write_result
 from pages.blocks import BLOCKS
-from sets import Split, find_sets, remembered
+from sets import Split, find_sets, in_processes, remembered
 
 from textgate.train import fit
 
@@ -60,14 +58,12 @@ def main(
     cache.mkdir(parents=True, exist_ok=True)
     sets = find_sets(data, names)
     work = [
-        (variant, split, seed)
+        (variant, split, seed, cache)
         for variant in (variants or VARIANTS)
         for split in sets
         for seed in range(seeds)
     ]
-    with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        done = list(pool.map(_trained, *zip(*work, strict=True), [cache] * len(work)))
-    result = write_result(output, {"runs": done})
+    result = write_result(output, {"runs": in_processes(jobs, _trained, work)})
     print(BLOCKS["ablation"].text(result))
 
 

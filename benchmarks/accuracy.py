@@ -14,16 +14,14 @@ scikit-learn and fasttext-numpy2 (see requirements.txt); a missing peer is skipp
 from __future__ import annotations
 
 import statistics
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import click
-import torch
 from accuracy_peers import MODULES, missing, outcome
 from common import PATH, cache_option, output_option, write_result
 from pages.blocks import BLOCKS
-from sets import Split, find_sets, remembered
+from sets import Split, find_sets, in_processes, remembered
 
 from textgate.cli.evaluate import evaluate_rows
 from textgate.export import export
@@ -66,8 +64,7 @@ def main(
         else:
             systems.append((peer, 0))
     work = [(split, system, seed, epochs, cache) for split in sets for system, seed in systems]
-    with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        done = list(pool.map(_scored, *zip(*work, strict=True)))
+    done = in_processes(jobs, _scored, work)
     sections = [_section([item for item in done if item["data"] == split.name]) for split in sets]
     result = write_result(output, {"most_bytes": MAX_BYTES, "sets": sections})
     print(BLOCKS["accuracy"].text(result))

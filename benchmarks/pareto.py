@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -22,11 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
 from accuracy_peers import MODULES, missing, outcome
 from common import PATH, cache_option, output_option, write_result
 from pages.blocks import BLOCKS
-from sets import Split, find_sets
+from sets import Split, find_sets, in_processes
 
 from textgate.bench.noise import fixed_work, noise_in
 from textgate.bench.timing import measure_alternating, percentiles
@@ -87,10 +85,9 @@ def main(
     (split,) = find_sets(data, (name,) if name else ())
     cache.mkdir(parents=True, exist_ok=True)
     settings: dict[str, Any] = {"seed": seed} | ({"epochs": epochs} if epochs else {})
-    work = list(itertools.product(cells.split(","), map(int, widths.split(","))))
-    with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        made = pool.map(partial(bundles_of, split, settings, cache), *zip(*work, strict=True))
-        bundles = {kind: path for found in made for kind, path in found.items()}
+    work = itertools.product(cells.split(","), map(int, widths.split(",")))
+    made = in_processes(jobs, partial(bundles_of, split, settings, cache), work)
+    bundles = {kind: path for found in made for kind, path in found.items()}
     points, noise = measured(split, bundles, seconds)
     result = {
         "data": split.name,

@@ -19,8 +19,9 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from common import PATH, SAMPLE, cache_option, output_option, write_result
+from common import PATH, cache_option, output_option, write_result
 from pages.blocks import BLOCKS
+from sets import Split, find_sets
 
 from textgate.bench.timing import (
     bootstrap_ratio_interval,
@@ -31,7 +32,6 @@ from textgate.bench.timing import (
 from textgate.cli.evaluate import evaluate_rows
 from textgate.export import export
 from textgate.inference.classifier import Classifier
-from textgate.rows import load_labelled
 from textgate.train import fit
 from textgate.train.fit.progress import TerminalProgress
 
@@ -40,11 +40,11 @@ PRECISIONS = ("float32", "int8")
 
 
 @click.command()
-@click.option("--data", type=PATH, help="Folder with a folder for each set.")
+@click.option("--data", type=PATH, help="Folder of sets.")
 @click.option("--sets", default="sst2,trec,banking77", show_default=True)
 @click.option("--cells", default="lstm,gru,rnn", show_default=True)
 @click.option("--seeds", default="0,1,2", show_default=True)
-@click.option("--epochs", type=int, help="Instead of the preset's, for a smoke run.")
+@click.option("--epochs", type=int, help="Instead of the recipe's, for a smoke run.")
 @click.option("--seconds", default=8.0, show_default=True, help="Time per pair and length.")
 @cache_option("quantization")
 @output_option("quantization")
@@ -60,16 +60,15 @@ def main(
 ) -> None:
     """Compare int8 with float32."""
     torch.set_num_threads(1)
-    folders = [SAMPLE] if data is None else [data / name for name in sets.split(",")]
     scored: list[dict[str, Any]] = []
     first_bundles: dict[str, Path] = {}
-    for folder in folders:
+    for split in find_sets(data, () if data is None else tuple(sets.split(","))):
         for cell in cells.split(","):
             for seed in seeds.split(","):
-                bundles = cache / f"{folder.name}-{cell}-{seed}"
+                bundles = cache / f"{split.name}-{cell}-{seed}"
                 settings = {"seed": int(seed)} | ({"epochs": epochs} if epochs else {})
-                figures = score(folder, f"seed-{cell}", settings, bundles)
-                scored.append({"data": folder.name, "cell": cell, "seed": int(seed), **figures})
+                figures = score(split, f"seed-{cell}", settings, bundles)
+                scored.append({"data": split.name, "cell": cell, "seed": int(seed), **figures})
                 first_bundles.setdefault(cell, bundles)
     timed = [
         {"cell": cell, **times}
@@ -80,19 +79,19 @@ def main(
     print(BLOCKS["quantization"].text(result))
 
 
-def score(folder: Path, preset: str, settings: dict[str, Any], bundles: Path) -> dict[str, Any]:
+def score(split: Split, preset: str, settings: dict[str, Any], bundles: Path) -> dict[str, Any]:
     """Train a network or continue its run, export it twice into `bundles`, and score both."""
     run = bundles.with_name(bundles.name + ".run")
     fitted = fit(
-        folder / "train.jsonl.gz",
+        split.train,
         run,
-        dev=folder / "dev.jsonl.gz",
+        dev=split.dev,
         preset=preset,
         settings=settings,
         resume=True,
         progress=TerminalProgress(),
     )
-    rows = load_labelled(folder / "test.jsonl.gz")
+    rows = split.test_rows
     found: dict[str, Any] = {
         "test_rows": len(rows),
         "dev_accuracy": fitted.model.metrics["accuracy"],
@@ -105,7 +104,7 @@ def score(folder: Path, preset: str, settings: dict[str, Any], bundles: Path) ->
         )
         classifier = Classifier.load(exported.path)
         probabilities[precision] = classifier.predict_proba([row.text for row in rows])
-        quality = evaluate_rows(classifier, rows, file=folder.name)
+        quality = evaluate_rows(classifier, rows, file=str(split.test))
         found[f"{precision}_accuracy"] = quality.accuracy
         found[f"{precision}_bytes"] = exported.manifest.files["model.onnx"].size
     before, after = (probabilities[precision] for precision in PRECISIONS)

@@ -1,14 +1,16 @@
-"""Data sets of the benchmarks, and cached results of their trainings."""
+"""Data sets of the benchmarks, trainings in parallel, and their cached results."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from common import SAMPLE
 
 from textgate.rows import Row, load_labelled
@@ -56,6 +58,14 @@ def find_sets(data: Path | None, names: tuple[str, ...]) -> list[Split]:
             dev = files["dev"] if files["dev"].is_file() else None
             found.append(Split(folder.name, files["train"], dev, files["test"]))
     return found
+
+
+def in_processes(
+    jobs: int, function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]
+) -> list[Any]:
+    """Return the function's results for all arguments, from processes with one thread each."""
+    with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(function, *zip(*arguments, strict=True)))
 
 
 def remembered(kept: Path, find: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -67,83 +67,32 @@ _TRAINED, _RANDOM = (
 _older = partial(net.prepare_onnx, older=True)
 
 # Ways to run a reference network without textgate's runtime: the fields of `Peer` without
-# `network`; the functions also take the cell. fmt: off
+# `network`; the functions also take the cell.
+# fmt: off
 _NETWORKS: tuple[tuple[Any, ...], ...] = (
     ("Keras predict", _KERAS, _IN_KERAS, net.prepare_keras, net.load_keras, 1e-3, ""),
-    (
-        "Keras in tf.function",
-        _KERAS,
-        _IN_KERAS,
-        net.prepare_keras,
-        partial(net.load_keras, graph=True),
-        1e-3,
-        "what Keras recommends for few texts",
-    ),
+    ("Keras in tf.function", _KERAS, _IN_KERAS, net.prepare_keras,
+     partial(net.load_keras, graph=True), 1e-3, "what Keras recommends for few texts"),
     ("LiteRT float32", _LITERT, _IN_LITERT, net.prepare_litert, net.load_litert, 1e-3, _FIXED),
-    (
-        "LiteRT int8",
-        _LITERT,
-        _IN_LITERT,
-        partial(net.prepare_litert, int8=True),
-        net.load_litert,
-        0.05,
-        f"dynamic range; {_FIXED}",
-    ),
+    ("LiteRT int8", _LITERT, _IN_LITERT, partial(net.prepare_litert, int8=True), net.load_litert,
+     0.05, f"dynamic range; {_FIXED}"),
     ("torch eager", _TORCH, _IN_TORCH, net.prepare_torch, net.load_torch, 1e-3, ""),
-    (
-        "torch.compile",
-        _TORCH,
-        _IN_TORCH,
-        net.prepare_torch,
-        partial(net.load_torch, how="compiled"),
-        1e-3,
-        "",
-    ),
-    (
-        "torch dynamic int8",
-        _TORCH,
-        _IN_TORCH,
-        net.prepare_torch,
-        partial(net.load_torch, how="dynamic"),
-        0.05,
-        "",
-    ),
+    ("torch.compile", _TORCH, _IN_TORCH, net.prepare_torch, partial(net.load_torch, how="compiled"),
+     1e-3, ""),
+    ("torch dynamic int8", _TORCH, _IN_TORCH, net.prepare_torch,
+     partial(net.load_torch, how="dynamic"), 0.05, ""),
     ("torch.onnx.export", _CORE, _IN_ONNX, net.prepare_onnx, net.load_onnx, 1e-3, _CORES),
-    (
-        "torch.onnx.export, quantize_dynamic",
-        _CORE,
-        _IN_ONNX,
-        partial(net.prepare_onnx, int8=True),
-        net.load_onnx,
-        0.05,
-        _CORES,
-    ),
-    (
-        "older exporter, quantize_dynamic",
-        _CORE,
-        _IN_OLDER,
-        partial(_older, int8=True),
-        net.load_onnx,
-        0.05,
-        f"dynamo=False; {_CORES}",
-    ),
+    ("torch.onnx.export, quantize_dynamic", _CORE, _IN_ONNX, partial(net.prepare_onnx, int8=True),
+     net.load_onnx, 0.05, _CORES),
+    ("older exporter, quantize_dynamic", _CORE, _IN_OLDER, partial(_older, int8=True),
+     net.load_onnx, 0.05, f"dynamo=False; {_CORES}"),
     ("OpenVINO", _OPENVINO, _IN_OPENVINO, _older, net.load_openvino, 0.02, _ROUNDED),
 )
 _LINEAR: tuple[tuple[Any, ...], ...] = (
-    (
-        "fastText",
-        ("fasttext-numpy2",),
-        ("fasttext",),
-        others.prepare_fasttext,
-        others.load_fasttext,
-    ),
-    (
-        "TF-IDF, logistic regression",
-        ("scikit-learn",),
-        ("sklearn",),
-        others.prepare_linear,
-        others.load_linear,
-    ),
+    ("fastText", ("fasttext-numpy2",), ("fasttext",),
+     others.prepare_fasttext, others.load_fasttext),
+    ("TF-IDF, logistic regression", ("scikit-learn",), ("sklearn",),
+     others.prepare_linear, others.load_linear),
 )
 # fmt: on
 
