@@ -16,12 +16,13 @@ import numpy as np
 from onnx import TensorProto
 
 from textgate.bundle.manifest import StateTensor
+from textgate.export.graph.anchors import Source, Wiring
 from textgate.export.graph.carry import Carry
-from textgate.export.graph.cells import LayerValues, Source, Wiring, recurrent_layer, stored_value
+from textgate.export.graph.cells import LayerValues, recurrent_layer, stored_value
 from textgate.export.graph.linear import add_linear_branch
 from textgate.export.graph.nodes import GraphBuilder
 from textgate.export.graph.pooling import Pool
-from textgate.export.quantize.equalization import BOUND, column_scale, equalized
+from textgate.export.quantize.equalization import BOUND, equalized
 from textgate.export.quantize.plan import Storage
 from textgate.export.quantize.quantization import STORED_LIMIT, pack_nibbles, quantize
 
@@ -79,10 +80,7 @@ def build_graph(
     _shared_values(builder)
     anchored = plan.storage(0, net.cell) is Storage.COMPUTED
     if plan.embedding_bits != 32 or anchored:
-        if hessians is not None:
-            scale = column_scale(weights.embedding)
-            hessians = (tuple(cell.scaled(scale) for cell in hessians[0]), *hessians[1:])
-        weights = equalized(weights)
+        weights, hessians = equalized(weights, hessians)
         source = _equalized_embedding(builder, weights, plan.embedding_bits, anchored=anchored)
     else:
         source = _embedding(builder, weights, plan.embedding_bits)

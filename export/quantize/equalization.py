@@ -18,25 +18,23 @@ from typing import TYPE_CHECKING
 from textgate.export.quantize.quantization import STORED_LIMIT, scales
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from textgate.export.quantize.hessian import Hessians
     from textgate.export.quantize.weights import NetworkWeights
 
 BOUND = 127.5  # of the input, with both signs; an int8 table holds 127 and -128 instead
 
 
-def column_scale(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the divisor of each column with which it reaches +-127, float32 [columns]."""
-    return scales(embedding, axes=(0,), limit=STORED_LIMIT).reshape(-1)
-
-
-def equalized(weights: NetworkWeights) -> NetworkWeights:
-    """Return an equivalent network whose embedding columns reach +-127."""
-    scale = column_scale(weights.embedding)
+def equalized(
+    weights: NetworkWeights, hessians: Hessians | None = None
+) -> tuple[NetworkWeights, Hessians | None]:
+    """Return an equivalent network whose embedding columns reach +-127, and its Hessians."""
+    scale = scales(weights.embedding, axes=(0,), limit=STORED_LIMIT).reshape(-1)
     first = tuple(
         dataclasses.replace(cell, inputs=cell.inputs * scale) for cell in weights.layers[0]
     )
-    return dataclasses.replace(
+    if hessians is not None:
+        hessians = (tuple(cell.scaled(scale) for cell in hessians[0]), *hessians[1:])
+    network = dataclasses.replace(
         weights, embedding=weights.embedding / scale, layers=(first, *weights.layers[1:])
     )
+    return network, hessians

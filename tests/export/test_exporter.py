@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import textgate.bundle.storage
+import textgate.export.graph.anchors
 import textgate.export.graph.cells
 import textgate.export.graph.network
 import textgate.export.quantize.weights
@@ -383,7 +384,7 @@ def wrong_gates(patch):
 
 
 def loose_anchors(patch):
-    patch.setattr(textgate.export.graph.cells, "_SATURATED", 0.0)
+    patch.setattr(textgate.export.graph.anchors, "_SATURATED", 0.0)
 
 
 DEFECTS = [

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import textgate.export.graph.anchors
 import textgate.export.graph.cells
 import textgate.export.quantize.weights
 from textgate.bundle.architecture import CELLS
@@ -214,7 +215,7 @@ def test_an_independent_graph_passes(tools, cell, bidirectional):
 @pytest.mark.parametrize("carried", [False, True])
 def test_without_anchors_a_text_depends_on_its_neighbours(tools, monkeypatch, carried):
     """Units that do not hold their state leave the range of a step to the texts of the batch."""
-    monkeypatch.setattr(textgate.export.graph.cells, "_SATURATED", 0.0)
+    monkeypatch.setattr(textgate.export.graph.anchors, "_SATURATED", 0.0)
     graph = tools.graph(tools.network(hidden_sizes=(8,), bidirectional=not carried), INT8)
     with pytest.raises(VerificationError, match=r"changes by \d\.\d\de-0\d with its batch or its"):
         check_batch_invariance(
