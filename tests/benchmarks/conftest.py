@@ -1,4 +1,4 @@
-"""The scripts in benchmarks/ as modules: they are run from there, and nothing installs them."""
+"""The scripts in benchmarks/ as modules; they are not installed."""
 
 from __future__ import annotations
 

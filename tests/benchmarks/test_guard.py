@@ -1,4 +1,4 @@
-"""The regression guard: two versions of the code in one run, with what it warns of."""
+"""The regression guard: two versions of the code in one run, and its warnings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def guard(script):
 
 @pytest.fixture
 def commit(tmp_path):
-    """Makes a repository that holds this tree's code, changed, and commits it."""
+    """Commits this tree's code with one change to a new repository."""
 
     def make(file, old, new):
         for folder in ("runtime", "train", "export"):
@@ -71,7 +71,7 @@ def test_either_side_runs_its_own_code(commit, bundle, tmp_path):
     assert "note: probabilities differ by up to" in done.stdout
 
 
-def test_a_side_that_does_not_work_is_told(commit, bundle):
+def test_a_side_that_fails_is_reported(commit, bundle):
     broken = f"        raise ValueError('broken')\n{PREDICT}"
     done = run(commit("runtime/inference/classifier.py", PREDICT, broken), "HEAD", "-m", bundle)
     assert done.returncode == 1
@@ -97,7 +97,7 @@ def test_no_such_commit(tmp_path):
         ([100.0, 300.0, 100.0], [100.0, 300.0, 100.0], False),
     ],
 )
-def test_only_what_is_certain_is_warned_of(guard, base, current, slower):
+def test_only_certain_slowdowns_are_warned_of(guard, base, current, slower):
     found = guard.summary("b", "c", base, current)
     assert found.slower is slower
     assert found.low <= found.ratio <= found.high

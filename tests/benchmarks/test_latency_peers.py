@@ -1,4 +1,4 @@
-"""The comparison with peers: its table, its arithmetic, and one run with the peers at hand."""
+"""The comparison with peers: its table, its arithmetic, and one run with an installed peer."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_installed_bytes_count_what_is_needed_once(latency_peers):
 
 
 def result(latency_peers, *, noisy=False):
-    """Figures as they could be, without measuring any."""
+    """Plausible figures."""
     calls = {"seed-lstm": 100_000, "seed-gru": 150_000, "Keras predict": 50_000_000, "fast": 20_000}
     turns = {name: [[time, time], [time, time + 1000]] for name, time in calls.items()}
     entries = []
@@ -134,7 +134,7 @@ def result(latency_peers, *, noisy=False):
 
 
 @pytest.mark.parametrize("noisy", [True, False])
-def test_the_report_says_who_wins_and_who_is_missing(latency_peers, script, noisy):
+def test_the_report_names_faster_and_missing_peers(latency_peers, script, noisy):
     said = script("pages.blocks").BLOCKS["peers"].text(result(latency_peers, noisy=noisy))
     lines = said.splitlines()
     assert [line.split(" | ")[0] for line in lines[2:6]] == [
@@ -160,7 +160,7 @@ def test_the_picture_has_every_peer_and_ends_with_the_slowest(latency_peers, scr
 
 
 @pytest.mark.parametrize("module", ["no_such_module", "keras"])
-def test_a_peer_that_is_not_installed_is_skipped_with_a_word(latency_peers, tmp_path, module):
+def test_a_peer_that_is_not_installed_is_skipped_with_a_message(latency_peers, tmp_path, module):
     if importlib.util.find_spec(module) is not None:
         pytest.skip(f"{module} is installed")
     peer = latency_peers.Peer("x", (), ("json", module), lambda *_: None, lambda *_: None)
@@ -169,8 +169,8 @@ def test_a_peer_that_is_not_installed_is_skipped_with_a_word(latency_peers, tmp_
     assert skipped == {"x": f"{module} is not installed"}
 
 
-def test_a_peer_that_cannot_be_prepared_says_why(latency_peers, tmp_path):
-    """There is no run to take the weights from."""
+def test_a_peer_that_cannot_be_prepared_names_the_reason(latency_peers, tmp_path):
+    """The run with the weights is missing."""
     peer = next(peer for peer in latency_peers.PEERS if peer.name == "LSTM, torch eager")
     skipped = {}
     assert not latency_peers.prepared(peer, tmp_path, skipped)
@@ -227,7 +227,7 @@ def entry(name, *, ratio=1.0, p50=1.0, is_bundle=False, peak=100, installed=100)
     }
 
 
-def test_goals_are_of_what_was_measured(latency_peers):
+def test_goals_of_the_measured_entries(latency_peers):
     goals = latency_peers.goals
     assert goals([entry("seed-lstm", is_bundle=True)]) == []
     found = {
@@ -255,7 +255,7 @@ def test_goals_are_of_what_was_measured(latency_peers):
     }
 
 
-def test_the_goals_name_peers_that_there_are(peers):
+def test_the_goals_name_existing_peers(peers):
     import measures
 
     wanted = {name for name, _, _ in measures.MIN_RATIOS} | {measures.TRANSFORMER, measures.KERAS}

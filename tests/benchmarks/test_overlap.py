@@ -1,4 +1,4 @@
-"""Keeping what is tested on out of what is learned from."""
+"""Near duplicates of test texts are found."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ LIKE = [
 
 
 @pytest.mark.parametrize(("text", "expected"), LIKE)
-def test_too_much_alike(overlap, text, expected):
+def test_too_similar_texts(overlap, text, expected):
     assert overlap.Kept([TESTED, "no"]).resembles(text) is expected
 
 
 LONG = "the film is one of the best of its year and everybody in it is as good as can be ."
 
 
-def test_a_part_of_a_long_text_may_be_learned_from(overlap):
+def test_a_part_of_a_long_text_may_be_used(overlap):
     kept = overlap.Kept([LONG], parts=False)
     assert not kept.resembles("one of the best of its year")
     assert kept.resembles(LONG.removesuffix("as good as can be .") + "bad, and that is that")
     assert overlap.Kept([LONG]).resembles("one of the best of its year")
 
 
-def test_nothing_is_like_no_text(overlap):
+def test_no_text_resembles_nothing(overlap):
     assert not overlap.Kept([]).resembles("a gorgeous , witty , seductive movie")
     assert not overlap.Kept(["", "no"]).resembles("a gorgeous , witty , seductive movie")
 

@@ -1,4 +1,4 @@
-"""Accuracy against time and size: who is on a front, and that the whole runs."""
+"""Accuracy against time and size: the fronts, and a whole run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the package's own model learns from, and how its behaviour is judged."""
+"""Training rows of the package's model, and its behaviour tests."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def folder(tmp_path, data, monkeypatch):
     return tmp_path / "sets"
 
 
-def test_what_is_learned_from(data, folder, tmp_path):
+def test_the_training_rows(data, folder, tmp_path):
     out = tmp_path / "out"
     data.main([str(folder), "-o", str(out)], standalone_mode=False)
     short = read(out / "short.jsonl.gz")
@@ -111,7 +111,7 @@ def test_what_is_learned_from(data, folder, tmp_path):
         assert (row["probs"]["positive"] > 0.9) is row["text"].endswith(":)")
 
 
-def test_the_same_every_time(data, folder, tmp_path):
+def test_the_rows_are_reproducible(data, folder, tmp_path):
     for name in ("one", "two"):
         data.main([str(folder), "-o", str(tmp_path / name)], standalone_mode=False)
     for path in (tmp_path / "one").iterdir():
@@ -152,17 +152,17 @@ EXCHANGED = [
 
 
 @pytest.mark.parametrize(("text", "other"), EXCHANGED)
-def test_men_for_women(made, text, other):
+def test_swapped_genders(made, text, other):
     assert made.exchanged(text) == other
 
 
-def test_what_is_exchanged_keeps_its_label(made):
+def test_swapped_rows_keep_their_label(made):
     rows = [{"text": "his best", "label": "positive"}, {"text": "so dull", "label": "negative"}]
     assert list(made.swapped(rows)) == [{"text": "her best", "label": "positive"}]
 
 
 class Fixed:
-    """Finds a text as positive as the number in it says."""
+    """A classifier whose answer is the number in the text."""
 
     def predict(self, text):
         positive = int(text.rpartition(" ")[2]) / 100

@@ -1,4 +1,4 @@
-"""What a row learns from teachers beside its own label."""
+"""Soft labels from teachers and a row's own label."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_mean_of_teachers_whose_labels_come_in_another_order(taught_rows):
     assert answers == pytest.approx(np.array([[0.8, 0.2], [0.1, 0.9]]))
 
 
-def test_one_that_is_given_twice_counts_twice(taught_rows):
+def test_a_teacher_given_twice_counts_twice(taught_rows):
     paths = [Path("one"), Path("one"), Path("two")]
     _, answers = taught_rows.mean_answers(paths, ["a", "b"])
     assert answers[0] == pytest.approx([(0.9 + 0.9 + 0.7) / 3, (0.1 + 0.1 + 0.3) / 3])

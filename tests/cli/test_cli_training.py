@@ -681,7 +681,7 @@ EXPORT = [
     (["--coverage", "0"], 2, "'--coverage': it must be a number above 0 and up to 1, not 0"),
     (["--coverage", "1"], 2, "coverage must be below 1"),
     (["--coverage", "0.9", "--min-precision", "0.9"], 2, "give --min-precision or --coverage"),
-    (["--min-precision", "0.95"], 1, "too few), but it takes 59 to tell a precision of 0.95"),
+    (["--min-precision", "0.95"], 1, "too few), but 59 are needed to show a precision of 0.95"),
     (["--max-size", "big"], 2, "'big' is not a size such as 500KB or 2MB"),
     (["--max-size", "-5KB"], 2, "'-5KB' is not a size such as 500KB or 2MB"),
     (["--max-size", "9" * 400], 2, "is not a size such as 500KB or 2MB"),

@@ -1,4 +1,4 @@
-"""Networks with wide random weights, their graphs, and one finished run a cell.
+"""Networks with wide random weights, their graphs, and one finished run per cell.
 
 torch is imported late: these tests are skipped where it is missing.
 """
@@ -19,7 +19,7 @@ def one_thread():
 
 
 class Tools:
-    """Makes networks, graphs and batches, and computes the one with the other."""
+    """Makes networks, graphs and batches, and runs them."""
 
     def __init__(self, architecture):
         self._architecture = architecture

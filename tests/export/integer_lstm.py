@@ -1,4 +1,4 @@
-"""What an int8 LSTM computes, in exact integers: a reference to hold kernels against.
+"""Reference of an int8 LSTM in exact integers, for comparison with kernels.
 
 The rules are those of ONNX Runtime's DynamicQuantizeLSTM (uni_directional_lstm.cc, ComputeGemm in
 rnn_helpers.cc, qmath.h): the input tensor of a call is rounded to uint8 as a whole, the hidden
@@ -54,10 +54,10 @@ def exact_product(activations: NDArray[np.uint8], weights: NDArray[np.int8]) -> 
 def saturating_product(
     activations: NDArray[np.uint8], weights: NDArray[np.int8]
 ) -> NDArray[np.int32]:
-    """Return the same as CPUs with AVX2 or AVX-512 compute it that have no VNNI.
+    """Return the product that CPUs with AVX2 or AVX-512 but without VNNI compute.
 
-    Their instruction vpmaddubsw adds two neighbouring products in 16 bits and cuts off what does
-    not fit; vpmaddwd and vpaddd then add in 32 bits.
+    Their instruction vpmaddubsw adds two adjacent products in 16 bits with saturation; vpmaddwd and
+    vpaddd then add in 32 bits.
     """
     left, right = activations.astype(np.int32), weights.astype(np.int32)
     if left.shape[1] % 2:
@@ -128,7 +128,7 @@ def with_states(model: bytes) -> bytes:
 
 
 def with_outputs(model: bytes, names: Iterable[str]) -> bytes:
-    """Return the model with more of its float32 values as outputs."""
+    """Return the model with further float32 values as outputs."""
     changed = onnx.load_model_from_string(model)
     for name in names:
         value = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
@@ -137,7 +137,7 @@ def with_outputs(model: bytes, names: Iterable[str]) -> bytes:
 
 
 def first_operands(model: bytes) -> tuple[str, NDArray[np.int8]]:
-    """Return what the first integer LSTM reads: the value's name, and W [columns, gates]."""
+    """Return the first integer LSTM's input name and its W [columns, gates]."""
     loaded = onnx.load_model_from_string(model)
     node = _integer_lstms(loaded)[0]
     tensors = {tensor.name: tensor for tensor in loaded.graph.initializer}
@@ -165,7 +165,7 @@ def operator_graph(
 
 
 def product_graph(weights: NDArray[np.int8]) -> bytes:
-    """Return a graph that multiplies by constant weights in int32, as the LSTM does inside."""
+    """Return a graph that multiplies by constant weights in int32, like the LSTM."""
     return operator_graph(
         "MatMulInteger", {"x": TensorProto.UINT8}, {"y": TensorProto.INT32}, {"weights": weights}
     )

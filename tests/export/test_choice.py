@@ -86,7 +86,7 @@ def size(candidate: Candidate) -> int:
         ("lstm", 1.3, True),
     ],
 )
-def test_the_grain_that_verifies_better_is_taken(
+def test_the_granularity_with_less_loss_is_chosen(
     cell: str, tensor_mean: float, per_channel: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def with_mean(original: Original, plan: Plan, words: int | None = None) -> Candidate:
@@ -126,7 +126,7 @@ def test_a_loss_above_the_limit_is_refused_with_figures(
         choose(original, CONSTRAINTS, size)
 
 
-def test_fallback_raises_the_cheapest_piece_first_and_says_so(
+def test_fallback_raises_the_cheapest_piece_first_and_reports_it(
     original: Original, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("textgate.export.graph.cells.quantize", bad_rounding(1))
@@ -171,9 +171,7 @@ def test_cells_without_an_integer_kernel_are_only_stored(cell: str) -> None:
 
 
 @pytest.mark.parametrize("share", [0.99, 0.9, 0.8])
-def test_a_largest_size_is_kept_by_giving_up_bits_and_rare_words(
-    original: Original, share: float
-) -> None:
+def test_a_size_limit_drops_bits_and_rare_words(original: Original, share: float) -> None:
     full = size(choose(original, CONSTRAINTS, size).candidate)
     constraints = dataclasses.replace(
         CONSTRAINTS, max_accuracy_drop=1.0, max_bytes=int(share * full)
@@ -193,7 +191,7 @@ def test_a_size_that_cannot_be_reached_names_the_smallest(original: Original) ->
         choose(original, constraints, size)
 
 
-def test_the_smallest_size_named_is_one_that_can_be_had(
+def test_the_smallest_size_named_can_be_reached(
     original: Original, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("textgate.export.quantize.pruning._MIN_VOCABULARY", 50)
@@ -204,7 +202,7 @@ def test_the_smallest_size_named_is_one_that_can_be_had(
     assert size(choose(original, constraints, size).candidate) <= size(least) + 200
 
 
-def test_pruned_ids_are_what_the_pruned_tokenizer_gives(original: Original) -> None:
+def test_pruned_ids_are_the_pruned_tokenizers(original: Original) -> None:
     from textgate.inference.tokenizer import TextTokenizer
 
     text = " ".join(f"w{word:03}" for word in (0, 3, 200, 397, 5))
@@ -215,7 +213,7 @@ def test_pruned_ids_are_what_the_pruned_tokenizer_gives(original: Original) -> N
     assert 1 in expected.tolist()
 
 
-def test_words_that_go_from_a_subword_tokenizer_come_in_pieces() -> None:
+def test_words_dropped_from_a_subword_tokenizer_become_pieces() -> None:
     from textgate.inference.tokenizer import TextTokenizer
     from textgate.train.text.subwords import build_subword_tokenizer, piece_count
 

@@ -1,4 +1,4 @@
-"""A bundle of the default preset, whose parts are tested elsewhere, as a whole: rows to streams."""
+"""A bundle of the default preset as a whole, from rows to streams."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def no_timing():
 
 
 def of_the_preset(train, dev, folder, **changes):
-    """The int8 bundle of the default preset as it is, but for its sizes."""
+    """The int8 bundle of the default preset with smaller sizes."""
     run = fit(train, folder / "run", dev=dev, settings={**SMALL, **changes})
     assert run.manifest.preset == "default"
     assert run.manifest.architecture.linear_size
@@ -65,8 +65,8 @@ def test_it_learned(trained):
     assert right > 0.6
 
 
-def test_three_labels_are_read_for_in_both_directions(separable, tmp_path):
-    """The preset's own choice: it classifies, branch and all, and says that it cannot stream."""
+def test_three_labels_make_a_bidirectional_network(separable, tmp_path):
+    """It classifies with its branch and refuses to stream."""
     labels = ("good", "bad", "odd")
     train, dev, test = (separable(count, labels, seed=count) for count in (300, 60, 40))
     path = of_the_preset(train, dev, tmp_path, max_tokens=20, epochs=12)
@@ -78,8 +78,8 @@ def test_three_labels_are_read_for_in_both_directions(separable, tmp_path):
             classifier.stream()
 
 
-def test_its_branch_has_a_say(trained):
-    """Or what follows would be about a branch that adds nothing."""
+def test_it_has_a_linear_branch(trained):
+    """The following tests rely on it."""
     classifier, _ = trained
     states = [state.input for state in classifier.manifest.state]
     assert {"state.linear.previous", "state.linear.sum", "state.linear.squares"} <= set(states)
@@ -125,7 +125,7 @@ def test_any_pieces(trained, pieces):
     assert_same(stream.finish(), classifier.predict("".join(pieces)))
 
 
-def test_neighbours_change_nothing(trained):
+def test_the_batch_changes_nothing(trained):
     classifier, rows = trained
     texts = [row.text for row in rows] + ["", "\u4e2d\u6587", "fine " * 500]
     together = classifier.predict_many(texts)
@@ -134,7 +134,7 @@ def test_neighbours_change_nothing(trained):
 
 
 def test_a_language_without_spaces(tmp_path):
-    """Its sentences are words that never come twice; they are told apart by their pieces."""
+    """Its sentences are unique words, which differ by their pieces."""
     generator = random.Random(0)
     characters = [chr(0x4E00 + place) for place in range(40)]
     signs = {"good": "\u597d\u5403", "bad": "\u96be\u5403"}

@@ -1,4 +1,4 @@
-"""From a run to a bundle: what is published, and that nothing is when a check fails."""
+"""Export of a run: the published bundle, and no bundle when a check fails."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from textgate.train.network.model import TextClassifier
 
 @pytest.fixture(scope="module", autouse=True)
 def no_timing():
-    """Latencies are measured elsewhere; here they would only take time."""
+    """No measuring time for latencies."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("textgate.export.exporter._TIMED_SECONDS", 0.0)
         yield
@@ -47,13 +47,13 @@ def no_timing():
 
 @pytest.fixture
 def run(finished, tmp_path):
-    """A copy of a finished run that a test may spoil."""
+    """A copy of a finished run that a test may change."""
     return shutil.copytree(finished.path, tmp_path / "run")
 
 
 @pytest.fixture(scope="module")
 def lstm(separable, quick, tmp_path_factory):
-    """A run whose decisions hang on its cells alone: there is no linear branch beside them."""
+    """A run without a linear branch, whose decisions depend only on its cells."""
     return fit(
         separable(240),
         tmp_path_factory.mktemp("lstm") / "run",
@@ -106,7 +106,7 @@ def test_a_bundle_classifies_as_the_network_does(finished, separable, tmp_path, 
 
 
 @pytest.mark.parametrize("precision", ["int8", "float32"])
-def test_what_the_manifest_says(finished, tmp_path, precision):
+def test_the_manifest(finished, tmp_path, precision):
     done = export(finished.path, tmp_path / "bundle", precision=precision)
     manifest = read_bundle(done.path).manifest
     assert manifest == done.manifest
@@ -133,7 +133,7 @@ def test_what_the_manifest_says(finished, tmp_path, precision):
     assert list(tmp_path.iterdir()) == [done.path]
 
 
-def test_the_report_of_what_became_int8(finished, tmp_path):
+def test_the_report_of_operators(finished, tmp_path):
     done = export(finished.path, tmp_path / "bundle")
     cell = finished.manifest.architecture.cell
     lines = {report.name: report for report in done.manifest.operators}
@@ -180,7 +180,7 @@ ODD = {
 
 
 def test_odd_names_do_not_break_the_card(quick, tmp_path, write_jsonl, command):
-    """Of labels, files and the bundle: each shows as it is, on one line, without effect."""
+    """Names of labels, files and the bundle are shown literally and on one line."""
     labels = list(ODD)
     rows = [  # every ninth text has the label of the next, so that no answer is certain
         {"text": f"word{(place + (line % 9 == 0)) % len(labels)} w{line}", "label": label}
@@ -266,7 +266,7 @@ def test_settings_out_of_range(lstm, tmp_path):
     ("share", "found"),
     [(95, "95, which looks like a percentage: write 0.95"), (0, "0"), ("0.9", "'0.9'")],
 )
-def test_shares_out_of_range(share, found):
+def test_fractions_out_of_range(share, found):
     with pytest.raises(ConfigError) as caught:
         Answers("precision", share)
     assert str(caught.value) == f"precision must be a number above 0 and up to 1, not {found}"
@@ -353,7 +353,7 @@ def test_a_spoiled_run(lstm, tmp_path, case):
 
 
 def test_weights_too_large_to_compute_with(run, tmp_path):
-    """Finite, but what is computed with them is not: refused in words, not published."""
+    """Finite weights with infinite results are refused with a message."""
     respoil(run, lambda weights: weights["head.0.weight"].fill_(3e38))
     with pytest.raises(TextgateError):
         export(run, tmp_path / "bundle")
@@ -364,7 +364,7 @@ def test_weights_too_large_to_compute_with(run, tmp_path):
 
 
 def nothing_left(round_weights):
-    """Make a rounding that leaves only zeros of one that works."""
+    """Return a rounding function that returns zeros."""
 
     def rounded(*arguments, **options):
         quantized = round_weights(*arguments, **options)
@@ -399,7 +399,7 @@ DEFECTS = [
 
 @pytest.fixture(scope="module")
 def wide(lstm, tmp_path_factory):
-    """The same run with random weights, so that no probability is next to 0 or 1."""
+    """The same run with random weights, so that no probability is close to 0 or 1."""
     run = shutil.copytree(lstm, tmp_path_factory.mktemp("wide") / "run")
     torch.manual_seed(0)
     respoil(run, lambda weights: [weights[name].normal_(0, 0.5) for name in weights])
@@ -425,10 +425,10 @@ def test_a_wrong_graph_is_not_published(request, tmp_path, monkeypatch, defect, 
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_what_accuracy_does_not_show_of_several_labels(
+def test_losses_that_multi_label_accuracy_does_not_show(
     separable, quick, write_jsonl, tmp_path, monkeypatch
 ):
-    """Rows whose labels are all wrong have none to lose, but decisions that change."""
+    """Rows with wrong labels cannot lose accuracy, but their decisions can change."""
     labels = ("good", "bad", "odd")
     rows = separable(300, labels, multi_label=True)
     settings = {**quick, "cell": "gru", "pooling": ("max",), "linear_size": 0}
@@ -467,7 +467,7 @@ def test_float32_needs_no_quantization(lstm, tmp_path, monkeypatch):
 # Where it goes
 
 
-def test_an_existing_bundle_is_replaced_by_force_alone(lstm, tmp_path):
+def test_an_existing_bundle_is_replaced_only_by_force(lstm, tmp_path):
     target = tmp_path / "bundle"
     export(lstm, target)
     before = files(target)
@@ -479,14 +479,14 @@ def test_an_existing_bundle_is_replaced_by_force_alone(lstm, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_what_is_in_the_way_is_found_before_the_work(tmp_path):
+def test_an_occupied_target_is_refused_before_the_work(tmp_path):
     (tmp_path / "bundle").mkdir()
     with pytest.raises(ExportError, match="already exists; choose another path or pass --force"):
         export(tmp_path / "no run", tmp_path / "bundle")
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_strangers_folder_is_left_alone(lstm, tmp_path, force):
+def test_a_foreign_folder_is_left_alone(lstm, tmp_path, force):
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "letter.txt").write_text("dear", encoding="utf-8")
     with pytest.raises(ExportError):
@@ -496,7 +496,7 @@ def test_a_strangers_folder_is_left_alone(lstm, tmp_path, force):
 
 @pytest.mark.parametrize("fails_at", range(6))
 def test_a_disk_that_fills_up_while_writing(lstm, tmp_path, monkeypatch, fails_at):
-    """At each of the writes: the bundle before is whole, and nothing lies beside it."""
+    """At each write: the previous bundle is complete, and no other file remains."""
     target = tmp_path / "bundle"
     export(lstm, target)
     before = files(target)

@@ -1,4 +1,4 @@
-"""The native engine computes what the exported graphs compute, on every instruction set alike."""
+"""The native engine equals the exported graphs on every instruction set."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def in_chunks(session, states, text, cuts):
 
 
 def check(tools, model, plan, *, tolerance=None, temperature=1.7, batch=None):
-    """Against ONNX Runtime; then every set, alone, together and in chunks: the same bits."""
+    """Close to ONNX Runtime, and bit-identical on every set, alone, in a batch and in chunks."""
     net = model.architecture
     graph = tools.graph(model, plan, temperature)
     ids, lengths = batch or tools.batch([9, 70, 1, 33], vocabulary=net.vocabulary_size)
@@ -186,7 +186,7 @@ def test_threads_divide_texts(tools):
 
 
 def test_states_are_those_of_the_graph(tools):
-    """Whoever changes engines in the middle of a text goes on from the same place."""
+    """A stream can change engines in the middle of a text."""
     model = tools.network(pooling=POOLINGS[-1], hidden_sizes=(6, 5))
     for plan in (FLOAT32, INT8):
         graph = tools.graph(model, plan)
@@ -201,7 +201,7 @@ def test_states_are_those_of_the_graph(tools):
             np.testing.assert_allclose(left, right, rtol=1e-5, atol=TOLERANCE)
 
 
-def test_what_the_kernels_bound_is_what_the_exporter_keeps():
+def test_the_exporters_limit_is_within_the_kernels():
     assert COMPUTED_LIMIT <= 64
 
 

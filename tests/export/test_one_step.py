@@ -1,4 +1,4 @@
-"""The example of docs/training.md, as it is written there."""
+"""The example in docs/training.md runs."""
 
 from __future__ import annotations
 

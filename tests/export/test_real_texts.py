@@ -1,4 +1,4 @@
-"""Over thousands of real texts the float32 graph equals torch."""
+"""The float32 graph equals torch on thousands of real texts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def encoded(request):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_reference_network_equals_torch(encoded, tools, cell):
-    """Untrained, but with weights wide enough for every text to have its own probability."""
+    """Untrained, with weights wide enough to give every text another probability."""
     net = preset(f"seed-{cell}").architecture(
         vocabulary_size=1000, label_count=2, task="single-label"
     )

@@ -1,4 +1,4 @@
-"""The bundles in tests/data are what tests/data/make.py makes, apart from the weights."""
+"""tests/data/make.py reproduces the bundles in tests/data, except for the weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_they_are_small():
 
 
 def kind(bundle):
-    """What does not depend on the last bit of a sum, or on the machine."""
+    """The parts that depend neither on rounding nor on the machine."""
     manifest = bundle.manifest
     return (
         dataclasses.replace(

@@ -61,14 +61,14 @@ def test_the_highest_threshold_that_covers_enough(
         ("coverage", 0.75, [("a", 400, 300, 200), ("b", 200, 200, 100)]),
     ],
 )
-def test_what_a_threshold_does_is_told(
+def test_the_effect_of_a_threshold_is_reported(
     wish: str, share: float, expected: list[tuple[str, int, int, int]]
 ) -> None:
     chosen = fit(wish, share)
     assert [(one.label, one.answers, one.kept, one.right) for one in chosen] == expected
 
 
-def test_equal_scores_are_answered_together() -> None:
+def test_equal_scores_are_kept_together() -> None:
     probabilities = np.array([[0.8, 0.2], [0.8, 0.2], [0.1, 0.9]] * 50, dtype=np.float32)
     truth = np.array([[1, 0], [0, 1], [0, 1]] * 50, dtype=bool)
     with pytest.raises(ExportError, match=r"label 'a' a precision of 0\.9 .*the best has 0\.500"):
@@ -88,8 +88,8 @@ def test_a_label_that_is_never_the_answer_gets_no_threshold() -> None:
 @pytest.mark.parametrize(
     ("share", "rows"), [(0.5, 5), (0.8, 14), (0.9, 29), (0.95, 59), (0.99, 299)]
 )
-def test_the_rows_that_a_share_takes(share: float, rows: int) -> None:
-    """So many that all of them are right by chance in 5 % of the cases or less."""
+def test_the_rows_that_a_fraction_needs(share: float, rows: int) -> None:
+    """All of them are right by chance in at most 5 % of the cases."""
     assert Answers("precision", share).rows_needed == rows
     assert share**rows <= 0.05 < share ** (rows - 1)
 
@@ -112,14 +112,14 @@ def test_too_few_answers_are_refused_even_if_all_are_right(wish: str, count: int
 
 @pytest.mark.parametrize(("wish", "share"), [("precision", 0.9), ("coverage", 0.5)])
 def test_answers_that_are_all_certain_are_refused(wish: str, share: float) -> None:
-    """They would get the threshold 1, and texts that are a little less certain no answer."""
+    """Their threshold would be 1, and slightly less certain texts would get no answer."""
     probabilities = np.array([[1.0, 0.0], [0.1, 0.9]] * 100, dtype=np.float32)
     with pytest.raises(ExportError, match=r"^the label 'a' would get the threshold 1: the 100 ans"):
         fit(wish, share, probabilities, probabilities > 0.5)
 
 
 def test_a_few_lucky_answers_do_not_make_a_threshold() -> None:
-    """Of 100 answers only the 5 most probable are all right: that says nothing of precision."""
+    """The 5 most probable of 100 answers are right, which is no evidence of precision."""
     scores = np.linspace(0.99, 0.51, 100, dtype=np.float32)
     truth = np.arange(100) % 5 != 4
     truth[:5] = True
@@ -129,7 +129,7 @@ def test_a_few_lucky_answers_do_not_make_a_threshold() -> None:
 
 
 @pytest.mark.parametrize("share", [-1.0, 0.0, 1.0, 2.0, float("nan"), float("inf")])
-def test_shares_that_no_rows_can_tell(share: float) -> None:
+def test_fractions_that_no_rows_can_show(share: float) -> None:
     with pytest.raises(ConfigError, match=r"precision must be (below 1:|a number above 0 )"):
         Answers("precision", share)
 
@@ -137,15 +137,15 @@ def test_shares_that_no_rows_can_tell(share: float) -> None:
 # Several labels a row
 
 
-def test_every_label_of_a_multi_label_model_has_answers_of_its_own() -> None:
+def test_labels_of_a_multi_label_model_are_independent() -> None:
     probabilities = np.array([[0.9, 0.8], [0.7, 0.2], [0.3, 0.6]] * 50, dtype=np.float32)
     truth = np.array([[1, 1], [1, 0], [0, 0]] * 50, dtype=bool)
     chosen = fit("precision", 0.9, probabilities, truth, multi_label=True)
     assert [one.threshold for one in chosen] == pytest.approx([0.7, 0.8])
 
 
-def test_the_answers_that_are_kept_are_those_a_label_has_without_a_threshold() -> None:
-    """Not all rows, of which a rare label would get nine in ten."""
+def test_coverage_is_of_the_answers_without_a_threshold() -> None:
+    """Coverage of all rows would give a rare label to nine rows in ten."""
     scores = np.concatenate([np.linspace(0.99, 0.5, 50), np.linspace(0.2, 0.01, 950)])
     probabilities = np.stack([scores, scores], axis=1).astype(np.float32)
     chosen = fit("coverage", 0.9, probabilities, probabilities > 0.7, multi_label=True)

@@ -1,4 +1,4 @@
-"""The gates that a graph must pass: each one shut by the defect it is there for."""
+"""Verification of a graph: each check refuses the defect it is made for."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ TEMPERATURES = (1e-3, 0.1, 1.0, 1000.0)
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 @pytest.mark.parametrize("output", ["softmax", "multi-label"])
 def test_rounding_is_no_defect_at_any_temperature(tools, temperature, output):
-    """Though a small one multiplies it: 197 rows that are easy to tell apart lead to 0.1."""
+    """A small temperature amplifies it; 197 rows that are easy to separate lead to 0.1."""
     model = tools.network(cell="rnn", hidden_sizes=(24,), output=output, spread=0.2)
     graph = tools.graph(model, FLOAT32, temperature)
     run, how = make_session(graph.model), readout(model, temperature)
@@ -127,7 +127,7 @@ def scale(name):
 
 
 def swap_gates(model):
-    """Give every gate rows of its neighbour; of a single gate, other rows of its own."""
+    """Shift the rows of all gates by almost one gate."""
     with torch.no_grad():
         weight = model.layers[0].ahead.weight_hh_l0
         weight.copy_(weight.roll(model.architecture.hidden_sizes[0] - 1, dims=0))
@@ -164,7 +164,7 @@ def test_a_wrong_graph_is_found_at_any_temperature(tools, finished, temperature)
 
 
 class Fixed:
-    """Stands in for a session: the same probabilities whatever it is given."""
+    """A session that returns the same probabilities for every input."""
 
     def __init__(self, value):
         self.value = value
@@ -175,7 +175,7 @@ class Fixed:
 
 
 def test_nan_is_no_agreement(tools):
-    """No comparison with NaN is true: a gate that asks "is it too large?" lets it through."""
+    """Comparisons with NaN are false, so a check for "too large" would accept it."""
     nan = Fixed(np.nan)
     texts = [np.array([1, 2, 3])] * 3
     for check in (
@@ -200,7 +200,7 @@ def texts(count=20):
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_an_independent_graph_passes(tools, cell, bidirectional):
+def test_a_batch_invariant_graph_passes(tools, cell, bidirectional):
     graph = tools.graph(tools.network(cell=cell, bidirectional=bidirectional), INT8)
     found = check_batch_invariance(
         make_session(graph.model),
@@ -213,8 +213,8 @@ def test_an_independent_graph_passes(tools, cell, bidirectional):
 
 
 @pytest.mark.parametrize("carried", [False, True])
-def test_without_anchors_a_text_depends_on_its_neighbours(tools, monkeypatch, carried):
-    """Units that do not hold their state leave the range of a step to the texts of the batch."""
+def test_without_anchors_a_result_depends_on_the_batch(tools, monkeypatch, carried):
+    """Without constant units the batch determines the range of a step."""
     monkeypatch.setattr(textgate.export.graph.anchors, "_SATURATED", 0.0)
     graph = tools.graph(tools.network(hidden_sizes=(8,), bidirectional=not carried), INT8)
     with pytest.raises(VerificationError, match=r"changes by \d\.\d\de-0\d with its batch or its"):
@@ -265,8 +265,8 @@ def test_a_comparison(tools, cell):
     assert same.before == same.after == found.before
 
 
-def test_rows_keep_their_places(tools):
-    """Rows are computed by length; every probability must come back to its row."""
+def test_rows_keep_their_order(tools):
+    """Rows are computed by length, and the results are returned in the rows' order."""
     model = tools.network()
     graph = session(tools, model, FLOAT32)
     data = rows()
@@ -277,7 +277,7 @@ def test_rows_keep_their_places(tools):
     assert compare(graph, graph, truth, labels=LABELS, multi_label=False).before.accuracy == 1.0
 
 
-def test_a_label_that_is_never_predicted_is_told():
+def test_a_label_that_is_never_predicted_is_reported():
     found = compare(Fixed(0.4), Fixed(0.4), rows(), labels=LABELS, multi_label=True)
     assert found.never_predicted == (0, 1, 2)
     assert (
@@ -290,7 +290,7 @@ def test_a_label_that_is_never_predicted_is_told():
 
 
 def lost(count, of):
-    """A comparison in which so many of so many right rows are wrong now."""
+    """A comparison with this many rows lost."""
     before, after = Quality(0.9, 0.9, 0.1, of), Quality(0.9 - count / of, 0.9, 0.1, of)
     return Comparison(of, 0.25, 0.01, 0.9, before, after, ())
 
@@ -368,7 +368,7 @@ def test_several_labels_are_compared_label_by_label(comparison, message):
     assert "use --fallback, --precision float32, or raise --max-accuracy-drop" in str(caught.value)
 
 
-def test_what_changes_of_each_label():
+def test_the_changes_of_each_label():
     before, after = Fixed([0.2, 0.7, 0.5]), Fixed([0.4, 0.45, 0.5])
     found = compare(before, after, rows(4), labels=LABELS, multi_label=True)
     assert [(each.label, each.given, each.changed) for each in found.labels] == [

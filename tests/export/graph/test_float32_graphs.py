@@ -1,4 +1,4 @@
-"""The float32 graph computes what torch computes, whatever the network and the batch."""
+"""The float32 graph equals torch for every network and batch."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_equals_torch_for_any_lengths(pair, tools, lengths, seed):
 
 
 @networks
-def test_a_text_does_not_see_its_neighbours_or_padding(tools, cell, bidirectional, pooling):
+def test_batch_and_padding_change_nothing(tools, cell, bidirectional, pooling):
     model = tools.network(cell=cell, bidirectional=bidirectional, pooling=pooling)
     session = make_session(tools.graph(model, FLOAT32).model)
     ids, lengths = tools.batch([3, 20, 1, 9])
@@ -95,13 +95,13 @@ def test_a_text_may_come_in_chunks(tools, cell, pooling):
         np.testing.assert_allclose(found, whole, atol=1e-6)
 
 
-def test_two_directions_cannot_be_chunked(tools):
+def test_bidirectional_networks_cannot_be_chunked(tools):
     assert tools.graph(tools.network(bidirectional=True), FLOAT32).states == ()
 
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_what_the_model_says_about_itself(tools, cell, bidirectional):
+def test_the_models_metadata(tools, cell, bidirectional):
     model = tools.network(cell=cell, bidirectional=bidirectional, pooling=POOLINGS[-1])
     parsed = onnx.load_model_from_string(tools.graph(model, FLOAT32).model)
     onnx.checker.check_model(parsed, full_check=True)

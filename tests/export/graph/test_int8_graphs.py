@@ -1,4 +1,4 @@
-"""The quantized graph: a text's result is its own, integers are where they should be."""
+"""The quantized graph is batch invariant and stores integers where planned."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def assert_independent(graph, tools, *, batches=2):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("pooling", POOLINGS, ids="+".join)
-def test_a_result_depends_on_its_text_alone(tools, cell, bidirectional, pooling):
+def test_a_result_depends_only_on_its_text(tools, cell, bidirectional, pooling):
     model = tools.network(
         cell=cell, bidirectional=bidirectional, pooling=pooling, hidden_sizes=(6, 5)
     )
@@ -72,7 +72,7 @@ def test_a_result_depends_on_its_text_alone(tools, cell, bidirectional, pooling)
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("name", PLANS)
-def test_whatever_the_plan(tools, cell, name):
+def test_every_plan_is_batch_invariant(tools, cell, name):
     model = tools.network(cell=cell, hidden_sizes=(6, 5), pooling=("max", "mean"), seed=1)
     graph = tools.graph(model, PLANS[name], 2.0)
     assert_independent(graph, tools, batches=1)
@@ -153,8 +153,8 @@ def test_the_reference_lstm_shrinks_to_less_than_a_third(tools):
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru"])
-def test_stored_weights_are_widened_once_when_the_graph_is_loaded(tools, tmp_path, cell):
-    """Cast and Mul of constants are folded; nothing of them is left for every call."""
+def test_stored_weights_are_cast_once_when_the_graph_is_loaded(tools, tmp_path, cell):
+    """Cast and Mul of constants are folded; no call computes them."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
@@ -169,8 +169,8 @@ def test_stored_weights_are_widened_once_when_the_graph_is_loaded(tools, tmp_pat
             assert {"W", "R"} <= {name.partition(".")[2] for name in node.input if name in values}
 
 
-def test_the_table_is_gathered_before_it_is_widened(tools):
-    """The other way round the whole table would be widened at every call."""
+def test_rows_are_gathered_before_they_are_cast(tools):
+    """Otherwise every call would cast the whole table."""
     for plan in (INT8, PLANS["4-bit embedding"]):
         model = parsed(tools.graph(tools.network(), plan))
         readers = [node.op_type for node in model.graph.node if "embedding.table" in node.input]

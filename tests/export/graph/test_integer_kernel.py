@@ -1,4 +1,4 @@
-"""The integer LSTM against exact arithmetic: bit for bit here, and on CPUs that would saturate.
+"""The integer LSTM equals exact arithmetic, also on CPUs whose 16-bit sums saturate.
 
 CPUs with AVX2 or AVX-512 but no VNNI add two products of a uint8 activation and an int8 weight in
 16 bits, with saturation. Weights from -63 to 63 cannot reach that limit, so that a graph computes
@@ -77,7 +77,7 @@ for path in pathlib.Path(sys.argv[1]).glob("*.onnx"):
 
 @pytest.fixture(autouse=True)
 def cpu(record_property):
-    """Record and return what the kernels of this run were chosen for."""
+    """Record and return the CPU of this run."""
     machine = this_machine()
     found = f"{machine.processor}, {machine.architecture}: {' '.join(machine.features)}"
     record_property("cpu", found)
@@ -122,7 +122,7 @@ def test_eight_bits_saturate():
     ],
     ids=["zeros", "positive", "negative", "anchored", "ties", "random"],
 )
-def test_rounding_is_the_librarys(values):
+def test_rounding_equals_the_librarys(values):
     values = values.astype(np.float32)
     outputs = {"y": TensorProto.UINT8, "scale": TensorProto.FLOAT, "zero_point": TensorProto.UINT8}
     graph = operator_graph("DynamicQuantizeLinear", {"x": TensorProto.FLOAT}, outputs)
@@ -161,7 +161,7 @@ def test_embedded_integers_are_not_rounded_again(graphs):
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_states_are_those_of_exact_arithmetic(cpu, graphs, name, record_property):
-    """With the library's own tanh and sigmoid nothing is left that might be rounded otherwise."""
+    """With the library's own tanh and sigmoid every rounding is the same."""
     states, probabilities = differences(graphs[7], encoded_texts(name, 100), library_activations())
     record_property("largest_state_difference", float(states.max()))
     if BIT_FOR_BIT:
@@ -172,8 +172,8 @@ def test_states_are_those_of_exact_arithmetic(cpu, graphs, name, record_property
         assert probabilities.mean() <= 1e-5, cpu
 
 
-def test_approximated_activations_change_next_to_nothing(cpu, graphs):
-    """Against tanh and sigmoid in float64: an ulp, and rarely a state rounded to the next integer.
+def test_approximated_activations_change_almost_nothing(cpu, graphs):
+    """Compared with tanh and sigmoid in float64: one ulp, and rarely a state rounded differently.
 
     On 3,233 texts and two networks, 0.3 to 0.8 % of the texts had such a state; it moved a
     probability by 0.002 at most.
@@ -208,7 +208,7 @@ def test_saturation_would_change_eight_bits_only(graphs):
 
 
 def test_kernel_without_dot_product_instructions(graphs, tmp_path):
-    """Runs the kernel that ONNX Runtime takes on a CPU with AVX2 and no VNNI."""
+    """Runs the kernel that ONNX Runtime selects on a CPU with AVX2 and without VNNI."""
     encoded = encoded_texts("reviews", 6)
     feeds = {bits: as_feed(encoded) for bits in graphs}
     for bits, graph in graphs.items():
@@ -251,7 +251,7 @@ def test_exported_weights_have_seven_bits(per_channel, bidirectional, factor):
 
 
 def wide_weights(net: Architecture, factor: float = 3.0) -> NetworkWeights:
-    """Return random weights, wide enough for gates to open and shut."""
+    """Return random weights, wide enough for gates to open and close."""
     generator = np.random.default_rng(0)
 
     def uniform(*shape: int, width: float = 1.0) -> np.ndarray:
@@ -309,7 +309,7 @@ def differences(graph, encoded, activations) -> tuple[np.ndarray, np.ndarray]:
 
 
 def first_layer(graph: bytes, item: Encoded) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first LSTM's int8 weights, and what it reads for a text, [tokens, columns]."""
+    """Return the first LSTM's int8 weights and its input for a text, [tokens, columns]."""
     name, weights = first_operands(graph)
     values = make_session(with_outputs(graph, [name])).run([name], as_feed([item]))[0]
     return weights, values[:, 0]

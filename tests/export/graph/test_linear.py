@@ -1,4 +1,4 @@
-"""The linear branch as a graph: what torch computes, and whole numbers whatever the chunks."""
+"""The linear branch as a graph equals torch, and exactly so for any chunks in integers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OUTPUTS = [  # output, labels, columns of the branch: one a logit, or others
 
 
 def texts(count, *, seed=0, longest=25):
-    """Texts of a language in which some words often follow each other."""
+    """Texts in which some words often follow each other."""
     generator = np.random.default_rng(seed)
     follower = np.random.default_rng(7).permutation(np.arange(2, VOCABULARY))
     found = []
@@ -56,7 +56,7 @@ def labels_of(lists):
 
 
 def pad(lists):
-    """Ids [batch, longest] whose padding is garbage that makes pairs, and lengths."""
+    """Ids [batch, longest] padded with random ids that form pairs, and lengths."""
     lengths = np.array([len(ids) for ids in lists], dtype=np.int64)
     batch = np.resize(lists[0], (len(lists), int(lengths.max())))
     for row, ids in enumerate(lists):
@@ -92,7 +92,7 @@ def branched(tools):
 
 @pytest.fixture(scope="module")
 def alone(branched):
-    """A network of which only the branch is left."""
+    """A network that consists of the branch only."""
 
     def make(**changes):
         model = branched(**changes)
@@ -104,8 +104,8 @@ def alone(branched):
     return make
 
 
-def test_the_texts_have_pairs_that_are_known(branched):
-    """And some that are not, or nothing below would say anything."""
+def test_the_texts_have_known_pairs(branched):
+    """And unknown pairs, so that the following tests cover both."""
     ids, lengths = pad(texts(50))
     _, found = look_up(torch.from_numpy(ids), branched().linear.fingerprints)
     inside = torch.arange(ids.shape[1]) < torch.from_numpy(lengths)[:, None]
@@ -171,7 +171,7 @@ def test_at_any_length(pair, tools, length):
 
 
 def test_ids_up_to_the_largest_are_mixed_without_overflow(tools, branched):
-    """A pair's number is a product of ids, which a 32-bit one would not hold."""
+    """The hash of a pair is a product of ids that overflows 32 bits."""
     size = 400_000
     model = branched(vocabulary_size=size, linear_tokens=size, embedding_size=1, hidden_sizes=(2,))
     generator = np.random.default_rng(0)
@@ -191,7 +191,7 @@ def test_ids_up_to_the_largest_are_mixed_without_overflow(tools, branched):
 )
 @pytest.mark.parametrize("case", OUTPUTS)
 def test_int8_is_close(tools, alone, plan, case):
-    """Tables are rounded to a 127th of their largest value, whatever becomes of the embedding."""
+    """Tables are rounded to a 127th of their largest value, whatever the embedding's bits."""
     output, labels, size = case
     model = alone(output=output, label_count=labels, linear_size=size)
     ids, lengths = pad(texts(60))
@@ -252,7 +252,7 @@ def test_in_integers_chunks_are_exactly_the_whole(integer_branch, ids, places):
 
 @CHUNKED
 @CUT_TEXTS
-def test_in_integers_neighbours_and_padding_change_nothing(integer_branch, ids, places):
+def test_in_integers_batch_and_padding_change_nothing(integer_branch, ids, places):
     _, session = integer_branch
     text = language(ids)
     batch, lengths = pad([text, *(text[place:] for place in sorted(places) if place < len(text))])
@@ -262,7 +262,7 @@ def test_in_integers_neighbours_and_padding_change_nothing(integer_branch, ids, 
 
 
 def weighed_pair(branch, two):
-    """What a known pair with a row of ones adds to each logit, beside two tokens without any."""
+    """The sum that a known pair with a row of ones adds to each logit."""
     buckets, _ = look_up(torch.tensor([two]), branch.fingerprints)
     weight = float(branch.pair_weights[buckets[0, 1]])
     tokens = [
@@ -271,8 +271,8 @@ def weighed_pair(branch, two):
     return 3.0 * weight / (weight**2 + sum(value**2 for value in tokens)) ** 0.5
 
 
-def test_a_pair_may_be_cut_in_two(tools, alone):
-    """Known pairs alone speak: were one lost or made up at a border, the result would change."""
+def test_a_pair_may_be_split_by_chunks(tools, alone):
+    """Only known pairs count, so a lost or invented pair at a border changes the result."""
     model = alone(linear_size=3)
     with torch.no_grad():
         model.linear.tokens.weight.zero_()
@@ -296,7 +296,7 @@ def test_a_pair_may_be_cut_in_two(tools, alone):
                 np.testing.assert_allclose(found, [[expected] * 3], atol=tolerance)
 
 
-def test_what_a_stream_carries(tools, branched):
+def test_the_states_of_a_stream(tools, branched):
     graph = tools.graph(branched(linear_size=4), INT8)
     shapes = {state.input: state.shape for state in graph.states if "linear" in state.input}
     assert shapes == {
@@ -306,8 +306,8 @@ def test_what_a_stream_carries(tools, branched):
     }
 
 
-def test_streams_may_go_on_together(tools, branched):
-    """States of several texts side by side, each in a chunk of its own length."""
+def test_streams_may_continue_in_one_batch(tools, branched):
+    """Several texts in one batch, with chunks of different lengths."""
     graph = tools.graph(branched(), INT8)
     session = make_session(graph.model)
     lists = texts(6, seed=3, longest=20)
@@ -321,7 +321,7 @@ def test_streams_may_go_on_together(tools, branched):
     np.testing.assert_allclose(found, tools.by_graph(session, *pad(lists)), atol=1e-6)
 
 
-def test_two_directions_are_computed_whole(tools, branched):
+def test_bidirectional_networks_carry_no_state(tools, branched):
     graph = tools.graph(branched(bidirectional=True), INT8)
     assert graph.states == ()
     ids, lengths = pad(texts(7))
@@ -335,7 +335,7 @@ def test_two_directions_are_computed_whole(tools, branched):
 
 
 @pytest.mark.parametrize("plan", [FLOAT32, INT8], ids=["float32", "int8"])
-def test_ids_behind_the_branchs_tokens_add_nothing(tools, alone, plan):
+def test_ids_above_the_branchs_tokens_add_nothing(tools, alone, plan):
     model = alone(linear_tokens=10)
     with torch.no_grad():
         model.linear.fingerprints.fill_(EMPTY)
@@ -364,7 +364,7 @@ def tensors(graph):
 @pytest.mark.parametrize(
     ("plan", "kind"), [(FLOAT32, np.float32), (INT8, np.int8), (Plan(4, Storage.COMPUTED), np.int8)]
 )
-def test_how_its_tables_are_stored(tools, branched, plan, kind):
+def test_the_storage_of_its_tables(tools, branched, plan, kind):
     graph = tools.graph(branched(), plan)
     onnx.checker.check_model(parsed(graph), full_check=True)
     stored = tensors(graph)

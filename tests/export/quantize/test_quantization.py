@@ -1,4 +1,4 @@
-"""Rounding weights to integers, packing nibbles, and moving scales between layers."""
+"""Quantization of weights, packing of nibbles, and equalization."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MATRICES = arrays(np.float32, (5, 7), elements=st.floats(-1e4, 1e4, width=32))
 @pytest.mark.parametrize("limit", [COMPUTED_LIMIT, STORED_LIMIT, 7])
 @pytest.mark.parametrize("axes", [(1,), (0,), (0, 1)])
 @given(weights=MATRICES)
-def test_rounding_errs_by_half_a_step_at_most(
+def test_the_rounding_error_is_at_most_half_a_step(
     weights: np.ndarray, axes: tuple[int, ...], limit: int
 ) -> None:
     quantized = quantize(weights, axes=axes, limit=limit)
@@ -39,7 +39,7 @@ def test_two_products_of_a_computed_weight_fit_into_16_bits() -> None:
     assert 2 * 255 * COMPUTED_LIMIT <= 2**15 - 1 < 2 * 255 * STORED_LIMIT
 
 
-def test_a_row_of_zeros_has_a_scale_that_can_be_divided_by() -> None:
+def test_a_row_of_zeros_has_the_scale_1() -> None:
     weights = np.array([[0, 0], [1, -2]], dtype=np.float32)
     quantized = quantize(weights, axes=(1,))
     assert quantized.scale.tolist() == [[1.0], [pytest.approx(2 / 127)]]

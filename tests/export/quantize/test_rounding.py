@@ -1,4 +1,4 @@
-"""Rounding weights together, by how their inputs move together."""
+"""GPTQ rounding and the Hessians it uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from textgate.train.network.model import TextClassifier
 
 
 def correlated(rows: int, columns: int) -> np.ndarray:
-    """Inputs that mostly move along a few directions."""
+    """Inputs with mostly a few directions."""
     generator = np.random.default_rng(0)
     few = generator.normal(size=(rows, 3)) @ generator.normal(size=(3, columns))
     return few + 0.1 * generator.normal(size=(rows, columns))
@@ -39,7 +39,7 @@ def test_products_are_closer_than_with_each_weight_rounded_by_itself(
     assert error(together.restored()) < 0.6 * error(alone.restored())
 
 
-def test_inputs_that_say_nothing_of_each_other_change_nothing() -> None:
+def test_uncorrelated_inputs_change_nothing() -> None:
     weights = np.random.default_rng(1).normal(size=(6, 5)).astype(np.float32)
     together = round_together(weights, np.eye(5), per_channel=True, limit=63)
     assert (together.values == quantize(weights, axes=(1,), limit=63).values).all()
@@ -56,7 +56,7 @@ def test_columns_without_any_input_are_rounded_too(gram: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_energies_are_those_of_states_and_inputs_token_by_token(bidirectional: bool) -> None:
+def test_hessians_are_sums_over_tokens(bidirectional: bool) -> None:
     torch.manual_seed(0)
     net = Architecture(20, 4, "lstm", (3, 2), bidirectional, ("last",), (), "softmax", 2)
     model = TextClassifier(net).eval()

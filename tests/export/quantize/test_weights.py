@@ -1,4 +1,4 @@
-"""A trained network's tensors: each one there, of its shape, finite, in ONNX's order of gates."""
+"""A trained network's tensors: complete, of the right shape, finite, in ONNX's order of gates."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_one_sigmoid_unit_becomes_two_logits(model):
     ("cell", "order"),
     [("rnn", "h"), ("lstm", "iofc"), ("gru", "zrh")],
 )
-def test_gates_are_put_in_onnx_order(tools, cell, order):
+def test_gates_are_in_onnx_order(tools, cell, order):
     torchs = {"rnn": "h", "lstm": "ifco", "gru": "rzh"}[cell]
     model = tools.network(cell=cell)
     hidden = 7
@@ -67,7 +67,7 @@ NAMES = ["embedding.weight", "layers.1.back.weight_hh_l0", "pooling.scores.weigh
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_values_that_are_no_numbers(model, name, value):
+def test_nan_and_infinity_are_refused(model, name, value):
     state = model.state_dict()
     state[name].view(-1)[-1] = value
     with pytest.raises(ExportError) as caught:
