@@ -239,8 +239,8 @@ def _git(repository: Path, *arguments: str) -> bytes:
         ["git", "-C", str(repository), *arguments], capture_output=True, check=False
     )
     if done.returncode:
-        said = done.stderr.decode("utf-8", errors="replace").strip() or "no such commit"
-        raise GuardError(f"git {' '.join(arguments)}: {said}")
+        problem = done.stderr.decode("utf-8", errors="replace").strip() or "no such commit"
+        raise GuardError(f"git {' '.join(arguments)}: {problem}")
     return done.stdout
 
 
