@@ -171,7 +171,7 @@ class Pretrainer:
         """Make the steps of a pass that are left."""
         config, state = self._config, self.state
         self.model.train()
-        batches = self._train.shuffled_places(config.batch_size, seed=config.seed, epoch=number)
+        batches = self._train.shuffled_indices(config.batch_size, seed=config.seed, epoch=number)
         done = state.step - (number - 1) * self.steps
         progress.step(sum(map(len, batches[:done])))
         started = time.perf_counter() - state.seconds
