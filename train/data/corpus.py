@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from textgate.errors import DataError
-from textgate.train.data.batching import indices_by_length, pad, shuffled_indices
+from textgate.train.data.batching import indices_by_length, pad
 from textgate.train.data.encoding import encode_texts
 
 if TYPE_CHECKING:
@@ -64,12 +64,6 @@ class Corpus:
             ]
         )
         return torch.from_numpy(ids), torch.from_numpy(lengths)
-
-    def shuffled_indices(
-        self, batch_size: int, *, seed: int, epoch: int
-    ) -> list[NDArray[np.int64]]:
-        """Return the index of every text once, in shuffled batches of similar length."""
-        return shuffled_indices(self.lengths, batch_size, seed=seed, epoch=epoch)
 
     def batches_by_length(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield all texts in batches of similar length, the shortest first."""

@@ -96,14 +96,9 @@ def _rare_texts(
     train_counts: Counter[str],
     wanted: int,
 ) -> Iterator[str]:
-    """Yield the first texts that have `wanted` rows together and take no label's last row.
+    """Yield the first texts that have at most `wanted` rows together, and no label's last row.
 
-    Args:
-        texts: the texts that may be held out.
-        labels_of: the labels of each text.
-        copies: the number of rows of each text.
-        train_counts: training rows of each label, which is reduced.
-        wanted: number of rows.
+    Their rows are subtracted from `train_counts`, the number of training rows of each label.
     """
     for text in texts:
         count = copies[text]

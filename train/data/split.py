@@ -93,19 +93,7 @@ def _load_rows(
     empty_labels: bool,
     note: Note,
 ) -> tuple[list[Row], str]:
-    """Return labelled rows and their name in messages.
-
-    Args:
-        data: a file of labelled rows, or the rows.
-        columns: where the file keeps text and label.
-        training: whether rows may have only soft labels, and different labels are needed.
-        empty_labels: whether an empty cell means that no label applies.
-        note: receives a sentence for each thing that is odd about the file.
-
-    Raises:
-        DataError: the rows are missing or malformed.
-        ConfigError: the format of the file is unknown.
-    """
+    """Return labelled rows and their name in messages; training rows can have only soft labels."""
     if isinstance(data, str | Path):
         rows = load_labelled(
             data,

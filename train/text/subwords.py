@@ -110,13 +110,7 @@ def _ranked_words(counts: Counter[str], known: Sequence[str]) -> list[str]:
 def _learned_pieces(
     counts: Counter[str], wanted: int, *, max_pieces: int
 ) -> tuple[list[str], list[list[str]]]:
-    """Return pieces, single characters first, and the merges that make the longer ones.
-
-    Args:
-        counts: occurrences of each word.
-        wanted: number of pieces to learn; half of them can be characters.
-        max_pieces: largest number of pieces.
-    """
+    """Return pieces, single characters first, and the merges that make the longer ones."""
     sample = [
         word for word, count in counts.items() for _ in range(min(count, _MAX_SAMPLED_OCCURRENCES))
     ]

@@ -54,6 +54,11 @@ class Vectors:
         """Numbers per vector."""
         return int(self.matrix.shape[1])
 
+    def lookup(self, word: str) -> NDArray[np.float32] | None:
+        """Return the vector of a word in exactly this spelling, float32 [dims], or None."""
+        row = self.words.get(word)
+        return None if row is None else self.matrix[row]
+
 
 def load_vectors(spec: str | Path, wanted: Container[str] | None = None) -> Vectors:
     """Return word vectors.

@@ -7,6 +7,7 @@ import pytest
 
 from textgate.errors import DataError
 from textgate.inference.tokenizer import Encoded
+from textgate.train.data.batching import shuffled_indices
 from textgate.train.data.corpus import encode_corpus
 
 
@@ -79,16 +80,16 @@ def test_counts():
 
 def test_batches_hold_every_text_once():
     train, _ = encoded(TEXTS)
-    indices = train.shuffled_indices(16, seed=3, epoch=2)
+    indices = shuffled_indices(train.lengths, 16, seed=3, epoch=2)
     assert sorted(np.concatenate(indices).tolist()) == list(range(len(train)))
     assert [len(batch) for batch in indices].count(16) == len(train) // 16
     ids, lengths = train.batch(indices[0])
     for row, length, index in zip(ids, lengths, indices[0], strict=True):
         assert row[:length].tolist() == sequences(train)[index]
         assert not row[length:].any()
-    again = train.shuffled_indices(16, seed=3, epoch=2)
+    again = shuffled_indices(train.lengths, 16, seed=3, epoch=2)
     assert all(np.array_equal(one, other) for one, other in zip(indices, again, strict=True))
-    other = train.shuffled_indices(16, seed=3, epoch=3)
+    other = shuffled_indices(train.lengths, 16, seed=3, epoch=3)
     assert not all(np.array_equal(one, two) for one, two in zip(indices, other, strict=True))
     seen = [length for _, lengths in train.batches_by_length() for length in lengths.tolist()]
     assert seen == sorted(train.lengths.tolist())

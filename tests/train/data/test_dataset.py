@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textgate.inference.tokenizer import PADDING_ID
-from textgate.train.data.batching import pad
 from textgate.train.data.dataset import Dataset
 
 
@@ -75,9 +74,3 @@ def test_batches_by_length_name_their_indices(lengths, size):
         seen.extend(found.tolist())
     assert sorted(seen) == list(range(len(lengths)))
     assert [lengths[index] for index in seen] == sorted(lengths)
-
-
-def test_pad():
-    ids, lengths = pad([np.array([5, 6]), np.array([7])])
-    assert ids.tolist() == [[5, 6], [7, PADDING_ID]]
-    assert lengths.tolist() == [2, 1]

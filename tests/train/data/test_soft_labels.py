@@ -38,7 +38,7 @@ def test_soft_labels_alone_teach(separable, quick, tmp_path, write_jsonl):
 
 
 def test_soft_labels_alone_teach_several_labels(separable, quick, tmp_path, write_jsonl):
-    rows = separable(300, ("good", "bad", "odd"), multi_label=True)
+    rows = separable(200, ("good", "bad", "odd"), multi_label=True)
     train = softened(rows, labels=("good", "bad", "odd"))
     path = write_jsonl(tmp_path / "train.jsonl", train)
     dev = labelled(separable(60, ("good", "bad", "odd"), multi_label=True, seed=1))
@@ -46,7 +46,7 @@ def test_soft_labels_alone_teach_several_labels(separable, quick, tmp_path, writ
         path,
         tmp_path / "run",
         dev=write_jsonl(tmp_path / "dev.jsonl", dev),
-        settings={**quick, "epochs": 20},
+        settings={**quick, "epochs": 15},
     )
     assert run.manifest.architecture.task == "multi-label"
     assert run.model.metrics["macro_f1"] >= 0.9

@@ -13,30 +13,25 @@ from hypothesis.extra import numpy as arrays
 from textgate.train.fit.calibration import best_linear_scale, fit_temperature, log_loss
 
 
-def draw(true_logits, generator):
-    """Labels drawn with the probabilities of the logits, one-hot."""
-    wide = true_logits - true_logits.max(axis=1, keepdims=True)
-    probabilities = np.exp(wide) / np.exp(wide).sum(axis=1, keepdims=True)
-    draws = (generator.random((len(wide), 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
-    return np.eye(wide.shape[1], dtype=np.float32)[np.minimum(draws, wide.shape[1] - 1)]
+def targets_of(logits, generator, *, multi_label):
+    """Targets drawn with the probabilities of the logits."""
+    if multi_label:
+        return (generator.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.float32)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    cumulative = exponentials.cumsum(axis=1) / exponentials.sum(axis=1, keepdims=True)
+    draws = (generator.random((len(logits), 1)) > cumulative).sum(axis=1)
+    return np.eye(logits.shape[1], dtype=np.float32)[np.minimum(draws, logits.shape[1] - 1)]
 
 
+@pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize("temperature", [0.25, 1.0, 3.0])
 @pytest.mark.parametrize("labels", [2, 5])
-def test_a_known_temperature_is_found(temperature, labels):
+def test_a_known_temperature_is_found(temperature, labels, multi_label):
     generator = np.random.default_rng(0)
     honest = generator.normal(0, 2, (8_000, labels)).astype(np.float32)
-    targets = draw(honest, generator)
-    found = fit_temperature(honest * np.float32(temperature), targets, multi_label=False)
-    assert found == pytest.approx(temperature, rel=0.1)
-
-
-@pytest.mark.parametrize("temperature", [0.4, 2.5])
-def test_a_known_temperature_is_found_for_several_labels(temperature):
-    generator = np.random.default_rng(0)
-    honest = generator.normal(0, 2, (5_000, 3)).astype(np.float32)
-    targets = (generator.random(honest.shape) < 1 / (1 + np.exp(-honest))).astype(np.float32)
-    found = fit_temperature(honest * np.float32(temperature), targets, multi_label=True)
+    targets = targets_of(honest, generator, multi_label=multi_label)
+    scaled = honest * np.float32(temperature)
+    found = fit_temperature(scaled, targets, multi_label=multi_label)
     assert found == pytest.approx(temperature, rel=0.1)
 
 
@@ -100,12 +95,6 @@ def mixture(seed, *, labels=3, rows=3000):
     honest = generator.normal(0, 2, (rows, labels)).astype(np.float32)
     noise = generator.normal(0, 2, honest.shape).astype(np.float32)
     return honest, noise, generator
-
-
-def targets_of(honest, generator, *, multi_label):
-    if multi_label:
-        return (generator.random(honest.shape) < 1 / (1 + np.exp(-honest))).astype(np.float32)
-    return draw(honest, generator)
 
 
 def calibrated_loss(logits, targets, *, multi_label):

@@ -29,7 +29,7 @@ def network(architecture):
             targets = np.eye(3, dtype=np.float32)[np.arange(2 * len(texts)) % 3]
             found = find_features(texts * 2, targets, max_buckets=BRANCH["linear_buckets"])
             model.linear.fingerprints.copy_(torch.from_numpy(found.fingerprints))
-            model.linear.pair_weights.copy_(torch.from_numpy(found.pair_weights))
+            model.linear.pair_weights.copy_(torch.from_numpy(found.bigram_weights))
         return model
 
     return network

@@ -117,7 +117,8 @@ PASSES = [
 
 @pytest.mark.parametrize(("count", "labels", "epochs"), PASSES)
 def test_how_often_the_rows_are_gone_through(count, labels, epochs):
-    found = recipe(rows(ENGLISH, count=count, labels=labels))
+    some = rows(ENGLISH, count=labels, labels=labels)  # the same ones again and again
+    found = recipe((some * count)[:count])
     assert found.settings["epochs"] == epochs
     assert reason(found, "epochs") == f"epochs {epochs}: {count:,} rows with {labels} labels"
 

@@ -18,7 +18,7 @@ from textgate.errors import ConfigError, DataError, TextgateError
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Row, fingerprint, load_labelled
 from textgate.train import fit
-from textgate.train.data.dataset import encode_rows
+from textgate.train.data.encoding import encode_rows
 from textgate.train.fit.calibration import log_loss
 from textgate.train.fit.checkpoint import load_model
 from textgate.train.fit.progress import Progress
@@ -59,7 +59,7 @@ def test_three_labels_are_learned(separable, quick, tmp_path, cell):
 def test_several_labels_a_row_are_learned(separable, quick, tmp_path, cell):
     labels = ("good", "bad", "odd")
     done = fit(
-        separable(400, labels, multi_label=True),
+        separable(300, labels, multi_label=True),
         tmp_path / "run",
         dev=separable(60, labels, multi_label=True, seed=1),
         settings={**quick, "cell": cell, "pooling": ("max",)},
@@ -334,7 +334,7 @@ REFUSED = [
     ),
     (some(GOOD, BAD), some(("x", ("bad", "good"))), {}, (DataError, "rows, line 1: 2 labels in")),
     (some(GOOD, BAD), some(("x", ())), {}, (DataError, "rows, line 1: 0 labels in a row of a")),
-    (some((" ", ("good",)), ("", ("bad",))), some(GOOD), {}, (DataError, "not one word in the")),
+    (some((" ", ("good",)), ("", ("bad",))), some(GOOD), {}, (DataError, "no word in the")),
     (some(GOOD, BAD), some(GOOD), {"epochs": 0}, (ConfigError, "epochs must be from 1")),
     (some(GOOD, BAD), some(GOOD), {"one_unit": 7}, (ConfigError, "one_unit must be true or")),
     (

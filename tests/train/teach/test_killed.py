@@ -50,15 +50,11 @@ def test_killed_and_resumed(
     def at_once():
         return lambda: True
 
-    def folder_made():
-        return (folder / "teacher.json").exists
-
     def epoch_done():
         return rewritten(checkpoint)
 
     moments = [
         ("before anything", at_once, 0.0),
-        ("when the folder is there", folder_made, 0.02),
         ("after an epoch", epoch_done, 0.0),
         ("within an epoch", epoch_done, delays.random() * 0.1),
     ]

@@ -66,19 +66,6 @@ def owners(sequences, buckets):
     return {bucket: bigram for bucket, (_, bigram) in found.items()}
 
 
-def colliding(buckets, *, wanted=2):
-    """Bigrams of one bucket with different fingerprints."""
-    first = (7, 8)
-    others = [
-        (a, b)
-        for a in range(2, 60)
-        for b in range(2, 60)
-        if hashed((a, b)) % buckets == hashed(first) % buckets
-        and hashed((a, b)) % FINGERPRINTS != hashed(first) % FINGERPRINTS
-    ]
-    return [first, *others][:wanted]
-
-
 def test_bigrams_of_two_texts_are_found_and_others_are_not():
     table = find_bigrams(texts([5, 6, 7], [9, 5, 6], [8]), max_buckets=1024)
     for ids, expected in (
@@ -101,21 +88,6 @@ def test_nothing_is_found_in_an_empty_table():
     assert table.tolist() == [EMPTY]
     ids = np.random.default_rng(0).integers(0, 2**24, 10_000)
     assert not any(looked_up(ids.tolist(), table)[1])
-
-
-@pytest.mark.parametrize("reversed_order", [False, True])
-def test_the_most_frequent_bigram_has_the_bucket(reversed_order):
-    one, other = colliding(4)
-    sequences = texts(
-        *[[50 + number, *one] for number in range(3)],
-        *[[*other, 60 + number] for number in range(2)],
-    )
-    if reversed_order:
-        sequences.reverse()
-    table = find_bigrams(sequences, max_buckets=4)
-    assert table[hashed(one) % 4] == hashed(one) % FINGERPRINTS
-    assert looked_up([2, *one], table)[1][2]
-    assert not looked_up([2, *other], table)[1][2]
 
 
 @pytest.mark.parametrize(

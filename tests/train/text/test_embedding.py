@@ -38,10 +38,6 @@ def token_ids(tokenizer):
     return json.loads(tokenizer)["model"]["vocab"]
 
 
-def vector(vectors, word):
-    return vectors.matrix[vectors.words[word]]
-
-
 def embedding(tokenizer, vectors, *, rows=None, size=6, seed=0):
     rows = rows or len(token_ids(tokenizer))
     return initial_embedding(tokenizer, vectors, rows=rows, size=size, seed=seed)
@@ -55,12 +51,12 @@ def test_words_have_their_vectors(request, vectors, kind):
     known = [word for word in KNOWN if word in token_ids(tokenizer)]
     assert {"good", "movie"} <= set(known)
     for word in known:
-        np.testing.assert_array_equal(table[token_ids(tokenizer)[word]], vector(vectors, word))
+        np.testing.assert_array_equal(table[token_ids(tokenizer)[word]], vectors.lookup(word))
 
 
 def test_a_known_word_that_is_in_no_text_has_its_vector(subwords, vectors):
     table = embedding(subwords, vectors)
-    np.testing.assert_array_equal(table[token_ids(subwords)["absent"]], vector(vectors, "absent"))
+    np.testing.assert_array_equal(table[token_ids(subwords)["absent"]], vectors.lookup("absent"))
 
 
 @pytest.mark.parametrize("kind", ["subwords", "words"])
@@ -76,7 +72,7 @@ def test_a_piece_has_the_mean_of_the_words_spelled_with_it(subwords, vectors):
     spelled = {}
     for word in outside:
         for token in Tokenizer.from_str(subwords).encode(word).tokens:
-            spelled.setdefault(token, []).append(vector(vectors, word))
+            spelled.setdefault(token, []).append(vectors.lookup(word))
     assert any(len(found) > 1 for found in spelled.values())
     assert len(spelled["l"]) == 2  # twice in "gill"
     for piece, found in spelled.items():
@@ -87,7 +83,7 @@ def test_a_piece_has_the_mean_of_the_words_spelled_with_it(subwords, vectors):
 
 def test_words_are_not_spelled_in_pieces_where_there_are_none(words, vectors):
     vocabulary, table = token_ids(words), embedding(words, vectors)
-    means = [vector(vectors, word) for word in ("moo", "foo", "gill")]
+    means = [vectors.lookup(word) for word in ("moo", "foo", "gill")]
     assert not any(np.allclose(table[vocabulary["a"]], mean) for mean in means)
 
 

@@ -39,7 +39,7 @@ def write_pair(folder, words, matrix, *, name="v", names=None):
 
 
 def found(vectors):
-    return {word: vectors.matrix[row].tolist() for word, row in vectors.words.items()}
+    return {word: vectors.lookup(word).tolist() for word in vectors.words}
 
 
 def nearly(expected):
@@ -99,8 +99,9 @@ def test_words_that_hold_spaces(tmp_path):
 
 
 def test_case_makes_a_difference(tmp_path):
-    path = write(tmp_path / "v.txt", "Paris 1\nparis 2\n")
-    assert found(load_vectors(path)) == {"Paris": [1], "paris": [2]}
+    vectors = load_vectors(write(tmp_path / "v.txt", "Paris 1\nparis 2\n"))
+    assert [vectors.lookup(word) for word in ("Paris", "paris")] == [[1], [2]]
+    assert vectors.lookup("PARIS") is None
 
 
 REPEATED = "a 1 2\nb 3 4\na 5 6\na 7 8\nb 9 9\n"
@@ -338,7 +339,7 @@ def test_some_of_the_english_vectors(english):
     some = load_vectors("english", {"good", "terrible", "not-a-word"})
     assert set(some.words) == {"good", "terrible"}
     for word in some.words:
-        assert (some.matrix[some.words[word]] == english.matrix[english.words[word]]).all()
+        assert (some.lookup(word) == english.lookup(word)).all()
 
 
 def test_the_terms_are_packaged():
