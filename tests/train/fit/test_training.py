@@ -55,14 +55,13 @@ def test_three_labels_are_learned(separable, quick, tmp_path, cell):
     assert done.manifest.labels == ("bad", "good", "odd")
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_several_labels_a_row_are_learned(separable, quick, tmp_path, cell):
+def test_several_labels_a_row_are_learned(separable, quick, tmp_path):
     labels = ("good", "bad", "odd")
     done = fit(
         separable(300, labels, multi_label=True),
         tmp_path / "run",
         dev=separable(60, labels, multi_label=True, seed=1),
-        settings={**quick, "cell": cell, "pooling": ("max",)},
+        settings={**quick, "pooling": ("max",)},
     )
     assert done.manifest.architecture.task == "multi-label"
     assert done.model.metrics["accuracy"] == 1.0  # exactly the right labels in every row
@@ -200,9 +199,8 @@ def test_predictions_keep_the_order_of_the_rows(finished, separable):
 # The seed
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_the_seed_alone_decides(separable, quick, tmp_path, cell):
-    settings = {**quick, "cell": cell, "epochs": 2, "embedding_dropout": 0.2, "head_dropout": 0.2}
+def test_the_seed_alone_decides(separable, quick, tmp_path):
+    settings = {**quick, "epochs": 2, "embedding_dropout": 0.2, "head_dropout": 0.2}
 
     def train(name, seed):
         torch.manual_seed(hash(name) % 1000)  # whatever was drawn before

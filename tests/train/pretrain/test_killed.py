@@ -64,15 +64,11 @@ def test_killed_and_resumed(texts, kill, rewritten, tmp_path):
     def at_once():
         return lambda: True
 
-    def folder_made():
-        return (folder / "pretrained.json").exists
-
     def saved():
         return rewritten(checkpoint)
 
     moments = [
         ("before anything", at_once, 0.0),
-        ("when the folder is there", folder_made, 0.02),
         ("between two checkpoints", saved, delays.random() * 0.1),
         ("after more of them", saved, delays.random() * 0.2),
     ]
