@@ -8,7 +8,7 @@ from textgate.bundle import run as run_folder
 from textgate.errors import BundleError, DataError, ExportError
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import load_labelled
-from textgate.train.data.dataset import Dataset, encode_rows
+from textgate.train.data.encoding import encode_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from textgate.bundle.run import RunManifest
     from textgate.rows import Columns
+    from textgate.train.data.dataset import Dataset
 
 
 def read_tokenizer(run: Path) -> str:

@@ -30,7 +30,7 @@ from textgate.train.fit.scoring import evaluate_logits
 from textgate.train.fit.settings import format_labels, named_settings
 from textgate.train.fit.trainer import predict_logits, train_network
 from textgate.train.network.model import TextClassifier
-from textgate.train.preparation import Preparation, prepare
+from textgate.train.preparation import Preparation, Sources, prepare
 from textgate.train.pretrain.pretrained import open_pretrained
 from textgate.train.teach.teachers import find_teacher
 
@@ -125,16 +125,15 @@ def fit(
         if preset == stored.preset:
             settings = {**named_settings(stored.settings), **settings}
     preset = preset or "default"
-    ready = prepare(
+    sources = Sources(
         data,
         dev,
-        preset,
-        settings,
         columns or Columns(),
         teachers=[find_teacher(path) for path in teachers],
         unlabelled=unlabelled,
         pretrained=started_from,
     )
+    ready = prepare(sources, preset, settings)
     config = ready.config
     state = None
     if stored is None:  # who resumes has heard them
@@ -155,7 +154,7 @@ def fit(
         f"{manifest.train.rows:,} rows to train on, {manifest.dev.rows:,} to choose by, "
         f"{format_labels(len(manifest.labels))}, {manifest.architecture.vocabulary_size:,} tokens"
     )
-    start = ready.start
+    start = ready.initialization
     if ready.lesson is not None:
         ready.lesson.mix(
             ready.train.targets,
@@ -164,7 +163,7 @@ def fit(
             device=where,
             progress=progress,
         )
-        start = start.weighed(ready.train)
+        start = start.reweighted(ready.train)
     start = start.solved(
         ready.train,
         ready.dev,

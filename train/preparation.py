@@ -1,13 +1,11 @@
-"""Everything that is settled before the first step: rows, settings, tokenizer, where to start."""
+"""Preparation of a training run: rows, settings, tokenizer, datasets and initial values."""
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +13,13 @@ import numpy as np
 import textgate
 from textgate.bundle.run import DataSummary, RunManifest
 from textgate.inference.tokenizer import TextTokenizer
-from textgate.rows import Row, fingerprint
-from textgate.train.data.dataset import Dataset, encode_rows, encode_texts
+from textgate.rows import fingerprint
+from textgate.train.data.dataset import Dataset
+from textgate.train.data.encoding import encode_rows, encode_texts
 from textgate.train.data.split import split_rows
 from textgate.train.data.unlabelled import Unlabelled
 from textgate.train.fit.config import check_size
-from textgate.train.fit.initialization import Start
+from textgate.train.fit.initialization import Initialization
 from textgate.train.fit.presets import RECIPE
 from textgate.train.fit.presets import preset as named_preset
 from textgate.train.fit.recipe import recommend
@@ -35,10 +34,10 @@ from textgate.train.text.vocabulary import build_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from textgate.rows import Columns
+    from textgate.rows import Columns, Row
+    from textgate.train.data.split import SplitRows
     from textgate.train.fit.config import TrainingConfig
     from textgate.train.pretrain.pretrained import Pretrained
     from textgate.train.teach.teachers import Teacher
@@ -46,21 +45,42 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Sources:
+    """Everything that a network is trained from.
+
+    Attributes:
+        data: a file of labelled rows, or the rows.
+        dev: the dev rows; None holds out a part of `data`.
+        columns: where the files keep text and label.
+        teachers: models whose answers are learned, too.
+        unlabelled: files of texts that only the teachers label.
+        pretrained: the initial embedding and first recurrent layer.
+    """
+
+    data: str | Path | Sequence[Row]
+    dev: str | Path | Sequence[Row] | None
+    columns: Columns
+    teachers: Sequence[Teacher] = ()
+    unlabelled: Sequence[str | Path] = ()
+    pretrained: Pretrained | None = None
+
+
+@dataclass(frozen=True)
 class Preparation:
     """Everything that is settled before the first step.
 
     Attributes:
-        manifest: what the run's folder will say.
+        manifest: the manifest of the run's folder.
         config: the settings.
         tokenizer_json: the tokenizer.
-        train: the training rows, encoded, and behind them the texts without labels, whose targets
-            are 0 until a teacher has answered.
-        dev: the rows to choose by, encoded.
-        dev_rows: the same, as they are.
-        start: what training starts from.
-        warnings: what somebody should know of the rows, in words.
-        notes: what was chosen and why, in words.
-        lesson: what teachers are asked; None if there are none.
+        train: the encoded training rows, followed by the texts without labels, whose targets are 0
+            until the teachers have answered.
+        dev: the encoded dev rows.
+        dev_rows: the dev rows.
+        initialization: the initial values of the network.
+        warnings: a sentence for each thing that is odd about the rows.
+        notes: a sentence for each choice, with its reason.
+        lesson: the questions for the teachers; None without teachers.
     """
 
     manifest: RunManifest
@@ -69,155 +89,144 @@ class Preparation:
     train: Dataset
     dev: Dataset
     dev_rows: Sequence[Row]
-    start: Start
+    initialization: Initialization
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     lesson: Lesson | None
 
 
-def prepare(
-    data: str | Path | Sequence[Row],
-    dev: str | Path | Sequence[Row] | None,
-    preset: str,
-    settings: dict[str, Any],
-    columns: Columns,
-    teachers: Sequence[Teacher] = (),
-    unlabelled: Sequence[str | Path] = (),
-    pretrained: Pretrained | None = None,
-) -> Preparation:
-    """Read the rows and settle the rest.
+def prepare(sources: Sources, preset: str, settings: dict[str, Any]) -> Preparation:
+    """Read and check the rows, and settle everything else before the first step.
 
     Args:
-        data: a file of labelled rows, or the rows.
-        dev: rows that decide when to stop; None holds some of `data` out.
-        preset: the settings to start from.
-        settings: single settings by name, which go before the preset's and the recipe's.
-        columns: where files keep text and label.
-        teachers: models whose answers are learned, too.
-        unlabelled: files of texts that they alone label.
-        pretrained: what the embedding and the first recurrent layer start from.
+        sources: everything that the network is trained from.
+        preset: name of the preset.
+        settings: single settings by name, which override those of the preset and the recipe.
 
     Raises:
         DataError: the rows are missing, malformed or do not suit a classifier.
-        ConfigError: settings are wrong or cannot work together, or disagree with what is
-            pretrained; or a teacher has other labels.
+        ConfigError: settings are wrong, cannot work together, or contradict the pretrained weights;
+            or a teacher has other labels.
     """
+    pretrained = sources.pretrained
     if pretrained is not None:
         settings = settle(pretrained, preset, settings)
     config = named_preset(preset).replace(**settings)
     split = split_rows(
-        data, dev, columns, task=config.task, dev_fraction=config.dev_fraction, seed=config.seed
+        sources.data,
+        sources.dev,
+        sources.columns,
+        task=config.task,
+        dev_fraction=config.dev_fraction,
+        seed=config.seed,
     )
-    rows, labels, task = split.train, split.labels, split.task
-    check_teachers(teachers, labels, task=task, file=split.file)
-    said: list[str] = []
-    if pretrained is not None:
-        said.append(f"starts from {pretrained.path}: {pretrained.note}")
-    more = Unlabelled(unlabelled, columns, split.dev)
-    said.extend(more.notes)
-    lesson = Lesson(tuple(teachers), labels, rows, more) if teachers else None
-    spec = NO_VECTORS if pretrained is not None else config.vectors
-    vectors = find_vectors(spec, chain((row.text for row in rows), more))
+    check_teachers(sources.teachers, split.labels, task=split.task, file=split.file)
+    unlabelled = Unlabelled(sources.unlabelled, sources.columns, split.dev)
+    notes = list(unlabelled.notes)
+    vectors = None
+    if pretrained is None:
+        vectors = find_vectors(config.vectors, _texts(split, unlabelled))
+    else:
+        notes.insert(0, f"starts from {pretrained.path}: {pretrained.note}")
     if preset == RECIPE:
         recipe = recommend(
-            rows, labels, task=task, vectors=vectors, unlabelled=more, given=settings
+            split.train,
+            split.labels,
+            task=split.task,
+            vectors=vectors,
+            unlabelled=unlabelled,
+            given=settings,
         )
-        config = named_preset(preset).replace(**{**recipe.settings, **settings})
-        said.extend(recipe.notes(settings))
+        config = config.replace(**{**recipe.settings, **settings})
+        notes += recipe.notes(settings)
         if config.vectors == NO_VECTORS:
             vectors = None
-    if pretrained is not None:
-        tokenizer_json = pretrained.tokenizer_json
+    if pretrained is None:
+        tokenizer_json = _build_tokenizer(_texts(split, unlabelled), config, vectors)
     else:
-        tokenizer_json = _tokenizer(chain((row.text for row in rows), more), config, vectors)
+        tokenizer_json = pretrained.tokenizer_json
     tokenizer = TextTokenizer(tokenizer_json, max_tokens=config.max_tokens)
-    vocabulary_size = (
-        config.vocabulary_size if config.whole_vocabulary else tokenizer.vocabulary_size
-    )
-    train = _with_texts(
-        encode_rows(rows, tokenizer, labels, task=task, file=split.file), more, tokenizer
-    )
+    train, dev = _encode(split, unlabelled, tokenizer)
     features = None
     if config.linear_size:
-        features = find_features(train.sequences, train.targets, most_buckets=config.linear_buckets)
+        features = find_features(train.sequences, train.targets, max_buckets=config.linear_buckets)
     architecture = config.architecture(
-        vocabulary_size=vocabulary_size,
-        label_count=len(labels),
-        task=task,
+        vocabulary_size=(
+            config.vocabulary_size if config.whole_vocabulary else tokenizer.vocabulary_size
+        ),
+        label_count=len(split.labels),
+        task=split.task,
         linear_tokens=0 if features is None else len(features.token_weights),
         linear_buckets=0 if features is None else len(features.fingerprints),
     )
     check_size(architecture)
-    start = Start(
-        embedding=(
-            pretrained.embedding
-            if pretrained is not None
-            else _embedding(tokenizer_json, config, vectors, rows=vocabulary_size)
-        ),
-        layers={} if pretrained is None else pretrained.layers,
-        features=features,
-    )
-    manifest = RunManifest(
-        architecture=architecture,
-        labels=labels,
-        max_tokens=config.max_tokens,
-        preset=preset,
-        settings=config.to_json(),
-        train=DataSummary(split.file, len(rows), fingerprint(rows)),
-        dev=DataSummary(split.dev_file, len(split.dev), fingerprint(split.dev)),
-        versions={
-            "textgate": textgate.__version__,
-            "torch": version("torch"),
-            "tokenizers": version("tokenizers"),
-            "python": platform.python_version(),
-        },
-        teaching=None if lesson is None else lesson.summary,
-        pretrained=None if pretrained is None else pretrained.summary,
-    )
+    if pretrained is not None:
+        initialization = Initialization(pretrained.embedding, features, layers=pretrained.layers)
+    elif vectors is not None:
+        embedding = initial_embedding(
+            tokenizer_json,
+            vectors,
+            rows=architecture.vocabulary_size,
+            size=config.embedding_size,
+            seed=config.seed,
+        )
+        initialization = Initialization(embedding, features)
+    else:
+        initialization = Initialization(features=features)
+    lesson = None
+    if sources.teachers:
+        lesson = Lesson(tuple(sources.teachers), split.labels, split.train, unlabelled)
     return Preparation(
-        manifest=manifest,
+        manifest=RunManifest(
+            architecture=architecture,
+            labels=split.labels,
+            max_tokens=config.max_tokens,
+            preset=preset,
+            settings=config.to_json(),
+            train=DataSummary(split.file, len(split.train), fingerprint(split.train)),
+            dev=DataSummary(split.dev_file, len(split.dev), fingerprint(split.dev)),
+            versions={
+                "textgate": textgate.__version__,
+                "torch": version("torch"),
+                "tokenizers": version("tokenizers"),
+                "python": platform.python_version(),
+            },
+            teaching=None if lesson is None else lesson.summary,
+            pretrained=None if pretrained is None else pretrained.summary,
+        ),
         config=config,
         tokenizer_json=tokenizer_json,
         train=train,
-        dev=encode_rows(split.dev, tokenizer, labels, task=task, file=split.dev_file, soft=False),
+        dev=dev,
         dev_rows=split.dev,
-        start=start,
+        initialization=initialization,
         warnings=split.notes,
-        notes=tuple(said),
+        notes=tuple(notes),
         lesson=lesson,
     )
 
 
-def _embedding(
-    tokenizer_json: str, config: TrainingConfig, vectors: Vectors | None, *, rows: int
-) -> NDArray[np.float32] | None:
-    if vectors is None:
-        return None
-    return initial_embedding(
-        tokenizer_json, vectors, rows=rows, size=config.embedding_size, seed=config.seed
-    )
+def _texts(split: SplitRows, unlabelled: Unlabelled) -> Iterable[str]:
+    return chain((row.text for row in split.train), unlabelled)
 
 
-def _with_texts(rows: Dataset, texts: Unlabelled, tokenizer: TextTokenizer) -> Dataset:
-    """Return the rows with more texts behind them, which have no targets yet."""
-    if not len(texts):
-        return rows
-    nothing = np.zeros((len(texts), rows.targets.shape[1]), dtype=np.float32)
-    return dataclasses.replace(
-        rows,
-        sequences=(*rows.sequences, *encode_texts(texts, tokenizer)),
-        targets=np.concatenate([rows.targets, nothing]),
-    )
-
-
-def _tokenizer(texts: Iterable[str], config: TrainingConfig, vectors: Vectors | None) -> str:
+def _build_tokenizer(texts: Iterable[str], config: TrainingConfig, vectors: Vectors | None) -> str:
+    size, max_tokens = config.vocabulary_size, config.max_tokens
     if config.tokenizer == "words":
-        return build_tokenizer(
-            texts, vocabulary_size=config.vocabulary_size, max_tokens=config.max_tokens
-        )
-    return build_subword_tokenizer(
-        texts,
-        vocabulary_size=config.vocabulary_size,
-        max_tokens=config.max_tokens,
-        known=() if vectors is None else list(vectors.words),
-    )
+        return build_tokenizer(texts, vocabulary_size=size, max_tokens=max_tokens)
+    known = () if vectors is None else list(vectors.words)
+    return build_subword_tokenizer(texts, vocabulary_size=size, max_tokens=max_tokens, known=known)
+
+
+def _encode(
+    split: SplitRows, unlabelled: Unlabelled, tokenizer: TextTokenizer
+) -> tuple[Dataset, Dataset]:
+    """Return the training rows, followed by the texts without labels, and the dev rows."""
+    labels, task = split.labels, split.task
+    dev = encode_rows(split.dev, tokenizer, labels, task=task, file=split.dev_file, soft=False)
+    train = encode_rows(split.train, tokenizer, labels, task=task, file=split.file)
+    if len(unlabelled):
+        sequences = (*train.sequences, *encode_texts(unlabelled, tokenizer))
+        no_targets = np.zeros((len(unlabelled), len(labels)), dtype=np.float32)
+        train = Dataset(sequences, np.concatenate([train.targets, no_targets]))
+    return train, dev

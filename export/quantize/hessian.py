@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from textgate.train.fit.progress import Progress
-from textgate.train.network.model import reordered, reversal
+from textgate.train.network.model import reverse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,13 +61,12 @@ def measure_hessians(
             values = model.embedding(batch.ids)
             steps = torch.arange(values.shape[1])
             inside = steps < batch.lengths[:, None]
-            order = reversal(batch.lengths, values.shape[1])
             for module, totals in zip(model.layers, sums, strict=True):
                 layer = cast("RecurrentLayer", module)
                 ahead = _add(layer.ahead, values, inside, totals[0])
                 if layer.back is not None:
-                    back = _add(layer.back, reordered(values, order), inside, totals[1])
-                    ahead = torch.cat([ahead, reordered(back, order)], dim=2)
+                    back = _add(layer.back, reverse(values, batch.lengths), inside, totals[1])
+                    ahead = torch.cat([ahead, reverse(back, batch.lengths)], dim=2)
                 values = ahead
             progress.step(len(batch.lengths))
     progress.end()

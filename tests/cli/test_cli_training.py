@@ -400,7 +400,7 @@ ROWS = [
     (
         "a.csv",
         b'text,label\n" ",x\n"",y\n"  ",x\n"   ",y\n',
-        "there is not one word in the training texts",
+        "there is no word in the training texts",
     ),
     ("a.csv", b'text,label\n"open,x\n', "a quote is opened and never closed"),
     ("a.txt", b"no label here\n", "line 1: no label; a line starts with __label__NAME"),

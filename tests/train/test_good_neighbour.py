@@ -28,7 +28,7 @@ def test_commands_open_no_socket_and_write_only_what_they_make(
     watch, encoder, separable, tmp_path, write_jsonl
 ):
     """But for an empty folder in the temporary directory, which torch makes for its own use."""
-    rows = [{"text": row.text, "label": row.labels[0]} for row in separable(240)]
+    rows = [{"text": row.text, "label": row.labels[0]} for row in separable(60)]
     texts = tmp_path / "texts.txt"
     texts.write_text("".join(row["text"] + "\n" for row in rows), encoding="utf-8")
     data = write_jsonl(tmp_path / "rows.jsonl", rows)

@@ -1,4 +1,4 @@
-"""A look at the rows before training: what will keep a network from learning, or a score honest."""
+"""Checks of rows before training: what prevents learning, or makes scores misleading."""
 
 from __future__ import annotations
 
@@ -7,53 +7,116 @@ from typing import TYPE_CHECKING
 
 from textgate.errors import DataError
 from textgate.rows.labels import joined_note, look_of, shown
+from textgate.train.data.label_set import only_soft
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from textgate.rows import Row
 
-_IMBALANCE = 20  # times as many rows of one label as of another
-_MOST_NAMED = 3  # labels
+_MAX_BALANCED_RATIO = 20  # rows of the most frequent label per row of the rarest
+_MAX_NAMED_LABELS = 3
+_CHOOSE_DEV = "with --dev FILE you choose them yourself"
 
 
-def notes(rows: Sequence[Row], dev_rows: Sequence[Row], *, file: str, dev_file: str) -> list[str]:
-    """Return what somebody should know of the rows, a sentence each, with counts and examples.
-
-    Takes one pass for each question.
+def check_rows(
+    rows: Sequence[Row], dev_rows: Sequence[Row], *, file: str, dev_file: str
+) -> list[str]:
+    """Return a sentence for each thing that is odd about the rows, with counts and an example.
 
     Args:
         rows: the training rows.
-        dev_rows: the rows to choose by; none where they will be held out of the training rows.
-        file: how sentences name the training rows.
-        dev_file: how they name the others.
+        dev_rows: the dev rows; empty if they will be held out of the training rows.
+        file: the name of the training rows in the sentences.
+        dev_file: the name of the dev rows.
 
     Raises:
         DataError: every row has the same text.
     """
     if len({row.text for row in rows}) == 1:
         raise DataError(f"{file}: every row has the same text, so there is nothing to learn from")
-    found = [
+    label_counts = Counter(label for row in rows for label in _labels(row))
+    train_notes = [
         _contradictions(rows),
         _repetitions(rows),
         _empty_texts(rows),
-        _lonely_labels(rows),
-        _imbalance(rows),
-        _alike(rows),
-        joined_note(_label_counts(rows)),
+        _single_row_labels(rows, label_counts),
+        _imbalance(label_counts),
+        _similar_labels(label_counts),
+        joined_note(label_counts),
     ]
-    of_dev = [_empty_texts(dev_rows), _overlap(rows, dev_rows)]
+    dev_notes = [_empty_texts(dev_rows), _overlap(rows, dev_rows)]
     return [
         f"{name}: {note}"
-        for name, some in ((file, found), (dev_file, of_dev))
-        for note in some
+        for name, notes in ((file, train_notes), (dev_file, dev_notes))
+        for note in notes
         if note
     ]
 
 
+def check_held_out(
+    rows: Sequence[Row], held_out: Sequence[Row], fraction: float, *, file: str
+) -> str:
+    """Return a sentence if the rows held out for dev are not what was asked for, else "".
+
+    Args:
+        rows: all rows.
+        held_out: the rows that are held out.
+        fraction: the fraction that was asked for.
+        file: the name of the rows in messages.
+
+    Raises:
+        DataError: no row is held out, or no held-out row has a label.
+    """
+    labelled = [row for row in rows if not only_soft(row)]
+    texts = len({row.text for row in labelled})
+    texts_shown = f"{texts:,} different texts" if texts != 1 else "one text"
+    if not held_out:
+        if texts == len(labelled):
+            raise DataError(
+                f"{file}: {len(labelled):,} rows with labels are too few to hold some out for dev; "
+                "give --dev"
+            )
+        raise DataError(
+            f"{file}: the {len(labelled):,} rows with labels have only {texts_shown}, and no label "
+            "has a second text that could be held out for dev; give --dev FILE with other texts"
+        )
+    if not any(row.labels for row in held_out):
+        raise DataError(
+            f"{file}: none of the {len(held_out):,} rows held out for dev has a label, because a "
+            "label with a single row is not held out; give --dev"
+        )
+    combinations = len({row.labels for row in held_out})
+    if combinations == 1 < len({row.labels for row in labelled}):
+        return (
+            f"{file}: all rows held out for dev have the label "
+            f"{', '.join(map(shown, held_out[0].labels))}, so their scores say nothing about the "
+            f"other labels; {_CHOOSE_DEV}"
+        )
+    wanted = max(1, round(len(labelled) * fraction))
+    if wanted <= 2 * len(held_out) and len(held_out) <= 2 * wanted + combinations:
+        return ""
+    if texts < len(labelled):
+        reason = (
+            f"they have only {texts_shown}, rows with the same text stay together, and texts with "
+            "different labels stay in the training rows"
+        )
+    else:
+        reason = "a label, or a combination of labels, with a single row is not held out"
+    return (
+        f"{file}: {len(held_out):,} of {len(labelled):,} rows are held out for dev, not "
+        f"{wanted:,} ({fraction:.0%}): {reason}; {_CHOOSE_DEV}"
+    )
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """Return a number before a noun in the singular or the plural."""
+    return f"{number:,} {one if number == 1 else several}"
+
+
 def _contradictions(rows: Iterable[Row]) -> str:
-    """Soft labels do not contradict one another: whoever gave them may have doubts."""
-    labelled = [row for row in rows if row.labels or not row.probabilities]
+    """Return a note on texts with different labels; soft labels do not contradict one another."""
+    labelled = [row for row in rows if not only_soft(row)]
     first: dict[str, Row] = {}
     other: dict[str, Row] = {}
     for row in labelled:
@@ -64,23 +127,23 @@ def _contradictions(rows: Iterable[Row]) -> str:
     concerned = sum(row.text in other for row in labelled)
     text = next(iter(other))
     return (
-        f"{_count(len(other), 'text has', 'texts have')} different labels in different rows, "
+        f"{counted(len(other), 'text has', 'texts have')} different labels in different rows, "
         f"{concerned:,} in all, such as lines {first[text].line} and {other[text].line}"
     )
 
 
 def _repetitions(rows: Iterable[Row]) -> str:
     first: dict[object, Row] = {}
-    repeating: list[tuple[Row, Row]] = []
+    repeated: list[tuple[Row, Row]] = []
     for row in rows:
         same = first.setdefault((row.text, frozenset(row.labels), row.probabilities), row)
         if same is not row:
-            repeating.append((row, same))
-    if not repeating:
+            repeated.append((row, same))
+    if not repeated:
         return ""
-    row, same = repeating[0]
+    row, same = repeated[0]
     return (
-        f"{_count(len(repeating), 'row repeats', 'rows repeat')} an earlier one, text and label, "
+        f"{counted(len(repeated), 'row repeats', 'rows repeat')} an earlier one, text and label, "
         f"such as line {row.line}, which repeats line {same.line}"
     )
 
@@ -89,58 +152,54 @@ def _empty_texts(rows: Iterable[Row]) -> str:
     lines = [row.line for row in rows if not row.text.strip()]
     if not lines:
         return ""
-    return f"{_count(len(lines), 'row has', 'rows have')} an empty text, such as line {lines[0]}"
+    return f"{counted(len(lines), 'row has', 'rows have')} an empty text, such as line {lines[0]}"
 
 
-def _lonely_labels(rows: Sequence[Row]) -> str:
-    counts = _label_counts(rows)
-    lonely = {label for label, count in counts.items() if count == 1}
-    if not lonely:
-        return ""
+def _single_row_labels(rows: Iterable[Row], counts: Counter[str]) -> str:
     named = [
         f"{shown(label)} on line {row.line}"
         for row in rows
         for label in _labels(row)
-        if label in lonely
+        if counts[label] == 1
     ]
-    more = f" and {len(named) - _MOST_NAMED:,} more" if len(named) > _MOST_NAMED else ""
+    if not named:
+        return ""
     return (
-        f"{_count(len(lonely), 'label has', 'labels have')} a single row, too few to learn from: "
-        f"{', '.join(named[:_MOST_NAMED])}{more}"
+        f"{counted(len(named), 'label has', 'labels have')} a single row, too few to learn from: "
+        f"{_first_of(named)}"
     )
 
 
-def _imbalance(rows: Iterable[Row]) -> str:
-    counts = _label_counts(rows)
+def _imbalance(counts: Counter[str]) -> str:
     names = sorted(counts)
     frequent = max(names, key=counts.__getitem__, default="")
     rare = min(names, key=counts.__getitem__, default="")
-    if counts[frequent] <= _IMBALANCE * counts[rare]:
+    if counts[frequent] <= _MAX_BALANCED_RATIO * counts[rare]:
         return ""
     return (
         f"the label {shown(frequent)} has {counts[frequent]:,} rows and {shown(rare)} has "
-        f"{counts[rare]:,}, {counts[frequent] / counts[rare]:,.0f} to 1; a good accuracy says "
-        "little of rare labels, macro-F1 does"
+        f"{counts[rare]:,}, {counts[frequent] / counts[rare]:,.0f} to 1; accuracy says little "
+        "about rare labels, macro-F1 does"
     )
 
 
-def _alike(rows: Iterable[Row]) -> str:
-    """Labels are as many as the words that name them; people who write them by hand forget that."""
-    counts = _label_counts(rows)
-    alike: dict[str, list[str]] = {}
+def _similar_labels(counts: Counter[str]) -> str:
+    """Return a note on labels that look alike, as labels written by hand often do."""
+    by_look: dict[str, list[str]] = {}
     for label in counts:
-        alike.setdefault(look_of(label), []).append(label)
-    groups = [sorted(labels) for labels in alike.values() if len(labels) > 1]
+        by_look.setdefault(look_of(label), []).append(label)
+    groups = [
+        " and ".join(
+            f"{shown(label)} ({counted(counts[label], 'row', 'rows')})" for label in sorted(labels)
+        )
+        for labels in by_look.values()
+        if len(labels) > 1
+    ]
     if not groups:
         return ""
-    named = [
-        " and ".join(f"{shown(label)} ({_count(counts[label], 'row', 'rows')})" for label in group)
-        for group in groups[:_MOST_NAMED]
-    ]
-    more = f" and {len(groups) - _MOST_NAMED:,} more" if len(groups) > _MOST_NAMED else ""
     return (
-        f"labels look alike: {', '.join(named)}{more}; they are learned as different ones, so if "
-        "they mean the same, write them in one way"
+        f"labels look alike: {_first_of(groups)}; they are learned as different labels, so if they "
+        "mean the same, write them the same way"
     )
 
 
@@ -152,25 +211,22 @@ def _overlap(rows: Iterable[Row], dev_rows: Sequence[Row]) -> str:
     if not shared:
         return ""
     if len(shared) == len(dev_rows) and len({row.text for row in shared}) == len(lines):
-        return "the texts are those of the training rows, so scores say nothing of new texts"
+        return "the texts are those of the training rows, so scores say nothing about new texts"
     row = shared[0]
     return (
-        f"the text of {_count(len(shared), 'row', 'rows')} of {len(dev_rows):,} is in the training "
-        f"rows too, such as that of line {row.line} (line {lines[row.text]} there); scores are too "
-        "good by them"
+        f"the text of {counted(len(shared), 'row', 'rows')} of {len(dev_rows):,} is also in the "
+        f"training rows, such as that of line {row.line} (line {lines[row.text]} there); this "
+        "makes the scores too high"
     )
-
-
-def _label_counts(rows: Iterable[Row]) -> Counter[str]:
-    return Counter(label for row in rows for label in _labels(row))
 
 
 def _labels(row: Row) -> tuple[str, ...]:
     """Return a row's labels, or the most probable of its soft ones."""
-    if row.labels or not row.probabilities:
+    if not only_soft(row):
         return row.labels
     return (max(row.probabilities, key=lambda pair: pair[1])[0],)
 
 
-def _count(number: int, one: str, several: str) -> str:
-    return f"{number:,} {one if number == 1 else several}"
+def _first_of(items: Sequence[str]) -> str:
+    more = len(items) - _MAX_NAMED_LABELS
+    return ", ".join(items[:_MAX_NAMED_LABELS]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Texts as token ids in one flat array: a few bytes a token, however many there are."""
+"""Encoded texts without labels, in one flat array: a few bytes per token."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ import numpy as np
 import torch
 
 from textgate.errors import DataError
-from textgate.train.data.dataset import encode_texts, pad, shuffled_places
+from textgate.train.data.batching import indices_by_length, pad
+from textgate.train.data.encoding import encode_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from textgate.train.data.dataset import Encoder
+    from textgate.train.data.encoding import Encoder
 
-_SHARE = 0.01  # of the texts, held out
-_HELD_OUT = (50, 2000)
+_HELD_OUT_FRACTION = 0.01
+_MIN_HELD_OUT, _MAX_HELD_OUT = 50, 2000  # texts
 _EVALUATION_BATCH = 32
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Encoded texts, of two tokens or more each.
+    """Encoded texts of two or more tokens each.
 
     Attributes:
         ids: the token ids of all texts, one text after another, uint16 or uint32 [tokens].
-        starts: where each text begins, int64 [texts].
-        lengths: its tokens, int64 [texts].
+        starts: index of the first token of each text, int64 [texts].
+        lengths: tokens of each text, int64 [texts].
     """
 
     ids: NDArray[np.uint16] | NDArray[np.uint32]
@@ -43,53 +44,47 @@ class Corpus:
 
     @property
     def positions(self) -> int:
-        """How many tokens have one before them."""
+        """Number of tokens that follow another token."""
         return int(self.lengths.sum()) - len(self)
 
     def counts(self, vocabulary_size: int) -> NDArray[np.int64]:
-        """Return how often every token occurs, int64 [vocabulary]."""
+        """Return how often each token occurs, int64 [vocabulary]."""
         counts = np.zeros(vocabulary_size, dtype=np.int64)
         for start, length in zip(self.starts, self.lengths, strict=True):
-            # A text at a time: all at once would be widened to eight bytes a token.
+            # One text at a time: all at once would take eight bytes per token.
             np.add.at(counts, self.ids[start : start + length], 1)
         return counts
 
-    def batch(self, places: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return ids [batch, longest] padded on the right, and lengths [batch], int64."""
+    def batch(self, indices: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ids [batch, longest] padded on the right, and lengths [batch], both int64."""
         ids, lengths = pad(
             [
                 self.ids[start : start + length].astype(np.int64)
-                for start, length in zip(self.starts[places], self.lengths[places], strict=True)
+                for start, length in zip(self.starts[indices], self.lengths[indices], strict=True)
             ]
         )
         return torch.from_numpy(ids), torch.from_numpy(lengths)
 
-    def shuffled_places(self, batch_size: int, *, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-        """Return every text's place once, in batches, see `textgate.train.data.dataset`."""
-        return shuffled_places(self.lengths, batch_size, seed=seed, epoch=epoch)
-
     def batches_by_length(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield all texts as batches of similar length, the shortest first."""
-        order = np.argsort(self.lengths, kind="stable")
-        for start in range(0, len(order), _EVALUATION_BATCH):
-            yield self.batch(order[start : start + _EVALUATION_BATCH])
+        """Yield all texts in batches of similar length, the shortest first."""
+        return map(self.batch, indices_by_length(self.lengths, _EVALUATION_BATCH))
 
 
 def encode_corpus(
     texts: Iterable[str], tokenizer: Encoder, *, vocabulary_size: int, seed: int
 ) -> tuple[Corpus, Corpus]:
-    """Return texts to learn from, and some that are held out: 1 %, and from 50 to 2,000.
+    """Return the training texts and the held-out texts: 1 % of all, at least 50, at most 2,000.
 
-    Texts of a single token are left out: nothing follows in them.
+    Texts of a single token are left out: it has no token after it to predict.
 
     Args:
         texts: the texts.
-        tokenizer: turns them into ids, and cuts them.
-        vocabulary_size: how many ids there are; up to 65,536 take two bytes each.
-        seed: of what is held out.
+        tokenizer: the tokenizer, which also truncates.
+        vocabulary_size: number of token ids; up to 65,536 take two bytes each.
+        seed: seed of the choice of the held-out texts.
 
     Raises:
-        DataError: there are fewer than two texts of two tokens.
+        DataError: fewer than two texts have two tokens or more.
     """
     small = vocabulary_size <= 2**16
     ids, lengths = array("H" if small else "I"), array("q")
@@ -97,19 +92,19 @@ def encode_corpus(
         if len(sequence) > 1:
             ids.frombytes(sequence.astype(ids.typecode).tobytes())
             lengths.append(len(sequence))
-    if len(lengths) < 2:
+    count = len(lengths)
+    if count < 2:
         raise DataError(
-            f"{len(lengths)} texts of two tokens or more are too few: one is to learn from, "
-            "another to measure by"
+            f"{count} texts of two tokens or more are too few; at least two are needed, one to "
+            "train on and one to hold out"
         )
-    flat = np.frombuffer(ids, dtype=ids.typecode)
-    each = np.frombuffer(lengths, dtype=np.int64)
-    starts = np.cumsum(each) - each
-    low, high = _HELD_OUT
-    wanted = min(high, max(low, round(_SHARE * len(each))), len(each) // 2)
-    order = np.random.default_rng([seed, 0]).permutation(len(each))
-    held_out, rest = np.sort(order[:wanted]), np.sort(order[wanted:])
+    all_ids = np.frombuffer(ids, dtype=ids.typecode)
+    all_lengths = np.frombuffer(lengths, dtype=np.int64)
+    starts = np.cumsum(all_lengths) - all_lengths
+    wanted = min(_MAX_HELD_OUT, max(_MIN_HELD_OUT, round(_HELD_OUT_FRACTION * count)), count // 2)
+    order = np.random.default_rng([seed, 0]).permutation(count)
+    held_out, train = np.sort(order[:wanted]), np.sort(order[wanted:])
     return (
-        Corpus(flat, starts[rest], each[rest]),
-        Corpus(flat, starts[held_out], each[held_out]),
+        Corpus(all_ids, starts[train], all_lengths[train]),
+        Corpus(all_ids, starts[held_out], all_lengths[held_out]),
     )

@@ -1,4 +1,4 @@
-"""Labelled rows out of files, told apart: those to learn from and those to choose by."""
+"""Training and dev rows: read, checked, and held out where no dev rows are given."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from textgate.errors import DataError
 from textgate.rows import Columns, Row, load_labelled
 from textgate.rows.reading import with_clean_labels
 from textgate.rows.source import source_name
-from textgate.train.data.checks import notes
-from textgate.train.data.dataset import find_labels
-from textgate.train.data.holdout import check_held_out, hold_out
+from textgate.train.data.checks import check_held_out, check_rows
+from textgate.train.data.holdout import hold_out
+from textgate.train.data.label_set import find_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SplitRows:
-    """Rows to learn from and rows to choose by.
+    """Training rows and dev rows.
 
     Attributes:
-        train: the rows to learn from.
-        dev: the rows to choose by, at least one.
+        train: the training rows.
+        dev: the dev rows, at least one.
         labels: the labels of `train`, in the order of their names.
         task: ``single-label`` or ``multi-label``.
-        file: how messages name the rows to learn from.
-        dev_file: how they name the others.
-        notes: what somebody should know of the rows, a sentence each.
+        file: the name of the training rows in messages.
+        dev_file: the name of the dev rows in messages.
+        notes: a sentence for each thing that is odd about the rows.
     """
 
     train: list[Row]
@@ -53,73 +53,54 @@ def split_rows(
     dev_fraction: float,
     seed: int,
 ) -> SplitRows:
-    """Return the rows of two files, or those of one file in two parts.
+    """Return training and dev rows from two files, or from one.
 
     Args:
         data: a file of labelled rows, or the rows.
-        dev: rows to choose by; None holds some of `data` out.
-        columns: where files keep text and label.
-        task: ``single-label``, ``multi-label``, or ``auto``: whatever the rows show.
-        dev_fraction: the share that is held out.
-        seed: of what is held out.
+        dev: the dev rows; None holds out a part of `data`.
+        columns: where the files keep text and label.
+        task: ``single-label``, ``multi-label``, or ``auto``, which goes by the rows.
+        dev_fraction: the fraction that is held out.
+        seed: seed of the hold-out.
 
     Raises:
         DataError: the rows are missing, malformed, too few, or do not suit a classifier.
-        ConfigError: a file's format is not known.
+        ConfigError: the format of a file is unknown.
     """
-    said: list[str] = []
+    notes: list[str] = []
+    empty_labels = task == "multi-label"
     rows, file = _load_rows(
-        data,
-        columns,
-        several_labels=task != "multi-label",
-        soft_labels=True,
-        may_have_none=task == "multi-label",
-        note=said.append,
+        data, columns, training=True, empty_labels=empty_labels, note=notes.append
     )
     labels, task = find_labels(rows, task=task, file=file)
-    held_out, dev_file = (
-        ([], file)
-        if dev is None
-        else _load_rows(dev, columns, may_have_none=task == "multi-label", note=said.append)
-    )
-    said += notes(rows, held_out, file=file, dev_file=dev_file)
-    if dev is None:
-        train, held_out = hold_out(rows, dev_fraction, seed=seed)
-        note = check_held_out(rows, held_out, dev_fraction, file=file)
-        rows, said = train, [*said, note] if note else said
-    return SplitRows(rows, held_out, labels, task, file, dev_file, tuple(said))
+    if dev is not None:
+        dev_rows, dev_file = _load_rows(
+            dev, columns, training=False, empty_labels=empty_labels, note=notes.append
+        )
+        notes += check_rows(rows, dev_rows, file=file, dev_file=dev_file)
+        return SplitRows(rows, dev_rows, labels, task, file, dev_file, tuple(notes))
+    notes += check_rows(rows, [], file=file, dev_file=file)
+    train, dev_rows = hold_out(rows, dev_fraction, seed=seed)
+    note = check_held_out(rows, dev_rows, dev_fraction, file=file)
+    return SplitRows(train, dev_rows, labels, task, file, file, (*notes, *filter(None, [note])))
 
 
 def _load_rows(
     data: str | Path | Sequence[Row],
     columns: Columns,
     *,
-    several_labels: bool = False,
-    soft_labels: bool = False,
-    may_have_none: bool,
+    training: bool,
+    empty_labels: bool,
     note: Note,
 ) -> tuple[list[Row], str]:
-    """Return labelled rows and what messages call them.
-
-    Args:
-        data: a file of labelled rows, or the rows.
-        columns: where files keep text and label.
-        several_labels: as for `textgate.rows.load_labelled`, and so the next ones.
-        soft_labels: whether rows may have probabilities instead of a label.
-        may_have_none: whether an empty cell means that no label applies.
-        note: hears what somebody should know.
-
-    Raises:
-        DataError: the rows are missing or malformed.
-        ConfigError: the file's format is not known.
-    """
+    """Return labelled rows and their name in messages; training rows can have only soft labels."""
     if isinstance(data, str | Path):
         rows = load_labelled(
             data,
             columns,
-            several_labels=several_labels,
-            soft_labels=soft_labels,
-            may_have_none=may_have_none,
+            several_labels=training and not empty_labels,
+            soft_labels=training,
+            may_have_none=empty_labels,
             note=note,
         )
         return rows, written_name(Path(source_name(data)).name)

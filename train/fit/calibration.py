@@ -1,7 +1,7 @@
-"""Temperature scaling: making stated probabilities match observed frequencies.
+"""Temperature scaling, and the scale of the linear branch's logits.
 
-Guo et al. 2017, "On Calibration of Modern Neural Networks": one number divides every logit and is
-fitted on dev by its log loss. It changes no single-label decision.
+Guo et al. 2017, "On Calibration of Modern Neural Networks": one number divides every logit. It is
+fitted on dev by log loss and changes no single-label decision.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SEARCHED = (0.1, 1000.0)
-# On dev rows that are all right the loss falls with T without end, and few rows cannot tell that
-# answers should be surer than this. Upwards there is no such end: a network whose linear branch
-# counts most has logits a hundred times too large, and to make answers less sure is the safe side.
+_LOW, _HIGH = 0.1, 1000.0  # of the searched temperatures
+# If all dev rows are right, the loss falls with T without end, and a few rows cannot show that the
+# answers should be more confident than this. There is no such bound above: a network whose linear
+# branch dominates has logits a hundred times too large, and lower confidence is the safe side.
 LOWEST_TEMPERATURE = 0.25
-_HALVINGS = 40  # golden ones, of the range of log T: to a millionth of T
-_SHARED_BY = 2**21  # logits by which a share is chosen, at most, where there are many labels
-_LEAST_ROWS = 500
-_HIGHEST_OF_A_PART = 10.0  # and with a tenth of the weight, a hundred for the whole
+_STEPS = 40  # of the golden-section search over log T: to a millionth of T
+_MAX_LOGITS = 2**21  # for the choice of a scale
+_MIN_ROWS = 500  # for the same
+_MAX_PART_TEMPERATURE = 10.0  # with a tenth of the weight, 100 for the whole
 
 
 def fit_temperature(
@@ -32,9 +32,9 @@ def fit_temperature(
     Args:
         logits: float32 [rows, labels].
         targets: float32 [rows, labels], 1 where a label applies.
-        multi_label: whether every label is a decision of its own.
+        multi_label: whether each label is decided by itself.
     """
-    # The log loss is convex in 1/T: where its lowest point is below the bound, the bound is best.
+    # The log loss is convex in 1/T: if its minimum is below the bound, the bound is best.
     return max(LOWEST_TEMPERATURE, _best_temperature(logits, targets, multi_label=multi_label))
 
 
@@ -47,12 +47,12 @@ def _best_temperature(
         scaled: NDArray[np.float32] = logits * np.float32(np.exp(-logarithm))
         return log_loss(scaled, targets, multi_label=multi_label)
 
-    # Golden-section search on log T: the log loss is convex in 1/T, so it has one minimum.
+    # Golden-section search over log T: the log loss is convex in 1/T, so it has one minimum.
     ratio = (np.sqrt(5.0) - 1.0) / 2.0
-    low, high = np.log(_SEARCHED)
+    low, high = np.log((_LOW, _HIGH))
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     at_left, at_right = at(left), at(right)
-    for _ in range(_HALVINGS):
+    for _ in range(_STEPS):
         if at_left < at_right:
             high, right, at_right = right, left, at_left
             left = high - ratio * (high - low)
@@ -67,48 +67,47 @@ def _best_temperature(
 def calibrated_loss(
     logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
 ) -> float:
-    """Return the lowest mean log loss at any temperature, which compares parts of a network.
+    """Return the lowest mean log loss at any temperature, to compare parts of a network.
 
-    Arguments as above.
+    The arguments are those of `fit_temperature`.
     """
     temperature = _best_temperature(logits, targets, multi_label=multi_label)
     scaled: NDArray[np.float32] = logits / np.float32(temperature)
     return log_loss(scaled, targets, multi_label=multi_label)
 
 
-def best_share(
+def best_linear_scale(
     recurrent: NDArray[np.float32],
     linear: NDArray[np.float32],
     targets: NDArray[np.float32],
     *,
     multi_label: bool,
 ) -> float:
-    """Return what to multiply the linear branch's logits with before they are added.
+    """Return the factor of the linear branch's logits before they are added to the recurrent ones.
 
-    Both parts are calibrated by themselves, which makes them comparable, and then weighed by the
-    log loss of what they give together, calibrated again. The recurrent part keeps a tenth of the
-    weight.
+    Both parts are calibrated, which makes them comparable, and mixed with the weights that give the
+    lowest log loss of the calibrated sum. The recurrent part has at least a tenth of the weight.
 
     Args:
-        recurrent: logits of the one part, float32 [rows, labels].
-        linear: logits of the other.
+        recurrent: logits of the recurrent part, float32 [rows, labels].
+        linear: logits of the linear branch, float32 [rows, labels].
         targets: float32 [rows, labels], 1 where a label applies.
-        multi_label: whether every label is a decision of its own.
+        multi_label: whether each label is decided by itself.
     """
-    # Some rows are enough where each has thousands of logits, and all would take minutes an epoch.
-    every = max(1, len(targets) // max(_LEAST_ROWS, _SHARED_BY // targets.shape[1]))
-    recurrent, linear, targets = recurrent[::every], linear[::every], targets[::every]
-    first, second = (
-        min(_HIGHEST_OF_A_PART, _best_temperature(part, targets, multi_label=multi_label))
+    # With thousands of labels, a part of the rows is enough; all would take minutes per epoch.
+    step = max(1, len(targets) // max(_MIN_ROWS, _MAX_LOGITS // targets.shape[1]))
+    recurrent, linear, targets = recurrent[::step], linear[::step], targets[::step]
+    of_recurrent, of_linear = (
+        min(_MAX_PART_TEMPERATURE, _best_temperature(part, targets, multi_label=multi_label))
         for part in (recurrent, linear)
     )
 
-    def loss(share: float) -> float:
-        both: NDArray[np.float32] = recurrent + np.float32(share) * linear
+    def loss(scale: float) -> float:
+        both: NDArray[np.float32] = recurrent + np.float32(scale) * linear
         return calibrated_loss(both, targets, multi_label=multi_label)
 
-    weights = (step / 10 for step in range(10))
-    return min((weight / (1.0 - weight) * first / second for weight in weights), key=loss)
+    weights = (tenths / 10 for tenths in range(10))
+    return min((weight / (1.0 - weight) * of_recurrent / of_linear for weight in weights), key=loss)
 
 
 def log_loss(

@@ -1,4 +1,4 @@
-"""What training starts from besides the seed: what is known of the words before the first step."""
+"""Initial values of a network's weights that replace random ones."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Start:
-    """Values that take the place of a network's random ones.
+class Initialization:
+    """Initial values that replace random ones.
 
     Attributes:
         embedding: float32 [vocabulary, embedding]; None leaves the embedding random.
-        features: what the linear branch knows of tokens and pairs; None if there is no branch.
-        solution: the branch's tables, which then stay as they are; None if they are to be learned.
-        layers: tensors of recurrent layers by their names in the network; those that are not named
-            stay random.
+        features: the features of the linear branch; None without a branch.
+        solution: the tables of the linear branch, which are then not trained; None trains them.
+        layers: tensors of recurrent layers by their names in the network; the others stay random.
     """
 
     embedding: NDArray[np.float32] | None = None
@@ -41,12 +40,11 @@ class Start:
     solution: Solution | None = None
     layers: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
-    def weighed(self, train: Dataset) -> Start:
-        """Return what to start from now that teachers have changed the targets."""
+    def reweighted(self, train: Dataset) -> Initialization:
+        """Return the initialization with features reweighted by the targets of the teachers."""
         if self.features is None:
             return self
-        features = self.features.weighed(train.sequences, train.targets)
-        return replace(self, features=features)
+        return replace(self, features=self.features.reweighted(train.sequences, train.targets))
 
     def solved(
         self,
@@ -56,15 +54,15 @@ class Start:
         *,
         class_weights: float,
         progress: Progress,
-    ) -> Start:
-        """Return what to start from with the linear branch solved, where that can be done.
+    ) -> Initialization:
+        """Return the initialization with the solution of the linear branch, if it can be solved.
 
         Args:
-            train: the rows to learn from, as teachers have left them.
-            dev: the rows to choose by.
-            architecture: the network.
+            train: the training rows, with the targets of the teachers.
+            dev: the dev rows.
+            architecture: the architecture of the network.
             class_weights: the setting.
-            progress: hears what the linear branch is worth alone.
+            progress: receives the dev loss of the linear branch alone.
         """
         if self.features is None or not can_be_solved(architecture):
             return self
@@ -77,18 +75,19 @@ class Start:
         return replace(self, solution=solution)
 
     def apply(self, model: TextClassifier) -> None:
-        """Put the values into a network."""
+        """Copy the values into a network."""
         with torch.no_grad():
             if self.embedding is not None:
                 model.embedding.weight.copy_(torch.from_numpy(self.embedding))
             tensors = model.state_dict()
             for name, weight in self.layers.items():
                 tensors[name].copy_(weight)
-            if self.features is not None and model.linear is not None:
-                for name in ("token_weights", "pair_weights", "fingerprints"):
-                    values = torch.from_numpy(getattr(self.features, name))
-                    getattr(model.linear, name).copy_(values)
-            if self.solution is not None and model.linear is not None:
-                model.linear.tokens.weight.copy_(self.solution.tokens)
-                model.linear.pairs.weight.copy_(self.solution.pairs)
-                model.linear.requires_grad_(False)
+            branch = model.linear
+            if branch is not None and self.features is not None:
+                branch.token_weights.copy_(torch.from_numpy(self.features.token_weights))
+                branch.pair_weights.copy_(torch.from_numpy(self.features.bigram_weights))
+                branch.fingerprints.copy_(torch.from_numpy(self.features.fingerprints))
+            if branch is not None and self.solution is not None:
+                branch.tokens.weight.copy_(self.solution.tokens)
+                branch.pairs.weight.copy_(self.solution.bigrams)
+                branch.requires_grad_(False)

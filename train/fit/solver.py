@@ -1,8 +1,8 @@
-"""The linear branch with a column a label, solved as the logistic regression that it is.
+"""Solver of a linear branch with one column per label, as a penalized logistic regression.
 
-It learns by itself, and the problem is convex: what steps along random batches pass on their way to
-knowing the training rows by heart is found here, for several strengths of regularization, of which
-dev chooses one.
+The branch is trained without the rest of the network, and this problem is convex. It is solved for
+several strengths of regularization, of which dev chooses one; training on random batches would pass
+the best of them on its way to overfitting.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ if TYPE_CHECKING:
     from textgate.train.data.dataset import Dataset
     from textgate.train.text.bigrams import Features
 
-# Of half the squared weights, beside the sum of the rows' losses; the strongest first, since the
-# next solution is found from the one before.
+# Factors of half the squared weights, which are added to the sum of the rows' losses. The strongest
+# comes first, because each solution is the starting point of the next.
 PENALTIES = (64.0, 16.0, 4.0, 1.0, 0.25)
-_STEPS = 40  # of L-BFGS for each of them, at most
-_FLAT = 1e-5  # the largest derivative of a solution
+_MAX_STEPS = 40  # of L-BFGS per penalty
+_MAX_GRADIENT = 1e-5  # of any weight of a solution
 
 
 @dataclass(frozen=True)
 class Solution:
-    """The rows of the branch's tables.
+    """The solved tables of a linear branch.
 
     Attributes:
         tokens: float32 [tokens, labels].
-        pairs: float32 [buckets, labels].
+        bigrams: float32 [buckets, labels].
         penalty: the one of `PENALTIES` that dev chose.
-        dev_loss: mean log loss on dev of the branch alone, calibrated.
+        dev_loss: mean log loss of the calibrated branch alone on dev.
     """
 
     tokens: torch.Tensor
-    pairs: torch.Tensor
+    bigrams: torch.Tensor
     penalty: float
     dev_loss: float
 
 
 def can_be_solved(architecture: Architecture) -> bool:
-    """Return whether a network has a linear branch with a column a label."""
+    """Return whether a network has a linear branch with one column per label."""
     net = architecture
     return net.output != "sigmoid" and net.linear_size == net.output_units
 
@@ -65,35 +65,37 @@ def solve(
     output: str,
     weights: torch.Tensor | None = None,
 ) -> Solution:
-    """Return the tables of a branch with a column a label.
+    """Return the tables of a linear branch with one column per label.
 
     Args:
-        features: its tokens and pairs.
-        train: the rows to learn from.
+        features: the features of the branch.
+        train: the training rows.
         dev: the rows that choose the penalty, by the log loss of calibrated probabilities.
-        output: the network's output, ``softmax`` or ``multi-label``.
-        weights: how much a label counts, float32 [labels]; None counts all alike.
+        output: the output of the network, ``softmax`` or ``multi-label``.
+        weights: weight of each label, float32 [labels]; None weighs all the same.
     """
-    texts, judges = _Texts(train, features), _Texts(dev, features)
-    tokens, buckets = len(features.token_weights), len(features.pair_weights)
+    train_matrix, dev_matrix = _FeatureMatrix(train, features), _FeatureMatrix(dev, features)
+    tokens, buckets = len(features.token_weights), len(features.bigram_weights)
     table = torch.zeros(tokens + buckets, train.targets.shape[1])
     best: Solution | None = None
     for penalty in PENALTIES:
-        _minimize(table, texts, penalty=penalty, output=output, weights=weights)
-        found = table.clone()
-        logits = judges.logits(found).numpy()
-        dev_loss = calibrated_loss(logits, dev.targets, multi_label=output == "multi-label")
+        _minimize(table, train_matrix, penalty=penalty, output=output, weights=weights)
+        solved = table.clone()
+        dev_loss = calibrated_loss(
+            dev_matrix.logits(solved).numpy(), dev.targets, multi_label=output == "multi-label"
+        )
         if best is None or dev_loss < best.dev_loss:
-            best = Solution(found[:tokens], found[tokens:], penalty, dev_loss)
+            best = Solution(solved[:tokens], solved[tokens:], penalty, dev_loss)
     assert best is not None  # there are penalties  # noqa: S101
     return best
 
 
-class _Texts:
-    """Texts as the branch sees them: a sparse matrix, and its transpose for derivatives."""
+class _FeatureMatrix:
+    """Texts as a sparse matrix [texts, features], and its transpose for gradients."""
 
     def __init__(self, data: Dataset, features: Features) -> None:
-        weights = np.concatenate([features.token_weights, features.pair_weights]).astype(np.float32)
+        weights = np.concatenate([features.token_weights, features.bigram_weights])
+        weights = weights.astype(np.float32)
         columns, values, counts = [], [], []
         for occurrences in features.occurrences(data.sequences):
             own = weights[occurrences]
@@ -113,8 +115,8 @@ class _Texts:
         """Return float32 [texts, labels]."""
         return self._matrix @ table
 
-    def derivative(self, of_logits: torch.Tensor) -> torch.Tensor:
-        """Return a loss's derivative by the table from that by the logits."""
+    def gradient(self, of_logits: torch.Tensor) -> torch.Tensor:
+        """Return the gradient with respect to the table from that with respect to the logits."""
         return self._transpose @ of_logits
 
 
@@ -125,10 +127,10 @@ def _sparse(
     *,
     width: int,
 ) -> torch.Tensor:
-    """Return a matrix of so many values a row; equal places add up."""
+    """Return a sparse matrix with `counts` values per row; values of one cell add up."""
     ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that torch may yet change such tensors
+        warnings.simplefilter("ignore", UserWarning)  # torch calls sparse CSR tensors a beta
         return torch.sparse_csr_tensor(
             torch.from_numpy(ends),
             torch.from_numpy(columns),
@@ -139,24 +141,24 @@ def _sparse(
 
 def _minimize(
     table: torch.Tensor,
-    texts: _Texts,
+    matrix: _FeatureMatrix,
     *,
     penalty: float,
     output: str,
     weights: torch.Tensor | None,
 ) -> None:
-    """Move a table to where the penalized loss of the texts is the least."""
+    """Change a table to the minimum of the penalized loss."""
     optimizer = torch.optim.LBFGS(
-        [table], max_iter=_STEPS, tolerance_grad=_FLAT, line_search_fn="strong_wolfe"
+        [table], max_iter=_MAX_STEPS, tolerance_grad=_MAX_GRADIENT, line_search_fn="strong_wolfe"
     )
-    share = penalty / len(texts.targets)
+    decay = penalty / len(matrix.targets)
 
     def penalized() -> torch.Tensor:
-        # By hand: what autograd makes of sparse inputs takes forty times as long.
-        logits = texts.logits(table).requires_grad_()
-        value = loss(logits, texts.targets, output=output, weights=weights)
+        # The gradient is computed here because autograd takes forty times as long on sparse inputs.
+        logits = matrix.logits(table).requires_grad_()
+        value = loss(logits, matrix.targets, output=output, weights=weights)
         (of_logits,) = torch.autograd.grad(value, logits)
-        table.grad = texts.derivative(of_logits) + share * table
-        return value.detach() + 0.5 * share * table.square().sum()
+        table.grad = matrix.gradient(of_logits) + decay * table
+        return value.detach() + 0.5 * decay * table.square().sum()
 
     optimizer.step(penalized)  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from textgate.train.fit.calibration import best_share
+from textgate.train.fit.calibration import best_linear_scale
 from textgate.train.fit.checkpoint import TrainingState, restore_weights
 from textgate.train.fit.objective import Objective
 from textgate.train.fit.optimization import Average, Optimizer
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from textgate.bundle.architecture import Architecture
     from textgate.train.data.dataset import Dataset
     from textgate.train.fit.config import TrainingConfig
-    from textgate.train.fit.initialization import Start
+    from textgate.train.fit.initialization import Initialization
 
 _EVALUATION_BATCH = 256
 _LEARNED = 0.01  # loss on the training rows that leaves nothing to learn from them
@@ -40,7 +40,7 @@ def train_network(
     *,
     device: torch.device,
     save: Callable[[TrainingState], None],
-    start: Start | None = None,
+    start: Initialization | None = None,
     resume_from: TrainingState | None = None,
     progress: Progress | None = None,
 ) -> TrainingState:
@@ -170,7 +170,7 @@ def _mixed_logits(model: TextClassifier, dev: Dataset) -> tuple[NDArray[np.float
     if linear is None:
         return recurrent, 1.0
     multi_label = model.architecture.output == "multi-label"
-    share = best_share(recurrent, linear, dev.targets, multi_label=multi_label)
+    share = best_linear_scale(recurrent, linear, dev.targets, multi_label=multi_label)
     return recurrent + np.float32(share) * linear, share
 
 

@@ -1,8 +1,8 @@
-"""The network in PyTorch.
+"""The classifier network in PyTorch.
 
-Batches are padded on the right and never packed: a forward cell never sees its padding, and a
-backward cell runs forwards over each sequence reversed by its own length. That is exact, and lets
-torch take its fast CPU path for LSTMs, which packed sequences do not reach.
+Batches are padded on the right and never packed: a forward cell reads the padding last, and a
+backward cell reads each sequence reversed within its own length. The results are exact, and torch
+takes its fast CPU path for LSTMs, which it does not take for packed sequences.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ if TYPE_CHECKING:
 
     from textgate.bundle.architecture import Architecture
 
-# Puts the linear branch's logits into the range that its learning rates are made for.
+# Scales the linear branch's logits to the range that its learning rates are chosen for.
 LINEAR_GAIN = 3.0
 _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class TextClassifier(nn.Module):
-    """Embedding, recurrent layers, pooling over time, dense head, and perhaps a linear branch.
+    """Embedding, recurrent layers, pooling over time, dense head, and optionally a linear branch.
+
+    The initial weights are those of Keras's defaults, as in the reference networks, see
+    `initialize_layers`.
 
     Args:
-        architecture: the network to build.
-        sparse: whether the tables' gradients hold the rows of the batch alone, which saves most of
-            a step where tables are large; the optimizer must know.
-        linear_dropout: share of the linear branch's tokens and pairs dropped in training.
+        architecture: the architecture.
+        sparse: whether the gradients of embedding tables are sparse, which saves most of a step if
+            the tables are large; the optimizer must support it.
+        linear_dropout: fraction of the linear branch's features dropped in training.
     """
 
     def __init__(
@@ -58,10 +61,10 @@ class TextClassifier(nn.Module):
         self.linear = (
             LinearBranch(net, sparse=sparse, dropout=linear_dropout) if net.linear_size else None
         )
-        initialize(self)
+        initialize_layers(self, self.embedding, net.cell)
 
     def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Return one logit a label, float32 [batch, labels].
+        """Return one logit per label, float32 [batch, labels].
 
         Args:
             ids: token ids, int64 [batch, tokens], padded on the right.
@@ -71,10 +74,10 @@ class TextClassifier(nn.Module):
         return logits if self.linear is None else logits + self.linear_logits(ids, lengths)
 
     def recurrent_logits(self, embedded: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Return the logits without the linear branch's part, float32 [batch, labels].
+        """Return the logits without those of the linear branch, float32 [batch, labels].
 
         Args:
-            embedded: the embedding's rows, float32 [batch, tokens, embedding].
+            embedded: rows of the embedding, float32 [batch, tokens, embedding].
             lengths: tokens of each text, int64 [batch], at least 1.
         """
         states = self.embedding_dropout(embedded)
@@ -89,7 +92,7 @@ class TextClassifier(nn.Module):
         return self._by_label(self.head[-1](pooled))
 
     def linear_logits(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Return the linear branch's part of the logits, float32 [batch, labels].
+        """Return the logits of the linear branch, float32 [batch, labels].
 
         Args:
             ids: token ids, int64 [batch, tokens], padded on the right.
@@ -103,7 +106,7 @@ class TextClassifier(nn.Module):
         return self._by_label(self.linear(ids, lengths))
 
     def probabilities(self, logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
-        """Return float32 [batch, labels]: a softmax, or a sigmoid a label if several may apply."""
+        """Return float32 [batch, labels]: a softmax, or one sigmoid per label for multi-label."""
         if self.architecture.output == "multi-label":
             return torch.sigmoid(logits / temperature)
         return torch.softmax(logits / temperature, dim=1)
@@ -116,7 +119,7 @@ class TextClassifier(nn.Module):
 
 
 class RecurrentLayer(nn.Module):
-    """One recurrent layer, in one direction or both."""
+    """One recurrent layer in one or both directions."""
 
     def __init__(self, cell: str, inputs: int, hidden: int, *, bidirectional: bool) -> None:
         super().__init__()
@@ -134,14 +137,13 @@ class RecurrentLayer(nn.Module):
         last = _at(states, lengths - 1)
         if self.back is None:
             return states, last
-        order = reversal(lengths, inputs.shape[1])
-        back, _ = self.back(reordered(inputs, order))
+        back, _ = self.back(reverse(inputs, lengths))
         last = torch.cat([last, _at(back, lengths - 1)], dim=1)
-        return torch.cat([states, reordered(back, order)], dim=2), last
+        return torch.cat([states, reverse(back, lengths)], dim=2), last
 
 
 class Pooling(nn.Module):
-    """Turns states over time into one vector, by one or several rules side by side."""
+    """Pooling of states over time into one vector, by one or several concatenated rules."""
 
     def __init__(self, names: Sequence[str], width: int) -> None:
         super().__init__()
@@ -170,15 +172,20 @@ class Pooling(nn.Module):
 
 
 class LinearBranch(nn.Module):
-    """A linear classifier over tokens and pairs of neighbours, see `textgate.train.text.bigrams`.
+    """A linear classifier over tokens and bigrams, see `textgate.train.text.bigrams`.
 
-    A text is the sum of its rows, each times its weight, over the root of the sum of the squares of
-    these weights: TF-IDF of unit length, but that a token counts as often as it occurs.
+    A text is the weighted sum of the rows of its features, divided by the square root of the sum of
+    the squared weights: like TF-IDF of unit length, except that the length counts every occurrence
+    of a feature by itself.
+
+    The tables are called ``pairs`` and ``pair_weights`` in stored weights. A new branch adds
+    nothing to the logits: if its tables have one column per logit they are 0 and the projection is
+    the identity, else the projection is 0 and the tables are small and random.
 
     Args:
-        architecture: the network it belongs to.
+        architecture: the architecture of the network.
         sparse: as for `TextClassifier`.
-        dropout: share of the tokens and pairs dropped in training.
+        dropout: fraction of the features dropped in training.
     """
 
     token_weights: torch.Tensor
@@ -197,25 +204,33 @@ class LinearBranch(nn.Module):
         self.register_buffer("token_weights", ones)
         self.register_buffer("pair_weights", zeros)
         self.register_buffer("fingerprints", torch.full_like(zeros, EMPTY))
+        if net.linear_size == net.output_units:
+            nn.init.eye_(self.projection.weight)
+            nn.init.zeros_(self.tokens.weight)
+            nn.init.zeros_(self.pairs.weight)
+        else:
+            nn.init.zeros_(self.projection.weight)
+            nn.init.uniform_(self.tokens.weight, -1.0 / net.linear_size, 1.0 / net.linear_size)
+            nn.init.uniform_(self.pairs.weight, -1.0 / net.linear_size, 1.0 / net.linear_size)
 
     def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Return its logits, float32 [batch, units]."""
+        """Return the logits of the branch, float32 [batch, units]."""
         steps = torch.arange(ids.shape[1], device=ids.device)
         inside = steps < lengths[:, None]
         known = inside & (ids < self.tokens.num_embeddings)
-        places = ids.clamp(max=self.tokens.num_embeddings - 1)
+        rows = ids.clamp(max=self.tokens.num_embeddings - 1)
         buckets, found = look_up(ids, self.fingerprints)
-        token_weights = self.token_weights[places] * known
-        pair_weights = self.pair_weights[buckets] * (inside & found)
-        squares = token_weights.float().square().sum(1) + pair_weights.float().square().sum(1)
-        total = self._sum(self.tokens, places, token_weights)
-        total = total + self._sum(self.pairs, buckets, pair_weights)
+        token_weights = self.token_weights[rows] * known
+        bigram_weights = self.pair_weights[buckets] * (inside & found)
+        squares = token_weights.float().square().sum(1) + bigram_weights.float().square().sum(1)
+        total = self._sum(self.tokens, rows, token_weights)
+        total = total + self._sum(self.pairs, buckets, bigram_weights)
         scale = LINEAR_GAIN * squares.clamp(min=1.0).rsqrt()
         result: torch.Tensor = self.projection(total * scale[:, None])
         return result
 
     def _sum(self, table: nn.Embedding, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """Return the weighted sum of a text's rows, float32 [batch, size]."""
+        """Return the weighted sum of each text's rows, float32 [batch, size]."""
         kept = functional.dropout(
             weights.to(table.weight.dtype), self.dropout, training=self.training
         )
@@ -223,28 +238,18 @@ class LinearBranch(nn.Module):
         return total
 
 
-def initialize(model: TextClassifier) -> None:
-    """Set the initial weights as the reference networks do (Keras's defaults).
-
-    Embedding uniform in +-0.05; input and dense weights Glorot uniform; recurrent weights
-    orthogonal a gate; biases 0, but 1 on an LSTM's forget gate (Jozefowicz et al. 2015). torch has
-    two biases a gate where one says all; for RNN and LSTM the second stays 0 for ever.
-
-    A linear branch begins by adding nothing: its tables at 0 if they have a column a logit, else
-    small and random with a projection of 0.
-    """
-    if model.linear is not None:
-        _initialize_linear(model.linear)
-    initialize_layers(model, model.embedding, model.architecture.cell)
-
-
 def initialize_layers(model: nn.Module, embedding: nn.Embedding, cell: str) -> None:
     """Set the initial weights of an embedding, recurrent layers, and a ``head``.
 
+    They follow Keras's defaults: embedding uniform in +-0.05; input and dense weights Glorot
+    uniform; recurrent weights orthogonal per gate; biases 0, but 1 for the forget gate of an LSTM
+    (Jozefowicz et al. 2015). torch has two biases per gate where one is enough: for RNN and LSTM
+    the second stays 0.
+
     Args:
-        model: the network they belong to.
+        model: the network.
         embedding: its embedding.
-        cell: the recurrent layers' cell.
+        cell: the cell of its recurrent layers.
     """
     nn.init.uniform_(embedding.weight, -0.05, 0.05)
     for name, weight in model.named_parameters():
@@ -266,30 +271,14 @@ def initialize_layers(model: nn.Module, embedding: nn.Embedding, cell: str) -> N
                 weight.requires_grad_(False)
 
 
-def _initialize_linear(branch: LinearBranch) -> None:
-    units, size = branch.projection.weight.shape
-    if size == units:
-        nn.init.eye_(branch.projection.weight)
-        nn.init.zeros_(branch.tokens.weight)
-        nn.init.zeros_(branch.pairs.weight)
-    else:
-        nn.init.zeros_(branch.projection.weight)
-        nn.init.uniform_(branch.tokens.weight, -1.0 / size, 1.0 / size)
-        nn.init.uniform_(branch.pairs.weight, -1.0 / size, 1.0 / size)
-
-
 def _at(states: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     """Return the state of each row at its own step, [batch, width]."""
     return states[torch.arange(states.shape[0], device=states.device), steps]
 
 
-def reversal(lengths: torch.Tensor, tokens: int) -> torch.Tensor:
-    """Return the places [batch, tokens] that reverse each row within its own length."""
-    steps = torch.arange(tokens, device=lengths.device)
-    reverse = lengths[:, None] - 1 - steps
-    return torch.where(reverse >= 0, reverse, steps)
-
-
-def reordered(states: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-    """Return states [batch, tokens, width] in another order of tokens, given as `reversal` does."""
+def reverse(states: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Return states [batch, tokens, width] with each row reversed within its own length."""
+    steps = torch.arange(states.shape[1], device=lengths.device)
+    reversed_steps = lengths[:, None] - 1 - steps
+    order = torch.where(reversed_steps >= 0, reversed_steps, steps)
     return states.gather(1, order[:, :, None].expand(-1, -1, states.shape[2]))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from textgate.errors import ConfigError
+from textgate.train.data.batching import shuffled_indices
 from textgate.train.fit.checkpoint import (
     damage_told,
     read_tensors,
@@ -171,7 +172,8 @@ class Pretrainer:
         """Make the steps of a pass that are left."""
         config, state = self._config, self.state
         self.model.train()
-        batches = self._train.shuffled_places(config.batch_size, seed=config.seed, epoch=number)
+        lengths = self._train.lengths
+        batches = shuffled_indices(lengths, config.batch_size, seed=config.seed, epoch=number)
         done = state.step - (number - 1) * self.steps
         progress.step(sum(map(len, batches[:done])))
         started = time.perf_counter() - state.seconds

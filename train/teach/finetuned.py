@@ -17,7 +17,8 @@ from textgate.bundle.manifest import Quality, read_quality
 from textgate.bundle.run import DataSummary, read_data, written_name
 from textgate.bundle.schema import FieldReader, versioned_fields
 from textgate.errors import CheckpointError
-from textgate.train.data.dataset import Dataset, encode_texts
+from textgate.train.data.dataset import Dataset
+from textgate.train.data.encoding import encode_texts
 from textgate.train.fit.checkpoint import Epoch, file_sha256
 from textgate.train.fit.resuming import read_settings
 from textgate.train.fit.scoring import probabilities

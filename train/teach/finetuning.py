@@ -15,7 +15,7 @@ from textgate.bundle.manifest import Quality
 from textgate.bundle.run import DataSummary
 from textgate.errors import CheckpointError
 from textgate.rows import Columns, fingerprint
-from textgate.train.data.dataset import encode_rows
+from textgate.train.data.encoding import encode_rows
 from textgate.train.data.split import split_rows
 from textgate.train.fit.calibration import fit_temperature
 from textgate.train.fit.checkpoint import (

@@ -15,7 +15,8 @@ from textgate.bundle.storage import GRAPH, MANIFEST, read_bundle
 from textgate.errors import CheckpointError, ConfigError
 from textgate.inference.classifier import Classifier
 from textgate.inference.tokenizer import TextTokenizer
-from textgate.train.data.dataset import Dataset, encode_texts
+from textgate.train.data.dataset import Dataset
+from textgate.train.data.encoding import encode_texts
 from textgate.train.fit.checkpoint import file_sha256, load_model
 from textgate.train.fit.scoring import probabilities
 from textgate.train.fit.trainer import predict_logits

@@ -1,4 +1,4 @@
-"""A tokenizer without unknown words: frequent words whole, the others in pieces, or in bytes."""
+"""Subword tokenizer: frequent words are whole, other words are pieces or bytes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,8 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
 from textgate.bundle.checks.tokenizer import SUBWORD_WORDS
-from textgate.errors import DataError
-from textgate.inference.tokenizer import (
-    CHARACTERS_PER_TOKEN,
-    PADDING_ID,
-    UNKNOWN_ID,
-    without_surrogates,
-)
-from textgate.train.text.vocabulary import PADDING, UNKNOWN
+from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID, without_surrogates
+from textgate.train.text.vocabulary import PADDING, UNKNOWN, count_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,8 +25,9 @@ _NORMALIZER = normalizers.Sequence(
     [normalizers.NFC(), normalizers.Replace("\u2019", "'"), normalizers.Lowercase()]
 )
 _SPLITTER = pre_tokenizers.Split(Regex(SUBWORD_WORDS), behavior="removed", invert=True)
-_PIECES = 2000  # enough for any word to come out in two to four
-_FREQUENT = 2  # occurrences from which a word is worth a row of its own
+_MIN_PIECES = 2000  # enough to spell most words in two to four pieces
+_MIN_OCCURRENCES = 2  # of a word before it gets an id, unless it is known
+_MAX_SAMPLED_OCCURRENCES = 5  # pieces are for rare words, not for the most frequent ones
 
 
 def build_subword_tokenizer(
@@ -41,36 +36,30 @@ def build_subword_tokenizer(
     """Return a subword tokenizer in the Hugging Face JSON format.
 
     Texts are put in Unicode form NFC and lower case, with straight apostrophes, and split into
-    words; contractions are split as in the Penn Treebank ("do n't", "it 's"), which is how the
-    usual word vectors have them. A word of the vocabulary is one token. Any other is taken apart by
-    byte-pair encoding (Sennrich et al. 2016), whose pieces were learned on the same texts, and a
-    character that is no piece becomes its bytes.
+    words; contractions are split as in the Penn Treebank ("do n't", "it 's"), like those of common
+    word vectors. A word of the vocabulary is one token. Other words are split by byte-pair encoding
+    (Sennrich et al. 2016), trained on the same texts; a character that is not a piece becomes its
+    bytes.
 
-    Ids are in the order padding, unknown token, bytes, pieces, words; of the words, the last are
-    the most dispensable: first those that occur twice or more, by frequency, then those that occur
-    once and are known, then the known words that do not occur. A text in a language without spaces
-    repeats few of its "words", so that there nearly all ids are pieces.
+    The order of the ids is padding, unknown token, bytes, pieces, words. The most useful words come
+    first: those that occur twice or more, by frequency, then known words that occur once, then
+    known words that do not occur. In a language without spaces few "words" are repeated, so that
+    nearly all ids are pieces.
 
     Args:
         texts: the training texts.
-        vocabulary_size: most ids.
-        max_tokens: tokens of a text that are read; words far behind them are not counted.
-        known: words something is known of, such as a vector, the most frequent first.
+        vocabulary_size: largest number of ids.
+        max_tokens: tokens of a text that are read; words far beyond them are not counted.
+        known: words that have a pretrained vector, the most frequent first.
 
     Raises:
-        DataError: there is not one word in the texts.
+        DataError: there is no word in the texts.
     """
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(split_words(text[: CHARACTERS_PER_TOKEN * max_tokens]))
-    for special in _SPECIAL:
-        counts.pop(special, None)
-    if not counts:
-        raise DataError("there is not one word in the training texts")
+    counts = count_words(texts, split_words, max_tokens=max_tokens)
     words = _ranked_words(counts, known)
     room = max(0, vocabulary_size - len(_SPECIAL))
-    wanted = max(min(_PIECES, room // 2), room - len(words))
-    pieces, merges = _learned_pieces(counts, wanted, room)
+    wanted = max(min(_MIN_PIECES, room // 2), room - len(words))
+    pieces, merges = _learned_pieces(counts, wanted, max_pieces=room)
     vocabulary = {PADDING: PADDING_ID, UNKNOWN: UNKNOWN_ID}
     for token in (*BYTES, *pieces, *words):
         if len(vocabulary) == max(vocabulary_size, len(_SPECIAL)):
@@ -91,16 +80,16 @@ def build_subword_tokenizer(
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of a text as the subword tokenizer sees them, before any is taken apart."""
+    """Return the words of a text as the subword tokenizer splits it, before it splits words."""
     normalized = _NORMALIZER.normalize_str(without_surrogates(text))
     return [word for word, _ in _SPLITTER.pre_tokenize_str(normalized)]
 
 
 def piece_count(tokenizer_json: str) -> int:
-    """Return how many ids stand before the first whole word; all of them are needed.
+    """Return the number of ids before the first whole word; none of these can be removed.
 
     Args:
-        tokenizer_json: what `build_subword_tokenizer` returned.
+        tokenizer_json: a tokenizer from `build_subword_tokenizer`.
     """
     model = json.loads(tokenizer_json)["model"]
     vocabulary = model["vocab"]
@@ -110,31 +99,26 @@ def piece_count(tokenizer_json: str) -> int:
 
 
 def _ranked_words(counts: Counter[str], known: Sequence[str]) -> list[str]:
-    """Return the words that deserve an id, the most useful first."""
+    """Return the words that may get an id, the most useful first."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    frequent = [word for word, count in ranked if count >= _FREQUENT]
-    vectors = set(known)
-    once = [word for word, count in ranked if count < _FREQUENT and word in vectors]
-    return [*frequent, *once, *(word for word in known if word not in counts)]
+    frequent = [word for word, count in ranked if count >= _MIN_OCCURRENCES]
+    known_set = set(known)
+    rare = [word for word, count in ranked if count < _MIN_OCCURRENCES and word in known_set]
+    return [*frequent, *rare, *(word for word in known if word not in counts)]
 
 
 def _learned_pieces(
-    counts: Counter[str], wanted: int, room: int
+    counts: Counter[str], wanted: int, *, max_pieces: int
 ) -> tuple[list[str], list[list[str]]]:
-    """Return pieces, single characters first, and the merges that make the longer ones.
-
-    Args:
-        counts: words and how often they occur.
-        wanted: how many pieces to learn.
-        room: most pieces there may be.
-    """
-    # A word as often as it occurs, capped: pieces are for rare words, not for the most frequent.
-    sample = [word for word, count in counts.items() for _ in range(min(count, 5))]
+    """Return pieces, single characters first, and the merges that make the longer ones."""
+    sample = [
+        word for word, count in counts.items() for _ in range(min(count, _MAX_SAMPLED_OCCURRENCES))
+    ]
     alphabet = _frequent_characters(sample, max(1, wanted // 2))
     tokenizer = Tokenizer(BPE())
     trainer = BpeTrainer(
-        vocab_size=min(wanted, room),
-        min_frequency=_FREQUENT,
+        vocab_size=min(wanted, max_pieces),
+        min_frequency=_MIN_OCCURRENCES,
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),
         show_progress=False,
@@ -144,10 +128,10 @@ def _learned_pieces(
     return sorted(model["vocab"], key=model["vocab"].__getitem__), model["merges"]
 
 
-def _frequent_characters(words: Iterable[str], most: int) -> list[str]:
-    """Return the most frequent characters, those that are equally frequent in their own order.
+def _frequent_characters(words: Iterable[str], max_characters: int) -> list[str]:
+    """Return the most frequent characters; equally frequent ones are in the order of their codes.
 
-    The package's trainer would choose among equals by chance, each time anew.
+    `BpeTrainer` itself chooses among equally frequent characters at random.
     """
     counts = Counter(character for word in words for character in word)
-    return sorted(counts, key=lambda character: (-counts[character], character))[:most]
+    return sorted(counts, key=lambda character: (-counts[character], character))[:max_characters]

@@ -1,4 +1,4 @@
-"""Pretrained word vectors: out of text files, numpy's files, or the package's own English ones."""
+"""Pretrained word vectors from text files, numpy files, or the package's own English ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import math
 import re
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,34 +26,36 @@ if TYPE_CHECKING:
 ENGLISH = "english"
 NO_VECTORS = "none"
 
-_WIDEST = 4096  # numbers a word; a file with more holds something else
-_MOST_NUMBERS = 2**28  # read in all: 1 GiB
-_HEADER = re.compile("([0-9]{1,12}) ([0-9]{1,12})")
+_MAX_WIDTH = 4096  # numbers per word; a file with more holds something else
+_MAX_NUMBERS = 2**28  # in memory: 1 GiB
+_TOO_LARGE = (
+    f"the vectors take more than {_MAX_NUMBERS * 4 >> 30} GiB; keep fewer words, the most frequent "
+    "ones"
+)
+_HEADER = re.compile("([0-9]{1,12}) ([0-9]{1,12})")  # words and numbers per word
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """Words and what is known of their meaning.
+    """Words and their vectors.
 
     Attributes:
-        words: the row of each word, in the order of the source: often the most frequent first.
+        words: the row of each word, in the order of the source, usually the most frequent first.
         matrix: float32 [words, dims], finite.
         name: the source: ``english``, or a file's name.
-        repeated: how many vectors were passed over because their word had one already.
     """
 
     words: dict[str, int]
     matrix: NDArray[np.float32]
     name: str
-    repeated: int = 0
 
     @property
     def dims(self) -> int:
-        """How many numbers a word has."""
+        """Numbers per vector."""
         return int(self.matrix.shape[1])
 
     def lookup(self, word: str) -> NDArray[np.float32] | None:
-        """Return the vector of a word exactly as it is written, float32 [dims], or None."""
+        """Return the vector of a word in exactly this spelling, float32 [dims], or None."""
         row = self.words.get(word)
         return None if row is None else self.matrix[row]
 
@@ -63,20 +65,21 @@ def load_vectors(spec: str | Path, wanted: Container[str] | None = None) -> Vect
 
     Args:
         spec: ``english`` for those of the package; ``X.npy``, float16, float32 or float64
-            [words, dims], with the words in ``X.words.txt`` or ``X.words.txt.gz`` beside it, one a
-            line (of ``X.f16.npy`` also without the ``.f16``); or a text file as GloVe, word2vec and
-            fastText write them, plain or ``.gz``: a word and its numbers a line, parted by single
-            spaces, after a line with the counts of words and numbers or none.
-        wanted: the words whose vectors are kept; None keeps all. Of the others only the shape is
-            checked, and no memory is taken.
+            [words, dims], with the words beside it in ``X.words.txt`` or ``X.words.txt.gz``, one
+            per line (``X.f16.npy`` may also omit the ``.f16`` there); or a text file as GloVe,
+            word2vec and fastText write it, plain or ``.gz``: per line a word and its numbers,
+            separated by single spaces, with or without a first line of two counts, words and
+            numbers per word.
+        wanted: the words whose vectors are kept; None keeps all. The other vectors are only
+            checked for their width and take no memory.
 
     Returns:
-        The vectors. Of a word that stands there twice, the first.
+        The vectors. If a word occurs twice, the first vector counts.
 
     Raises:
-        DataError: a file is missing, cannot be read, is empty, cut off or not UTF-8; a vector has
-            another width than the first, or holds what is not a finite number; words and rows
-            differ in number; or the vectors would take more than 1 GiB.
+        DataError: a file is missing, cannot be read, is empty, truncated or not UTF-8; a vector
+            has another width than the first, or a number that is not finite; the numbers of words
+            and rows differ; or the vectors would take more than 1 GiB.
     """
     if str(spec) == ENGLISH:
         return _read_english(wanted)
@@ -87,11 +90,11 @@ def load_vectors(spec: str | Path, wanted: Container[str] | None = None) -> Vect
 
 
 def unpack(codes: NDArray[np.uint8], columns: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Return the vectors that are packed two numbers a byte, float32 [words, dims].
+    """Return vectors that are stored as two numbers per byte, float32 [words, dims].
 
     Args:
-        codes: [words, dims / 2]: one of 16 levels a number, the first one in the lower bits.
-        columns: [2, dims]: of each column the middle of its levels, and how far they are apart.
+        codes: one of 16 levels per number, the first number in the lower bits, [words, dims / 2].
+        columns: for each column the centre of its levels and their distance, [2, dims].
     """
     levels = np.stack([codes & 15, codes >> 4], axis=2).reshape(len(codes), -1)
     centre, step = columns.astype(np.float32)
@@ -99,84 +102,71 @@ def unpack(codes: NDArray[np.uint8], columns: NDArray[np.float16]) -> NDArray[np
     return matrix
 
 
-@dataclass
-class _Chosen:
-    """The words that are kept while a source is read, each with its place in it."""
-
-    wanted: Container[str] | None
-    places: dict[str, int] = field(default_factory=dict)
-    repeated: int = 0
-
-    def add(self, word: str, place: int) -> bool:
-        """Return whether the word's vector is to be kept."""
-        if self.wanted is not None and word not in self.wanted:
-            return False
-        if word in self.places:
-            self.repeated += 1
-            return False
-        self.places[word] = place
-        return True
-
-    def vectors(self, matrix: NDArray[np.float32], name: str) -> Vectors:
-        """Return the kept words with their vectors, which come in the same order."""
-        words = {word: row for row, word in enumerate(self.places)}
-        return Vectors(words, matrix, name, self.repeated)
+def _is_kept(word: str, kept: dict[str, int], wanted: Container[str] | None) -> bool:
+    """Return whether a word's vector is wanted and is its first one."""
+    return (wanted is None or word in wanted) and word not in kept
 
 
 def _read_english(wanted: Container[str] | None) -> Vectors:
     folder = resources.files("textgate.train") / ENGLISH
-    chosen = _Chosen(wanted)
+    kept: dict[str, int] = {}  # word -> its row in the source
     for row, word in enumerate((folder / "words.txt").read_text(encoding="utf-8").split()):
-        chosen.add(word, row)
+        if _is_kept(word, kept, wanted):
+            kept[word] = row
     codes, columns = (
         np.load(io.BytesIO((folder / file).read_bytes()), allow_pickle=False)
         for file in ("codes.npy", "columns.npy")
     )
-    rows = np.fromiter(chosen.places.values(), dtype=np.intp)
-    return chosen.vectors(unpack(codes[rows], columns), ENGLISH)
+    rows = np.fromiter(kept.values(), dtype=np.intp)
+    return _vectors(kept, unpack(codes[rows], columns), ENGLISH)
 
 
-# A matrix of numpy's and a list of words
+def _vectors(kept: Iterable[str], matrix: NDArray[np.float32], name: str) -> Vectors:
+    return Vectors({word: row for row, word in enumerate(kept)}, matrix, name)
+
+
+# A numpy matrix and a list of words
 
 
 def _read_matrix(path: Path, wanted: Container[str] | None) -> Vectors:
     matrix = _open_matrix(path)
     words = _words_beside(path)
-    chosen = _Chosen(wanted)
+    kept: dict[str, int] = {}  # word -> its row in the source
     count = 0
     for count, line in enumerate(read_lines(words, "utf-8"), start=1):
         word = without_end(line)
         if not word:
             raise DataError(f"{words}, line {count}: no word; row {count} of {path} needs one")
-        chosen.add(word, count - 1)
+        if _is_kept(word, kept, wanted):
+            kept[word] = count - 1
     if count != len(matrix):
         raise DataError(
             f"{words} has {count:,} words, but {path} has {len(matrix):,} rows; "
             "the two belong together, row by row"
         )
-    rows = np.fromiter(chosen.places.values(), dtype=np.intp)
-    if rows.size * matrix.shape[1] > _MOST_NUMBERS:
-        raise DataError(f"{path}: {_too_much()}")
-    with np.errstate(over="ignore"):  # what does not fit in float32 is not finite in it
-        kept = np.asarray(matrix[rows], dtype=np.float32)
-    odd = np.flatnonzero(~np.isfinite(kept).all(axis=1))
-    if odd.size:
-        raise DataError(f"{path}, row {rows[odd[0]] + 1}: holds what is not a finite number")
-    return chosen.vectors(kept, _recorded(path))
+    rows = np.fromiter(kept.values(), dtype=np.intp)
+    if rows.size * matrix.shape[1] > _MAX_NUMBERS:
+        raise DataError(f"{path}: {_TOO_LARGE}")
+    with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite
+        values = np.asarray(matrix[rows], dtype=np.float32)
+    not_finite = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if not_finite.size:
+        raise DataError(f"{path}, row {rows[not_finite[0]] + 1}: holds a number that is not finite")
+    return _vectors(kept, values, written_name(path.name))
 
 
 def _open_matrix(path: Path) -> NDArray[np.floating]:
     try:
-        matrix = np.lib.format.open_memmap(path, mode="r")  # reads no pickle, and only what is used
+        matrix = np.lib.format.open_memmap(path, mode="r")  # reads no pickle
     except OSError as problem:
         raise DataError(unreadable(str(path), problem)) from None
     except ValueError as problem:
         reason = str(problem).partition("\n")[0]
         raise DataError(f"{path}: not a whole numpy file ({reason})") from None
-    if matrix.ndim != 2 or matrix.dtype.kind != "f" or not 0 < matrix.shape[1] <= _WIDEST:
+    if matrix.ndim != 2 or matrix.dtype.kind != "f" or not 0 < matrix.shape[1] <= _MAX_WIDTH:
         raise DataError(
             f"{path}: an array of {matrix.dtype} {list(matrix.shape)}, expected float16 or float32 "
-            f"[words, dims] with at most {_WIDEST:,} dims"
+            f"[words, dims] with at most {_MAX_WIDTH:,} dims"
         )
     return matrix
 
@@ -187,7 +177,9 @@ def _words_beside(path: Path) -> Path:
     for name in names:
         if (path.parent / name).is_file():
             return path.parent / name
-    raise DataError(f"{path}: the words are not beside it; expected {' or '.join(names)}")
+    raise DataError(
+        f"{path}: the file of its words is missing; expected {' or '.join(names)} beside it"
+    )
 
 
 # Text
@@ -195,7 +187,7 @@ def _words_beside(path: Path) -> Path:
 
 def _read_text(path: Path, wanted: Container[str] | None) -> Vectors:
     name = source_name(path)
-    chosen = _Chosen(wanted)
+    kept: dict[str, int] = {}  # word -> its row in the source
     numbers = array("f")
     count = width = 0
     announced = None
@@ -208,32 +200,33 @@ def _read_text(path: Path, wanted: Container[str] | None) -> Vectors:
             header = _HEADER.fullmatch(content)
             announced = int(header[1]) if header else None
             width = int(header[2]) if header else content.count(" ")
-            if not 0 < width <= _WIDEST:
+            if not 0 < width <= _MAX_WIDTH:
                 raise DataError(
-                    f"{where}: {width:,} numbers a word, expected 1 to {_WIDEST:,}; a line holds a "
-                    "word and its vector, parted by spaces"
+                    f"{where}: {width:,} numbers per word, expected 1 to {_MAX_WIDTH:,}; a line "
+                    "holds a word and its vector, separated by spaces"
                 )
             if header:
                 continue
         word, values = _split(content, width, where)
-        if chosen.add(word, count):
+        if _is_kept(word, kept, wanted):
+            kept[word] = count
             numbers.extend(_numbers(values.split(" "), where))
-            if len(numbers) > _MOST_NUMBERS:
-                raise DataError(f"{where}: {_too_much()}")
+            if len(numbers) > _MAX_NUMBERS:
+                raise DataError(f"{where}: {_TOO_LARGE}")
         count += 1
     if announced is not None and count != announced:
         raise DataError(
             f"{name}: the first line announces {announced:,} words, but {count:,} follow; "
-            "the file may be cut off"
+            "the file may be truncated"
         )
     if not count:
-        raise DataError(f"{name}: no vectors in it")
+        raise DataError(f"{name}: the file has no vectors")
     matrix = np.array(numbers, dtype=np.float32).reshape(-1, width)
-    return chosen.vectors(matrix, _recorded(path))
+    return _vectors(kept, matrix, written_name(path.name))
 
 
 def _split(content: str, width: int, where: str) -> tuple[str, str]:
-    """Return the word, which may hold spaces itself, and its numbers."""
+    """Return the word, which may hold spaces, and its numbers."""
     found = content.count(" ")
     word, _, values = content.partition(" ")
     if found > width:
@@ -241,7 +234,7 @@ def _split(content: str, width: int, where: str) -> tuple[str, str]:
         values = content[len(word) + 1 :]
     if not word:
         raise DataError(f"{where}: starts with a space, where a word should be")
-    # A number at the end of a word is one number too many rather than a part of the word.
+    # A word that ends in a number is taken for a line with one number too many.
     if found < width or (found > width and _is_number(word.rpartition(" ")[2])):
         raise DataError(
             f"{where}: {found} numbers after the word, expected {width} as in the first line"
@@ -266,13 +259,3 @@ def _is_number(value: str) -> bool:
         return math.isfinite(array("f", [float(value)])[0])
     except (ValueError, OverflowError):
         return False
-
-
-def _too_much() -> str:
-    size = f"{_MOST_NUMBERS * 4 >> 30} GiB"
-    return f"the vectors take more than {size}; keep fewer words, the most frequent ones"
-
-
-def _recorded(path: Path) -> str:
-    """Return a file's name for what is written down: it need not be UTF-8."""
-    return written_name(path.name)

@@ -17,7 +17,7 @@ from textgate.bundle.architecture import CELLS
 from textgate.export.quantize.plan import FLOAT32, INT8, Plan, Storage
 from textgate.export.report import operator_reports
 from textgate.inference.session import make_session
-from textgate.train.fit.initialization import Start
+from textgate.train.fit.initialization import Initialization
 from textgate.train.text.bigrams import EMPTY, find_features, look_up
 
 TOLERANCE = 1e-5
@@ -72,7 +72,7 @@ def branched(tools):
         changes = {"linear_size": 3, **BRANCH, **changes}
         model = tools.network(**changes)
         some = texts(60, seed=99)
-        found = find_features(some, labels_of(some), most_buckets=BUCKETS)
+        found = find_features(some, labels_of(some), max_buckets=BUCKETS)
         assert len(found.fingerprints) == BUCKETS
         tokens = model.architecture.linear_tokens
         generator = np.random.default_rng(1)
@@ -80,11 +80,11 @@ def branched(tools):
         found = dataclasses.replace(
             found,
             token_weights=generator.integers(64, 192, tokens).astype(np.uint8),
-            pair_weights=(owned * generator.integers(64, 192, BUCKETS)).astype(np.uint8),
+            bigram_weights=(owned * generator.integers(64, 192, BUCKETS)).astype(np.uint8),
         )
         with torch.no_grad():
             model.linear.projection.weight.mul_(2.0)
-        Start(features=found).apply(model)
+        Initialization(features=found).apply(model)
         return model
 
     return make
@@ -177,7 +177,7 @@ def test_ids_up_to_the_largest_are_mixed_without_overflow(tools, branched):
     generator = np.random.default_rng(0)
     some = [generator.integers(size - 50, size, 30) for _ in range(40)]
     with torch.no_grad():
-        found = find_features(some, labels_of(some), most_buckets=BUCKETS)
+        found = find_features(some, labels_of(some), max_buckets=BUCKETS)
         model.linear.fingerprints.copy_(torch.from_numpy(found.fingerprints))
     ids, lengths = pad(some)
     found = tools.by_graph(tools.graph(model, FLOAT32), ids, lengths)

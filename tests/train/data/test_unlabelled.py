@@ -1,4 +1,4 @@
-"""Texts without labels: read from any file, as often as needed, without holding them."""
+"""Texts without labels: read from any file, as often as needed, without keeping them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from textgate.errors import ConfigError, DataError
 from textgate.rows import Row
 from textgate.train import Columns
-from textgate.train.data.unlabelled import Unlabelled, bare
+from textgate.train.data.unlabelled import Unlabelled, letters
 
 FILES = {
     "a.txt": "Fine.\nAwful!\n",
@@ -33,7 +33,7 @@ def test_any_format_without_its_labels(tmp_path, name):
     assert (summary.file, summary.rows) == (name, 2)
 
 
-def test_the_format_that_is_named_is_for_names_that_do_not_tell(tmp_path):
+def test_a_given_format_is_for_file_names_without_one(tmp_path):
     (tmp_path / "a.rows").write_text(FILES["a.csv"], encoding="utf-8")
     (tmp_path / "a.txt").write_text(FILES["a.txt"], encoding="utf-8")
     paths = [tmp_path / "a.rows", tmp_path / "a.txt"]
@@ -47,7 +47,7 @@ def test_no_files():
     assert (len(nothing), list(nothing), nothing.summaries, nothing.notes) == (0, [], (), ())
 
 
-def test_texts_of_dev_and_empty_ones_are_left_out_and_counted(tmp_path):
+def test_empty_texts_and_texts_of_dev_are_left_out_and_counted(tmp_path):
     path = tmp_path / "more.txt"
     path.write_text("GOOD, film\nnew\n\n  \nnice\ngoodfilm \n:-)\n:-(\n", encoding="utf-8")
     dev = [Row("A... good? no", ("x",), 1), Row("good film!", ("x",), 2), Row(":-)", ("x",), 3)]
@@ -56,7 +56,7 @@ def test_texts_of_dev_and_empty_ones_are_left_out_and_counted(tmp_path):
     (note,) = found.notes
     assert note == (
         "more.txt: 3 texts for the teachers to label; left out: 2 texts that are empty, 3 texts "
-        "that are in dev, too"
+        "that are in the dev rows"
     )
 
 
@@ -70,28 +70,30 @@ def test_texts_of_dev_and_empty_ones_are_left_out_and_counted(tmp_path):
     ],
 )
 def test_equal_but_for_case_and_punctuation(text, same):
-    assert bare(text) == bare(same)
+    assert letters(text) == letters(same)
 
 
 @pytest.mark.parametrize(("text", "other"), [("!!", "??"), ("a1", "a2"), ("", "a")])
 def test_different(text, other):
-    assert bare(text) != bare(other)
+    assert letters(text) != letters(other)
 
 
-def test_nothing_left(tmp_path):
+def test_no_text_left(tmp_path):
     path = tmp_path / "more.txt"
     path.write_text("\na\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"more\.txt: no text in it is of use"):
+    with pytest.raises(
+        DataError, match=r"more\.txt: no text can be used: all are empty, or in the dev rows"
+    ):
         Unlabelled([path], Columns(), [Row("A.", ("x",), 1)])
 
 
-def test_what_can_be_read_once_only():
+def test_standard_input_is_refused():
     with pytest.raises(ConfigError, match="give a file, not -"):
         Unlabelled(["-"], Columns(), [])
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_can_be_read_once_only(tmp_path):
+def test_a_pipe_is_refused(tmp_path):
     pipe = tmp_path / "a.txt"
     os.mkfifo(pipe)
     with pytest.raises(ConfigError, match=r"a\.txt: .* several times; give a file, not a pipe"):
@@ -106,12 +108,12 @@ def test_one_file_is_no_list_of_files(tmp_path, kind):
         Unlabelled(kind(path), Columns(), [])
 
 
-def test_it_holds_no_texts(tmp_path):
+def test_it_keeps_no_texts(tmp_path):
     path = tmp_path / "more.txt"
-    path.write_text(("word " * 200 + "\n") * 5_000, encoding="utf-8")
+    path.write_text(("word " * 200 + "\n") * 2_000, encoding="utf-8")
     tracemalloc.start()
     try:
-        assert sum(map(len, Unlabelled([path], Columns(), []))) == 5_000_000
+        assert sum(map(len, Unlabelled([path], Columns(), []))) == 2_000_000
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()

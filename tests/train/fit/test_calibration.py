@@ -1,4 +1,4 @@
-"""Temperature scaling and the weight of a branch: found where known, and never to anyone's loss."""
+"""Temperature scaling and the scale of a branch: known values are found, no loss grows."""
 
 from __future__ import annotations
 
@@ -10,41 +10,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from textgate.train.fit.calibration import best_share, fit_temperature, log_loss
+from textgate.train.fit.calibration import best_linear_scale, fit_temperature, log_loss
 
 
-def draw(true_logits, generator):
-    """Labels drawn with the probabilities of the logits, one-hot."""
-    wide = true_logits - true_logits.max(axis=1, keepdims=True)
-    probabilities = np.exp(wide) / np.exp(wide).sum(axis=1, keepdims=True)
-    draws = (generator.random((len(wide), 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
-    return np.eye(wide.shape[1], dtype=np.float32)[np.minimum(draws, wide.shape[1] - 1)]
+def targets_of(logits, generator, *, multi_label):
+    """Targets drawn with the probabilities of the logits."""
+    if multi_label:
+        return (generator.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.float32)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    cumulative = exponentials.cumsum(axis=1) / exponentials.sum(axis=1, keepdims=True)
+    draws = (generator.random((len(logits), 1)) > cumulative).sum(axis=1)
+    return np.eye(logits.shape[1], dtype=np.float32)[np.minimum(draws, logits.shape[1] - 1)]
 
 
+@pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize("temperature", [0.25, 1.0, 3.0])
 @pytest.mark.parametrize("labels", [2, 5])
-def test_a_known_temperature_is_found(temperature, labels):
+def test_a_known_temperature_is_found(temperature, labels, multi_label):
     generator = np.random.default_rng(0)
     honest = generator.normal(0, 2, (8_000, labels)).astype(np.float32)
-    targets = draw(honest, generator)
-    found = fit_temperature(honest * np.float32(temperature), targets, multi_label=False)
-    assert found == pytest.approx(temperature, rel=0.1)
-
-
-@pytest.mark.parametrize("temperature", [0.4, 2.5])
-def test_a_known_temperature_is_found_for_several_labels(temperature):
-    generator = np.random.default_rng(0)
-    honest = generator.normal(0, 2, (5_000, 3)).astype(np.float32)
-    targets = (generator.random(honest.shape) < 1 / (1 + np.exp(-honest))).astype(np.float32)
-    found = fit_temperature(honest * np.float32(temperature), targets, multi_label=True)
+    targets = targets_of(honest, generator, multi_label=multi_label)
+    scaled = honest * np.float32(temperature)
+    found = fit_temperature(scaled, targets, multi_label=multi_label)
     assert found == pytest.approx(temperature, rel=0.1)
 
 
 @pytest.mark.parametrize(
     ("logits", "targets", "expected"),
     [
-        ([[0.0, 1.0]], [[0.0, 1.0]], 0.25),  # always right: as sure as is allowed
-        ([[0.0, 1.0]], [[1.0, 0.0]], 1000.0),  # always wrong: as unsure as is allowed
+        ([[0.0, 1.0]], [[0.0, 1.0]], 0.25),  # always right: the most confident that is allowed
+        ([[0.0, 1.0]], [[1.0, 0.0]], 1000.0),  # always wrong: the least confident that is allowed
     ],
 )
 def test_it_stays_in_its_bounds(logits, targets, expected):
@@ -91,7 +86,7 @@ def test_a_loss_is_never_below_zero_nor_minus_zero(logits, seed, multi_label):
     assert math.copysign(1.0, found) == 1.0
 
 
-# How much a linear branch counts
+# Scale of the linear branch
 
 
 def mixture(seed, *, labels=3, rows=3000):
@@ -102,12 +97,6 @@ def mixture(seed, *, labels=3, rows=3000):
     return honest, noise, generator
 
 
-def targets_of(honest, generator, *, multi_label):
-    if multi_label:
-        return (generator.random(honest.shape) < 1 / (1 + np.exp(-honest))).astype(np.float32)
-    return draw(honest, generator)
-
-
 def calibrated_loss(logits, targets, *, multi_label):
     temperature = fit_temperature(logits, targets, multi_label=multi_label)
     return log_loss(logits / np.float32(temperature), targets, multi_label=multi_label)
@@ -115,22 +104,22 @@ def calibrated_loss(logits, targets, *, multi_label):
 
 @pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize("size", [0.01, 1.0, 50.0])
-def test_a_branch_that_says_nothing_does_not_count(multi_label, size):
+def test_a_branch_of_noise_gets_no_weight(multi_label, size):
     honest, noise, generator = mixture(0)
     targets = targets_of(honest, generator, multi_label=multi_label)
-    share = best_share(honest, noise * np.float32(size), targets, multi_label=multi_label)
-    assert share * size < 0.01
-    assert best_share(honest, np.zeros_like(noise), targets, multi_label=multi_label) == 0.0
+    scale = best_linear_scale(honest, noise * np.float32(size), targets, multi_label=multi_label)
+    assert scale * size < 0.01
+    assert best_linear_scale(honest, np.zeros_like(noise), targets, multi_label=multi_label) == 0.0
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize("size", [0.2, 1.0, 5.0])
-def test_a_network_that_says_nothing_leaves_it_to_the_branch(multi_label, size):
+def test_beside_a_network_of_noise_the_branch_gets_the_weight(multi_label, size):
     honest, noise, generator = mixture(1)
     targets = targets_of(honest, generator, multi_label=multi_label)
     branch = honest * np.float32(size)
-    share = best_share(noise, branch, targets, multi_label=multi_label)
-    both = noise + np.float32(share) * branch
+    scale = best_linear_scale(noise, branch, targets, multi_label=multi_label)
+    both = noise + np.float32(scale) * branch
     found = calibrated_loss(both, targets, multi_label=multi_label)
     best = calibrated_loss(honest, targets, multi_label=multi_label)
     alone = calibrated_loss(noise, targets, multi_label=multi_label)
@@ -138,17 +127,17 @@ def test_a_network_that_says_nothing_leaves_it_to_the_branch(multi_label, size):
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_two_that_know_half_each_count_alike(multi_label):
-    """However large the one's logits are, and however sure of itself it is."""
+def test_two_parts_that_know_half_each_get_the_same_weight(multi_label):
+    """The size of their logits makes no difference."""
     honest, _, generator = mixture(2)
     other, _, _ = mixture(3)
     targets = targets_of(honest + other, generator, multi_label=multi_label)
     for size in (0.3, 1.0, 4.0):
         branch = other * np.float32(size)
-        share = best_share(honest, branch, targets, multi_label=multi_label)
-        assert share * size == pytest.approx(1.0, rel=0.4)  # weights are tenths
+        scale = best_linear_scale(honest, branch, targets, multi_label=multi_label)
+        assert scale * size == pytest.approx(1.0, rel=0.4)  # weights are tenths
         found = calibrated_loss(
-            honest + np.float32(share) * branch, targets, multi_label=multi_label
+            honest + np.float32(scale) * branch, targets, multi_label=multi_label
         )
         alone = calibrated_loss(honest, targets, multi_label=multi_label)
         assert found < 0.9 * alone
@@ -157,12 +146,12 @@ def test_two_that_know_half_each_count_alike(multi_label):
 @settings(max_examples=25, deadline=None)
 @given(LOGITS, st.integers(0, 99), st.booleans())
 def test_the_branch_never_makes_it_worse(recurrent, seed, multi_label):
-    """On the rows that choose, after calibration."""
+    """On dev, after calibration."""
     generator = np.random.default_rng(seed)
     linear = generator.normal(0, generator.uniform(0, 9), recurrent.shape).astype(np.float32)
     targets = np.eye(3, dtype=np.float32)[generator.integers(0, 3, len(recurrent))]
-    share = best_share(recurrent, linear, targets, multi_label=multi_label)
-    assert share >= 0.0
-    both = recurrent + np.float32(share) * linear
+    scale = best_linear_scale(recurrent, linear, targets, multi_label=multi_label)
+    assert scale >= 0.0
+    both = recurrent + np.float32(scale) * linear
     found = calibrated_loss(both, targets, multi_label=multi_label)
     assert found <= calibrated_loss(recurrent, targets, multi_label=multi_label) + 1e-4

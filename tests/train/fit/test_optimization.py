@@ -27,9 +27,9 @@ def network(architecture):
         if model.linear is not None:
             texts = [np.array(ids) for number in range(12) for ids in batch(number)]
             targets = np.eye(3, dtype=np.float32)[np.arange(2 * len(texts)) % 3]
-            found = find_features(texts * 2, targets, most_buckets=BRANCH["linear_buckets"])
+            found = find_features(texts * 2, targets, max_buckets=BRANCH["linear_buckets"])
             model.linear.fingerprints.copy_(torch.from_numpy(found.fingerprints))
-            model.linear.pair_weights.copy_(torch.from_numpy(found.pair_weights))
+            model.linear.pair_weights.copy_(torch.from_numpy(found.bigram_weights))
         return model
 
     return network

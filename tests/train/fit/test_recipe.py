@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN
-from textgate.rows import Row
+from textgate.rows import Columns, Row
 from textgate.train import fit
-from textgate.train.data.split import Columns
 from textgate.train.fit.presets import RECIPE, preset
 from textgate.train.fit.progress import Progress
 from textgate.train.fit.recipe import Choice, Recipe, recommend
 from textgate.train.fit.settings import format_setting
-from textgate.train.preparation import prepare
+from textgate.train.preparation import Sources, prepare
 from textgate.train.text.subwords import split_words
 from textgate.train.text.vectors import Vectors, load_vectors
 
@@ -118,7 +117,8 @@ PASSES = [
 
 @pytest.mark.parametrize(("count", "labels", "epochs"), PASSES)
 def test_how_often_the_rows_are_gone_through(count, labels, epochs):
-    found = recipe(rows(ENGLISH, count=count, labels=labels))
+    some = rows(ENGLISH, count=labels, labels=labels)  # the same ones again and again
+    found = recipe((some * count)[:count])
     assert found.settings["epochs"] == epochs
     assert reason(found, "epochs") == f"epochs {epochs}: {count:,} rows with {labels} labels"
 
@@ -268,7 +268,7 @@ def test_nothing_is_said_that_somebody_changed(tmp_path, given, branch, gone):
     small = {"embedding_size": 8, "hidden_sizes": (6,), "vocabulary_size": 600, "epochs": 1}
     if "epochs" not in given:
         del small["epochs"]
-    ready = prepare(data, data[:9], RECIPE, {**small, **given}, Columns())
+    ready = prepare(Sources(data, data[:9], Columns()), RECIPE, {**small, **given})
     notes = ready.notes
     others = [name for note in notes if not (name := note.partition(" ")[0]).startswith("linear")]
     assert others == [name for name in CHOICES if name != gone]
@@ -287,13 +287,14 @@ def test_nothing_is_said_that_somebody_changed(tmp_path, given, branch, gone):
 def test_nothing_is_said_of_weights_that_somebody_set(given, said):
     labels = ("b", "a", "a", "a")
     data = [Row(f"{ENGLISH[line % 9]} {line}", (labels[line % 4],), line) for line in range(80)]
-    notes = prepare(data, data[:9], RECIPE, given, Columns()).notes
+    notes = prepare(Sources(data, data[:9], Columns()), RECIPE, given).notes
     assert any(note.startswith("class_weights") for note in notes) == said
 
 
 @pytest.mark.parametrize("name", ["seed-rnn", "seed-lstm", "seed-gru"])
 def test_of_other_presets_nothing_is_said(name):
-    assert prepare(rows(ENGLISH), rows(ENGLISH), name, {}, Columns()).notes == ()
+    sources = Sources(rows(ENGLISH), rows(ENGLISH), Columns())
+    assert prepare(sources, name, {}).notes == ()
 
 
 def test_every_setting_is_one():

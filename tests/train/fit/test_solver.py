@@ -1,4 +1,4 @@
-"""The linear branch, solved: it is where the penalized loss is the least, and stays there."""
+"""Solver of the linear branch: it finds the minimum of the penalized loss."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-import textgate.train.fit.solver
 from textgate.rows import Row
 from textgate.train import fit
 from textgate.train.data.dataset import Dataset
+from textgate.train.fit import solver
 from textgate.train.fit.calibration import fit_temperature, log_loss
-from textgate.train.fit.initialization import Start
+from textgate.train.fit.initialization import Initialization
 from textgate.train.fit.objective import label_weights
 from textgate.train.fit.solver import PENALTIES, can_be_solved, solve
 from textgate.train.network.model import TextClassifier
@@ -23,7 +23,7 @@ TOKENS, LABELS = 40, 3
 
 
 def rows(count, *, seed, multi_label=False):
-    """Texts of which some tokens tell the label, most of the time."""
+    """Texts with a token that usually tells the label."""
     generator = np.random.default_rng(seed)
     sequences, targets = [], np.zeros((count, LABELS), dtype=np.float32)
     for number in range(count):
@@ -42,12 +42,12 @@ def rows(count, *, seed, multi_label=False):
 def solved(request):
     multi_label = request.param == "multi-label"
     train, dev = (rows(count, seed=count, multi_label=multi_label) for count in (300, 120))
-    features = find_features(train.sequences, train.targets, most_buckets=64)
+    features = find_features(train.sequences, train.targets, max_buckets=64)
     return request.param, features, train, dev, solve(features, train, dev, output=request.param)
 
 
 def branch(architecture, features, solution, output):
-    """A network with that branch, which computes its logits on a way of its own."""
+    """A network with that branch."""
     net = architecture(
         vocabulary_size=TOKENS,
         output=output,
@@ -57,7 +57,7 @@ def branch(architecture, features, solution, output):
         linear_buckets=len(features.fingerprints),
     )
     model = TextClassifier(net).eval()
-    Start(features=features, solution=solution).apply(model)
+    Initialization(features=features, solution=solution).apply(model)
     return model
 
 
@@ -99,18 +99,18 @@ def test_dev_chooses_the_penalty(monkeypatch, solved):
     output, features, train, dev, solution = solved
     losses = {}
     for penalty in PENALTIES:
-        monkeypatch.setattr(textgate.train.fit.solver, "PENALTIES", (penalty,))
+        monkeypatch.setattr(solver, "PENALTIES", (penalty,))
         losses[penalty] = solve(features, train, dev, output=output).dev_loss
     assert min(losses, key=losses.get) == solution.penalty
     assert max(losses.values()) > min(losses.values()) + 0.01
 
 
-def test_labels_count_as_they_are_told_to():
+def test_label_weights_are_used():
     train, dev = rows(300, seed=1), rows(100, seed=2)
     rare = np.flatnonzero(train.targets[:, 0] > 0)[10:]
     kept = np.setdiff1d(np.arange(300), rare)
     train = Dataset(tuple(train.sequences[one] for one in kept), train.targets[kept])
-    features = find_features(train.sequences, train.targets, most_buckets=64)
+    features = find_features(train.sequences, train.targets, max_buckets=64)
     means = []
     for weights in (None, label_weights(train.targets, 1.0)):
         found = solve(features, train, dev, output="softmax", weights=weights)
@@ -118,10 +118,10 @@ def test_labels_count_as_they_are_told_to():
     assert means[1] > means[0] + 0.5
 
 
-def test_soft_targets_are_learned_as_they_are():
+def test_soft_targets_give_smaller_weights():
     train = rows(300, seed=1)
     soft = Dataset(train.sequences, train.targets * np.float32(0.7) + np.float32(0.1))
-    features = find_features(train.sequences, train.targets, most_buckets=64)
+    features = find_features(train.sequences, train.targets, max_buckets=64)
     sizes = [
         float(solve(features, data, train, output="softmax").tokens.abs().max())
         for data in (train, soft)
@@ -144,26 +144,21 @@ def test_what_can_be_solved(architecture, changes, expected):
     assert can_be_solved(architecture(**{**branch, **changes})) is expected
 
 
-def test_training_leaves_it_as_it_is(tmp_path):
+def test_training_does_not_change_it(hearing, tmp_path):
     data = [
         Row(f"a {word} film number {number}", (label,), number)
         for number in range(60)
         for word, label in (("good", "positive"), ("bad", "negative"))
     ]
-    notes = []
-
-    class Listening(textgate.train.fit.progress.Progress):
-        def note(self, text):
-            notes.append(text)
-
+    heard = hearing()
     settings = {"epochs": 2, "vocabulary_size": 600, "hidden_sizes": [4], "vectors": "none"}
-    run = fit(data, tmp_path / "run", settings=settings, progress=Listening())
+    run = fit(data, tmp_path / "run", settings=settings, progress=heard)
     weights = run.model.weights
-    tokens, share = weights["linear.tokens.weight"], weights["linear.projection.weight"]
+    tokens, projection = weights["linear.tokens.weight"], weights["linear.projection.weight"]
     assert tokens.abs().max() > 0
-    assert share[0, 1] == share[1, 0] == 0  # the identity, in a share that dev chose
-    assert share[0, 0] == share[1, 1]
-    (told,) = (note for note in notes if note.startswith("the linear branch alone: log loss"))
+    assert projection[0, 1] == projection[1, 0] == 0  # the identity, times what dev chose
+    assert projection[0, 0] == projection[1, 1]
+    (told,) = (note for note in heard.notes if note.startswith("the linear branch alone: log loss"))
     assert float(told.rpartition(" ")[2]) in PENALTIES
     again = fit(
         data, tmp_path / "longer", settings={**settings, "epochs": 4, "schedule": "constant"}

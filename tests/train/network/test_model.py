@@ -1,4 +1,4 @@
-"""The network in PyTorch: its size, its first weights, and that padding never counts."""
+"""The network in PyTorch: size, initial weights, padding, outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ragged(lengths, vocabulary=30, seed=0):
 def network(net, seed=0):
     torch.manual_seed(seed)
     model = TextClassifier(net)
-    with torch.no_grad():  # wider than at the start, so that every path shows
+    with torch.no_grad():  # larger than initial weights, so that every path has an effect
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight) * 0.3)
     return model.eval()
@@ -53,7 +53,7 @@ def test_the_layer_table_counts_what_is_trained(architecture):
 
 
 @pytest.mark.parametrize(("output", "labels"), [("sigmoid", 2), ("softmax", 3), ("multi-label", 1)])
-def test_it_counts_a_linear_branch(architecture, output, labels):
+def test_the_layer_table_counts_a_linear_branch(architecture, output, labels):
     branch = {"linear_size": 4, "linear_tokens": 20, "linear_buckets": 32}
     net = architecture(output=output, label_count=labels, **branch)
     trained = [weight for weight in TextClassifier(net).parameters() if weight.requires_grad]
@@ -90,7 +90,7 @@ def test_padding_changes_no_result(architecture, cell, bidirectional, pooling):
 
 @pytest.mark.parametrize("pooling", POOLINGS, ids="+".join)
 def test_padding_gets_no_gradient(architecture, pooling):
-    """Nor does it stop one: no inf or NaN comes out of what is masked."""
+    """Nor does it block one: masked values give no infinity or NaN."""
     model = network(architecture(pooling=pooling, bidirectional=True))
     ids, lengths = ragged([1, 9, 4], vocabulary=20)
     ids[torch.arange(9) >= lengths[:, None]] = 25  # a word that occurs as padding alone
@@ -130,11 +130,11 @@ def test_a_layer_is_torchs_own_over_packed_sequences(cell, bidirectional):
     torch.testing.assert_close(last, torch.cat(list(hidden), dim=1), atol=1e-6, rtol=1e-5)
 
 
-# First weights
+# Initial weights
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_first_weights(architecture, cell):
+def test_initial_weights(architecture, cell):
     torch.manual_seed(0)
     net = architecture(cell=cell, hidden_sizes=(16, 9), dense_sizes=(8,), bidirectional=True)
     model = TextClassifier(net)
@@ -154,7 +154,7 @@ def test_first_weights(architecture, cell):
             assert (bias == 0).all()
             assert (weights["bias_hh_l0"] == 0).all()
             assert weights["bias_ih_l0"].requires_grad
-            # One bias a gate, but for a GRU, whose second one is inside its reset gate.
+            # One bias per gate, except for a GRU, whose second bias is inside its reset gate.
             assert weights["bias_hh_l0"].requires_grad == (cell == "gru")
     for dense in model.head:
         assert (dense.bias == 0).all()
@@ -162,7 +162,7 @@ def test_first_weights(architecture, cell):
         assert 0.5 * bound < dense.weight.abs().max() <= bound
 
 
-def test_first_weights_go_by_the_seed(architecture):
+def test_the_seed_decides_initial_weights(architecture):
     net = architecture()
     states = [network(net, seed).state_dict() for seed in (1, 1, 2)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
@@ -195,7 +195,7 @@ def test_probabilities(architecture, output):
     torch.testing.assert_close(model.probabilities(logits), expected)
 
 
-def test_dropout_is_for_training_alone(architecture):
+def test_dropout_is_only_for_training(architecture):
     net = architecture(
         embedding_dropout=0.5, layer_dropout=0.5, head_dropout=0.5, hidden_sizes=(7, 7)
     )

@@ -18,7 +18,7 @@ from textgate.export import export
 from textgate.train import Columns, fit, pretrain
 from textgate.train.fit.progress import Progress
 from textgate.train.network.model import TextClassifier
-from textgate.train.preparation import prepare
+from textgate.train.preparation import Sources, prepare
 from textgate.train.pretrain.pretrained import open_pretrained
 
 SIZES = {"hidden_size": 12, "embedding_size": 8, "vocabulary_size": 600}
@@ -85,9 +85,9 @@ class StopsAfterAnEpoch(Progress):
 
 def test_training_starts_with_exactly_its_weights(rows, folder, free):
     pretrained = open_pretrained(folder)
-    ready = prepare(rows, None, "default", free, Columns(), pretrained=pretrained)
+    ready = prepare(Sources(rows, None, Columns(), pretrained=pretrained), "default", free)
     network = TextClassifier(ready.manifest.architecture)
-    ready.start.apply(network)
+    ready.initialization.apply(network)
     assert torch.equal(network.embedding.weight, torch.from_numpy(pretrained.embedding))
     layer = {name: value for name, value in network.state_dict().items() if "layers.0." in name}
     assert len(layer) == 4

@@ -289,10 +289,10 @@ def test_a_disk_that_fills_up(texts, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "texts.txt: no text in it is of use: all are empty"),
-        (" \n\n", "texts.txt: no text in it is of use: all are empty"),
-        ("a\nb\n", "0 texts of two tokens or more are too few: one is to learn from"),
-        ("one two\n", "1 texts of two tokens or more are too few: one is to learn from"),
+        ("", "texts.txt: no text can be used: all are empty"),
+        (" \n\n", "texts.txt: no text can be used: all are empty"),
+        ("a\nb\n", "0 texts of two tokens or more are too few; at least two"),
+        ("one two\n", "1 texts of two tokens or more are too few; at least two"),
         ("\u00a0\u2003\n!\n", "0 texts of two tokens or more are too few"),
     ],
 )

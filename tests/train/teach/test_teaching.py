@@ -156,12 +156,12 @@ def test_a_run_and_its_bundle_answer_alike(teacher, bundle, separable):
 
 def test_several_labels_a_row(separable, quick, tmp_path):
     labels = ("good", "bad", "odd")
-    rows = separable(200, labels, multi_label=True)
+    rows = separable(160, labels, multi_label=True)
     dev = separable(60, labels, multi_label=True, seed=1)
-    settings = {**quick, "epochs": 20}
+    settings = {**quick, "epochs": 12}
     first = fit(rows, tmp_path / "teacher", dev=dev, settings=settings)
     path = tmp_path / "more.txt"
-    more = separable(200, labels, multi_label=True, seed=2)
+    more = separable(160, labels, multi_label=True, seed=2)
     path.write_text("".join(f"{row.text}\n" for row in more), encoding="utf-8")
     run = fit(
         rows[:12],

@@ -1,4 +1,4 @@
-"""Where the embedding starts: at the words' own vectors, and at guesses for pieces."""
+"""Initial embedding: the vectors of words, and means for pieces."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def words():
     return build_tokenizer(TEXTS, vocabulary_size=600, max_tokens=50)
 
 
-def places(tokenizer):
+def token_ids(tokenizer):
     return json.loads(tokenizer)["model"]["vocab"]
 
 
 def embedding(tokenizer, vectors, *, rows=None, size=6, seed=0):
-    rows = rows or len(places(tokenizer))
+    rows = rows or len(token_ids(tokenizer))
     return initial_embedding(tokenizer, vectors, rows=rows, size=size, seed=seed)
 
 
@@ -47,16 +47,16 @@ def embedding(tokenizer, vectors, *, rows=None, size=6, seed=0):
 def test_words_have_their_vectors(request, vectors, kind):
     tokenizer = request.getfixturevalue(kind)
     table = embedding(tokenizer, vectors)
-    assert (table.dtype, table.shape) == (np.float32, (len(places(tokenizer)), 6))
-    known = [word for word in KNOWN if word in places(tokenizer)]
+    assert (table.dtype, table.shape) == (np.float32, (len(token_ids(tokenizer)), 6))
+    known = [word for word in KNOWN if word in token_ids(tokenizer)]
     assert {"good", "movie"} <= set(known)
     for word in known:
-        np.testing.assert_array_equal(table[places(tokenizer)[word]], vectors.lookup(word))
+        np.testing.assert_array_equal(table[token_ids(tokenizer)[word]], vectors.lookup(word))
 
 
-def test_a_word_that_no_text_has_keeps_its_vector_if_it_has_an_id(subwords, vectors):
+def test_a_known_word_that_is_in_no_text_has_its_vector(subwords, vectors):
     table = embedding(subwords, vectors)
-    np.testing.assert_array_equal(table[places(subwords)["absent"]], vectors.lookup("absent"))
+    np.testing.assert_array_equal(table[token_ids(subwords)["absent"]], vectors.lookup("absent"))
 
 
 @pytest.mark.parametrize("kind", ["subwords", "words"])
@@ -65,8 +65,8 @@ def test_padding_and_the_unknown_token_are_zero(request, vectors, kind):
 
 
 def test_a_piece_has_the_mean_of_the_words_spelled_with_it(subwords, vectors):
-    """Each counts as often as the piece is in it; words with an id of their own do not count."""
-    vocabulary, table = places(subwords), embedding(subwords, vectors)
+    """A word counts as often as it has the piece; words with an id of their own do not count."""
+    vocabulary, table = token_ids(subwords), embedding(subwords, vectors)
     outside = [word for word in KNOWN if word not in vocabulary]
     assert outside == ["moo", "foo", "gill"]
     spelled = {}
@@ -82,14 +82,14 @@ def test_a_piece_has_the_mean_of_the_words_spelled_with_it(subwords, vectors):
 
 
 def test_words_are_not_spelled_in_pieces_where_there_are_none(words, vectors):
-    vocabulary, table = places(words), embedding(words, vectors)
+    vocabulary, table = token_ids(words), embedding(words, vectors)
     means = [vectors.lookup(word) for word in ("moo", "foo", "gill")]
     assert not any(np.allclose(table[vocabulary["a"]], mean) for mean in means)
 
 
 def test_the_rest_is_random_and_narrower(vectors):
     tokenizer = build_tokenizer(
-        [" ".join(f"x{place}" for place in range(2000))], vocabulary_size=3000, max_tokens=3000
+        [" ".join(f"x{number}" for number in range(2000))], vocabulary_size=3000, max_tokens=3000
     )
     table = embedding(tokenizer, vectors)[2:]
     assert table.std() == pytest.approx(0.5 * vectors.matrix.std(), rel=0.05)
@@ -103,24 +103,24 @@ def test_the_seed_alone_decides(subwords, vectors):
     random = (one != other).any(axis=1)
     assert random[2:].any()
     for word in ("good", "movie"):
-        assert not random[places(subwords)[word]]
+        assert not random[token_ids(subwords)[word]]
 
 
-def test_rows_behind_the_vocabulary_are_there(words, vectors):
+def test_rows_beyond_the_vocabulary_are_random(words, vectors):
     table = embedding(words, vectors, rows=50)
     assert table.shape == (50, 6)
-    assert table[len(places(words)) :].all()
+    assert table[len(token_ids(words)) :].all()
 
 
 def test_wide_vectors_are_projected_and_keep_their_angles(words):
-    """What lies in a plane of many columns has room in two."""
+    """Vectors in a plane need two columns."""
     generator = np.random.default_rng(0)
     plane = generator.normal(size=(len(KNOWN), 2)) @ generator.normal(size=(2, 9))
     vectors = Vectors(
         {word: row for row, word in enumerate(KNOWN)}, plane.astype(np.float32), "flat"
     )
     table = embedding(words, vectors, size=2)
-    good, movie = (table[places(words)[word]] for word in ("good", "movie"))
+    good, movie = (table[token_ids(words)[word]] for word in ("good", "movie"))
     expected = vectors.matrix @ vectors.matrix.T
     found = np.array([[good @ good, good @ movie], [movie @ good, movie @ movie]])
     np.testing.assert_allclose(found, expected[:2, :2], rtol=1e-4)
@@ -132,7 +132,7 @@ def test_the_largest_directions_are_kept(words):
         {word: row for row, word in enumerate(KNOWN)}, matrix.astype(np.float32), "long"
     )
     table = embedding(words, vectors, size=1)
-    found = abs(table[places(words)["good"], 0])
+    found = abs(table[token_ids(words)["good"], 0])
     assert found == pytest.approx(abs(matrix[0, 2]), rel=0.1)
 
 

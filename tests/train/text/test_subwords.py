@@ -1,4 +1,4 @@
-"""The tokenizer without unknown words: what is whole, what is in pieces, and which ids they get."""
+"""Subword tokenizer: which words are whole, which are pieces, and their ids."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def tokens(written, text):
 
 
 def spelled(found):
-    """What tokens spell, bytes put together."""
+    """The text that tokens spell."""
     content = b""
     for token in found:
         byte = BYTE.fullmatch(token)
@@ -61,8 +61,8 @@ SPLIT = [
     ("you're they\u2019ve she'll", ["you", "'re", "they", "'ve", "she", "'ll"]),
     ("they'd've", ["they", "'d", "'ve"]),
     ("can't", ["ca", "n't"]),
-    ("do n't it 's", ["do", "n't", "it", "'s"]),  # tokenized before
-    ("don'ts", ["don", "'", "ts"]),  # no contraction
+    ("do n't it 's", ["do", "n't", "it", "'s"]),  # already tokenized
+    ("don'ts", ["don", "'", "ts"]),  # not a contraction
     (
         "o'clock 'twas rock 'n' roll",
         ["o", "'", "clock", "'", "twas", "rock", "'", "n", "'", "roll"],
@@ -71,7 +71,7 @@ SPLIT = [
     ("1,000 a_b", ["1", ",", "000", "a_b"]),
     ("cafe\u0301", ["caf\u00e9"]),  # NFC
     ("\U0001f600ok", ["\U0001f600", "ok"]),
-    ("\ud800 x", ["\ufffd", "x"]),  # half a pair is no character
+    ("\ud800 x", ["\ufffd", "x"]),  # half a surrogate pair is not a character
     ("[UNK]<0x41>", ["[", "unk", "]", "<", "0x41", ">"]),  # a text cannot spell a special token
     (" \t\u3000", []),
     ("", []),
@@ -110,7 +110,7 @@ def test_a_curly_apostrophe_is_a_straight_one():
         ("\ud800", ["<0xEF>", "<0xBF>", "<0xBD>"]),  # as U+FFFD
     ],
 )
-def test_a_character_that_training_never_saw_is_its_bytes(text, expected):
+def test_an_unseen_character_is_its_bytes(text, expected):
     assert tokens(build("good bad", "good bad"), text) == expected
 
 
@@ -133,7 +133,7 @@ def test_words_by_frequency_then_known_ones():
     text = "most most most often often then then once alone"
     written = build(text, vocabulary_size=FIRST_PIECE + 40, known=known)
     whole = [word for word in words_of(written) if len(word) > 1]
-    # "alone" occurs once and nothing is known of it; of the known ones, the order given counts.
+    # "alone" occurs once and is not known; known words keep the order that was given.
     ranked = ["most", "often", "then", "once", "unseen", "never"]
     assert whole == [word for word in ranked if word in whole]
     assert {"once", "unseen", "never"} <= set(whole)
@@ -142,8 +142,8 @@ def test_words_by_frequency_then_known_ones():
         assert tokens(written, word) == [word]
 
 
-def test_what_may_be_cut_off_is_behind_the_pieces():
-    """Every id from `piece_count` on can go, and what it stood for still has its pieces."""
+def test_words_can_be_removed_and_pieces_spell_them():
+    """Ids from `piece_count` on can be removed; their words are then spelled in pieces."""
     written = build("great great film film greatly", vocabulary_size=600, known=["cinema"])
     document = json.loads(written)
     count = piece_count(written)
@@ -168,7 +168,7 @@ def test_the_vocabulary_has_its_limit(size):
         assert piece_count(written) > FIRST_PIECE + 10  # and for more than characters
 
 
-def test_words_far_behind_what_is_read_are_not_counted():
+def test_words_far_beyond_max_tokens_are_not_counted():
     text = "aa " * (5 * CHARACTERS_PER_TOKEN // 3 + 1) + "bb bb"
     assert "bb" not in in_order(build(text, max_tokens=5))
     assert "bb" in in_order(build(text, "bb bb", max_tokens=5))
@@ -176,7 +176,7 @@ def test_words_far_behind_what_is_read_are_not_counted():
 
 @pytest.mark.parametrize("texts", [[], [""], [" \n", "\t"]])
 def test_no_word_at_all(texts):
-    with pytest.raises(DataError, match="there is not one word in the training texts"):
+    with pytest.raises(DataError, match="there is no word in the training texts"):
         build(*texts, known=["good"])
 
 
@@ -207,7 +207,7 @@ def test_the_order_of_the_texts_does_not_matter():
 
 
 def test_more_characters_than_there_is_room_for():
-    """Equally frequent ones are chosen by their code, every time the same."""
+    """Equally frequent ones are chosen by their code, so that the result is always the same."""
     texts = ["".join(chr(0x4E00 + 7 * row + place) for place in range(7)) for row in range(99)]
     written = {build(*texts, "\u56e0\u56e0", vocabulary_size=512) for _ in range(5)}
     assert len(written) == 1
@@ -242,7 +242,7 @@ def test_every_text_is_spelled_without_the_unknown_token(written, text):
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(ANY_TEXT, min_size=1, max_size=5))
-def test_so_are_the_training_texts_whatever_they_are(texts):
+def test_a_tokenizer_of_any_texts_is_valid_and_spells_them(texts):
     written = build(*texts, "anchor", vocabulary_size=512)
     assert check_tokenizer(written.encode(), rows=512, where="t") == written
     assert TextTokenizer(written, max_tokens=9).splits_at_separators

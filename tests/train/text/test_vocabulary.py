@@ -1,4 +1,4 @@
-"""Which words get a row: counted as the tokenizer cuts them, ranked, the two special ids first."""
+"""Word tokenizer: the most frequent words get the ids after the two special ones."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ CASES = [
     (["caf\u00e9 cafe\u0301"], ["caf\u00e9"]),  # NFC
     (["\U0001f600 ok\U0001f600"], ["\U0001f600", "ok"]),
     (["a\0b"], ["\0", "a", "b"]),
-    (["\ud800 x"], ["x", "\ufffd"]),  # half a pair is no character
-    (["\ud83d\ude00"], ["\U0001f600"]),  # two halves are one
+    (["\ud800 x"], ["x", "\ufffd"]),  # half a surrogate pair is not a character
+    (["\ud83d\ude00"], ["\U0001f600"]),  # two halves are one character
     (["1,000 3.5 a_b"], [",", ".", "000", "1", "3", "5", "a_b"]),
     (["\u4f60\u597d \u4e16\u754c"], ["\u4e16\u754c", "\u4f60\u597d"]),
     (["[UNK] [PAD]"], ["[", "]", "pad", "unk"]),
@@ -58,11 +58,11 @@ def test_the_most_frequent_are_kept(size, expected):
 
 @pytest.mark.parametrize("texts", [[], [""], [" \n", "\t"]])
 def test_no_word_at_all(texts):
-    with pytest.raises(DataError, match="there is not one word in the training texts"):
+    with pytest.raises(DataError, match="there is no word in the training texts"):
         build_tokenizer(texts, vocabulary_size=100, max_tokens=10)
 
 
-def test_words_far_behind_what_is_read_are_not_counted():
+def test_words_far_beyond_max_tokens_are_not_counted():
     text = "a " * (5 * CHARACTERS_PER_TOKEN // 2) + "b"
     assert words(text, "b c", max_tokens=5) == ["a", "b", "c"]
     assert words(text, max_tokens=5) == ["a"]
@@ -75,7 +75,7 @@ def test_the_order_of_the_texts_does_not_matter():
 
 @given(st.lists(st.text(st.characters(codec=None), max_size=30), min_size=1, max_size=5))
 def test_every_word_of_the_training_texts_is_known(texts):
-    """What is counted is what is looked up: the tokenizer finds each word it was made of."""
+    """The tokenizer finds each word that it was built from."""
     texts = [*texts, "anchor"]
     found = TextTokenizer(
         build_tokenizer(texts, vocabulary_size=10_000, max_tokens=1000), max_tokens=1000
