@@ -24,8 +24,8 @@ from textgate.train.fit.initialization import Start
 from textgate.train.fit.presets import RECIPE
 from textgate.train.fit.presets import preset as named_preset
 from textgate.train.fit.recipe import recommend
-from textgate.train.pretrain.pretrained_settings import settle
-from textgate.train.teach.distillation import Lesson
+from textgate.train.pretrain.pretrained_settings import fix_settings
+from textgate.train.teach.distillation import Distillation
 from textgate.train.teach.teachers import check_teachers
 from textgate.train.text.bigrams import find_features
 from textgate.train.text.embedding import find_vectors, initial_embedding
@@ -60,7 +60,7 @@ class Preparation:
         start: what training starts from.
         warnings: what somebody should know of the rows, in words.
         notes: what was chosen and why, in words.
-        lesson: what teachers are asked; None if there are none.
+        distillation: the teachers and their texts; None without teachers.
     """
 
     manifest: RunManifest
@@ -72,7 +72,7 @@ class Preparation:
     start: Start
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
-    lesson: Lesson | None
+    distillation: Distillation | None
 
 
 def prepare(
@@ -103,7 +103,7 @@ def prepare(
             pretrained; or a teacher has other labels.
     """
     if pretrained is not None:
-        settings = settle(pretrained, preset, settings)
+        settings = fix_settings(pretrained, preset, settings)
     config = named_preset(preset).replace(**settings)
     split = split_rows(
         data, dev, columns, task=config.task, dev_fraction=config.dev_fraction, seed=config.seed
@@ -115,7 +115,7 @@ def prepare(
         said.append(f"starts from {pretrained.path}: {pretrained.note}")
     more = Unlabelled(unlabelled, columns, split.dev)
     said.extend(more.notes)
-    lesson = Lesson(tuple(teachers), labels, rows, more) if teachers else None
+    distillation = Distillation(tuple(teachers), labels, rows, more) if teachers else None
     spec = NO_VECTORS if pretrained is not None else config.vectors
     vectors = find_vectors(spec, chain((row.text for row in rows), more))
     if preset == RECIPE:
@@ -171,7 +171,7 @@ def prepare(
             "tokenizers": version("tokenizers"),
             "python": platform.python_version(),
         },
-        teaching=None if lesson is None else lesson.summary,
+        teaching=None if distillation is None else distillation.summary,
         pretrained=None if pretrained is None else pretrained.summary,
     )
     return Preparation(
@@ -184,7 +184,7 @@ def prepare(
         start=start,
         warnings=split.notes,
         notes=tuple(said),
-        lesson=lesson,
+        distillation=distillation,
     )
 
 

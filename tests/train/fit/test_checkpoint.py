@@ -12,8 +12,8 @@ import safetensors
 import safetensors.torch
 import torch
 
-import textgate.train.fit.checkpoint
 from textgate.errors import CheckpointError
+from textgate.train.fit import checkpoint as checkpoint_module
 from textgate.train.fit.checkpoint import (
     Epoch,
     TrainedModel,
@@ -22,6 +22,7 @@ from textgate.train.fit.checkpoint import (
     load_state,
     save_model,
     save_state,
+    write_tensors,
 )
 
 EPOCHS = [Epoch(1, 0.7, 0.6, 0.5, 1.25), Epoch(2, 0.5, 0.55, 0.75, 1.0)]
@@ -65,7 +66,7 @@ def same(left, right):
 def test_a_state_there_and_back(tmp_path, best_epoch):
     path, saved = tmp_path / "state.safetensors", state(best_epoch)
     save_state(path, saved)
-    loaded = load_state(path)
+    loaded = load_state(path, Epoch)
     assert same(loaded.weights, saved.weights)
     assert same(loaded.best_weights, saved.best_weights)
     assert same(loaded.optimizer, saved.optimizer)
@@ -101,7 +102,7 @@ def test_no_model_yet(tmp_path):
 
 
 READ_AND_WRITE = [
-    (lambda path: save_state(path, state(1)), load_state),
+    (lambda path: save_state(path, state(1)), lambda path: load_state(path, Epoch)),
     (lambda path: save_model(path, MODEL), load_model),
 ]
 
@@ -131,7 +132,7 @@ def test_every_damage_is_told(tmp_path, save, load):
 def test_another_version(tmp_path, monkeypatch, save, load):
     path = tmp_path / "file.safetensors"
     with monkeypatch.context() as patch:
-        patch.setattr(textgate.train.fit.checkpoint, "FORMAT_VERSION", 2)
+        patch.setattr(checkpoint_module, "FORMAT_VERSION", 2)
         save(path)
     with pytest.raises(CheckpointError, match="format version 2, this release reads 1; train"):
         load(path)
@@ -147,8 +148,8 @@ def test_a_file_from_elsewhere(tmp_path):
 @pytest.mark.parametrize("values", [{}, [], {"history": 3}, {"history": [{"number": 1}]}])
 def test_values_that_are_not_what_they_should_be(tmp_path, values):
     path = tmp_path / "file.safetensors"
-    textgate.train.fit.checkpoint.write_tensors(path, tensors(0), values)
-    for load in (load_state, load_model):
+    write_tensors(path, tensors(0), values)
+    for load in (lambda path: load_state(path, Epoch), load_model):
         with pytest.raises(CheckpointError, match=rf"^{re.escape(str(path))}: damaged"):
             load(path)
 
@@ -162,7 +163,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, save, load):
     def full(path, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(textgate.train.fit.checkpoint, "write_bytes", full)
+    monkeypatch.setattr(checkpoint_module, "write_bytes", full)
     with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
         save(path)
     assert path.read_bytes() == before

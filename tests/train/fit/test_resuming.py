@@ -10,12 +10,14 @@ import shutil
 import pytest
 import torch
 
-import textgate.train.fit.checkpoint
 import textgate.train.fitting
 from textgate.bundle import run as run_folder
 from textgate.bundle.architecture import CELLS
 from textgate.errors import CheckpointError, ConfigError
 from textgate.train import Columns, fit
+from textgate.train.fit import checkpoint as checkpoint_module
+from textgate.train.fit import folder
+from textgate.train.fit.checkpoint import Epoch, load_state, save_state
 
 EPOCHS = 4
 # The default preset's kind of training, on every cell, and the one that has nothing to carry on.
@@ -103,7 +105,7 @@ def assert_same(found, expected):
 def test_there_is_something_to_go_on_with(kind, begin):
     """The average, and moments of the tables: of all that is kept, weights alone would not do."""
     path = begin(epochs=2)
-    state = textgate.train.fit.checkpoint.load_state(path / run_folder.CHECKPOINT)
+    state = load_state(path / run_folder.CHECKPOINT, Epoch)
     assert bool(state.average) == bool(kind["average"])
     learned = kind["linear_size"] == 3  # not solved
     assert ("linear.pairs.weight/exp_avg" in state.optimizer) == learned
@@ -139,21 +141,24 @@ def test_stopped_again_and_again(uninterrupted, rows, begin, stop):
     assert_same(fit(rows, path, resume=True), uninterrupted)
 
 
-@pytest.mark.parametrize("failing", ["save_state", "save_model"])
-def test_the_disk_was_full_for_a_while(uninterrupted, rows, begin, monkeypatch, failing):
+@pytest.mark.parametrize(
+    ("module", "failing"),
+    [(folder, "save_state"), (textgate.train.fitting, "save_model")],
+)
+def test_the_disk_was_full_for_a_while(uninterrupted, rows, begin, monkeypatch, module, failing):
     path = begin(epochs=1)
 
     def full(target, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    genuine = getattr(textgate.train.fitting, failing)
+    genuine = getattr(module, failing)
 
     def fails(target, value):
-        patch.setattr(textgate.train.fit.checkpoint, "write_bytes", full)
+        patch.setattr(checkpoint_module, "write_bytes", full)
         genuine(target, value)
 
     with monkeypatch.context() as patch:
-        patch.setattr(textgate.train.fitting, failing, fails)
+        patch.setattr(module, failing, fails)
         with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
             fit(rows, path, resume=True)
     assert_same(fit(rows, path, resume=True), uninterrupted)
@@ -308,8 +313,8 @@ def test_the_checkpoint_of_another_network(stop, stopped, rows, settings, change
 
 def test_a_checkpoint_without_the_optimizers_moments(stopped, rows):
     path = stopped / run_folder.CHECKPOINT
-    state = textgate.train.fit.checkpoint.load_state(path)
+    state = load_state(path, Epoch)
     state.optimizer.popitem()
-    textgate.train.fit.checkpoint.save_state(path, state)
+    save_state(path, state)
     with pytest.raises(CheckpointError, match="the checkpoint does not fit the network"):
         fit(rows, stopped, resume=True)

@@ -19,11 +19,12 @@ from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Row, fingerprint, load_labelled
 from textgate.train import fit
 from textgate.train.data.dataset import encode_rows
+from textgate.train.fit import objective
 from textgate.train.fit.calibration import log_loss
 from textgate.train.fit.checkpoint import load_model
 from textgate.train.fit.progress import Progress
 from textgate.train.fit.scoring import evaluate_logits
-from textgate.train.fit.trainer import predict_logits, with_linear_share
+from textgate.train.fit.trainer import predict_logits, scale_linear_branch
 from textgate.train.network.model import TextClassifier
 
 
@@ -134,12 +135,12 @@ def test_the_branchs_share_is_in_the_kept_weights(finished):
     """What is scored is what is kept: nobody need know the share any more."""
     weights = finished.model.weights
     assert weights["linear.projection.weight"].shape == (2, 2)
-    scaled = with_linear_share(weights, 0.25)
+    scaled = scale_linear_branch(weights, 0.25)
     for name, tensor in weights.items():
         expected = tensor * 0.25 if name == "linear.projection.weight" else tensor
         assert torch.equal(scaled[name], expected), name
     without = {name: tensor for name, tensor in weights.items() if "linear" not in name}
-    assert with_linear_share(without, 0.25) == without
+    assert scale_linear_branch(without, 0.25) == without
     network = TextClassifier(finished.manifest.architecture).eval()
     ids, lengths = torch.tensor([[300, 301, 302, 303]]), torch.tensor([4])
     with torch.inference_mode():
@@ -301,9 +302,7 @@ def test_progress_hears_of_everything(separable, quick, tmp_path):
 
 
 def test_what_diverges_says_so(separable, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "textgate.train.fit.objective.loss", lambda logits, *_, **__: (logits * math.nan).sum()
-    )
+    monkeypatch.setattr(objective, "loss", lambda logits, *_, **__: (logits * math.nan).sum())
     with pytest.raises(TextgateError, match=r"diverged in epoch 1: .*; choose a lower learn"):
         fit(separable(40), tmp_path / "run", settings=quick)
 

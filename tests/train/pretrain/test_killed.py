@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
+from textgate.train.fit.checkpoint import load_state
 from textgate.train.pretrain.pretrained import read_pretrained
-from textgate.train.pretrain.pretrainer import load_pretraining
+from textgate.train.pretrain.pretrainer import PretrainingEpoch
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 
@@ -92,7 +93,7 @@ def test_killed_and_resumed(texts, kill, rewritten, tmp_path):
         # Whole or absent.
         if folder.exists():
             assert read_pretrained(folder).outcome is None
-        steps.append(load_pretraining(checkpoint).step if checkpoint.exists() else 0)
+        steps.append(load_state(checkpoint, PretrainingEpoch).step if checkpoint.exists() else 0)
     assert steps == sorted(steps)
     assert steps[-1] > steps[-3] > 0
 

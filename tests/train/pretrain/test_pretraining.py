@@ -11,14 +11,16 @@ import pytest
 import safetensors.torch
 import torch
 
-import textgate.train.fit.checkpoint
 from textgate.errors import CheckpointError, ConfigError, DataError
 from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 from textgate.train import Columns, PretrainingConfig, pretrain
+from textgate.train.fit import checkpoint as checkpoint_module
+from textgate.train.fit import folder as folder_module
+from textgate.train.fit.checkpoint import load_state, save_state
 from textgate.train.fit.presets import PRESETS, RECIPE
-from textgate.train.fit.progress import Progress
+from textgate.train.fit.progress import TerminalProgress
 from textgate.train.pretrain.pretrained import open_pretrained, read_pretrained
-from textgate.train.pretrain.pretrainer import load_pretraining
+from textgate.train.pretrain.pretrainer import PretrainingEpoch
 
 WORDS = [f"word{number}" for number in range(24)]
 EPOCHS = 3
@@ -60,10 +62,11 @@ class Stopped(BaseException):
     """Somebody pulled the plug."""
 
 
-class Heard(Progress):
+class Heard(TerminalProgress):
     """Hears everything, and stops after so many calls for steps."""
 
     def __init__(self, steps=0):
+        super().__init__()
         self.notes, self.begun, self.rows, self.left = [], [], 0, steps
 
     def note(self, message):
@@ -111,8 +114,8 @@ def test_what_it_says(texts, tmp_path):
     for number, line in enumerate(heard.notes[2:], start=1):
         assert line.startswith(f"epoch   {number}  train loss ")
         assert " held-out perplexity " in line
-        assert re.search(r" tokens/s  about \d+:\d\d left$", line)
-    assert heard.notes[-1].endswith(" about 0:00 left")
+        assert re.search(r" tokens/s  at most \d+:\d\d left$", line)
+    assert heard.notes[-1].endswith(" at most 0:00 left")
 
 
 def test_the_best_epoch_is_kept(texts, tmp_path):
@@ -120,11 +123,11 @@ def test_the_best_epoch_is_kept(texts, tmp_path):
     path = tmp_path / "p"
     with pytest.raises(Stopped):
         pretrain([texts], path, settings=TINY, progress=Heard(steps=2 * 26 + 1))
-    state = load_pretraining(path / "checkpoint.safetensors")
+    state = load_state(path / "checkpoint.safetensors", PretrainingEpoch)
     assert (state.step, state.best_epoch) == (50, 2)
     state.history[1] = dataclasses.replace(state.history[1], perplexity=1.0)
     best = state.best_weights
-    textgate.train.pretrain.pretrainer.save_pretraining(path / "checkpoint.safetensors", state)
+    save_state(path / "checkpoint.safetensors", state)
     made = pretrain([texts], path, resume=True)
     assert made.outcome.best_epoch == 2
     kept = safetensors.torch.load_file(path / "model.safetensors")
@@ -223,7 +226,7 @@ def test_stopped_between_the_weights_and_the_last_word(whole, texts, tmp_path, m
 
     path = tmp_path / "p"
     with monkeypatch.context() as patch:
-        patch.setattr("textgate.train.pretrain.pretraining.write_whole", stop)
+        patch.setattr(folder_module, "write_atomically", stop)
         with pytest.raises(Stopped):
             pretrain([texts], path, settings=TINY)
     assert names(path) == ["checkpoint.safetensors", *names(whole.path)]
@@ -277,7 +280,7 @@ def test_a_disk_that_fills_up(texts, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(textgate.train.fit.checkpoint, "write_bytes", full)
+        patch.setattr(checkpoint_module, "write_bytes", full)
         with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
             pretrain([texts], tmp_path / "p", settings=TINY)
     assert pretrain([texts], tmp_path / "p", resume=True).outcome.perplexity < 6

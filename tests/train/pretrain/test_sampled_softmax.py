@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 from textgate.train.fit.optimization import Optimizer
+from textgate.train.pretrain import language_model, sampled_softmax
 from textgate.train.pretrain.language_model import LanguageModel
 from textgate.train.pretrain.pretraining_config import PretrainingConfig
 from textgate.train.pretrain.sampled_softmax import Sampler, sampled_loss
@@ -34,7 +35,7 @@ def gradients(loss, tensors):
 
 @pytest.mark.parametrize("at_a_time", [1, 7, POSITIONS, 1024])
 def test_with_all_words_it_is_the_full_softmax(given, monkeypatch, at_a_time):
-    monkeypatch.setattr("textgate.train.pretrain.sampled_softmax._POSITIONS", at_a_time)
+    monkeypatch.setattr(sampled_softmax, "_MAX_POSITIONS", at_a_time)
     projected, targets, table, bias = given
     counts = np.arange(1, VOCABULARY + 1)
     sampler = Sampler(counts, draws=VOCABULARY)
@@ -183,9 +184,7 @@ def test_a_sparse_step_is_a_dense_one_on_the_rows_it_touches(network):
 def test_the_full_loss_is_that_of_every_next_token(network, monkeypatch):
     model = network().eval()
     found, positions = model.full_loss(IDS, LENGTHS)
-    monkeypatch.setattr(
-        "textgate.train.pretrain.language_model._MOST_LOGITS", VOCABULARY
-    )  # one at a time
+    monkeypatch.setattr(language_model, "_MAX_LOGITS", VOCABULARY)  # one at a time
     assert model.full_loss(IDS, LENGTHS)[0] == pytest.approx(found, rel=1e-5)
     total = 0.0
     for ids in ([5, 6, 7, 5], [8, 9]):

@@ -14,8 +14,9 @@ import torch
 from textgate.errors import CheckpointError, ConfigError, MissingPackageError
 from textgate.train import FinetuningConfig, fit, teach
 from textgate.train.data.dataset import Batch
+from textgate.train.fit import loop
 from textgate.train.fit.progress import Progress
-from textgate.train.teach import bfloat16, finetuner
+from textgate.train.teach import bfloat16
 from textgate.train.teach.bfloat16 import prefers_bfloat16
 from textgate.train.teach.encoders import (
     EncoderClassifier,
@@ -25,7 +26,7 @@ from textgate.train.teach.encoders import (
     longest_text,
 )
 from textgate.train.teach.finetuned import read_finetuned
-from textgate.train.teach.finetuner import rate
+from textgate.train.teach.finetuner import rate_factor
 from textgate.train.teach.teachers import find_teacher
 
 SETTINGS = {"epochs": 4, "batch_size": 16, "learning_rate": 0.02}
@@ -166,16 +167,16 @@ def test_the_same_seed_gives_the_same_weights(encoder, separable, dev, tmp_path)
 def test_the_best_epoch_is_kept(encoder, separable, dev, tmp_path, monkeypatch):
     """The second epoch unlearns everything."""
 
-    def learn(self, number, progress):
+    def learn(learner, number, *others):
         if number == 2:
             with torch.no_grad():
-                self._model.head.weight.neg_()
-                self._model.head.bias.neg_()
+                learner.model.head.weight.neg_()
+                learner.model.head.bias.neg_()
             return 1.0
-        return whole(self, number, progress)
+        return whole(learner, number, *others)
 
-    whole = finetuner.Finetuner._pass
-    monkeypatch.setattr(finetuner.Finetuner, "_pass", learn)
+    whole = loop.train_epoch
+    monkeypatch.setattr(loop, "train_epoch", learn)
     heard = Heard()
     taught = teach(
         separable(240),
@@ -218,8 +219,8 @@ def test_the_library_keeps_its_verbosity(encoder, capfd):
 def test_bfloat16_where_it_is_worth_it(encoder, monkeypatch, faster, accurate, preferred):
     times = iter([0.0, 1.0, 10.0, 10.5 if faster else 11.0] * 3)
     monkeypatch.setattr(bfloat16.time, "perf_counter", lambda: next(times))
-    monkeypatch.setattr(bfloat16, "_MOST_ERROR", 1.0 if accurate else 0.0)
-    monkeypatch.setattr(bfloat16, "_LEAST_COSINE", 0.5)
+    monkeypatch.setattr(bfloat16, "_MAX_ERROR", 1.0 if accurate else 0.0)
+    monkeypatch.setattr(bfloat16, "_MIN_COSINE", 0.5)
     model = EncoderClassifier(load_encoder(encoder), label_count=2)
     tokens = torch.tensor([[2, 4, 5, 3], [2, 6, 3, 0]])
     batch = Batch(tokens, torch.tensor([4, 3]), torch.eye(2))
@@ -227,11 +228,11 @@ def test_bfloat16_where_it_is_worth_it(encoder, monkeypatch, faster, accurate, p
 
 
 def test_the_learning_rate_rises_and_falls():
-    rates = [rate(step, 100) for step in range(100)]
+    rates = [rate_factor(step, 100) for step in range(100)]
     assert rates[:11] == pytest.approx([*(step / 10 for step in range(1, 11)), 1.0])
     assert rates[55] == pytest.approx(0.5)
     assert rates[99] == pytest.approx(1 / 90)
-    assert [rate(step, 1) for step in range(1)] == [1.0]
+    assert [rate_factor(step, 1) for step in range(1)] == [1.0]
 
 
 # What does not
@@ -376,7 +377,7 @@ def test_settings(settings, message):
 
 
 def test_diverged(encoder, separable, dev, tmp_path, monkeypatch):
-    monkeypatch.setattr(finetuner.Finetuner, "_pass", lambda *_: float("nan"))
+    monkeypatch.setattr(loop, "train_epoch", lambda *_: float("nan"))
     with pytest.raises(ConfigError, match="training diverged in epoch 1"):
         teach(separable(60), tmp_path / "teacher", transformer=str(encoder), dev=dev)
     assert read_finetuned(tmp_path / "teacher").outcome is None

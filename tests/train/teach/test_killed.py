@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from textgate.train import teach
-from textgate.train.fit.checkpoint import load_state
+from textgate.train.fit.checkpoint import Epoch, load_state
 from textgate.train.teach import finetuner
 from textgate.train.teach.finetuned import read_finetuned
 
@@ -70,7 +70,7 @@ def test_killed_and_resumed(
         # Whole or absent.
         if folder.exists():
             assert read_finetuned(folder).outcome is None
-        epochs.append(len(load_state(checkpoint).history) if checkpoint.exists() else 0)
+        epochs.append(len(load_state(checkpoint, Epoch).history) if checkpoint.exists() else 0)
     assert epochs == sorted(epochs)
     assert epochs[-1] > epochs[-2] > 0
 

@@ -12,11 +12,12 @@ import pytest
 import safetensors.torch
 import torch
 
-import textgate.train.fit.checkpoint
 from textgate.errors import CheckpointError, ConfigError
 from textgate.train import Columns, fit, teach
-from textgate.train.fit.checkpoint import load_state, save_state
-from textgate.train.teach import finetuner, finetuning
+from textgate.train.fit import checkpoint as checkpoint_module
+from textgate.train.fit import folder
+from textgate.train.fit.checkpoint import Epoch, load_state, save_state
+from textgate.train.teach import finetuner
 from textgate.train.teach.finetuned import read_finetuned
 from textgate.train.teach.teachers import find_teacher
 
@@ -129,7 +130,7 @@ def test_what_is_kept(begin, stop, kind, encoder, tmp_path):
     assert manifest.encoder.name == "tiny"
     assert (manifest.train.rows, manifest.dev.rows) == (58, 6)
     begin(path, work=stop, force=True, epochs=1)
-    state = load_state(path / "checkpoint.safetensors")
+    state = load_state(path / "checkpoint.safetensors", Epoch)
     first = safetensors.torch.load_file(encoder / "model.safetensors")
     for name in ("embeddings.word_embeddings.weight", "encoder.layer.1.output.dense.weight"):
         assert not torch.equal(state.weights[f"encoder.{name}"], first[name]), name
@@ -176,12 +177,12 @@ def test_nothing_to_resume_is_a_beginning(whole, begin, tmp_path):
 def test_the_best_epoch_is_kept(stopped, stop, go_on, encoder, rows):
     """The first one is made unbeatable: what comes later is not what is kept."""
     checkpoint = stopped / "checkpoint.safetensors"
-    state = load_state(checkpoint)
+    state = load_state(checkpoint, Epoch)
     best = state.best_weights
     state.history[0] = dataclasses.replace(state.history[0], dev_score=1.0, dev_loss=-1.0)
     save_state(checkpoint, state)
     stop(teach, rows, stopped, transformer=str(encoder), resume=True, epochs=1)
-    state = load_state(checkpoint)
+    state = load_state(checkpoint, Epoch)
     name = "head.weight"
     assert torch.equal(state.best_weights[name], best[name])
     assert not torch.equal(state.weights[name], best[name])
@@ -200,7 +201,7 @@ def full(*_, **__):
     [
         ("save_state", "checkpoint.safetensors"),
         ("write_tensors", "model.safetensors"),
-        ("write_whole", "teacher.json"),
+        ("write_atomically", "teacher.json"),
     ],
 )
 def test_the_disk_was_full_for_a_while(
@@ -208,14 +209,14 @@ def test_the_disk_was_full_for_a_while(
 ):
     path = tmp_path / "teacher"
     begin(path, work=stop, epochs=1)
-    genuine = getattr(finetuning, function)
+    genuine = getattr(folder, function)
 
     def fails(*arguments):
-        patch.setattr(textgate.train.fit.checkpoint, "write_bytes", full)
+        patch.setattr(checkpoint_module, "write_bytes", full)
         genuine(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(finetuning, function, fails)
+        patch.setattr(folder, function, fails)
         with pytest.raises(CheckpointError) as caught:
             go_on(path)
     assert str(caught.value) == f"{path / file}: cannot be written: No space left on device"
@@ -232,7 +233,7 @@ def test_a_full_disk_leaves_nothing(encoder, rows, tmp_path, monkeypatch):
 def test_stopped_between_the_last_two_steps(whole, begin, go_on, tmp_path, monkeypatch):
     """The weights are written and the teacher does not yet say so."""
     path = tmp_path / "teacher"
-    monkeypatch.setattr(finetuning, "write_whole", full)
+    monkeypatch.setattr(folder, "write_atomically", full)
     with pytest.raises(OSError, match="No space left"):
         begin(path)
     monkeypatch.undo()
@@ -409,7 +410,7 @@ def test_the_checkpoint_of_another_network(stopped, stop, rows, make_encoder, go
 
 def test_a_checkpoint_without_the_optimizers_moments(stopped, go_on):
     path = stopped / "checkpoint.safetensors"
-    state = load_state(path)
+    state = load_state(path, Epoch)
     state.optimizer.popitem()
     save_state(path, state)
     with pytest.raises(

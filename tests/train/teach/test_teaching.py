@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -19,8 +20,7 @@ from textgate.train import Columns, fit
 from textgate.train.data.unlabelled import Unlabelled
 from textgate.train.fit.progress import Progress
 from textgate.train.fit.recipe import recommend
-from textgate.train.teach import distillation as teaching_module
-from textgate.train.teach.distillation import Lesson
+from textgate.train.teach.distillation import Distillation
 from textgate.train.teach.teachers import Teacher, check_teachers, find_teacher
 
 
@@ -120,7 +120,7 @@ def answering(*rows, labels=("bad", "good"), name="fake"):
 def test_targets_are_mixed(tmp_path):
     path = tmp_path / "more.txt"
     path.write_text("c\n", encoding="utf-8")
-    lesson = Lesson(
+    distillation = Distillation(
         (
             answering([0.8, 0.2], [0.4, 0.6], [1.0, 0.0]),
             answering([0.6, 0.4], [0.6, 0.4], [0.5, 0.5], labels=("good", "bad")),
@@ -132,7 +132,7 @@ def test_targets_are_mixed(tmp_path):
     targets = np.array([[1, 0], [0, 1], [0, 0]], dtype=np.float32)
     heard = Heard()
     kept = tmp_path / "kept.safetensors"
-    lesson.mix(targets, weight=0.25, kept=kept, device=torch.device("cpu"), progress=heard)
+    distillation.mix(targets, weight=0.25, kept=kept, device=torch.device("cpu"), progress=heard)
     # The mean of the teachers: bad 0.6, 0.4 and 0.75.
     assert targets == pytest.approx(np.array([[0.9, 0.1], [0.1, 0.9], [0.75, 0.25]]))
     assert heard.begun == [("asking fake", 3)] * 2
@@ -141,7 +141,7 @@ def test_targets_are_mixed(tmp_path):
         "2 teachers have labelled 3 texts; they agree with the label of 100.0% of the labelled rows"
     ]
     again = np.array([[1, 0], [0, 1], [0, 0]], dtype=np.float32)
-    nobody = Lesson((), lesson.labels, lesson.rows, lesson.unlabelled)
+    nobody = dataclasses.replace(distillation, teachers=())
     nobody.mix(again, weight=0.25, kept=kept, device=torch.device("cpu"), progress=Heard())
     assert np.array_equal(again, targets)
 
@@ -308,7 +308,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("changes", "error", "message"), OTHERS)
-def test_another_lesson_is_refused(begin, changes, error, message):
+def test_other_teachers_texts_or_weights_are_refused(begin, changes, error, message):
     with pytest.raises(Stopped):
         begin(progress=StopsAt("epoch 2"))
     with pytest.raises(error) as caught:
@@ -355,9 +355,9 @@ def test_damaged_answers(begin, tmp_path, damage):
 
 
 def test_a_file_that_changes_meanwhile(begin, texts, monkeypatch):
-    whole = teaching_module.Lesson.texts
-    cut = lambda lesson: list(whole(lesson))[:-1]  # noqa: E731
-    monkeypatch.setattr(teaching_module.Lesson, "texts", cut)
+    whole = Distillation.texts
+    cut = lambda distillation: list(whole(distillation))[:-1]  # noqa: E731
+    monkeypatch.setattr(Distillation, "texts", cut)
     with pytest.raises(DataError, match="changed while it was read"):
         begin()
 
