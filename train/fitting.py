@@ -186,7 +186,8 @@ def fit(
         initialization=initialization,
         state=state,
     )
-    model = _calibrate(ready, train(trainer, folder.save_checkpoint, progress))
+    train(trainer, folder.save_checkpoint, progress)
+    model = _calibrate(ready, trainer.state)
     save_model(output / MODEL, model)
     folder.tidy()
     return FittedRun(output, manifest, model)

@@ -144,15 +144,10 @@ class RunFolder(Generic[EpochT]):
                 )
 
     def require_same_rows(self, name: str, begun: DataSummary, given: DataSummary) -> None:
-        """Refuse other rows; the name and the format of the file may differ.
-
-        Args:
-            name: ``train`` or ``dev``.
-            begun: the rows of the folder.
-            given: the rows that are given now.
+        """Refuse other rows than those of the folder, whatever file they are in.
 
         Raises:
-            CheckpointError: they differ.
+            CheckpointError: they differ; `name` says which rows they are, ``train`` or ``dev``.
         """
         if begun.sha256 != given.sha256:
             raise self.mismatch(f"with other {name} rows than these; give the same file")
@@ -165,16 +160,10 @@ class RunFolder(Generic[EpochT]):
         *,
         advice: str = "give the same",
     ) -> None:
-        """Refuse other files or models, or the same in another order.
-
-        Args:
-            kind: what they are, in the plural.
-            begun: those of the folder.
-            given: those that are given now.
-            advice: how to give the same again.
+        """Refuse other files or models than those of the folder, or another order of them.
 
         Raises:
-            CheckpointError: they differ.
+            CheckpointError: they differ; it names them by `kind` and those of the folder by name.
         """
         if [item.sha256 for item in begun] != [item.sha256 for item in given]:
             names = [item.name if isinstance(item, ModelSummary) else item.file for item in begun]
@@ -184,12 +173,7 @@ class RunFolder(Generic[EpochT]):
             )
 
     def require_same_network(self, begun: object, wanted: object, *names: str) -> None:
-        """Refuse another network.
-
-        Args:
-            begun: the manifest of the folder.
-            wanted: the manifest that a new folder would have.
-            names: the attributes to compare.
+        """Refuse a network whose manifest has other attributes of these names.
 
         Raises:
             CheckpointError: one of them differs.

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Generic
 
 import torch
 
+from textgate.train.data.dataset import shuffled_places
 from textgate.train.fit.checkpoint import EpochT, TrainingState, restore_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     import numpy as np
     from numpy.typing import NDArray
 
     from textgate.train.fit.progress import Progress
+
+    Save = Callable[[TrainingState[EpochT]], None]
 
 
 class Learner(ABC, Generic[EpochT]):
@@ -27,60 +30,56 @@ class Learner(ABC, Generic[EpochT]):
     Args:
         model: the network, on `device`.
         device: where it is trained.
-        seed: seed of the order of the rows and of dropout.
+        lengths: number of tokens of each row, int64 [rows]; a batch has rows of similar length.
+        batch_size: rows per step.
         epochs: maximum number of epochs.
-        patience: epochs without improvement after which training stops.
-        checkpoint_steps: steps between two checkpoints within an epoch; None for none. The random
-            numbers of a step must then depend on nothing but its number.
+        seed: seed of the order of the rows and of dropout.
         state: the checkpoint to resume from; None to start.
 
     Attributes:
-        model: the network.
         state: the current state.
-        score: name of the score, for messages.
-        unit: what `size` counts.
+        steps: number of steps of all epochs.
+        score: name of the score.
+        size: extent of an epoch, for the reported speed: its number of rows, or of another `unit`.
+        patience: epochs without improvement after which training stops.
+        checkpoint_steps: steps between two checkpoints within an epoch, 0 for none. The random
+            numbers of a step must then depend on nothing but the seed and its number.
+
+    Raises:
+        CheckpointError: the checkpoint does not fit the network.
     """
 
     model: torch.nn.Module
     score: str
     unit = "rows"
+    patience: float = math.inf
+    checkpoint_steps = 0
 
     def __init__(
         self,
         model: torch.nn.Module,
         device: torch.device,
+        lengths: NDArray[np.int64],
         *,
-        seed: int,
+        batch_size: int,
         epochs: int,
-        patience: float = math.inf,
-        checkpoint_steps: int | None = None,
-        state: TrainingState[EpochT] | None = None,
+        seed: int,
+        state: TrainingState[EpochT] | None,
     ) -> None:
-        self.device = device
-        self.seed = seed
-        self.epochs = epochs
-        self.patience = patience
-        self.checkpoint_steps = checkpoint_steps
+        self.model, self.device = model, device
+        self.lengths, self.batch_size, self.epochs, self.seed = lengths, batch_size, epochs, seed
+        self.size = len(lengths)
+        self.steps = math.ceil(len(lengths) / batch_size) * epochs
         self.state = state or TrainingState()
-        self.model = model
         if state is not None:
             restore_weights(model, state.weights)
 
-    @property
-    @abstractmethod
-    def size(self) -> int:
-        """Number of rows, or of another unit, in an epoch; the speed is reported in it."""
-
-    @abstractmethod
-    def batches(self, epoch: int) -> Sequence[NDArray[np.int64]]:
-        """Return the row indices of each batch of an epoch, int64 [batch] each."""
-
     @abstractmethod
     def step(self, rows: NDArray[np.int64], number: int) -> tuple[float, int]:
-        """Train on one batch.
+        """Train on the rows with these indices, int64 [batch].
 
         Args:
-            rows: the row indices of the batch, int64 [batch].
+            rows: the indices.
             number: steps before this one, in all epochs.
 
         Returns:
@@ -92,7 +91,7 @@ class Learner(ABC, Generic[EpochT]):
         """Return the tensors of the optimizer, by ``<parameter>/<moment>``."""
 
     def capture(self) -> None:
-        """Copy weights and optimizer into the state."""
+        """Copy the weights and the optimizer into the state."""
         self.state.weights = copied(self.model.state_dict())
         self.state.optimizer = self.optimizer_tensors()
 
@@ -123,9 +122,7 @@ class Learner(ABC, Generic[EpochT]):
         return False
 
 
-def train(
-    learner: Learner[EpochT], save: Callable[[TrainingState[EpochT]], None], progress: Progress
-) -> TrainingState[EpochT]:
+def train(learner: Learner[EpochT], save: Save[EpochT], progress: Progress) -> None:
     """Train until no epoch is left, nothing improves any more, or nothing is left to learn.
 
     The order of the rows and all random numbers depend on the seed and the number of the epoch or
@@ -133,12 +130,9 @@ def train(
     the same machine with the same number of threads.
 
     Args:
-        learner: the network and its rows.
-        save: is called with the state after each epoch, and within epochs if the learner says so.
+        learner: the network and its rows; its state is updated.
+        save: is called with the state after each epoch, and every `Learner.checkpoint_steps`.
         progress: is told of every step and epoch.
-
-    Returns:
-        The state after the last epoch.
 
     Raises:
         ConfigError: training diverged.
@@ -166,32 +160,27 @@ def train(
                 score=learner.score,
                 best=best,
             )
-    return state
 
 
 def train_epoch(
-    learner: Learner[EpochT],
-    number: int,
-    started: float,
-    save: Callable[[TrainingState[EpochT]], None],
-    progress: Progress,
+    learner: Learner[EpochT], number: int, started: float, save: Save[EpochT], progress: Progress
 ) -> float:
     """Make the remaining steps of an epoch and return the mean loss over all its examples."""
-    state, batches = learner.state, learner.batches(number)
+    state = learner.state
+    batches = shuffled_places(learner.lengths, learner.batch_size, seed=learner.seed, epoch=number)
     first = (number - 1) * len(batches)
     state.step = max(state.step, first)
-    done = state.step - first
-    progress.begin_epoch(number, sum(map(len, batches)))
-    progress.step(sum(map(len, batches[:done])))
+    progress.begin_epoch(number, len(learner.lengths))
+    progress.step(sum(map(len, batches[: state.step - first])))
     learner.model.train()
-    for rows in batches[done:]:
+    for rows in batches[state.step - first :]:
         loss, examples = learner.step(rows, state.step)
         state.loss += loss * examples
         state.examples += examples
         state.step += 1
         state.seconds = time.perf_counter() - started
-        within = state.step < first + len(batches)
-        if learner.checkpoint_steps and within and state.step % learner.checkpoint_steps == 0:
+        is_last = state.step == first + len(batches)
+        if learner.checkpoint_steps and state.step % learner.checkpoint_steps == 0 and not is_last:
             learner.capture()
             save(state)
         progress.step(len(rows))
@@ -199,20 +188,16 @@ def train_epoch(
 
 
 def _is_finished(learner: Learner[EpochT]) -> bool:
-    state = learner.state
-    done = len(state.history)
-    if not done:
-        return False
-    without_improvement = done - state.best_epoch
-    return (
-        done >= learner.epochs
-        or without_improvement >= learner.patience
-        or learner.is_learned(state.history[-1])
+    history, best_epoch = learner.state.history, learner.state.best_epoch
+    return bool(history) and (
+        len(history) >= learner.epochs
+        or len(history) - best_epoch >= learner.patience
+        or learner.is_learned(history[-1])
     )
 
 
 def forked_rng(device: torch.device) -> AbstractContextManager[None]:
-    """Return a context that restores the random numbers of torch, and of the device, at its end."""
+    """Return a context after which torch's random numbers go on as if it had not been."""
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 

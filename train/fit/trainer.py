@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from textgate.train.data.dataset import shuffled_places
 from textgate.train.fit.calibration import best_share
 from textgate.train.fit.checkpoint import Epoch, TrainingState
 from textgate.train.fit.loop import Learner, copied, forked_rng
@@ -67,33 +66,23 @@ class Trainer(Learner[Epoch]):
         super().__init__(
             model,
             device,
-            seed=config.seed,
+            np.array([len(sequence) for sequence in train.sequences]),
+            batch_size=config.batch_size,
             epochs=config.epochs,
-            patience=config.patience,
+            seed=config.seed,
             state=state,
         )
+        self.patience = config.patience
         self._config, self._train, self._dev = config, train, dev
-        self._lengths = np.array([len(sequence) for sequence in train.sequences])
         self._multi_label = architecture.task == "multi-label"
         self.score = score_name(multi_label=self._multi_label)
         self._objective = Objective(config, train, architecture, device=device)
-        steps = len(self.batches(1)) * config.epochs
-        self._optimizer = Optimizer(model, config, steps=steps)
+        self._optimizer = Optimizer(model, config, steps=self.steps)
         if state is not None:
             self._optimizer.restore(state.optimizer)
         self._average = None
         if config.average:
             self._average = Average(model, config.average, self.state.average)
-
-    @property
-    def size(self) -> int:
-        """Number of training rows."""
-        return len(self._train)
-
-    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
-        """Return the row indices of each batch of an epoch, int64 [batch] each."""
-        config = self._config
-        return shuffled_places(self._lengths, config.batch_size, seed=config.seed, epoch=epoch)
 
     def step(self, rows: NDArray[np.int64], number: int) -> tuple[float, int]:
         """Train on one batch and return its mean loss and its number of rows."""

@@ -94,31 +94,22 @@ class Pretrainer(Learner[PretrainingEpoch]):
         super().__init__(
             model.to(device),
             device,
-            seed=config.seed,
+            train.lengths,
+            batch_size=config.batch_size,
             epochs=config.epochs,
-            checkpoint_steps=config.checkpoint_steps,
+            seed=config.seed,
             state=state,
         )
-        self._config, self._train, self._held_out = config, train, held_out
+        self.size, self.checkpoint_steps = train.positions, config.checkpoint_steps
+        self._train, self._held_out = train, held_out
         self._sampler = Sampler(counts, config.samples)
-        steps = len(self.batches(1)) * config.epochs
-        self._optimizer = Optimizer(model, config.training(), steps=steps)
+        self._optimizer = Optimizer(model, config.training(), steps=self.steps)
         if state is not None:
             self._optimizer.restore(state.optimizer)
 
-    @property
-    def size(self) -> int:
-        """Number of predicted tokens in an epoch."""
-        return self._train.positions
-
-    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
-        """Return the indices of the texts of each batch of an epoch, int64 [batch] each."""
-        config = self._config
-        return self._train.shuffled_places(config.batch_size, seed=config.seed, epoch=epoch)
-
     def step(self, rows: NDArray[np.int64], number: int) -> tuple[float, int]:
         """Train on one batch and return its mean loss and its number of predicted tokens."""
-        seed = np.random.SeedSequence([self._config.seed, number]).generate_state(1)
+        seed = np.random.SeedSequence([self.seed, number]).generate_state(1)
         torch.manual_seed(int(seed[0]))
         ids, lengths = self._train.batch(rows)
         self._optimizer.clear()

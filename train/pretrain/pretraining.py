@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import textgate
+from textgate.bundle.run import TOKENIZER
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Columns
 from textgate.train.data.corpus import encode_corpus
@@ -22,7 +23,6 @@ from textgate.train.fit.loop import train
 from textgate.train.fit.progress import Progress
 from textgate.train.pretrain.pretrained import (
     PRETRAINED,
-    TOKENIZER,
     Outcome,
     PretrainedManifest,
     read_pretrained,
@@ -161,9 +161,10 @@ def pretrain(
     progress.note(
         f"{len(learned):,} texts with {learned.positions:,} tokens to learn from, "
         f"{len(held_out):,} with {held_out.positions:,} held out, {size:,} words, "
-        f"{len(pretrainer.batches(1)):,} steps an epoch"
+        f"{pretrainer.steps // config.epochs:,} steps an epoch"
     )
-    final = train(pretrainer, folder.save_checkpoint, progress)
+    train(pretrainer, folder.save_checkpoint, progress)
+    final = pretrainer.state
     outcome = Outcome(
         sha256=folder.save_weights(final.best_weights),
         best_epoch=final.best_epoch,
