@@ -266,7 +266,7 @@ def _require_same_tokenizer(folder: RunFolder[Epoch], ready: Preparation) -> Non
     if begun != ready.tokenizer_json:
         raise folder.mismatch(
             f"with another tokenizer than the rows and the vectors {ready.config.vectors!r} make "
-            "here; go on where that is the same file, with the same version of tokenizers"
+            "here; resume where that is the same file, with the same version of tokenizers"
         )
 
 

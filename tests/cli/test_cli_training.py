@@ -574,7 +574,7 @@ def test_a_disk_that_fills_up_while_training(command, data, tmp_path):
     assert names(tmp_path) == ["run", "run/dev.jsonl.gz", "run/run.json", "run/tokenizer.json"]
     shown = command("export", tmp_path / "run", "-o", tmp_path / "bundle")
     assert shown.status == 1
-    assert "training has not finished; go on with textgate train --resume" in shown.message
+    assert "training has not finished; continue it with textgate train --resume" in shown.message
     assert command("train", data, "-o", tmp_path / "run", "--resume").status == 0
 
 

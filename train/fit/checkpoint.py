@@ -228,7 +228,7 @@ def load_model(path: Path) -> TrainedModel:
     """
     if not path.is_file():
         raise CheckpointError(
-            f"{path.parent}: training has not finished; go on with textgate train --resume"
+            f"{path.parent}: training has not finished; continue it with textgate train --resume"
         )
     with reporting_damage(path):
         tensors, values = read_tensors(path)

@@ -129,7 +129,7 @@ class RunFolder(Generic[EpochT]):
 
     def mismatch(self, difference: str) -> CheckpointError:
         """Return the error for inputs that differ from those of the folder."""
-        return CheckpointError(f"{self.path}: begun {difference}, or begin anew in another folder")
+        return CheckpointError(f"{self.path}: begun {difference}, or start again in another folder")
 
     def require_same_settings(self, begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         """Refuse other settings; a setting that the folder does not name is taken as it is.
@@ -180,7 +180,7 @@ class RunFolder(Generic[EpochT]):
         """
         if any(getattr(begun, name) != getattr(wanted, name) for name in names):
             raise CheckpointError(
-                f"{self.path}: begun as another network; begin anew in another folder"
+                f"{self.path}: begun as another network; start again in another folder"
             )
 
 

@@ -140,7 +140,7 @@ def open_pretrained(folder: Path) -> Pretrained:
     manifest = read_pretrained(folder)
     if manifest.outcome is None:
         raise CheckpointError(
-            f"{folder}: pretraining has not finished; go on with textgate pretrain --resume"
+            f"{folder}: pretraining has not finished; continue it with textgate pretrain --resume"
         )
     tokenizer = read_tokenizer(folder, manifest)
     path = folder / MODEL

@@ -148,7 +148,7 @@ def agreement(predictions: NDArray[np.float32], rows: Sequence[Row], labels: Seq
 
 
 def _changed() -> DataError:
-    return DataError("a file of texts without labels changed while it was read; begin anew")
+    return DataError("a file of texts without labels changed while it was read; start again")
 
 
 def _name(path: Path) -> str:

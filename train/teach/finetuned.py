@@ -151,8 +151,8 @@ def read_finished(folder: Path) -> tuple[FinetunedManifest, FinetuningOutcome]:
     manifest = read_finetuned(folder)
     if manifest.outcome is None:
         raise CheckpointError(
-            f"{folder}: fine-tuning has not finished, so it cannot teach; go on with textgate "
-            "teach --resume"
+            f"{folder}: fine-tuning has not finished, so it cannot teach; continue it with "
+            "textgate teach --resume"
         )
     return manifest, manifest.outcome
 

@@ -131,8 +131,8 @@ def _run_teacher(folder: Path) -> Teacher:
     manifest = read_run(folder)
     if not (folder / run_folder.MODEL).is_file():
         raise CheckpointError(
-            f"{folder}: training has not finished, so it cannot teach; go on with textgate train "
-            "--resume"
+            f"{folder}: training has not finished, so it cannot teach; continue it with textgate "
+            "train --resume"
         )
 
     def load(device: torch.device) -> Classify:

@@ -1,4 +1,4 @@
-"""Weights on disk: whole, checked, replaced in one step; damage is told from data."""
+"""Weights on disk: written atomically, and checked when they are read."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def same(left, right):
 
 
 @pytest.mark.parametrize("best_epoch", [1, 2])
-def test_a_state_there_and_back(tmp_path, best_epoch):
+def test_a_state_is_read_as_it_was_written(tmp_path, best_epoch):
     path, saved = tmp_path / "state.safetensors", state(best_epoch)
     save_state(path, saved)
     loaded = load_state(path, Epoch)
@@ -81,7 +81,7 @@ def test_the_best_weights_are_not_written_twice(tmp_path):
     assert sizes[0] - sizes[1] > sum(tensor.nbytes for tensor in tensors(0).values())
 
 
-def test_a_model_there_and_back(tmp_path):
+def test_a_model_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "model.safetensors"
     save_model(path, MODEL)
     loaded = load_model(path)
@@ -96,8 +96,10 @@ def test_the_same_model_is_the_same_file(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_no_model_yet(tmp_path):
-    with pytest.raises(CheckpointError, match="training has not finished; go on with textgate"):
+def test_an_unfinished_run_has_no_model(tmp_path):
+    with pytest.raises(
+        CheckpointError, match="training has not finished; continue it with textgate"
+    ):
         load_model(tmp_path / "model.safetensors")
 
 
@@ -108,8 +110,8 @@ READ_AND_WRITE = [
 
 
 @pytest.mark.parametrize(("save", "load"), READ_AND_WRITE, ids=["state", "model"])
-def test_every_damage_is_told(tmp_path, save, load):
-    """A byte changed anywhere, a tail cut off: never other weights, never another error."""
+def test_every_damage_is_an_error(tmp_path, save, load):
+    """A changed byte or a missing end gives a `CheckpointError`, never other weights."""
     path = tmp_path / "file.safetensors"
     save(path)
     sound = path.read_bytes()
@@ -129,7 +131,7 @@ def test_every_damage_is_told(tmp_path, save, load):
 
 
 @pytest.mark.parametrize(("save", "load"), READ_AND_WRITE, ids=["state", "model"])
-def test_another_version(tmp_path, monkeypatch, save, load):
+def test_another_version_is_refused(tmp_path, monkeypatch, save, load):
     path = tmp_path / "file.safetensors"
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint_module, "FORMAT_VERSION", 2)
@@ -138,7 +140,7 @@ def test_another_version(tmp_path, monkeypatch, save, load):
         load(path)
 
 
-def test_a_file_from_elsewhere(tmp_path):
+def test_a_file_of_another_origin_is_refused(tmp_path):
     path = tmp_path / "model.safetensors"
     safetensors.torch.save_file({"weight": torch.ones(3)}, path)
     with pytest.raises(CheckpointError, match="damaged: it has no 'textgate'"):
@@ -146,7 +148,7 @@ def test_a_file_from_elsewhere(tmp_path):
 
 
 @pytest.mark.parametrize("values", [{}, [], {"history": 3}, {"history": [{"number": 1}]}])
-def test_values_that_are_not_what_they_should_be(tmp_path, values):
+def test_malformed_values_are_refused(tmp_path, values):
     path = tmp_path / "file.safetensors"
     write_tensors(path, tensors(0), values)
     for load in (lambda path: load_state(path, Epoch), load_model):
@@ -155,7 +157,7 @@ def test_values_that_are_not_what_they_should_be(tmp_path, values):
 
 
 @pytest.mark.parametrize(("save", "load"), READ_AND_WRITE, ids=["state", "model"])
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, save, load):
+def test_a_full_disk_leaves_the_previous_file(tmp_path, monkeypatch, save, load):
     path = tmp_path / "file.safetensors"
     save(path)
     before = path.read_bytes()

@@ -1,4 +1,4 @@
-"""`kill -9` at any moment, then `--resume`: the same weights as if nothing had happened."""
+"""After `kill -9` at any moment, `--resume` gives the weights of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_killed_and_resumed(data, command, kill, rewritten, tmp_path):
     for name, condition, delay in moments:
         arguments = ["train", data, "-o", run, "--resume", *OPTIONS]
         kill(name, [sys.executable, "-c", MAIN, *arguments], condition(), delay)
-        assert not (run / "model.safetensors").exists(), f"{name}: it had finished before"
+        assert not (run / "model.safetensors").exists(), f"{name}: it finished too early"
 
     resumed = command("train", data, "-o", run, "--resume")  # the run knows its options
     assert resumed.status == 0, resumed.err
@@ -64,6 +64,6 @@ def test_killed_and_resumed(data, command, kill, rewritten, tmp_path):
     assert sorted(path.name for path in run.iterdir()) == sorted(
         path.name for path in whole.iterdir()
     )
-    # What the two say is the same, but for the seconds the epochs took.
+    # Both print the same except for the durations of the epochs.
     told = command("train", data, "-o", whole, "--resume").out
     assert resumed.out.partition(": ")[2] == told.partition(": ")[2]

@@ -1,4 +1,4 @@
-"""Going on with a run that was stopped: the same weights as if it never had been."""
+"""Resuming a stopped run gives the weights of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from textgate.train.fit import folder
 from textgate.train.fit.checkpoint import Epoch, load_state, save_state
 
 EPOCHS = 4
-# The default preset's kind of training, on every cell, and the one that has nothing to carry on.
+# Training as in the default preset with every cell, and training without further state.
 KINDS = {
     **{cell: {"cell": cell} for cell in CELLS},
     "solved branch": {"linear_size": 2},
@@ -74,7 +74,7 @@ def uninterrupted(rows, kind, tmp_path_factory):
 
 @pytest.fixture
 def begin(stop, rows, kind, tmp_path):
-    """Begins the same run as `uninterrupted`, stops it, and returns its folder."""
+    """Starts the same run as `uninterrupted`, stops it, and returns its folder."""
 
     def begin(*, epochs, steps=0):
         stop(fit, rows, tmp_path / "run", settings=kind, epochs=epochs, steps=steps)
@@ -102,8 +102,8 @@ def assert_same(found, expected):
     )
 
 
-def test_there_is_something_to_go_on_with(kind, begin):
-    """The average, and moments of the tables: of all that is kept, weights alone would not do."""
+def test_the_checkpoint_holds_average_and_moments(kind, begin):
+    """Resuming from the weights alone would give other results."""
     path = begin(epochs=2)
     state = load_state(path / run_folder.CHECKPOINT, Epoch)
     assert bool(state.average) == bool(kind["average"])
@@ -121,7 +121,7 @@ def test_stopped_after_any_epoch(uninterrupted, rows, begin, hearing, epoch):
     assert (path / run_folder.CHECKPOINT).is_file()
     assert not (path / run_folder.MODEL).exists()
     progress = hearing()
-    torch.manual_seed(epoch)  # another process would stand elsewhere
+    torch.manual_seed(epoch)  # another process has other random numbers
     found = fit(rows, path, resume=True, progress=progress)
     assert f"resuming after epoch {epoch}" in progress.notes
     assert_same(found, uninterrupted)
@@ -165,7 +165,7 @@ def test_the_disk_was_full_for_a_while(uninterrupted, rows, begin, monkeypatch, 
 
 
 def test_stopped_between_the_last_two_steps(uninterrupted, rows, begin):
-    """The model is written and the checkpoint not yet removed."""
+    """The model is written, and the checkpoint is not removed yet."""
     path = begin(epochs=EPOCHS)
     shutil.copy(uninterrupted.path / run_folder.MODEL, path)
     (path / f".{run_folder.MODEL}.0123abcd.partial").write_bytes(b"half a model")
@@ -185,7 +185,7 @@ def test_a_finished_run_is_left_alone(uninterrupted, rows, hearing):
     assert_same(found, uninterrupted)
 
 
-def test_nothing_to_resume_is_a_beginning(uninterrupted, rows, kind, tmp_path):
+def test_without_a_run_resume_starts_one(uninterrupted, rows, kind, tmp_path):
     found = fit(rows, tmp_path / "run", settings=kind, resume=True)
     assert_same(found, uninterrupted)
 

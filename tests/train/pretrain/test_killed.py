@@ -1,4 +1,4 @@
-"""`kill -9` while pretraining, at any moment, then `--resume`: the same weights, all whole."""
+"""After `kill -9` at any moment, resumed pretraining gives the same weights, all files whole."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_killed_and_resumed(texts, kill, rewritten, tmp_path):
     steps = []
     for name, condition, delay in moments:
         kill(name, arguments(texts, folder), condition(), delay)
-        assert not (folder / "model.safetensors").exists(), f"{name}: it had finished before"
+        assert not (folder / "model.safetensors").exists(), f"{name}: it finished too early"
         # Whole or absent.
         if folder.exists():
             assert read_pretrained(folder).outcome is None

@@ -1,4 +1,4 @@
-"""The sampled softmax: what it is with all words, what is drawn, and what its gradients touch."""
+"""The sampled softmax: its loss, its samples and its sparse gradients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VOCABULARY, WIDTH, POSITIONS = 40, 6, 25
 
 @pytest.fixture
 def given():
-    """What the network says, the tokens that came, the embedding and the biases."""
+    """Projected states, target tokens, the embedding and the biases."""
     torch.manual_seed(0)
     projected = torch.randn(POSITIONS, WIDTH, requires_grad=True)
     targets = torch.randint(VOCABULARY, (POSITIONS,))
@@ -47,7 +47,7 @@ def test_with_all_words_it_is_the_full_softmax(given, monkeypatch, at_a_time):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_a_target_is_no_rival_of_itself(given):
+def test_a_target_is_not_its_own_negative(given):
     projected, _, table, bias = given
     targets = torch.full((POSITIONS,), 7)
     expected = Sampler(np.ones(VOCABULARY, dtype=np.int64), draws=9).log_expected
@@ -63,8 +63,8 @@ def test_a_target_is_no_rival_of_itself(given):
     assert all(torch.isfinite(grad).all() for grad in gradients(alone, (projected, table, bias)))
 
 
-def test_the_loss_by_hand(given):
-    """A target and its rivals, each with the logarithm of its chance taken off."""
+def test_the_loss_computed_by_hand(given):
+    """A target and its negatives, each minus the logarithm of its sampling probability."""
     projected, targets, table, bias = (tensor.detach() for tensor in given)
     sampler = Sampler(np.arange(VOCABULARY) * 5, draws=30)
     torch.manual_seed(1)
@@ -117,7 +117,7 @@ LENGTHS = torch.tensor([4, 2])
 
 
 class Fixed:
-    """Draws the same tokens again and again."""
+    """Draws the same tokens every time."""
 
     log_expected = torch.linspace(-2.0, 0.0, VOCABULARY)
 
@@ -156,10 +156,10 @@ def test_a_sparse_step_is_a_dense_one_on_the_rows_it_touches(network):
     loss.backward()
     assert sparse.embedding.weight.grad.is_sparse
     touched = sparse.embedding.weight.grad.coalesce().indices()[0].tolist()
-    # Those that are read, those that come next, and those that are drawn.
+    # The tokens that are read, predicted and drawn.
     assert touched == [0, 5, 6, 7, 8, 9, 12, 30]
 
-    # The same in the plainest way: one dense table in three places.
+    # The reference: one dense table in three places.
     dense.embedding.sparse = False
     projected, targets = dense(IDS, LENGTHS)
     table = dense.embedding.weight

@@ -1,4 +1,4 @@
-"""A transformer as a teacher: fine-tuned, kept, asked; and every folder that holds none."""
+"""Transformers as teachers: fine-tuning, the folder, predictions, and refusals."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ class Heard(Progress):
         self.epochs.append((epoch.number, best))
 
 
-# What works
+# Fine-tuning
 
 
-def test_it_learns_and_says_so(taught, encoder):
+def test_it_learns_and_writes_a_folder(taught, encoder):
     assert taught.outcome.quality.accuracy >= 0.95
     assert taught.manifest.labels == ("bad", "good")
     assert taught.manifest.max_tokens == 40  # all that the encoder can read
@@ -84,7 +84,7 @@ def test_it_learns_and_says_so(taught, encoder):
     assert read_finetuned(taught.path) == taught.manifest
 
 
-def test_it_answers_as_it_did_on_dev(taught, dev):
+def test_its_predictions_on_dev_are_those_it_was_scored_by(taught, dev):
     teacher = find_teacher(taught.path)
     assert (teacher.labels, teacher.task) == (("bad", "good"), "single-label")
     answer = teacher.open(torch.device("cpu"))
@@ -96,7 +96,7 @@ def test_it_answers_as_it_did_on_dev(taught, dev):
     assert abs(confidence - taught.outcome.quality.accuracy) < 0.1  # calibrated
 
 
-def test_an_answer_depends_on_the_text_alone(taught):
+def test_a_prediction_depends_on_its_text_only(taught):
     answer = find_teacher(taught.path).open(torch.device("cpu"))
     texts = ["w1 fine", "awful " * 30, "", "unheard of", "\ud800 fine", "w1 " * 5000]
     together = answer(texts)
@@ -105,7 +105,7 @@ def test_an_answer_depends_on_the_text_alone(taught):
 
 
 def test_padding_does_not_count(encoder):
-    """With large random weights, so that whatever is read shows."""
+    """With large random weights, so that every token that is read has an effect."""
     torch.manual_seed(1)
     model = EncoderClassifier(load_encoder(encoder), label_count=3).eval()
     for weight in model.parameters():
@@ -194,7 +194,7 @@ def test_the_best_epoch_is_kept(encoder, separable, dev, tmp_path, monkeypatch):
     assert answer(["fine fine"])[0].argmax() == 1
 
 
-def test_no_network_is_asked(encoder, monkeypatch):
+def test_no_socket_is_opened(encoder, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("somebody opened a socket")
 
@@ -216,7 +216,7 @@ def test_the_library_keeps_its_verbosity(encoder, capfd):
     ("faster", "accurate", "preferred"),
     [(True, True, True), (False, True, False), (True, False, False)],
 )
-def test_bfloat16_where_it_is_worth_it(encoder, monkeypatch, faster, accurate, preferred):
+def test_bfloat16_is_used_if_faster_and_accurate(encoder, monkeypatch, faster, accurate, preferred):
     times = iter([0.0, 1.0, 10.0, 10.5 if faster else 11.0] * 3)
     monkeypatch.setattr(bfloat16.time, "perf_counter", lambda: next(times))
     monkeypatch.setattr(bfloat16, "_MAX_ERROR", 1.0 if accurate else 0.0)
@@ -235,7 +235,7 @@ def test_the_learning_rate_rises_and_falls():
     assert [rate_factor(step, 1) for step in range(1)] == [1.0]
 
 
-# What does not
+# Refusals
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
@@ -292,7 +292,7 @@ ENCODERS = [
 
 
 @pytest.mark.parametrize(("change", "message"), ENCODERS)
-def test_what_is_no_encoder(encoder, tmp_path, change, message):
+def test_other_folders_are_no_encoders(encoder, tmp_path, change, message):
     folder = shutil.copytree(encoder, tmp_path / "encoder")
     change(folder)
     with pytest.raises(ConfigError) as caught:
@@ -301,7 +301,7 @@ def test_what_is_no_encoder(encoder, tmp_path, change, message):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_tokenizer(tmp_path):
+def test_another_file_is_no_tokenizer(tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: no tokenizer: "):
@@ -309,7 +309,7 @@ def test_what_is_no_tokenizer(tmp_path):
 
 
 def damaged_json(part=None, **changes):
-    """Changes fields, of a part or at the top."""
+    """Changes fields of a part, or of the whole."""
 
     def damage(folder):
         path = folder / "teacher.json"

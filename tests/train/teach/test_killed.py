@@ -1,4 +1,4 @@
-"""`kill -9` while fine-tuning, at any moment, then `--resume`: the same weights, all whole."""
+"""After `kill -9` at any moment, resumed fine-tuning gives the same weights, all files whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from textgate.train.teach.finetuned import read_finetuned
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 
-# Only what is begun finds out what the processor prefers; here it is always the same.
+# Only a new teacher measures what the processor prefers; here it is always the same.
 CODE = """
 import json, sys
 import torch
@@ -66,7 +66,7 @@ def test_killed_and_resumed(
     for name, condition, delay in moments:
         arguments = [str(data), str(folder), str(encoder), json.dumps(SETTINGS)]
         kill(name, [sys.executable, "-c", CODE, *arguments], condition(), delay)
-        assert not (folder / "model.safetensors").exists(), f"{name}: it had finished before"
+        assert not (folder / "model.safetensors").exists(), f"{name}: it finished too early"
         # Whole or absent.
         if folder.exists():
             assert read_finetuned(folder).outcome is None
