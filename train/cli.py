@@ -25,14 +25,14 @@ def poolings(
     param: click.Parameter,  # noqa: ARG001
     value: str | None,
 ) -> tuple[str, ...] | None:
-    """Read names of poolings joined by ``+``; the network checks them."""
+    """Read names of poolings joined by ``+``, which the network checks."""
     return None if value is None else tuple(value.split("+"))
 
 
 @click.command(
     cls=SectionedCommand,
-    epilog="An option that is not given keeps the preset's value. The default preset chooses some "
-    "values by the rows, and prints which and why.",
+    epilog="An option that is not given keeps the value of the preset. The default preset chooses "
+    "some values to suit the rows, and prints which and why.",
 )
 @click.argument("data", type=options.FILE, metavar="DATA")
 @section("Output")
@@ -44,7 +44,9 @@ def poolings(
 @options.quiet
 @section("Data")
 @options.dev
-@click.option("--dev-fraction", type=float, help="Share of DATA held out when --dev is not given.")
+@click.option(
+    "--dev-fraction", type=float, help="Fraction of DATA held out when --dev is not given."
+)
 @options.columns
 @click.option(
     "--task",
@@ -59,14 +61,14 @@ def poolings(
     "--config",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="TOML file of settings, named as in run.json; options override it.",
+    help="TOML file of settings with the names in run.json; options override it.",
 )
 @section("Network")
 @click.option("--cell", type=click.Choice(CELLS), help="Recurrent cell.")
 @click.option(
     "--tokenizer",
     type=click.Choice(TOKENIZERS),
-    help="words: rare words are unknown; subwords: they are split into pieces.",
+    help="words: rare words are unknown; subwords: rare words are split into pieces.",
 )
 @click.option(
     "--vocabulary-size",
@@ -108,9 +110,7 @@ def poolings(
     help="Units of the hidden dense layers.",
 )
 @click.option("--linear-size", type=int, help="Columns of the linear branch; 0 for no branch.")
-@click.option(
-    "--linear-buckets", type=int, help="Maximum number of word pairs in the linear branch."
-)
+@click.option("--linear-buckets", type=int, help="Maximum number of bigrams in the linear branch.")
 @section("Training")
 @click.option("--epochs", type=int, help="Maximum number of passes over the rows.")
 @click.option(
@@ -128,10 +128,10 @@ def poolings(
     "--average", type=float, help="Decay of the moving average of the weights; 0 for none."
 )
 @click.option(
-    "--embedding-dropout", type=float, help="Share of the embedded inputs that is dropped."
+    "--embedding-dropout", type=float, help="Fraction of the embedded inputs that is dropped."
 )
-@click.option("--layer-dropout", type=float, help="Share dropped between recurrent layers.")
-@click.option("--head-dropout", type=float, help="Share of the pooled vector that is dropped.")
+@click.option("--layer-dropout", type=float, help="Fraction dropped between recurrent layers.")
+@click.option("--head-dropout", type=float, help="Fraction of the pooled vector that is dropped.")
 @click.option("--token-dropout", type=float, help="Share of tokens replaced by the unknown token.")
 @click.option(
     "--adversarial",

@@ -23,8 +23,8 @@ from textgate.train.fit.initialization import Initialization
 from textgate.train.fit.presets import RECIPE
 from textgate.train.fit.presets import preset as named_preset
 from textgate.train.fit.recipe import recommend
-from textgate.train.pretrain.pretrained_settings import settle
-from textgate.train.teach.distillation import Lesson
+from textgate.train.pretrain.pretrained_settings import fix_settings
+from textgate.train.teach.distillation import Distillation
 from textgate.train.teach.teachers import check_teachers
 from textgate.train.text.bigrams import find_features
 from textgate.train.text.embedding import find_vectors, initial_embedding
@@ -80,7 +80,7 @@ class Preparation:
         initialization: the initial values of the network.
         warnings: a sentence for each thing that is odd about the rows.
         notes: a sentence for each choice, with its reason.
-        lesson: the questions for the teachers; None without teachers.
+        distillation: the teachers and their texts; None without teachers.
     """
 
     manifest: RunManifest
@@ -92,7 +92,7 @@ class Preparation:
     initialization: Initialization
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
-    lesson: Lesson | None
+    distillation: Distillation | None
 
 
 def prepare(sources: Sources, preset: str, settings: dict[str, Any]) -> Preparation:
@@ -110,7 +110,7 @@ def prepare(sources: Sources, preset: str, settings: dict[str, Any]) -> Preparat
     """
     pretrained = sources.pretrained
     if pretrained is not None:
-        settings = settle(pretrained, preset, settings)
+        settings = fix_settings(pretrained, preset, settings)
     config = named_preset(preset).replace(**settings)
     split = split_rows(
         sources.data,
@@ -173,9 +173,9 @@ def prepare(sources: Sources, preset: str, settings: dict[str, Any]) -> Preparat
         initialization = Initialization(embedding, features)
     else:
         initialization = Initialization(features=features)
-    lesson = None
+    distillation = None
     if sources.teachers:
-        lesson = Lesson(tuple(sources.teachers), split.labels, split.train, unlabelled)
+        distillation = Distillation(tuple(sources.teachers), split.labels, split.train, unlabelled)
     return Preparation(
         manifest=RunManifest(
             architecture=architecture,
@@ -191,7 +191,7 @@ def prepare(sources: Sources, preset: str, settings: dict[str, Any]) -> Preparat
                 "tokenizers": version("tokenizers"),
                 "python": platform.python_version(),
             },
-            teaching=None if lesson is None else lesson.summary,
+            teaching=None if distillation is None else distillation.summary,
             pretrained=None if pretrained is None else pretrained.summary,
         ),
         config=config,
@@ -202,7 +202,7 @@ def prepare(sources: Sources, preset: str, settings: dict[str, Any]) -> Preparat
         initialization=initialization,
         warnings=split.notes,
         notes=tuple(notes),
-        lesson=lesson,
+        distillation=distillation,
     )
 
 

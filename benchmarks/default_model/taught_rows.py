@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from written_rows import write_rows
 
 from textgate.rows import Row, read_rows
-from textgate.train.teach.teachers import ask, check_teachers, find_teacher
+from textgate.train.teach.teachers import check_teachers, find_teacher, predict
 
 PATH = click.Path(exists=True, path_type=Path)
 
@@ -61,7 +61,7 @@ def mean_answers(
     check_teachers(found, labels, task=task, file=str(teachers[0]))
     mean = np.zeros((len(texts), len(labels)), dtype=np.float32)
     for teacher in found:
-        mean += ask(teacher.open(torch.device("cpu")), teacher, texts, labels) / len(found)
+        mean += predict(teacher.open(torch.device("cpu")), teacher, texts, labels) / len(found)
     return labels, mean
 
 

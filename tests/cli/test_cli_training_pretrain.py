@@ -72,7 +72,7 @@ def test_train_from_it(command, folder, data, tmp_path):
     assert shown.status == 1
     assert shown.message == (
         f"textgate: {run}: begun with the pretrained weights of tiny, and none are given; give "
-        "that folder with --pretrained, or begin anew in another folder"
+        "that folder with --pretrained, or start again in another folder"
     )
 
 

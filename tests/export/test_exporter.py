@@ -334,7 +334,11 @@ SPOILED = [
         ExportError,
         "tokenizer.json is not a tokenizer",
     ),
-    (unfinished, CheckpointError, "training has not finished; go on with textgate train --resume"),
+    (
+        unfinished,
+        CheckpointError,
+        "training has not finished; continue it with textgate train --resume",
+    ),
     (no_dev_rows, DataError, "dev.jsonl.gz: cannot be read: No such file or directory"),
 ]
 

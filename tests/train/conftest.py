@@ -1,4 +1,4 @@
-"""What tests of training share. torch is imported late: they are skipped where it is missing."""
+"""Fixtures of the tests of training. torch is imported late, as they are skipped without it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def one_thread():
 
 @pytest.fixture(scope="session", params=["rnn", "lstm", "gru"])
 def finished(request, separable, quick, tmp_path_factory):
-    """A run that learned to tell two labels apart, for each cell."""
+    """A finished run with two labels, for each cell."""
     from textgate.train import fit
 
     return fit(
@@ -35,12 +35,12 @@ def finished(request, separable, quick, tmp_path_factory):
 
 
 class Stopped(BaseException):
-    """Somebody pulled the plug."""
+    """Training was interrupted."""
 
 
 @pytest.fixture(scope="session")
 def hearing():
-    """A progress that keeps the notes, and stops after so many epochs and steps of the next."""
+    """A progress that keeps the notes, and stops after some epochs and steps of the next one."""
     from textgate.train.fit.progress import Progress
 
     class Hearing(Progress):
@@ -66,7 +66,7 @@ def hearing():
 
 @pytest.fixture(scope="session")
 def stop(hearing):
-    """Begins something and stops it after so many epochs and steps of the next one."""
+    """Starts some work and stops it after some epochs and steps of the next one."""
 
     def stop(work, *arguments, epochs, steps=0, **options):
         with pytest.raises(Stopped):
@@ -77,7 +77,7 @@ def stop(hearing):
 
 @pytest.fixture(scope="session")
 def kill():
-    """Begins a process, waits for a condition and so many seconds more, and kills it."""
+    """Starts a process, waits for a condition and for some more seconds, and kills it."""
 
     def kill(name, arguments, condition, delay):
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -91,14 +91,14 @@ def kill():
         finally:
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
-        assert process.returncode == -signal.SIGKILL, f"{name}: it had ended before"
+        assert process.returncode == -signal.SIGKILL, f"{name}: it ended too early"
 
     return kill
 
 
 @pytest.fixture(scope="session")
 def rewritten():
-    """Makes a condition for `kill`: a file is there, and newer than when it was made."""
+    """Makes a condition for `kill`: a file exists and has been written since."""
 
     def rewritten(path):
         before = path.stat().st_mtime_ns if path.exists() else 0

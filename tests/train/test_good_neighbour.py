@@ -1,4 +1,4 @@
-"""What training and export leave alone: the network, and the user's files."""
+"""Training and export open no socket and write only their own files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ for arguments in (
     ["train", "--help"],
 ):
     sys.argv[1:] = arguments
-    sys.stderr = sys.stdout  # where progress is told
+    sys.stderr = sys.stdout  # where progress is reported
     assert _status() == 0, arguments
 """
 
@@ -27,7 +27,7 @@ for arguments in (
 def test_commands_open_no_socket_and_write_only_what_they_make(
     watch, encoder, separable, tmp_path, write_jsonl
 ):
-    """But for an empty folder in the temporary directory, which torch makes for its own use."""
+    """Except for an empty folder in the temporary directory, which torch creates."""
     rows = [{"text": row.text, "label": row.labels[0]} for row in separable(60)]
     texts = tmp_path / "texts.txt"
     texts.write_text("".join(row["text"] + "\n" for row in rows), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Relative paths mean what they meant when the work began, wherever it goes meanwhile."""
+"""Relative paths are resolved when the work starts, not when the working directory has changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORDS = ("fine", "awful", "weird", "w1", "w2", "w3")
 
 
 class Wandering(Progress):
-    """Changes the working directory as soon as it hears something."""
+    """Changes the working directory at the first note."""
 
     def __init__(self, elsewhere):
         self.elsewhere = elsewhere
@@ -33,7 +33,7 @@ def vectors(words):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch, separable, encoder):
-    """The working directory, which holds what is named; ``there`` is empty."""
+    """The working directory, which holds the named files; ``there`` is empty."""
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     there.mkdir()
@@ -82,7 +82,7 @@ def test_teach(here, wandering, separable):
 
 
 def test_vectors_of_another_folder_are_refused(here, stop, separable, quick, monkeypatch):
-    """They make other tokens, which the weights of the checkpoint do not know."""
+    """They give other tokens, which do not fit the weights of the checkpoint."""
     rare = [Row(f"{word} fine", ("good",), 1) for word in ("zebra", "okapi")]
     rows = [*separable(120), *rare]
     settings = {**quick, "vectors": "vectors.txt", "embedding_size": 6}

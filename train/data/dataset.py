@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from textgate.train.data.batching import indices_by_length, pad, shuffled_indices
+from textgate.train.data.batching import indices_by_length, pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,16 +56,11 @@ class Dataset:
         targets = torch.from_numpy(self.targets[np.asarray(indices)])
         return Batch(torch.from_numpy(ids), torch.from_numpy(lengths), targets)
 
-    def shuffled_batches(self, batch_size: int, *, seed: int, epoch: int) -> Iterator[Batch]:
-        """Yield every row once, in shuffled batches of similar length, see `shuffled_indices`."""
-        return map(
-            self.batch, shuffled_indices(self._lengths(), batch_size, seed=seed, epoch=epoch)
-        )
-
     def batches_by_length(self, batch_size: int) -> Iterator[tuple[NDArray[np.int64], Batch]]:
         """Yield batches of similar length, the shortest first, each with its rows' indices."""
-        for indices in indices_by_length(self._lengths(), batch_size):
+        for indices in indices_by_length(self.lengths(), batch_size):
             yield indices, self.batch(indices)
 
-    def _lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> NDArray[np.int64]:
+        """Return the number of tokens of each row, int64 [rows]."""
         return np.array([len(sequence) for sequence in self.sequences])

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors files whose header carries the rest as JSON, replaced atomically."""
+"""Weights and training states as safetensors files whose header holds the rest as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -17,24 +17,44 @@ from textgate.atomic import write_bytes
 from textgate.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 FORMAT_VERSION = 1
 _ENTRY = "textgate"  # of the file's metadata
-_PERFECT = 5e-5
+_PERFECT_LOSS = 5e-5
+_GROUPS = ("weights", "best", "average", "optimizer")  # of a state's tensors
+
+
+class EpochResult(Protocol):
+    """What every kind of training reports of an epoch."""
+
+    @property
+    def number(self) -> int:
+        """1 for the first epoch."""
+
+    @property
+    def train_loss(self) -> float:
+        """Mean loss over its examples."""
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+
+    def measures(self, score: str) -> str:
+        """Return its measurements as text; `score` is the name of its score."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training rows came to.
+    """Result of one pass over the training rows.
 
     Attributes:
-        number: 1 for the first pass.
-        train_loss: mean loss over its batches, dropout on.
-        dev_loss: mean log loss on dev; calibrated where it chooses the epoch.
-        dev_score: accuracy on dev, or macro-F1 for a multi-label task.
-        seconds: the time it took, dev included.
+        number: 1 for the first epoch.
+        train_loss: mean loss over its batches, with dropout.
+        dev_loss: mean log loss on dev, in nats; calibrated where it chooses the epoch.
+        dev_score: accuracy on dev, or macro-F1 for a multi-label task, 0 to 1.
+        seconds: duration, including the evaluation on dev.
     """
 
     number: int
@@ -44,15 +64,15 @@ class Epoch:
     seconds: float
 
     def rank(self, criterion: str = "score") -> tuple[float, float]:
-        """Return what orders epochs: the score on dev, then the loss on it; or the other way."""
+        """Return the sort key of epochs: dev score before dev loss, or loss before score."""
         if criterion == "loss":
             return -self.dev_loss, self.dev_score
         return self.dev_score, -self.dev_loss
 
     @property
     def perfect(self) -> bool:
-        """Whether dev can tell of nothing better: its loss is 0 to four places."""
-        return self.dev_loss < _PERFECT
+        """Whether the loss on dev is 0 to four decimal places."""
+        return self.dev_loss < _PERFECT_LOSS
 
     def improves_on(self, other: Epoch, criterion: str = "score") -> bool:
         """Return whether to keep this epoch rather than an earlier one.
@@ -63,38 +83,58 @@ class Epoch:
             return True
         return self.rank(criterion) > other.rank(criterion)
 
+    def measures(self, score: str) -> str:
+        """Return the measurements on dev as text.
+
+        Args:
+            score: name of the score.
+        """
+        return f"dev loss {self.dev_loss:.4f}  dev {score} {self.dev_score:.4f}"
+
+
+EpochT = TypeVar("EpochT", bound=EpochResult)
+
 
 @dataclass
-class TrainingState:
-    """Where training stands after an epoch: all that is needed to go on.
+class TrainingState(Generic[EpochT]):
+    """Everything that resuming needs.
 
     Attributes:
         weights: the network's tensors by name.
-        best_weights: those of the best epoch so far.
+        best_weights: those of the best epoch so far; {} before the first epoch has ended.
         optimizer: Adam's tensors, by ``<parameter>/<moment>``.
-        average: the moving average of the weights by name; {} if none is kept.
-        history: the epochs so far.
-        best_epoch: number of the best one, 0 before the first.
+        average: moving average of the weights by name; {} without averaging.
+        history: the finished epochs.
+        best_epoch: number of the best one, 0 before the first has ended.
+        step: steps so far, in all epochs.
+        loss: sum of the losses so far in the current epoch.
+        examples: number of losses in that sum.
+        seconds: time spent on the current epoch so far.
     """
 
-    weights: dict[str, torch.Tensor]
-    best_weights: dict[str, torch.Tensor]
-    optimizer: dict[str, torch.Tensor]
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    optimizer: dict[str, torch.Tensor] = field(default_factory=dict)
     average: dict[str, torch.Tensor] = field(default_factory=dict)
-    history: list[Epoch] = field(default_factory=list)
+    history: list[EpochT] = field(default_factory=list)
     best_epoch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    examples: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The outcome of a run.
+    """Trained weights and their quality on dev.
 
     Attributes:
-        weights: the best epoch's tensors by name.
-        temperature: fitted on dev.
-        metrics: quality on dev, by name.
+        weights: tensors of the best epoch by name.
+        temperature: the divisor of the logits that calibrates the probabilities on dev.
+        metrics: quality on dev by name: ``accuracy``, ``macro_f1``, and the expected calibration
+            errors ``ece`` and ``ece_uncalibrated``, all from 0 to 1.
         history: every epoch.
-        best_epoch: number of the epoch the weights are from.
+        best_epoch: number of the epoch that the weights are from.
     """
 
     weights: dict[str, torch.Tensor]
@@ -104,52 +144,69 @@ class TrainedModel:
     best_epoch: int
 
 
-def save_state(path: Path, state: TrainingState) -> None:
-    """Write a checkpoint; the one before is intact until the new one is whole.
+def save_state(path: Path, state: TrainingState[Any]) -> None:
+    """Write a checkpoint atomically.
 
     Raises:
         CheckpointError: it cannot be written.
     """
-    tensors = {f"weights/{name}": value for name, value in state.weights.items()}
     scored = state.average or state.weights
-    tensors |= {
-        f"best/{name}": value
-        for name, value in state.best_weights.items()
-        if value is not scored.get(name)  # else it stands there already
+    # Of the best weights, only those that are not in the file already.
+    best = {
+        name: value for name, value in state.best_weights.items() if value is not scored.get(name)
     }
-    tensors |= {f"average/{name}": value for name, value in state.average.items()}
-    tensors |= {f"optimizer/{name}": value for name, value in state.optimizer.items()}
-    write_tensors(
-        path, tensors, {"history": _to_json(state.history), "best_epoch": state.best_epoch}
-    )
+    groups = (state.weights, best, state.average, state.optimizer)
+    tensors = {
+        f"{group}/{name}": value
+        for group, values in zip(_GROUPS, groups, strict=True)
+        for name, value in values.items()
+    }
+    values = {
+        "history": _to_json(state.history),
+        "best_epoch": state.best_epoch,
+        "step": state.step,
+        "loss": state.loss,
+        "positions": state.examples,
+        "seconds": state.seconds,
+    }
+    write_tensors(path, tensors, values)
 
 
-def load_state(path: Path) -> TrainingState:
-    """Return the checkpoint that `save_state` wrote.
+def load_state(path: Path, epoch: type[EpochT]) -> TrainingState[EpochT]:
+    """Return a checkpoint that `save_state` wrote.
+
+    Args:
+        path: the file.
+        epoch: class of the epochs in its history.
 
     Raises:
-        CheckpointError: it is damaged or of another version.
+        CheckpointError: it is damaged or has another format version.
     """
-    with damage_told(path):
+    with reporting_damage(path):
         tensors, values = read_tensors(path)
-        groups: dict[str, dict[str, torch.Tensor]] = {
-            name: {} for name in ("weights", "best", "average", "optimizer")
-        }
+        groups: dict[str, dict[str, torch.Tensor]] = {name: {} for name in _GROUPS}
         for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
             groups[group][rest] = tensor
+        best_epoch = int(values["best_epoch"])
+        scored = groups["average"] or groups["weights"]
         return TrainingState(
             weights=groups["weights"],
-            best_weights={**(groups["average"] or groups["weights"]), **groups["best"]},
+            best_weights={**scored, **groups["best"]} if best_epoch else {},
             optimizer=groups["optimizer"],
             average=groups["average"],
-            history=_from_json(values["history"]),
-            best_epoch=int(values["best_epoch"]),
+            history=[epoch(**item) for item in values["history"]],
+            best_epoch=best_epoch,
+            # Older checkpoints have the rest only if they are of pretraining.
+            step=int(values.get("step", 0)),
+            loss=float(values.get("loss", 0.0)),
+            examples=int(values.get("positions", 0)),
+            seconds=float(values.get("seconds", 0.0)),
         )
 
 
 def save_model(path: Path, model: TrainedModel) -> None:
-    """Write the outcome of a run.
+    """Write a trained model atomically.
 
     Raises:
         CheckpointError: it cannot be written.
@@ -164,48 +221,28 @@ def save_model(path: Path, model: TrainedModel) -> None:
 
 
 def load_model(path: Path) -> TrainedModel:
-    """Return what `save_model` wrote.
+    """Return a model that `save_model` wrote.
 
     Raises:
-        CheckpointError: it is missing, damaged or of another version.
+        CheckpointError: it is missing, damaged or has another format version.
     """
     if not path.is_file():
         raise CheckpointError(
-            f"{path.parent}: training has not finished; go on with textgate train --resume"
+            f"{path.parent}: training has not finished; continue it with textgate train --resume"
         )
-    with damage_told(path):
+    with reporting_damage(path):
         tensors, values = read_tensors(path)
         return TrainedModel(
             weights=tensors,
             temperature=float(values["temperature"]),
             metrics={name: float(value) for name, value in values["metrics"].items()},
-            history=_from_json(values["history"]),
+            history=[Epoch(**epoch) for epoch in values["history"]],
             best_epoch=int(values["best_epoch"]),
         )
 
 
-def save_targets(path: Path, targets: torch.Tensor) -> None:
-    """Write what teachers answered, float32 [texts, labels].
-
-    Raises:
-        CheckpointError: it cannot be written.
-    """
-    write_tensors(path, {"targets": targets}, {})
-
-
-def load_targets(path: Path) -> torch.Tensor:
-    """Return what `save_targets` wrote.
-
-    Raises:
-        CheckpointError: it is damaged or of another version.
-    """
-    with damage_told(path):
-        tensors, _ = read_tensors(path)
-        return tensors["targets"]
-
-
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
-    """Write tensors and JSON-ready values as one file with a checksum, which is whole or absent.
+    """Write tensors and JSON-ready values atomically as one file with a checksum.
 
     Raises:
         CheckpointError: it cannot be written.
@@ -216,13 +253,13 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], values: dict[str
         "sha256": _sha256(contiguous, values),
         "values": values,
     }
-    # One entry: safetensors writes several in an order that changes from run to run.
+    # One entry, because safetensors writes several in random order.
     metadata = {_ENTRY: json.dumps(header)}
-    write_whole(path, safetensors.torch.save(contiguous, metadata))
+    write_atomically(path, safetensors.torch.save(contiguous, metadata))
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is whole or absent, or still the one before.
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file; if that fails, the previous file stays as it was.
 
     Raises:
         CheckpointError: it cannot be written.
@@ -234,10 +271,12 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Return the tensors and the values that `write_tensors` wrote; call it inside `damage_told`.
+    """Return the tensors and the values that `write_tensors` wrote.
+
+    Call it inside `reporting_damage`.
 
     Raises:
-        CheckpointError: it is of another version.
+        CheckpointError: the file has another format version.
     """
     with safetensors.safe_open(path, framework="pt") as file:
         header = json.loads((file.metadata() or {})[_ENTRY])
@@ -255,7 +294,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the checksum of a file, in hexadecimal.
+    """Return the SHA-256 checksum of a file in hexadecimal.
 
     Raises:
         CheckpointError: it cannot be read.
@@ -268,10 +307,10 @@ def file_sha256(path: Path) -> str:
 
 
 def restore_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    """Give a network the weights of a checkpoint.
+    """Load the weights of a checkpoint into a network.
 
     Raises:
-        CheckpointError: they are of another network.
+        CheckpointError: they belong to another network.
     """
     try:
         model.load_state_dict(weights)
@@ -281,8 +320,8 @@ def restore_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor]) ->
 
 
 @contextmanager
-def damage_told(path: Path) -> Iterator[None]:
-    """Turn what a damaged file may lead to into one error."""
+def reporting_damage(path: Path) -> Iterator[None]:
+    """Turn the exceptions that a damaged file causes into `CheckpointError`."""
     try:
         yield
     except KeyError as problem:
@@ -293,7 +332,7 @@ def damage_told(path: Path) -> Iterator[None]:
 
 
 def _sha256(tensors: Mapping[str, torch.Tensor], values: dict[str, Any]) -> str:
-    """Return a digest of everything in a file: safetensors has none of its own."""
+    """Return a digest of a file's contents, because safetensors has none of its own."""
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode("utf-8"))
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -302,9 +341,5 @@ def _sha256(tensors: Mapping[str, torch.Tensor], values: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _to_json(history: list[Epoch]) -> list[dict[str, Any]]:
+def _to_json(history: Sequence[object]) -> list[dict[str, Any]]:
     return [vars(epoch) for epoch in history]
-
-
-def _from_json(history: list[dict[str, Any]]) -> list[Epoch]:
-    return [Epoch(**epoch) for epoch in history]

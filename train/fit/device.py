@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""The device to compute on."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _DEVICES = ("cpu", "cuda", "mps")
 
 
 def find_device(name: str) -> torch.device:
-    """Return a device that is there and can compute.
+    """Return a device that is available.
 
     Args:
-        name: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``, which is CUDA where there is one.
+        name: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``, which is CUDA if available.
 
     Raises:
-        ConfigError: there is no such device here.
+        ConfigError: the device is unknown or not available.
     """
     if name == "auto":
         accelerated = torch.cuda.is_available()

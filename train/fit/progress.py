@@ -1,4 +1,4 @@
-"""What training says while it runs: a bar on a terminal, and one line an epoch, on stderr."""
+"""Progress of training on stderr: a bar on a terminal, and one line per epoch."""
 
 from __future__ import annotations
 
@@ -10,50 +10,60 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from textgate.train.fit.checkpoint import Epoch
+    from textgate.train.fit.checkpoint import EpochResult
 
 
 class Progress:
-    """Says nothing; the base of what says something."""
+    """Receiver of progress that ignores it; the base class of others."""
 
     def note(self, message: str) -> None:
-        """Say something once."""
+        """Report something once."""
 
     def warn(self, message: str) -> None:
-        """Say once what somebody should look at."""
+        """Report something that needs attention."""
         self.note(message)
 
     def begin(self, what: str, rows: int) -> None:
-        """Begin something that takes a while: going through so many rows."""
+        """Begin work on a number of rows, described by `what`."""
 
     def end(self) -> None:
-        """End it."""
+        """End the work that `begin` began."""
 
     def begin_epoch(self, number: int, rows: int) -> None:
-        """Begin a pass over so many rows."""
+        """Begin an epoch over a number of rows."""
 
     def step(self, rows: int) -> None:
-        """Note that so many more rows are done."""
+        """Report that a number of further rows are done."""
 
-    def end_epoch(self, epoch: Epoch, *, rows: int, remaining: int, score: str, best: bool) -> None:
-        """Note what the pass came to and how many passes may still come.
+    def end_epoch(
+        self,
+        epoch: EpochResult,
+        *,
+        rows: int,
+        remaining: int,
+        score: str,
+        best: bool,
+        unit: str = "rows",
+    ) -> None:
+        """Report the result of an epoch.
 
         Args:
-            epoch: the pass.
-            rows: its rows.
-            remaining: how many passes may still come.
-            score: what its score on dev is called.
+            epoch: the result.
+            rows: number of its rows, or of another unit.
+            remaining: maximum number of further epochs.
+            score: name of its score.
             best: whether it is the best so far.
+            unit: what `rows` counts.
         """
 
 
 class TerminalProgress(Progress):
-    """Rows a second and time left within an epoch (on a terminal), and a line after each.
+    """Rows per second and time left in a bar on a terminal, and a line after each epoch.
 
     Args:
-        quiet: whether to print warnings alone.
-        lines_after: seconds after which what begins is told in a line where there is no terminal
-            to draw a bar on.
+        quiet: whether to print warnings only.
+        lines_after: seconds after which work that begins is reported in a line, if there is no
+            terminal to draw a bar on.
     """
 
     def __init__(self, *, quiet: bool = False, lines_after: float = math.inf) -> None:
@@ -72,7 +82,7 @@ class TerminalProgress(Progress):
         print(message, file=sys.stderr)  # noqa: T201
 
     def begin(self, what: str, rows: int) -> None:
-        """Open a bar; where stderr is not a terminal, print a line, if it is time for lines."""
+        """Open a bar, or print a line if stderr is no terminal and `lines_after` has passed."""
         if time.monotonic() >= self._lines_from and not sys.stderr.isatty():
             self.note(what)
         self._bar = tqdm(
@@ -90,29 +100,37 @@ class TerminalProgress(Progress):
             self._bar.close()
 
     def begin_epoch(self, number: int, rows: int) -> None:
-        """Open a bar for the pass."""
+        """Open a bar for the epoch."""
         self.begin(f"epoch {number}", rows)
 
     def step(self, rows: int) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if self._bar is not None:
             self._bar.update(rows)
 
-    def end_epoch(self, epoch: Epoch, *, rows: int, remaining: int, score: str, best: bool) -> None:
+    def end_epoch(
+        self,
+        epoch: EpochResult,
+        *,
+        rows: int,
+        remaining: int,
+        score: str,
+        best: bool,
+        unit: str = "rows",
+    ) -> None:
         """Close the bar and print the epoch's line."""
         self.end()
         self._seconds.append(epoch.seconds)
         left = remaining * sum(self._seconds) / len(self._seconds)
         self.note(
-            f"epoch {epoch.number:>3}  train loss {epoch.train_loss:.4f}  "
-            f"dev loss {epoch.dev_loss:.4f}  dev {score} {epoch.dev_score:.4f}"
-            f"{' *' if best else '  '}  {rows / epoch.seconds:,.0f} rows/s  "
+            f"epoch {epoch.number:>3}  train loss {epoch.train_loss:.4f}  {epoch.measures(score)}"
+            f"{' *' if best else '  '}  {rows / epoch.seconds:,.0f} {unit}/s  "
             f"at most {duration(left)} left"
         )
 
 
 def duration(seconds: float) -> str:
-    """Return a time as ``1:05``, or ``1:00:05`` from an hour on."""
+    """Return a duration as ``1:05``, or as ``1:00:05`` from one hour."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""What logits on dev are worth, for networks and for their teachers."""
+"""Quality of logits on dev, for classifiers and teachers."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def probabilities(
 
     Args:
         logits: float32 [rows, labels].
-        temperature: what they are divided by.
-        multi_label: whether every label is a decision of its own.
+        temperature: divisor of the logits.
+        multi_label: whether several labels can apply.
     """
     scaled = torch.from_numpy(logits) / temperature
     result = torch.sigmoid(scaled) if multi_label else torch.softmax(scaled, dim=1)
@@ -50,9 +50,9 @@ def evaluate_logits(
     Args:
         logits: float32 [rows, labels].
         targets: the same, 1 where a label applies.
-        labels: the columns' names; None numbers them.
+        labels: names of the columns; None numbers them.
         multi_label: whether several labels can apply.
-        temperature: what the logits are divided by.
+        temperature: divisor of the logits.
     """
     names = labels or [str(column) for column in range(targets.shape[1])]
     answers = probabilities(logits, temperature, multi_label=multi_label)
@@ -71,16 +71,16 @@ def finished_epoch(
     started: float,
     calibrated: bool = False,
 ) -> Epoch:
-    """Return what an epoch came to.
+    """Return the result of an epoch.
 
     Args:
-        number: 1 for the first.
+        number: 1 for the first epoch.
         train_loss: mean loss over its batches.
-        logits: on dev, float32 [rows, labels].
-        targets: of dev, float32 [rows, labels].
+        logits: logits on dev, float32 [rows, labels].
+        targets: targets of dev, float32 [rows, labels].
         multi_label: whether several labels can apply.
-        started: `time.perf_counter` when it began.
-        calibrated: whether the loss is that of probabilities calibrated as they will be kept.
+        started: value of `time.perf_counter` at its start.
+        calibrated: whether to measure the loss after temperature scaling.
 
     Raises:
         ConfigError: training diverged.
@@ -99,5 +99,5 @@ def finished_epoch(
 
 
 def score_name(*, multi_label: bool) -> str:
-    """Return what an epoch's score on dev is called."""
+    """Return the name of the score on dev."""
     return "macro-F1" if multi_label else "accuracy"

@@ -1,25 +1,21 @@
-"""The training loop."""
+"""Training of a classifier: its steps, and its score on dev."""
 
 from __future__ import annotations
 
-import math
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from textgate.train.fit.calibration import best_linear_scale
-from textgate.train.fit.checkpoint import TrainingState, restore_weights
+from textgate.train.fit.checkpoint import Epoch, TrainingState
+from textgate.train.fit.loop import Learner, copied, forked_rng
 from textgate.train.fit.objective import Objective
 from textgate.train.fit.optimization import Average, Optimizer
-from textgate.train.fit.progress import Progress
 from textgate.train.fit.scoring import finished_epoch, score_name
 from textgate.train.network.model import TextClassifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from textgate.bundle.architecture import Architecture
@@ -28,197 +24,154 @@ if TYPE_CHECKING:
     from textgate.train.fit.initialization import Initialization
 
 _EVALUATION_BATCH = 256
-_LEARNED = 0.01  # loss on the training rows that leaves nothing to learn from them
+_LEARNED_LOSS = 0.01  # on the training rows: below it nothing is left to learn from them
 _PROJECTION = "linear.projection.weight"
 
 
-def train_network(
-    architecture: Architecture,
-    config: TrainingConfig,
-    train: Dataset,
-    dev: Dataset,
-    *,
-    device: torch.device,
-    save: Callable[[TrainingState], None],
-    start: Initialization | None = None,
-    resume_from: TrainingState | None = None,
-    progress: Progress | None = None,
-) -> TrainingState:
-    """Train until dev shows no progress for `config.patience` epochs, or `config.epochs` are done.
-
-    It ends before that where nothing is left to learn: dev is perfect and the loss on the training
-    rows below 0.01.
-
-    Every epoch draws its order and its dropout from the seed and its own number, so that going on
-    from a saved state gives the same weights as never having stopped, on the same machine with the
-    same number of threads.
+class Trainer(Learner[Epoch]):
+    """A classifier, Adam, and the moving average of the weights, which is what is scored.
 
     Args:
-        architecture: the network to train.
-        config: how to train it.
-        train: the rows to learn from.
+        architecture: the network.
+        config: the settings.
+        train: the training rows.
         dev: the rows that choose the epoch.
         device: where to compute.
-        save: is called with the state after every epoch.
-        start: what takes the place of random first weights.
-        resume_from: the last saved state, to go on from it.
-        progress: hears of every step and epoch.
-
-    Returns:
-        The state after the last epoch.
+        initialization: values that replace random initial weights.
+        state: the checkpoint to resume from; None to start.
 
     Raises:
-        ConfigError: training diverged.
-        CheckpointError: the saved state does not fit the network.
+        CheckpointError: the checkpoint does not fit the network.
     """
-    progress = progress or Progress()
-    multi_label = architecture.task == "multi-label"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        model = TextClassifier(
-            architecture, sparse=config.sparse, linear_dropout=config.linear_dropout
-        ).to(device)
-        if start is not None:
-            start.apply(model)
-        steps = math.ceil(len(train) / config.batch_size)
-        optimizer = Optimizer(model, config, steps=steps * config.epochs)
-        state = resume_from or TrainingState(weights={}, best_weights={}, optimizer={})
-        if resume_from is not None:
-            restore_weights(model, resume_from.weights)
-            optimizer.restore(resume_from.optimizer)
-        average = None
+
+    model: TextClassifier
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        config: TrainingConfig,
+        train: Dataset,
+        dev: Dataset,
+        *,
+        device: torch.device,
+        initialization: Initialization,
+        state: TrainingState[Epoch] | None = None,
+    ) -> None:
+        with forked_rng(device):
+            torch.manual_seed(config.seed)
+            model = TextClassifier(
+                architecture, sparse=config.sparse, linear_dropout=config.linear_dropout
+            ).to(device)
+            initialization.apply(model)
+        super().__init__(
+            model,
+            device,
+            train.lengths(),
+            batch_size=config.batch_size,
+            epochs=config.epochs,
+            seed=config.seed,
+            state=state,
+        )
+        self.patience = config.patience
+        self._config, self._train, self._dev = config, train, dev
+        self._multi_label = architecture.task == "multi-label"
+        self.score = score_name(multi_label=self._multi_label)
+        self._objective = Objective(config, train, architecture, device=device)
+        self._optimizer = Optimizer(model, config, steps=self.steps)
+        if state is not None:
+            self._optimizer.restore(state.optimizer)
+        self._average = None
         if config.average:
-            average = Average(model, config.average, state.average if resume_from else None)
-        objective = Objective(config, train, architecture, device=device)
-        while not _finished(state, config):
-            number = len(state.history) + 1
-            torch.manual_seed(config.seed * 100_003 + number)
-            started = time.perf_counter()
-            progress.begin_epoch(number, len(train))
-            train_loss = _train_epoch(
-                model,
-                optimizer,
-                objective,
-                config,
-                train,
-                average=average,
-                number=number,
-                first_step=(number - 1) * steps,
-                progress=progress,
-            )
-            state.weights = scored = _copied(model.state_dict())
-            state.optimizer = optimizer.tensors()
-            if average is not None:
-                state.average = scored = _copied(average.weights)
-            model.load_state_dict(scored)
-            logits, share = _mixed_logits(model, dev)
-            model.load_state_dict(state.weights)
-            epoch = finished_epoch(
-                number,
-                train_loss,
-                logits,
-                dev.targets,
-                multi_label=multi_label,
-                started=started,
-                calibrated=config.criterion == "loss",
-            )
-            best = not state.history or epoch.improves_on(
-                state.history[state.best_epoch - 1], config.criterion
-            )
-            state.history.append(epoch)
-            if best:
-                state.best_epoch = number
-                state.best_weights = with_linear_share(scored, share)
-            save(state)
-            progress.end_epoch(
-                epoch,
-                rows=len(train),
-                remaining=config.epochs - number,
-                score=score_name(multi_label=multi_label),
-                best=best,
-            )
-    return state
+            self._average = Average(model, config.average, self.state.average)
+
+    def step(self, rows: NDArray[np.int64], number: int) -> tuple[float, int]:
+        """Train on one batch and return its mean loss and its number of rows."""
+        self._optimizer.clear()
+        loss = self._objective.backward(self.model, self._train.batch(rows).to(self.device))
+        self._optimizer.step(number)
+        if self._average is not None:
+            self._average.update(number)
+        return loss, len(rows)
+
+    def optimizer_tensors(self) -> dict[str, torch.Tensor]:
+        """Return copies of Adam's moments and step counts."""
+        return self._optimizer.tensors()
+
+    def capture(self) -> None:
+        """Copy weights, optimizer and average into the state."""
+        super().capture()
+        if self._average is not None:
+            self.state.average = copied(self._average.weights)
+
+    def evaluate(
+        self, number: int, train_loss: float, started: float
+    ) -> tuple[Epoch, dict[str, torch.Tensor]]:
+        """Score the average of the weights, or the weights if there is none, on dev."""
+        scored = self.state.average or self.state.weights
+        self.model.load_state_dict(scored)
+        logits, factor = _logits_with_best_factor(self.model, self._dev)
+        self.model.load_state_dict(self.state.weights)
+        epoch = finished_epoch(
+            number,
+            train_loss,
+            logits,
+            self._dev.targets,
+            multi_label=self._multi_label,
+            started=started,
+            calibrated=self._config.criterion == "loss",
+        )
+        return epoch, scale_linear_branch(scored, factor)
+
+    def improves(self, epoch: Epoch, best: Epoch) -> bool:
+        """Return whether an epoch is better by the criterion of the settings."""
+        return epoch.improves_on(best, self._config.criterion)
+
+    def is_learned(self, epoch: Epoch) -> bool:
+        """Return whether dev is perfect and the loss on the training rows is below 0.01.
+
+        A perfect dev alone is not enough: if it is small, the network may still be learning.
+        """
+        return epoch.perfect and epoch.train_loss < _LEARNED_LOSS
 
 
 def predict_logits(model: TextClassifier, dataset: Dataset) -> NDArray[np.float32]:
-    """Return the logits of every row, float32 [rows, labels], dropout off."""
-    recurrent, linear = _predicted(model, dataset)
+    """Return the logits of every row, float32 [rows, labels], without dropout."""
+    recurrent, linear = _predict_parts(model, dataset)
     return recurrent if linear is None else recurrent + linear
 
 
-def _predicted(
+def scale_linear_branch(weights: dict[str, torch.Tensor], factor: float) -> dict[str, torch.Tensor]:
+    """Return the weights of a network with its linear branch, if any, multiplied by a factor."""
+    if _PROJECTION not in weights:
+        return weights
+    return {**weights, _PROJECTION: weights[_PROJECTION] * factor}
+
+
+def _predict_parts(
     model: TextClassifier, dataset: Dataset
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Return both parts of the logits of every row, float32 [rows, labels], dropout off."""
+    """Return the logits of the recurrent part and of the linear branch, float32 [rows, labels]."""
     device = model.embedding.weight.device
     recurrent = np.empty((len(dataset), model.architecture.label_count), dtype=np.float32)
     linear = np.empty_like(recurrent) if model.linear is not None else None
     model.eval()
     with torch.inference_mode():
-        for places, batch in dataset.batches_by_length(_EVALUATION_BATCH):
+        for indices, batch in dataset.batches_by_length(_EVALUATION_BATCH):
             moved = batch.to(device)
             embedded = model.embedding(moved.ids)
-            recurrent[places] = model.recurrent_logits(embedded, moved.lengths).cpu().numpy()
+            recurrent[indices] = model.recurrent_logits(embedded, moved.lengths).cpu().numpy()
             if linear is not None:
-                linear[places] = model.linear_logits(moved.ids, moved.lengths).cpu().numpy()
+                linear[indices] = model.linear_logits(moved.ids, moved.lengths).cpu().numpy()
     return recurrent, linear
 
 
-def _mixed_logits(model: TextClassifier, dev: Dataset) -> tuple[NDArray[np.float32], float]:
-    """Return the logits on dev, and the share of the linear branch with which they are best."""
-    recurrent, linear = _predicted(model, dev)
+def _logits_with_best_factor(
+    model: TextClassifier, dev: Dataset
+) -> tuple[NDArray[np.float32], float]:
+    """Return the logits on dev with the best factor of the linear branch, and that factor."""
+    recurrent, linear = _predict_parts(model, dev)
     if linear is None:
         return recurrent, 1.0
     multi_label = model.architecture.output == "multi-label"
-    share = best_linear_scale(recurrent, linear, dev.targets, multi_label=multi_label)
-    return recurrent + np.float32(share) * linear, share
-
-
-def with_linear_share(weights: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
-    """Return a network's weights with its linear branch, if there is one, multiplied by a share."""
-    if _PROJECTION not in weights:
-        return weights
-    return {**weights, _PROJECTION: weights[_PROJECTION] * share}
-
-
-def _train_epoch(
-    model: TextClassifier,
-    optimizer: Optimizer,
-    objective: Objective,
-    config: TrainingConfig,
-    train: Dataset,
-    *,
-    average: Average | None,
-    number: int,
-    first_step: int,
-    progress: Progress,
-) -> float:
-    """Make one pass over the rows and return the mean loss."""
-    device = model.embedding.weight.device
-    model.train()
-    total = 0.0
-    batches = train.shuffled_batches(config.batch_size, seed=config.seed, epoch=number)
-    for step, batch in enumerate(batches, start=first_step):
-        rows = len(batch.lengths)
-        optimizer.clear()
-        total += objective.backward(model, batch.to(device)) * rows
-        optimizer.step(step)
-        if average is not None:
-            average.update(step)
-        progress.step(rows)
-    return total / len(train)
-
-
-def _finished(state: TrainingState, config: TrainingConfig) -> bool:
-    done = len(state.history)
-    if done == 0:
-        return False
-    last = state.history[-1]
-    # A perfect dev alone says little where it is small: the network may still be learning.
-    if last.perfect and last.train_loss < _LEARNED:
-        return True
-    return done >= config.epochs or done - state.best_epoch >= config.patience
-
-
-def _copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+    factor = best_linear_scale(recurrent, linear, dev.targets, multi_label=multi_label)
+    return recurrent + np.float32(factor) * linear, factor

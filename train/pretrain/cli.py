@@ -24,9 +24,9 @@ _setting = partial(options.setting, PretrainingConfig())
 @click.command(
     "pretrain",
     cls=SectionedCommand,
-    epilog="The defaults are the default preset's network. 1 % of the texts are held out, at least "
-    "50 and at most 2,000; the epoch with the best perplexity on them is kept. After an "
-    "interruption, --resume continues, also in the middle of an epoch.",
+    epilog="The default settings are the network of the default preset. 1 % of the texts are held "
+    "out, at least 50 and at most 2,000. The epoch with the lowest perplexity on them is kept. "
+    "After an interruption, --resume continues from the last checkpoint, also within an epoch.",
 )
 @click.argument("texts", type=options.FILE, metavar="TEXTS...", nargs=-1, required=True)
 @section("Output")
@@ -37,8 +37,8 @@ _setting = partial(options.setting, PretrainingConfig())
     required=True,
     help="Folder to create, for textgate train --pretrained.",
 )
-@click.option("--resume", is_flag=True, help="Continue what is in OUTPUT, if there is anything.")
-@click.option("--force", is_flag=True, help="Replace what is in OUTPUT, if there is anything.")
+@click.option("--resume", is_flag=True, help="Continue the pretraining in OUTPUT, if there is one.")
+@click.option("--force", is_flag=True, help="Replace the pretraining in OUTPUT, if there is one.")
 @options.quiet
 @section("Data")
 @options.texts
@@ -86,8 +86,8 @@ def pretrain_command(
 ) -> None:
     """Train a language model on texts without labels, for classifiers to start from.
 
-    TEXTS are files of rows in any format, whose labels are ignored, or .txt with one text a line.
-    What is made is for textgate train --pretrained.
+    TEXTS are files of rows in any format, whose labels are ignored, or .txt with one text per line.
+    Give the result to textgate train --pretrained.
     """
     if resume and force:
         raise click.UsageError("--resume continues a run and --force replaces it: give only one")

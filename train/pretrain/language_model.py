@@ -1,4 +1,4 @@
-"""A language model that shares a classifier's embedding and first recurrent layer."""
+"""Language model with the embedding and the first recurrent layer of a classifier."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from textgate.train.pretrain.pretraining_config import PretrainingConfig
     from textgate.train.pretrain.sampled_softmax import Sampler
 
-# Logits at once when perplexity is measured, 32 MiB: the full softmax has one for every token.
-_MOST_LOGITS = 2**23
+# Logits computed at once for the perplexity, 32 MiB: the full softmax has one for every token.
+_MAX_LOGITS = 2**23
 
 
 class LanguageModel(nn.Module):
-    """Embedding, one recurrent layer in one direction, and the embedding again for what comes next.
+    """An embedding, a unidirectional recurrent layer, and an output tied to the embedding.
 
-    The output is tied to the embedding (Press and Wolf 2017): a linear layer brings a state to the
-    embedding's width, and a token's logit is its row times that, plus a bias of its own. Parameters
-    have the names they have in `textgate.train.network.model.TextClassifier`.
+    Tied weights (Press and Wolf 2017): a linear layer projects a state to the width of the
+    embedding. The logit of a token is the product of its row and the projection, plus its bias.
+    Parameters have the same names as in `textgate.train.network.model.TextClassifier`.
 
     Args:
         vocabulary_size: rows of the embedding.
@@ -50,21 +50,21 @@ class LanguageModel(nn.Module):
     def forward(
         self, ids: torch.Tensor, lengths: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what is said of every next token, and which came.
+        """Return the projected state for every next token, and these tokens.
 
         Args:
             ids: token ids, int64 [batch, tokens], padded on the right.
-            lengths: tokens of each text, int64 [batch], at least 2.
+            lengths: number of tokens of each text, int64 [batch], at least 2.
 
         Returns:
-            Projected states, float32 [positions, embedding], and tokens, int64 [positions]: of all
-            texts one position less than they have tokens, padding left out.
+            Projected states, float32 [positions, embedding], and tokens, int64 [positions]. A text
+            has one position fewer than tokens; padding has none.
         """
-        inputs, nexts, known = ids[:, :-1], ids[:, 1:], lengths - 1
+        inputs, targets, known = ids[:, :-1], ids[:, 1:], lengths - 1
         states, _ = self.layers[0](self.embedding_dropout(self.embedding(inputs)), known)
         inside = torch.arange(inputs.shape[1], device=ids.device) < known[:, None]
         projected: torch.Tensor = self.head(self.state_dropout(states[inside]))
-        return projected, nexts[inside]
+        return projected, targets[inside]
 
     def sampled_loss(
         self, ids: torch.Tensor, lengths: torch.Tensor, sampler: Sampler
@@ -85,7 +85,7 @@ class LanguageModel(nn.Module):
         """Return the sum of the full softmax's losses, in nats, and the number of positions."""
         projected, targets = self(ids, lengths)
         table, bias = self.embedding.weight, self.token_bias
-        size = max(1, _MOST_LOGITS // len(bias))
+        size = max(1, _MAX_LOGITS // len(bias))
         total = 0.0
         for part, right in zip(projected.split(size), targets.split(size), strict=True):
             logits = torch.addmm(bias, part, table.T)

@@ -1,71 +1,67 @@
-"""A pretrained embedding and recurrent layer on disk: what `textgate pretrain` makes."""
+"""A pretrained embedding and recurrent layer on disk, as `textgate pretrain` writes it."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from textgate.bundle.run import DataSummary, ModelSummary, read_data, written_name
-from textgate.bundle.schema import FieldReader, versioned_fields
+from textgate.bundle.run import MODEL, TOKENIZER, DataSummary, ModelSummary, read_data, written_name
 from textgate.errors import CheckpointError
-from textgate.train.fit.checkpoint import damage_told, read_tensors
-from textgate.train.fit.resuming import read_settings
+from textgate.train.fit.checkpoint import read_tensors, reporting_damage
+from textgate.train.fit.folder import manifest_json, read_manifest, read_settings
 from textgate.train.pretrain.language_model import LanguageModel
-from textgate.train.pretrain.pretrainer import Pass
+from textgate.train.pretrain.pretrainer import PretrainingEpoch
 from textgate.train.pretrain.pretraining_config import PretrainingConfig
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from textgate.bundle.schema import FieldReader
+
 FORMAT = "textgate-pretrained"
 FORMAT_VERSION = 1
 PRETRAINED = "pretrained.json"
-TOKENIZER = "tokenizer.json"
-CHECKPOINT = "checkpoint.safetensors"
-MODEL = "model.safetensors"
 EMBEDDING = "embedding.weight"
-LAYER = "layers.0."  # what the recurrent layer's tensors begin with
-_LIMIT = 2**26  # bytes
+LAYER = "layers.0."  # prefix of the recurrent layer's tensors
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known when pretraining has finished.
+    """Result of a finished pretraining.
 
     Attributes:
         sha256: checksum of the file with the weights.
-        best_epoch: number of the epoch they are from.
+        best_epoch: number of the epoch that the weights are from.
         history: every epoch.
     """
 
     sha256: str
     best_epoch: int
-    history: tuple[Pass, ...]
+    history: tuple[PretrainingEpoch, ...]
 
     @property
     def perplexity(self) -> float:
-        """The best epoch's, on the held-out texts."""
+        """Perplexity of the best epoch per token, on the held-out texts."""
         return self.history[self.best_epoch - 1].perplexity
 
 
 @dataclass(frozen=True)
 class PretrainedManifest:
-    """What a pretrained folder says about itself.
+    """Contents of ``pretrained.json``.
 
     Attributes:
-        settings: how it was pretrained.
+        settings: the settings.
         vocabulary_size: rows of the embedding.
-        texts: the texts, of every file.
-        held_out: how many of them chose the epoch.
+        texts: the texts of each file.
+        held_out: number of texts that chose the epoch.
         tokenizer_sha256: checksum of the tokenizer.
-        versions: tool name -> version.
-        outcome: None until it has finished.
+        versions: version of each tool by its name.
+        outcome: the result; None until pretraining has finished.
     """
 
     settings: PretrainingConfig
@@ -78,35 +74,20 @@ class PretrainedManifest:
 
     def to_json(self) -> str:
         """Return the text of ``pretrained.json``."""
-        value: dict[str, Any] = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "settings": vars(self.settings),
-            "vocabulary_size": self.vocabulary_size,
-            "texts": [vars(file) for file in self.texts],
-            "held_out": self.held_out,
-            "tokenizer_sha256": self.tokenizer_sha256,
-            "versions": self.versions,
-        }
-        if self.outcome is not None:
-            value["outcome"] = {
-                **vars(self.outcome),
-                "history": [vars(done) for done in self.outcome.history],
-            }
-        return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        return manifest_json(self, format=FORMAT, version=FORMAT_VERSION)
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What training takes out of a finished folder.
+    """The parts of a finished folder that training starts from.
 
     Attributes:
         path: the folder.
-        settings: how it was pretrained.
+        settings: the settings of pretraining.
         tokenizer_json: the tokenizer.
         embedding: float32 [vocabulary, embedding].
-        layers: the recurrent layer's tensors, by their names in a classifier.
-        summary: what a run remembers of it.
+        layers: tensors of the recurrent layer, by their names in a classifier.
+        summary: name and checksum, for the manifest of the run.
     """
 
     path: Path
@@ -118,40 +99,23 @@ class Pretrained:
 
     @property
     def note(self) -> str:
-        """What it is, in words."""
+        """The sizes as text."""
         of, words = self.settings, len(self.embedding)
         return f"{words:,} words x {of.embedding_size}, {of.cell} of {of.hidden_size} units"
 
 
-def is_pretrained(folder: Path) -> bool:
-    """Return whether the folder looks like a pretrained one, finished or not."""
-    return (folder / PRETRAINED).is_file()
-
-
 def read_pretrained(folder: Path) -> PretrainedManifest:
-    """Return what ``pretrained.json`` in a folder says.
+    """Return the manifest of a pretrained folder.
 
     Raises:
-        CheckpointError: it is missing, damaged, or of another version.
+        CheckpointError: it is missing, damaged, or has another format version.
     """
     path = folder / PRETRAINED
-    try:
-        content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+    if not path.is_file():
         raise CheckpointError(
             f"{folder} is not pretrained: it has no {PRETRAINED}; make one with textgate pretrain"
-        ) from None
-    except OSError as problem:
-        raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
-    fields = versioned_fields(
-        content,
-        where=str(path),
-        error=CheckpointError,
-        limit=_LIMIT,
-        format=FORMAT,
-        version=FORMAT_VERSION,
-        otherwise="pretrain again",
-    )
+        )
+    fields = read_manifest(path, format=FORMAT, version=FORMAT_VERSION, otherwise="pretrain again")
     versions = fields.object("versions")
     manifest = PretrainedManifest(
         settings=read_settings(PretrainingConfig(), fields.object("settings"), path),
@@ -167,19 +131,20 @@ def read_pretrained(folder: Path) -> PretrainedManifest:
 
 
 def open_pretrained(folder: Path) -> Pretrained:
-    """Return what training takes out of a finished folder.
+    """Return the parts of a finished folder that training starts from.
 
     Raises:
-        CheckpointError: it is not one, unfinished, damaged, or of another version.
+        CheckpointError: it is no pretrained folder, unfinished, damaged, or has another format
+            version.
     """
     manifest = read_pretrained(folder)
     if manifest.outcome is None:
         raise CheckpointError(
-            f"{folder}: pretraining has not finished; go on with textgate pretrain --resume"
+            f"{folder}: pretraining has not finished; continue it with textgate pretrain --resume"
         )
     tokenizer = read_tokenizer(folder, manifest)
     path = folder / MODEL
-    with damage_told(path):
+    with reporting_damage(path):
         if hashlib.sha256(path.read_bytes()).hexdigest() != manifest.outcome.sha256:
             raise ValueError(f"it does not match its checksum in {PRETRAINED}")
         tensors, _ = read_tensors(path)
@@ -197,8 +162,8 @@ def open_pretrained(folder: Path) -> Pretrained:
 def _check_shapes(
     tensors: dict[str, torch.Tensor], manifest: PretrainedManifest, path: Path
 ) -> None:
-    """Refuse weights that are not of the network that the folder says it has."""
-    with torch.random.fork_rng(devices=[]):  # its first weights are random
+    """Refuse weights of another network than the one in the manifest."""
+    with torch.random.fork_rng(devices=[]):  # the initial weights are random
         network = LanguageModel(manifest.vocabulary_size, manifest.settings)
     for name, weight in network.state_dict().items():
         shape = list(tensors[name].shape) if name in tensors else "none"
@@ -210,13 +175,13 @@ def _check_shapes(
 
 
 def read_tokenizer(folder: Path, manifest: PretrainedManifest) -> str:
-    """Return the tokenizer in a folder.
+    """Return the tokenizer of a folder.
 
     Raises:
         CheckpointError: it is missing or damaged.
     """
     path = folder / TOKENIZER
-    with damage_told(path):
+    with reporting_damage(path):
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != manifest.tokenizer_sha256:
             raise ValueError(f"it does not match its checksum in {PRETRAINED}")
@@ -227,7 +192,7 @@ def _read_outcome(fields: FieldReader) -> Outcome:
     history = []
     for item in fields.objects("history"):
         history.append(
-            Pass(
+            PretrainingEpoch(
                 number=item.integer("number", low=1),
                 train_loss=item.number("train_loss"),
                 perplexity=item.number("perplexity", low=1),

@@ -1,4 +1,4 @@
-"""The settings that a pretrained folder fixes, and those that may not disagree with it."""
+"""Settings that a pretrained folder fixes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textgate.train.fit.presets import preset as named_preset
 if TYPE_CHECKING:
     from textgate.train.pretrain.pretrained import Pretrained
 
-# By which option of `textgate pretrain` another value is had, if by any.
+# The option of `textgate pretrain` that sets another value, if there is one.
 _OPTIONS = {
     "cell": "--cell",
     "embedding_size": "--embedding-size",
@@ -21,18 +21,18 @@ _OPTIONS = {
 }
 
 
-def settle(pretrained: Pretrained, preset: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that somebody made, with those that the pretrained weights fix.
+def fix_settings(pretrained: Pretrained, preset: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the given settings, with those that the pretrained weights fix.
 
-    Of several recurrent layers the first is pretrained, so that only its size is fixed.
+    Of several recurrent layers only the first is pretrained, so only its size is fixed.
 
     Args:
-        pretrained: what training starts from.
-        preset: the preset's name; any but the default one is a network that was asked for.
-        settings: those that were made, by name.
+        pretrained: the pretrained weights.
+        preset: name of the preset; one other than the default must not conflict with the weights.
+        settings: the given settings by name.
 
     Raises:
-        ConfigError: one of them disagrees, or the preset does.
+        ConfigError: a setting or the preset conflicts with the weights.
     """
     values = named_preset(preset)
     hidden = settings.get("hidden_sizes") or values.hidden_sizes

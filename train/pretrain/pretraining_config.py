@@ -1,4 +1,4 @@
-"""The settings of pretraining: by default those of the default preset's network."""
+"""Settings of pretraining, by default those of the default preset's network."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _DEFAULT = PRESETS[RECIPE]
 
 @dataclass(frozen=True)
 class PretrainingConfig:
-    """Everything that decides what is pretrained and how, besides the texts.
+    """Settings of pretraining a language model.
 
     Attributes:
         cell: ``rnn``, ``lstm`` or ``gru``.
-        hidden_size: units of the recurrent layer, which reads in one direction: a language model
-            that also read backwards would see what it is to say.
+        hidden_size: units of the recurrent layer, which is unidirectional.
         embedding_size: columns of the embedding.
-        vocabulary_size: most tokens of the subword tokenizer.
-        vectors: what the embedding starts from, as for `textgate.train.TrainingConfig`.
-        max_tokens: tokens of a text that are read.
-        epochs: passes over the texts.
-        batch_size: texts a step.
-        learning_rate: Adam's at its height; the embedding has half of it.
-        embedding_dropout: share of the embedded inputs dropped.
-        state_dropout: share of the states dropped before they are projected.
-        samples: tokens drawn a step to tell the right ones from.
-        checkpoint_steps: steps after which a checkpoint is written, besides one after each epoch.
-        seed: of the held-out texts, the initial weights, the order, the dropout and the samples.
+        vocabulary_size: maximum number of tokens of the subword tokenizer.
+        vectors: vectors that initialize the embedding, as in `textgate.train.TrainingConfig`.
+        max_tokens: maximum number of tokens read from a text, at least 2.
+        epochs: number of passes over the texts.
+        batch_size: texts per step.
+        learning_rate: peak learning rate of Adam; that of the embedding is half of it.
+        embedding_dropout: fraction of the embedded inputs that is dropped.
+        state_dropout: fraction of the states that is dropped before the projection.
+        samples: number of tokens drawn per step as negatives.
+        checkpoint_steps: steps between two checkpoints within an epoch.
+        seed: seed of the held-out texts, the initial weights, the order of the texts, dropout and
+            the samples.
 
     Raises:
         ConfigError: a setting is of the wrong type or out of range.
@@ -65,10 +65,10 @@ class PretrainingConfig:
         self.training()
 
     def training(self) -> TrainingConfig:
-        """Return the settings of a classifier that starts from these: its network and its rates.
+        """Return the settings of a classifier that starts from these.
 
         Raises:
-            ConfigError: a setting that both have is wrong.
+            ConfigError: a setting that they share is wrong.
         """
         return _DEFAULT.replace(
             cell=self.cell,

@@ -1,4 +1,4 @@
-"""Softmax over a sample of the vocabulary: what makes a language model quick to train on a CPU."""
+"""Sampled softmax: the loss over a sample of the vocabulary, which is fast on a CPU."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_POWER = 0.75  # of the counts: rare tokens are drawn more often than they occur
-_POSITIONS = 1024  # at a time: their logits stay in a core's cache
+_POWER = 0.75  # of the counts, so that rare tokens are drawn more often than they occur
+_MAX_POSITIONS = 1024  # computed at once, so that their logits stay in the cache of a core
 
 
 class Sampler:
-    """Draws tokens to tell the right one from, by their counts to the power of 0.75.
+    """Draws negative tokens in proportion to their counts to the power of 0.75.
 
     Args:
-        counts: how often every token occurs in the texts, int64 [vocabulary]. One that does not
-            occur is drawn as if it had once, but for padding and the unknown token.
-        draws: how many to draw, with replacement, so that fewer come out. As many as there are
-            tokens, or more, give all of them.
+        counts: number of occurrences of every token in the texts, int64 [vocabulary]. A token that
+            does not occur counts as 1, except padding and the unknown token.
+        draws: number of draws with replacement; the sample is smaller, because duplicates are
+            removed. If it is the vocabulary size or more, the sample is the whole vocabulary.
 
     Attributes:
-        log_expected: logarithm of the probability to be in a sample, float32 [vocabulary].
+        log_expected: logarithm of the probability of being in a sample, float32 [vocabulary].
     """
 
     def __init__(self, counts: NDArray[np.int64], draws: int) -> None:
@@ -37,19 +37,21 @@ class Sampler:
         self._draws = draws
         self._whole = draws >= len(counts)
         self._all = torch.from_numpy(np.flatnonzero(weights))
-        shares = weights / weights.sum()
-        self._cumulative = torch.from_numpy(np.cumsum(shares))
-        chances = np.ones_like(shares) if self._whole else -np.expm1(draws * np.log1p(-shares))
-        # The floor is for what is never drawn.
-        self.log_expected = torch.from_numpy(np.log(np.maximum(chances, 1e-30)).astype(np.float32))
+        probabilities = weights / weights.sum()
+        self._cumulative = torch.from_numpy(np.cumsum(probabilities))
+        expected = np.ones_like(probabilities)
+        if not self._whole:
+            expected = -np.expm1(draws * np.log1p(-probabilities))
+        # The lower bound is for tokens that are never drawn.
+        self.log_expected = torch.from_numpy(np.log(np.maximum(expected, 1e-30)).astype(np.float32))
 
     def draw(self) -> torch.Tensor:
-        """Return different token ids in ascending order, int64 [sample]."""
+        """Return distinct token ids in ascending order, int64 [sample]."""
         if self._whole:
             return self._all
         points = torch.rand(self._draws, dtype=torch.float64) * self._cumulative[-1]
-        places = torch.searchsorted(self._cumulative, points, right=True)
-        drawn: torch.Tensor = torch.unique(places.clamp(max=len(self._cumulative) - 1))
+        indices = torch.searchsorted(self._cumulative, points, right=True)
+        drawn: torch.Tensor = torch.unique(indices.clamp(max=len(self._cumulative) - 1))
         return drawn
 
 
@@ -61,39 +63,39 @@ def sampled_loss(
     table: torch.Tensor,
     bias: torch.Tensor,
 ) -> torch.Tensor:
-    """Return the mean loss of telling each target from the sample, a scalar.
+    """Return the mean cross-entropy of the targets against a sample, a scalar in nats.
 
-    Logits are lowered by the logarithm of the probability with which the token was to be drawn, and
-    the target itself is no rival (Bengio and Senecal 2008; Jean et al. 2015, "On Using Very Large
-    Target Vocabulary for Neural Machine Translation"). With the whole vocabulary for a sample it is
-    the cross-entropy of the full softmax.
+    The logarithm of a token's sampling probability is subtracted from its logit, and a target is
+    not its own negative (Bengio and Senecal 2008; Jean et al. 2015, "On Using Very Large Target
+    Vocabulary for Neural Machine Translation"). If the sample is the whole vocabulary, this is the
+    cross-entropy of the full softmax.
 
     Args:
-        projected: what the network says, float32 [positions, embedding].
-        targets: the tokens that came, int64 [positions].
-        sample: tokens in ascending order, int64 [sample].
-        log_expected: as `Sampler` has it, float32 [vocabulary].
-        table: the embedding, float32 [vocabulary, embedding], whose gradient is sparse.
-        bias: float32 [vocabulary].
+        projected: projected states of the network, float32 [positions, embedding].
+        targets: the next tokens, int64 [positions].
+        sample: token ids in ascending order, int64 [sample].
+        log_expected: see `Sampler`, float32 [vocabulary].
+        table: the embedding, float32 [vocabulary, embedding]; its gradient is sparse.
+        bias: bias of every token, float32 [vocabulary].
     """
     offsets = bias - log_expected
     own_rows = functional.embedding(targets, table, sparse=True)
     own = (projected * own_rows).sum(dim=1) + offsets[targets]
-    places = torch.searchsorted(sample, targets).clamp(max=len(sample) - 1)
-    # Where the sample holds the target itself; elsewhere a column that there is not.
-    places = torch.where(sample[places] == targets, places, len(sample))
+    columns = torch.searchsorted(sample, targets).clamp(max=len(sample) - 1)
+    # The column of the target in the sample; one past the last column if it is not in the sample.
+    columns = torch.where(sample[columns] == targets, columns, len(sample))
     rows = functional.embedding(sample, table, sparse=True)
-    loss: torch.Tensor = _Rivalry.apply(  # type: ignore[no-untyped-call]
-        projected, own, rows, offsets[sample], places
+    loss: torch.Tensor = _SampledCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        projected, own, rows, offsets[sample], columns
     )
     return loss
 
 
-class _Rivalry(torch.autograd.Function):
-    """The mean of ``log(exp(own) + sum(exp(rivals))) - own``, some positions at a time.
+class _SampledCrossEntropy(torch.autograd.Function):
+    """Mean of ``log(exp(own) + sum(exp(negatives))) - own``, some positions at a time.
 
-    All gradients are computed along with the loss, in place, so that there never is a number for
-    every position and rival: autograd would keep several of them.
+    The forward pass also computes all gradients, in place. It therefore needs no matrix of all
+    positions and negatives; autograd would keep several.
     """
 
     @staticmethod
@@ -103,36 +105,36 @@ class _Rivalry(torch.autograd.Function):
         own: torch.Tensor,
         rows: torch.Tensor,
         offsets: torch.Tensor,
-        places: torch.Tensor,
+        columns: torch.Tensor,
     ) -> torch.Tensor:
         """Return the loss.
 
         Args:
-            ctx: keeps the gradients.
+            ctx: holds the gradients for the backward pass.
             projected: float32 [positions, embedding].
-            own: the targets' logits, float32 [positions].
-            rows: the sample's rows of the embedding, float32 [sample, embedding].
-            offsets: what their logits have besides, float32 [sample].
-            places: which of them is the target, int64 [positions]; one past the last for none.
+            own: logits of the targets, float32 [positions].
+            rows: embedding of the sample, float32 [sample, embedding].
+            offsets: offsets of the logits of the sample, float32 [sample].
+            columns: index of the target in the sample, int64 [positions]; its size if absent.
         """
         grads = [torch.zeros_like(tensor) for tensor in (projected, own, rows, offsets)]
         for_projected, for_own, for_rows, for_offsets = grads
         total, count = torch.zeros((), dtype=torch.float64, device=own.device), len(own)
-        for start in range(0, count, _POSITIONS):
-            part = slice(start, start + _POSITIONS)
+        for start in range(0, count, _MAX_POSITIONS):
+            part = slice(start, start + _MAX_POSITIONS)
             logits = torch.addmm(offsets, projected[part], rows.T)
-            hits = torch.nonzero(places[part] < len(rows)).squeeze(1)
-            logits[hits, places[part][hits]] = -torch.inf
+            hits = torch.nonzero(columns[part] < len(rows)).squeeze(1)
+            logits[hits, columns[part][hits]] = -torch.inf
             highest = torch.maximum(logits.amax(dim=1), own[part])
-            shares = logits.sub_(highest[:, None]).exp_()
-            own_share = (own[part] - highest).exp()
-            sums = shares.sum(dim=1) + own_share
+            terms = logits.sub_(highest[:, None]).exp_()
+            own_term = (own[part] - highest).exp()
+            sums = terms.sum(dim=1) + own_term
             total += (sums.log() + highest - own[part]).sum()
-            shares.div_((sums * count)[:, None])
-            for_own[part] = own_share / (sums * count) - 1.0 / count
-            torch.mm(shares, rows, out=for_projected[part])
-            for_rows.addmm_(shares.T, projected[part])
-            for_offsets += shares.sum(dim=0)
+            terms.div_((sums * count)[:, None])
+            for_own[part] = own_term / (sums * count) - 1.0 / count
+            torch.mm(terms, rows, out=for_projected[part])
+            for_rows.addmm_(terms.T, projected[part])
+            for_offsets += terms.sum(dim=0)
         ctx.save_for_backward(*grads)
         return (total / count).to(own.dtype)
 

@@ -1,4 +1,4 @@
-"""Whether computing in bfloat16 is worth it on this processor."""
+"""Choice between float32 and bfloat16 on this processor."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from textgate.train.teach.encoders import EncoderClassifier
 
 _ROUNDS = 3
-_FASTER = 0.8  # of the time, from which it is worth it
-_MOST_ERROR = 0.02  # of a probability
-_LEAST_COSINE = 0.99  # of the gradients
+_MAX_TIME = 0.8  # as a fraction of the time in float32
+_MAX_ERROR = 0.02  # of a probability
+_MIN_COSINE = 0.99  # of the gradients
 
 
 def prefers_bfloat16(model: EncoderClassifier, batch: Batch, *, output: str) -> bool:
     """Return whether bfloat16 is faster on this processor, and as accurate.
 
-    The same batch is computed both ways in alternation, forwards and backwards.
+    One batch is computed both ways in alternation, forward and backward.
 
     Args:
-        model: the network; its gradients are lost.
+        model: the network, whose gradients are discarded.
         batch: some training rows.
         output: ``softmax`` or ``multi-label``.
     """
     seconds: dict[bool, list[float]] = {False: [], True: []}
-    answers, gradients = {}, {}
+    probabilities, gradients = {}, {}
     model.eval()
     for _ in range(_ROUNDS):
         for bfloat16 in (False, True):
@@ -40,12 +40,12 @@ def prefers_bfloat16(model: EncoderClassifier, batch: Batch, *, output: str) -> 
                 logits = model(batch.ids, batch.lengths)
             loss(logits, batch.targets, output=output).backward()  # type: ignore[no-untyped-call]
             seconds[bfloat16].append(time.perf_counter() - started)
-            answers[bfloat16] = torch.softmax(logits.detach(), dim=1)
+            probabilities[bfloat16] = torch.softmax(logits.detach(), dim=1)
             gradients[bfloat16] = torch.cat(
                 [part.grad.flatten() for part in model.parameters() if part.grad is not None]
             )
     model.zero_grad()
-    error = float((answers[True] - answers[False]).abs().max())
+    error = float((probabilities[True] - probabilities[False]).abs().max())
     cosine = float(torch.cosine_similarity(gradients[True], gradients[False], dim=0))
-    faster = min(seconds[True]) < _FASTER * min(seconds[False])
-    return faster and error < _MOST_ERROR and cosine > _LEAST_COSINE
+    faster = min(seconds[True]) < _MAX_TIME * min(seconds[False])
+    return faster and error < _MAX_ERROR and cosine > _MIN_COSINE

@@ -44,7 +44,7 @@ _setting = partial(options.setting, FinetuningConfig())
 @_setting(
     "--dev-fraction",
     "dev_fraction",
-    "Share of DATA held out when --dev is not given.",
+    "Fraction of DATA held out when --dev is not given.",
     type=float,
 )
 @options.columns
@@ -94,7 +94,7 @@ def teach_command(
 ) -> None:
     """Fine-tune a transformer on labelled rows, to teach a small network.
 
-    DATA is as for textgate train, whose option --teacher takes the result.
+    DATA is as for textgate train. Give the result to textgate train --teacher.
     """
     if resume and force:
         raise click.UsageError(

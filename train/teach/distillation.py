@@ -1,7 +1,7 @@
-"""Learning from teachers: what they answer becomes what the network should answer.
+"""Distillation: the probabilities of teachers become targets of the network.
 
-Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", with calibrated probabilities in
-place of a raised temperature; an ensemble answers with the mean.
+Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", with calibrated probabilities
+instead of a raised temperature. Several teachers are an ensemble: the mean of them counts.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from textgate.bundle.run import ModelSummary, Teaching, written_name
 from textgate.errors import CheckpointError, DataError
 from textgate.inference.batching import windows
-from textgate.train.fit.checkpoint import load_targets, save_targets
-from textgate.train.teach.teachers import ask
+from textgate.train.fit.checkpoint import read_tensors, reporting_damage, write_tensors
+from textgate.train.teach.teachers import predict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,18 +29,19 @@ if TYPE_CHECKING:
     from textgate.train.fit.progress import Progress
     from textgate.train.teach.teachers import Teacher
 
-_WINDOW = 4096  # texts that are labelled together, so that batches of similar length come about
+_WINDOW = 4096  # texts that are labelled together, enough to form batches of similar length
+_PREDICTIONS = "targets"  # name of the tensor in the file
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Who teaches, and what they are asked.
+class Distillation:
+    """Teachers and the texts that they label.
 
     Attributes:
-        teachers: the teachers, all of the same labels.
-        labels: these, in the order of the network's outputs.
+        teachers: the teachers, which have the same labels.
+        labels: the labels, in the order of the network's outputs.
         rows: the labelled training rows.
-        unlabelled: the texts that only the teachers label.
+        unlabelled: texts that only the teachers label.
     """
 
     teachers: tuple[Teacher, ...]
@@ -53,14 +54,14 @@ class Lesson:
 
     @property
     def summary(self) -> Teaching:
-        """What the run's folder says of it."""
+        """Names and checksums of teachers and texts, for the manifest of the run."""
         return Teaching(
             tuple(ModelSummary(_name(item.path), item.sha256) for item in self.teachers),
             self.unlabelled.summaries,
         )
 
     def texts(self) -> Iterator[str]:
-        """Yield all texts: those of the labelled rows, then the others."""
+        """Yield all texts: those of the labelled rows, then the unlabelled ones."""
         yield from (row.text for row in self.rows)
         yield from self.unlabelled
 
@@ -73,50 +74,51 @@ class Lesson:
         device: torch.device,
         progress: Progress,
     ) -> None:
-        """Change targets into what the teachers make of them.
+        """Mix the predictions of the teachers into targets.
 
-        A labelled row gets (1 - weight) of its own target and weight of the teachers', any other
-        the teachers' alone.
+        The target of a labelled row becomes ``(1 - weight) * target + weight * prediction``, that
+        of an unlabelled text the prediction.
 
         Args:
             targets: float32 [texts, labels], changed in place.
-            weight: from 0 to 1.
-            kept: the file that keeps the teachers' answers; if it is there, nobody is asked.
+            weight: weight of the teachers, 0 to 1.
+            kept: file of the predictions; it is read if it exists, and written if not.
             device: where to compute.
-            progress: hears how it goes.
+            progress: is told of notes and steps.
 
         Raises:
             CheckpointError: the file is damaged or cannot be written, or a teacher is damaged.
-            BundleError: a teacher is.
-            DataError: a file of texts changed meanwhile.
+            BundleError: a teacher is a damaged bundle.
+            DataError: a file of texts changed while it was read.
         """
         if kept.is_file():
-            answers = load_targets(kept).numpy()
-            if answers.shape != targets.shape:
+            with reporting_damage(kept):
+                predictions = read_tensors(kept)[0][_PREDICTIONS].numpy()
+            if predictions.shape != targets.shape:
                 raise CheckpointError(
-                    f"{kept}: damaged: it holds answers {list(answers.shape)}, not "
+                    f"{kept}: damaged: it holds predictions {list(predictions.shape)}, not "
                     f"{list(targets.shape)}; remove it, and the teachers are asked again"
                 )
             progress.note("the teachers' answers are kept with the run")
         else:
-            answers = self._answers(device, progress)
-            save_targets(kept, torch.from_numpy(answers))
-        own = len(self.rows)
-        targets[:own] *= 1.0 - weight
-        targets[:own] += weight * answers[:own]
-        targets[own:] = answers[own:]
+            predictions = self._predict(device, progress)
+            write_tensors(kept, {_PREDICTIONS: torch.from_numpy(predictions)}, {})
+        labelled = len(self.rows)
+        targets[:labelled] *= 1.0 - weight
+        targets[:labelled] += weight * predictions[:labelled]
+        targets[labelled:] = predictions[labelled:]
 
-    def _answers(self, device: torch.device, progress: Progress) -> NDArray[np.float32]:
+    def _predict(self, device: torch.device, progress: Progress) -> NDArray[np.float32]:
         """Return the mean of the teachers' probabilities, float32 [texts, labels]."""
         mean = np.zeros((len(self), len(self.labels)), dtype=np.float32)
         for teacher in self.teachers:
-            answer = teacher.open(device)
+            classify = teacher.open(device)
             progress.begin(f"asking {_name(teacher.path)}", len(self))
             done = 0
             for texts in windows(self.texts(), _WINDOW):
                 if done + len(texts) > len(self):
                     raise _changed()
-                found = ask(answer, teacher, texts, self.labels)
+                found = predict(classify, teacher, texts, self.labels)
                 mean[done : done + len(texts)] += found / np.float32(len(self.teachers))
                 done += len(texts)
                 progress.step(len(texts))
@@ -130,25 +132,25 @@ class Lesson:
         return mean
 
 
-def agreement(answers: NDArray[np.float32], rows: Sequence[Row], labels: Sequence[str]) -> str:
-    """Return in words how often the teachers' first answer is a label of the row.
+def agreement(predictions: NDArray[np.float32], rows: Sequence[Row], labels: Sequence[str]) -> str:
+    """Return as text how often the most probable label of the teachers is a label of the row.
 
     Args:
-        answers: float32 [texts, labels], the rows' first.
+        predictions: float32 [texts, labels], those of the rows first.
         rows: labelled rows.
-        labels: the columns' labels.
+        labels: the labels of the columns.
     """
-    named = [(place, row) for place, row in enumerate(rows) if row.labels]
+    named = [(index, row) for index, row in enumerate(rows) if row.labels]
     if not named:
         return "no row has a label to compare with"
-    right = sum(labels[int(answers[place].argmax())] in row.labels for place, row in named)
+    right = sum(labels[int(predictions[index].argmax())] in row.labels for index, row in named)
     return f"they agree with the label of {right / len(named):.1%} of the labelled rows"
 
 
 def _changed() -> DataError:
-    return DataError("a file of texts without labels changed while it was read; begin anew")
+    return DataError("a file of texts without labels changed while it was read; start again")
 
 
 def _name(path: Path) -> str:
-    """Return a folder's own name as text: it need not be UTF-8."""
+    """Return the name of a folder as text, even if it is not UTF-8."""
     return written_name(path.resolve().name)

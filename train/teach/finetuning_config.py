@@ -1,4 +1,4 @@
-"""The settings of fine-tuning, validated where they are made."""
+"""Settings of fine-tuning, validated on creation."""
 
 from __future__ import annotations
 
@@ -22,17 +22,21 @@ _RANGES = (
 
 @dataclass(frozen=True)
 class FinetuningConfig:
-    """How a transformer is fine-tuned.
+    """Settings of fine-tuning a transformer.
 
     Attributes:
-        epochs: passes over the training rows.
-        batch_size: rows a step.
-        learning_rate: AdamW's at its height, after a tenth of the steps; from there it falls to 0.
-        head_dropout: share of the encoder's mean state dropped.
-        max_tokens: most tokens of a text, special ones included; the encoder may read fewer.
-        task: ``single-label``, ``multi-label``, or ``auto``: whatever the rows show.
-        dev_fraction: share of the rows held out for dev when no dev file is given.
-        seed: of the held-out rows, the head's first weights, the order and the dropout.
+        epochs: number of passes over the training rows, 1 to 1000.
+        batch_size: rows per step.
+        learning_rate: peak learning rate of AdamW, reached after a tenth of the steps; it then
+            decays linearly to 0.
+        head_dropout: fraction of the encoder's mean state that is dropped, 0 to 0.99.
+        max_tokens: maximum number of tokens read from a text, including special tokens; the
+            encoder may read fewer.
+        task: ``single-label``, ``multi-label``, or ``auto``, which is multi-label if a row has
+            several labels or none.
+        dev_fraction: fraction of the rows held out if no dev rows are given, 0.01 to 0.5.
+        seed: seed of the held-out rows, the initial weights of the head, the order of the rows and
+            dropout.
 
     Raises:
         ConfigError: a setting is of the wrong type or out of range.

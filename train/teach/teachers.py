@@ -1,4 +1,4 @@
-"""What can teach: runs, bundles and fine-tuned transformers, found, checked and asked."""
+"""Teachers: finished runs, bundles and fine-tuned transformers."""
 
 from __future__ import annotations
 
@@ -29,49 +29,50 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    # Texts in, calibrated probabilities out: float32 [texts, labels].
-    Answer = Callable[[Sequence[str]], NDArray[np.float32]]
+    # From texts to calibrated probabilities, float32 [texts, labels].
+    Classify = Callable[[Sequence[str]], NDArray[np.float32]]
 
-_MOST_SHOWN = 10  # labels
+_MAX_SHOWN_LABELS = 10
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A finished model that can be asked.
+    """A finished model that can label texts.
 
     Attributes:
         path: its folder.
-        labels: its labels, in the order of its answers' columns.
+        labels: its labels, in the order of the columns of its probabilities.
         task: ``single-label`` or ``multi-label``.
         sha256: checksum of the file that holds its weights.
-        open: loads it onto a device and returns what answers.
+        open: loads it onto a device and returns its classifying function.
     """
 
     path: Path
     labels: tuple[str, ...]
     task: str
     sha256: str
-    open: Callable[[torch.device], Answer]
+    open: Callable[[torch.device], Classify]
 
 
 def find_teacher(path: str | Path) -> Teacher:
-    """Return the teacher in a folder, not loaded yet.
+    """Return the teacher in a folder without loading it.
 
     Args:
-        path: a finished run, a bundle, or a transformer that `textgate teach` fine-tuned.
+        path: a finished run, a bundle, or a transformer fine-tuned by `textgate teach`.
 
     Raises:
         ConfigError: the folder is none of them.
-        CheckpointError: the run is unfinished, damaged or of another version; or the transformer.
-        BundleError: the bundle is damaged, unsafe or of another version.
+        CheckpointError: the run or the transformer is unfinished, damaged, or has another format
+            version.
+        BundleError: the bundle is damaged, unsafe, or has another format version.
     """
-    folder = Path(path).absolute()  # it is opened later
+    folder = Path(path).absolute()  # absolute, because it is opened later
     if run_folder.is_run(folder):
-        return _own_run(folder)
+        return _run_teacher(folder)
     if (folder / MANIFEST).is_file():
-        return _bundle(folder)
+        return _bundle_teacher(folder)
     if is_finetuned(folder):
-        return _finetuned(folder)
+        return _finetuned_teacher(folder)
     raise ConfigError(
         f"{folder}: neither a finished run nor a bundle, so it cannot teach; give the folder that "
         "textgate train, textgate export or textgate teach made"
@@ -81,13 +82,13 @@ def find_teacher(path: str | Path) -> Teacher:
 def check_teachers(
     teachers: Sequence[Teacher], labels: Sequence[str], *, task: str, file: str
 ) -> None:
-    """Refuse teachers of anything but the rows' own labels; their order does not matter.
+    """Refuse teachers with other labels than the rows, in any order, or with another task.
 
     Args:
         teachers: the teachers.
-        labels: the rows' labels.
-        task: the rows' task.
-        file: how messages name the rows.
+        labels: labels of the rows.
+        task: task of the rows.
+        file: name of the rows, for messages.
 
     Raises:
         ConfigError: a teacher has other labels or another task.
@@ -95,8 +96,8 @@ def check_teachers(
     for teacher in teachers:
         if set(teacher.labels) != set(labels):
             raise ConfigError(
-                f"{teacher.path} tells {_listed(teacher.labels)}, but {file} has "
-                f"{_listed(labels)}; a teacher needs the labels of the rows"
+                f"{teacher.path} tells {_list_labels(teacher.labels)}, but {file} has "
+                f"{_list_labels(labels)}; a teacher needs the labels of the rows"
             )
         if teacher.task != task:
             raise ConfigError(
@@ -105,21 +106,21 @@ def check_teachers(
             )
 
 
-def ask(
-    answer: Answer, teacher: Teacher, texts: Sequence[str], labels: Sequence[str]
+def predict(
+    classify: Classify, teacher: Teacher, texts: Sequence[str], labels: Sequence[str]
 ) -> NDArray[np.float32]:
-    """Return a teacher's probabilities, float32 [texts, labels].
+    """Return the probabilities of a teacher, float32 [texts, labels].
 
     Args:
-        answer: what the teacher opened.
+        classify: the function that `Teacher.open` returned.
         teacher: the teacher.
         texts: the texts.
-        labels: its labels, in the order of the columns wanted.
+        labels: the labels of the teacher, in the wanted order of the columns.
 
     Raises:
-        CheckpointError: it answers NaN or infinite values.
+        CheckpointError: the probabilities are NaN or infinite.
     """
-    probabilities = answer(texts)
+    probabilities = classify(texts)
     if not np.isfinite(probabilities).all():
         raise CheckpointError(
             f"{teacher.path}: answers NaN or infinite values, so it cannot teach; train it again"
@@ -127,17 +128,17 @@ def ask(
     return probabilities[:, [teacher.labels.index(label) for label in labels]]
 
 
-def _own_run(folder: Path) -> Teacher:
+def _run_teacher(folder: Path) -> Teacher:
     manifest = read_run(folder)
     if not (folder / run_folder.MODEL).is_file():
         raise CheckpointError(
-            f"{folder}: training has not finished, so it cannot teach; go on with textgate train "
-            "--resume"
+            f"{folder}: training has not finished, so it cannot teach; continue it with textgate "
+            "train --resume"
         )
 
-    def load(device: torch.device) -> Answer:
+    def load(device: torch.device) -> Classify:
         model = load_model(folder / run_folder.MODEL)
-        with torch.random.fork_rng(devices=[]):  # its first weights are random
+        with torch.random.fork_rng(devices=[]):  # the initial weights are random
             network = TextClassifier(manifest.architecture)
         try:
             network.load_state_dict(model.weights)
@@ -149,13 +150,13 @@ def _own_run(folder: Path) -> Teacher:
         tokenizer = TextTokenizer(tokenizer_json, max_tokens=manifest.max_tokens)
         multi_label = manifest.architecture.task == "multi-label"
 
-        def answer(texts: Sequence[str]) -> NDArray[np.float32]:
+        def classify(texts: Sequence[str]) -> NDArray[np.float32]:
             sequences = tuple(encode_texts(texts, tokenizer))
-            nothing = np.zeros((len(sequences), 0), dtype=np.float32)
-            logits = predict_logits(network, Dataset(sequences, nothing))
+            no_targets = np.zeros((len(sequences), 0), dtype=np.float32)
+            logits = predict_logits(network, Dataset(sequences, no_targets))
             return probabilities(logits, model.temperature, multi_label=multi_label)
 
-        return answer
+        return classify
 
     return Teacher(
         folder,
@@ -166,25 +167,25 @@ def _own_run(folder: Path) -> Teacher:
     )
 
 
-def _bundle(folder: Path) -> Teacher:
+def _bundle_teacher(folder: Path) -> Teacher:
     manifest = read_bundle(folder).manifest
 
-    def load(_: torch.device) -> Answer:
+    def load(_: torch.device) -> Classify:
         return Classifier.load(folder, threads=torch.get_num_threads()).predict_proba
 
     return Teacher(folder, manifest.labels, manifest.task, manifest.files[GRAPH].sha256, load)
 
 
-def _finetuned(folder: Path) -> Teacher:
+def _finetuned_teacher(folder: Path) -> Teacher:
     manifest, _ = read_finished(folder)
 
-    def load(device: torch.device) -> Answer:
+    def load(device: torch.device) -> Classify:
         return open_finetuned(folder, device)
 
     return Teacher(folder, manifest.labels, manifest.task, file_sha256(folder / WEIGHTS), load)
 
 
-def _listed(labels: Sequence[str]) -> str:
-    shown = ", ".join(repr(label) for label in sorted(labels)[:_MOST_SHOWN])
-    more = len(labels) - _MOST_SHOWN
+def _list_labels(labels: Sequence[str]) -> str:
+    shown = ", ".join(repr(label) for label in sorted(labels)[:_MAX_SHOWN_LABELS])
+    more = len(labels) - _MAX_SHOWN_LABELS
     return f"{shown} and {more} more" if more > 0 else shown

@@ -1,4 +1,4 @@
-"""Weights on disk: whole, checked, replaced in one step; damage is told from data."""
+"""Weights on disk: written atomically, and checked when they are read."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import safetensors
 import safetensors.torch
 import torch
 
-import textgate.train.fit.checkpoint
 from textgate.errors import CheckpointError
+from textgate.train.fit import checkpoint as checkpoint_module
 from textgate.train.fit.checkpoint import (
     Epoch,
     TrainedModel,
@@ -22,6 +22,7 @@ from textgate.train.fit.checkpoint import (
     load_state,
     save_model,
     save_state,
+    write_tensors,
 )
 
 EPOCHS = [Epoch(1, 0.7, 0.6, 0.5, 1.25), Epoch(2, 0.5, 0.55, 0.75, 1.0)]
@@ -62,10 +63,10 @@ def same(left, right):
 
 
 @pytest.mark.parametrize("best_epoch", [1, 2])
-def test_a_state_there_and_back(tmp_path, best_epoch):
+def test_a_state_is_read_as_it_was_written(tmp_path, best_epoch):
     path, saved = tmp_path / "state.safetensors", state(best_epoch)
     save_state(path, saved)
-    loaded = load_state(path)
+    loaded = load_state(path, Epoch)
     assert same(loaded.weights, saved.weights)
     assert same(loaded.best_weights, saved.best_weights)
     assert same(loaded.optimizer, saved.optimizer)
@@ -80,7 +81,7 @@ def test_the_best_weights_are_not_written_twice(tmp_path):
     assert sizes[0] - sizes[1] > sum(tensor.nbytes for tensor in tensors(0).values())
 
 
-def test_a_model_there_and_back(tmp_path):
+def test_a_model_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "model.safetensors"
     save_model(path, MODEL)
     loaded = load_model(path)
@@ -95,20 +96,22 @@ def test_the_same_model_is_the_same_file(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_no_model_yet(tmp_path):
-    with pytest.raises(CheckpointError, match="training has not finished; go on with textgate"):
+def test_an_unfinished_run_has_no_model(tmp_path):
+    with pytest.raises(
+        CheckpointError, match="training has not finished; continue it with textgate"
+    ):
         load_model(tmp_path / "model.safetensors")
 
 
 READ_AND_WRITE = [
-    (lambda path: save_state(path, state(1)), load_state),
+    (lambda path: save_state(path, state(1)), lambda path: load_state(path, Epoch)),
     (lambda path: save_model(path, MODEL), load_model),
 ]
 
 
 @pytest.mark.parametrize(("save", "load"), READ_AND_WRITE, ids=["state", "model"])
-def test_every_damage_is_told(tmp_path, save, load):
-    """A byte changed anywhere, a tail cut off: never other weights, never another error."""
+def test_every_damage_is_an_error(tmp_path, save, load):
+    """A changed byte or a missing end gives a `CheckpointError`, never other weights."""
     path = tmp_path / "file.safetensors"
     save(path)
     sound = path.read_bytes()
@@ -128,16 +131,16 @@ def test_every_damage_is_told(tmp_path, save, load):
 
 
 @pytest.mark.parametrize(("save", "load"), READ_AND_WRITE, ids=["state", "model"])
-def test_another_version(tmp_path, monkeypatch, save, load):
+def test_another_version_is_refused(tmp_path, monkeypatch, save, load):
     path = tmp_path / "file.safetensors"
     with monkeypatch.context() as patch:
-        patch.setattr(textgate.train.fit.checkpoint, "FORMAT_VERSION", 2)
+        patch.setattr(checkpoint_module, "FORMAT_VERSION", 2)
         save(path)
     with pytest.raises(CheckpointError, match="format version 2, this release reads 1; train"):
         load(path)
 
 
-def test_a_file_from_elsewhere(tmp_path):
+def test_a_file_of_another_origin_is_refused(tmp_path):
     path = tmp_path / "model.safetensors"
     safetensors.torch.save_file({"weight": torch.ones(3)}, path)
     with pytest.raises(CheckpointError, match="damaged: it has no 'textgate'"):
@@ -145,16 +148,16 @@ def test_a_file_from_elsewhere(tmp_path):
 
 
 @pytest.mark.parametrize("values", [{}, [], {"history": 3}, {"history": [{"number": 1}]}])
-def test_values_that_are_not_what_they_should_be(tmp_path, values):
+def test_malformed_values_are_refused(tmp_path, values):
     path = tmp_path / "file.safetensors"
-    textgate.train.fit.checkpoint.write_tensors(path, tensors(0), values)
-    for load in (load_state, load_model):
+    write_tensors(path, tensors(0), values)
+    for load in (lambda path: load_state(path, Epoch), load_model):
         with pytest.raises(CheckpointError, match=rf"^{re.escape(str(path))}: damaged"):
             load(path)
 
 
 @pytest.mark.parametrize(("save", "load"), READ_AND_WRITE, ids=["state", "model"])
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, save, load):
+def test_a_full_disk_leaves_the_previous_file(tmp_path, monkeypatch, save, load):
     path = tmp_path / "file.safetensors"
     save(path)
     before = path.read_bytes()
@@ -162,7 +165,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, save, load):
     def full(path, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(textgate.train.fit.checkpoint, "write_bytes", full)
+    monkeypatch.setattr(checkpoint_module, "write_bytes", full)
     with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
         save(path)
     assert path.read_bytes() == before

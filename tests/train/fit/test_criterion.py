@@ -1,4 +1,4 @@
-"""What chooses the best epoch."""
+"""Choice of the best epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from textgate.train.fit.presets import PRESETS, preset
 from textgate.train.fit.scoring import finished_epoch
 
 
-def test_the_score_goes_first_or_the_loss_alone():
+def test_the_score_or_the_loss_ranks_first():
     surer, righter = Epoch(1, 0.0, 0.30, 0.80, 1.0), Epoch(2, 0.0, 0.31, 0.81, 1.0)
     assert righter.rank() > surer.rank()
     assert righter.rank("score") > surer.rank("score")
@@ -24,12 +24,12 @@ def test_the_score_goes_first_or_the_loss_alone():
 
 
 BETTER = [
-    # (loss, score) of an epoch and of a later one, whether the later one is kept by either
+    # (loss, score) of an epoch and of a later one, whether loss or score keeps the later one
     ((0.3, 0.9), (0.2, 0.9), True, True),
     ((0.3, 0.9), (0.3, 0.9), False, False),
     ((0.3, 0.9), (0.30001, 0.9), False, False),
     ((0.2, 1.0), (0.3, 1.0), False, False),
-    ((0.0, 1.0), (0.0, 1.0), True, True),  # dev tells nothing: more was learned
+    ((0.0, 1.0), (0.0, 1.0), True, True),  # no difference on dev: the later one has learned more
     ((0.0, 1.0), (0.00004, 1.0), True, True),
     ((0.0, 1.0), (0.00006, 1.0), False, False),
     ((0.00004, 0.7), (0.00003, 0.8), True, True),  # macro-F1, where dev lacks labels
@@ -37,7 +37,7 @@ BETTER = [
 
 
 @pytest.mark.parametrize(("first", "second", "by_loss", "by_score"), BETTER)
-def test_of_two_epochs_that_are_perfect_the_later_one_is_kept(first, second, by_loss, by_score):
+def test_of_two_perfect_epochs_the_later_one_is_kept(first, second, by_loss, by_score):
     earlier, later = (
         Epoch(number, 0.1, loss, score, 1.0)
         for number, (loss, score) in enumerate((first, second), start=1)
@@ -66,7 +66,7 @@ def test_the_loss_is_that_of_calibrated_probabilities():
 
 
 @pytest.mark.parametrize("criterion", ["score", "loss"])
-def test_training_keeps_the_epoch_that_is_chosen(tmp_path, criterion):
+def test_training_keeps_the_chosen_epoch(tmp_path, criterion):
     data = [
         Row(f"a {word} film number {number}", (label,), number)
         for number in range(40)
@@ -80,7 +80,7 @@ def test_training_keeps_the_epoch_that_is_chosen(tmp_path, criterion):
 
 
 def test_presets():
-    """The reference networks go by accuracy, as their chapter does."""
+    """The reference networks use accuracy, as in their chapter."""
     assert preset("default").criterion == "loss"
     assert {PRESETS[name].criterion for name in PRESETS if name != "default"} == {"score"}
     with pytest.raises(ConfigError, match="criterion must be one of score, loss, not 'f1'"):

@@ -1,4 +1,4 @@
-"""What training says while it runs."""
+"""Progress of training on a terminal and in logs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(progress, seconds, *, score="accuracy"):
         )
 
 
-def test_a_line_an_epoch(capsys):
+def test_one_line_per_epoch(capsys):
     progress = TerminalProgress()
     progress.note("100 rows")
     run(progress, [2.0, 4.0])
@@ -37,7 +37,7 @@ def test_a_line_an_epoch(capsys):
     ]
 
 
-def test_quiet_prints_warnings_alone(monkeypatch):
+def test_quiet_prints_warnings_only(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
@@ -51,7 +51,7 @@ def test_quiet_prints_warnings_alone(monkeypatch):
     assert sys.stderr.getvalue() == "one of them is odd\n"
 
 
-def test_a_warning_is_a_note_to_whoever_tells_them_not_apart():
+def test_a_warning_is_a_note_by_default():
     heard = []
 
     class Hearing(Progress):
@@ -62,12 +62,12 @@ def test_a_warning_is_a_note_to_whoever_tells_them_not_apart():
     assert heard == ["odd"]
 
 
-def test_the_score_has_its_name(capsys):
+def test_the_line_names_the_score(capsys):
     run(TerminalProgress(), [1.0], score="macro-F1")
     assert "dev macro-F1 0.8750" in capsys.readouterr().err
 
 
-def test_a_bar_on_a_terminal_alone(monkeypatch):
+def test_a_bar_on_a_terminal_only(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
@@ -78,7 +78,7 @@ def test_a_bar_on_a_terminal_alone(monkeypatch):
     assert "row/s" in sys.stderr.getvalue()
 
 
-def test_a_bar_for_what_else_takes_a_while(monkeypatch):
+def test_a_bar_for_other_work(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
@@ -91,7 +91,7 @@ def test_a_bar_for_what_else_takes_a_while(monkeypatch):
     assert "asking a teacher: " in sys.stderr.getvalue()
 
 
-def test_the_base_says_nothing(capsys):
+def test_the_base_class_prints_nothing(capsys):
     progress = Progress()
     progress.note("anything")
     run(progress, [1.0])

@@ -1,4 +1,4 @@
-"""Going on with a run that was stopped: the same weights as if it never had been."""
+"""Resuming a stopped run gives the weights of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import shutil
 import pytest
 import torch
 
-import textgate.train.fit.checkpoint
 import textgate.train.fitting
 from textgate.bundle import run as run_folder
 from textgate.errors import CheckpointError, ConfigError
 from textgate.train import Columns, fit
+from textgate.train.fit import checkpoint as checkpoint_module
+from textgate.train.fit import folder
+from textgate.train.fit.checkpoint import Epoch, load_state, save_state
 
 EPOCHS = 3
-# The default preset's kind of training, and one that has nothing to carry on.
+# Training as in the default preset with every cell, and training without further state.
 KINDS = {
     "gru": {"cell": "gru"},
     "solved branch": {"linear_size": 2},
@@ -71,7 +73,7 @@ def uninterrupted(rows, kind, tmp_path_factory):
 
 @pytest.fixture
 def begin(stop, rows, kind, tmp_path):
-    """Begins the same run as `uninterrupted`, stops it, and returns its folder."""
+    """Starts the same run as `uninterrupted`, stops it, and returns its folder."""
 
     def begin(*, epochs, steps=0):
         stop(fit, rows, tmp_path / "run", settings=kind, epochs=epochs, steps=steps)
@@ -99,10 +101,10 @@ def assert_same(found, expected):
     )
 
 
-def test_there_is_something_to_go_on_with(kind, begin):
-    """The average, and moments of the tables: of all that is kept, weights alone would not do."""
+def test_the_checkpoint_holds_average_and_moments(kind, begin):
+    """Resuming from the weights alone would give other results."""
     path = begin(epochs=2)
-    state = textgate.train.fit.checkpoint.load_state(path / run_folder.CHECKPOINT)
+    state = load_state(path / run_folder.CHECKPOINT, Epoch)
     assert bool(state.average) == bool(kind["average"])
     learned = kind["linear_size"] == 3  # not solved
     assert ("linear.pairs.weight/exp_avg" in state.optimizer) == learned
@@ -118,7 +120,7 @@ def test_stopped_after_any_epoch(uninterrupted, rows, begin, hearing, epoch):
     assert (path / run_folder.CHECKPOINT).is_file()
     assert not (path / run_folder.MODEL).exists()
     progress = hearing()
-    torch.manual_seed(epoch)  # another process would stand elsewhere
+    torch.manual_seed(epoch)  # another process has other random numbers
     found = fit(rows, path, resume=True, progress=progress)
     assert f"resuming after epoch {epoch}" in progress.notes
     assert_same(found, uninterrupted)
@@ -138,28 +140,31 @@ def test_stopped_again_and_again(uninterrupted, rows, begin, stop):
     assert_same(fit(rows, path, resume=True), uninterrupted)
 
 
-@pytest.mark.parametrize("failing", ["save_state", "save_model"])
-def test_the_disk_was_full_for_a_while(uninterrupted, rows, begin, monkeypatch, failing):
+@pytest.mark.parametrize(
+    ("module", "failing"),
+    [(folder, "save_state"), (textgate.train.fitting, "save_model")],
+)
+def test_the_disk_was_full_for_a_while(uninterrupted, rows, begin, monkeypatch, module, failing):
     path = begin(epochs=1)
 
     def full(target, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    genuine = getattr(textgate.train.fitting, failing)
+    genuine = getattr(module, failing)
 
     def fails(target, value):
-        patch.setattr(textgate.train.fit.checkpoint, "write_bytes", full)
+        patch.setattr(checkpoint_module, "write_bytes", full)
         genuine(target, value)
 
     with monkeypatch.context() as patch:
-        patch.setattr(textgate.train.fitting, failing, fails)
+        patch.setattr(module, failing, fails)
         with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
             fit(rows, path, resume=True)
     assert_same(fit(rows, path, resume=True), uninterrupted)
 
 
 def test_stopped_between_the_last_two_steps(uninterrupted, rows, begin):
-    """The model is written and the checkpoint not yet removed."""
+    """The model is written, and the checkpoint is not removed yet."""
     path = begin(epochs=EPOCHS)
     shutil.copy(uninterrupted.path / run_folder.MODEL, path)
     (path / f".{run_folder.MODEL}.0123abcd.partial").write_bytes(b"half a model")
@@ -179,7 +184,7 @@ def test_a_finished_run_is_left_alone(uninterrupted, rows, hearing):
     assert_same(found, uninterrupted)
 
 
-def test_nothing_to_resume_is_a_beginning(uninterrupted, rows, kind, tmp_path):
+def test_without_a_run_resume_starts_one(uninterrupted, rows, kind, tmp_path):
     found = fit(rows, tmp_path / "run", settings=kind, resume=True)
     assert_same(found, uninterrupted)
 
@@ -307,8 +312,8 @@ def test_the_checkpoint_of_another_network(stop, stopped, rows, settings, change
 
 def test_a_checkpoint_without_the_optimizers_moments(stopped, rows):
     path = stopped / run_folder.CHECKPOINT
-    state = textgate.train.fit.checkpoint.load_state(path)
+    state = load_state(path, Epoch)
     state.optimizer.popitem()
-    textgate.train.fit.checkpoint.save_state(path, state)
+    save_state(path, state)
     with pytest.raises(CheckpointError, match="the checkpoint does not fit the network"):
         fit(rows, stopped, resume=True)

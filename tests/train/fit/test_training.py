@@ -1,4 +1,4 @@
-"""Training: it learns, it stops in time, and the seed alone decides what comes out."""
+"""Training learns, stops in time, and depends on nothing but data, settings and seed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Row, fingerprint, load_labelled
 from textgate.train import fit
 from textgate.train.data.encoding import encode_rows
+from textgate.train.fit import objective
 from textgate.train.fit.calibration import log_loss
 from textgate.train.fit.checkpoint import load_model
 from textgate.train.fit.progress import Progress
 from textgate.train.fit.scoring import evaluate_logits
-from textgate.train.fit.trainer import predict_logits, with_linear_share
+from textgate.train.fit.trainer import predict_logits, scale_linear_branch
 from textgate.train.network.model import TextClassifier
 
 
@@ -79,7 +80,7 @@ def test_a_reference_network_learns(separable, tmp_path):
     assert done.model.metrics["accuracy"] == 1.0
 
 
-# What is kept
+# The run folder
 
 
 def test_the_folder_of_a_finished_run(finished, separable):
@@ -97,7 +98,7 @@ def test_the_folder_of_a_finished_run(finished, separable):
     assert {"textgate", "torch", "tokenizers", "python"} == set(finished.manifest.versions)
 
 
-def test_the_kept_model_is_that_of_the_best_epoch_and_measured_so(finished):
+def test_the_model_is_that_of_the_best_epoch_with_its_quality(finished):
     model = load_model(finished.path / run_folder.MODEL)
     assert same_weights(model.weights, finished.model.weights)
     assert dataclasses.replace(model, weights={}) == dataclasses.replace(finished.model, weights={})
@@ -129,16 +130,16 @@ def test_the_kept_model_is_that_of_the_best_epoch_and_measured_so(finished):
     assert model.metrics["ece"] <= model.metrics["ece_uncalibrated"] + 1e-6
 
 
-def test_the_branchs_share_is_in_the_kept_weights(finished):
-    """What is scored is what is kept: nobody need know the share any more."""
+def test_the_factor_of_the_branch_is_in_the_weights(finished):
+    """The scored weights are the kept ones, so the factor is needed no more."""
     weights = finished.model.weights
     assert weights["linear.projection.weight"].shape == (2, 2)
-    scaled = with_linear_share(weights, 0.25)
+    scaled = scale_linear_branch(weights, 0.25)
     for name, tensor in weights.items():
         expected = tensor * 0.25 if name == "linear.projection.weight" else tensor
         assert torch.equal(scaled[name], expected), name
     without = {name: tensor for name, tensor in weights.items() if "linear" not in name}
-    assert with_linear_share(without, 0.25) == without
+    assert scale_linear_branch(without, 0.25) == without
     network = TextClassifier(finished.manifest.architecture).eval()
     ids, lengths = torch.tensor([[300, 301, 302, 303]]), torch.tensor([4])
     with torch.inference_mode():
@@ -155,7 +156,7 @@ def test_the_second_bias_of_rnn_and_lstm_is_never_trained(finished):
     assert (finished.model.weights["layers.0.ahead.bias_ih_l0"] != 0).any()
 
 
-def test_labels_of_rows_from_no_file_are_written_in_one_way(separable, quick, tmp_path):
+def test_labels_of_rows_from_python_are_normalized(separable, quick, tmp_path):
     rows = [
         dataclasses.replace(row, labels=(f" {row.labels[0]}\u200b",)) if row.line % 3 else row
         for row in separable(60)
@@ -203,7 +204,7 @@ def test_the_seed_alone_decides(separable, quick, tmp_path):
     settings = {**quick, "epochs": 2, "embedding_dropout": 0.2, "head_dropout": 0.2}
 
     def train(name, seed):
-        torch.manual_seed(hash(name) % 1000)  # whatever was drawn before
+        torch.manual_seed(hash(name) % 1000)  # earlier random numbers do not matter
         np.random.default_rng().random(10)
         return fit(separable(100), tmp_path / name, settings={**settings, "seed": seed})
 
@@ -227,7 +228,7 @@ def test_training_leaves_the_callers_random_numbers_alone(separable, quick, tmp_
 
 
 def shuffled_labels(rows):
-    """Rows whose label says nothing about the text, so that dev shows no lasting progress."""
+    """Rows whose label is independent of the text, so that dev shows no lasting progress."""
     return [Row(row.text, (("good", "bad")[row.line // 2 % 2],), row.line) for row in rows]
 
 
@@ -239,20 +240,20 @@ def test_it_stops_when_dev_shows_no_progress(separable, quick, tmp_path):
     assert len(epochs) < 50
     assert len(epochs) == done.model.best_epoch + 2
     assert [epoch.number for epoch in epochs] == list(range(1, len(epochs) + 1))
-    # What is kept is the best epoch's, as if training had ended there.
+    # The weights are those of the best epoch, as if training had ended there.
     settings["epochs"] = done.model.best_epoch
     ended = fit(rows, tmp_path / "ended", dev=dev, settings=settings)
     assert same_weights(ended.model.weights, done.model.weights)
 
 
-def test_it_stops_after_the_most_epochs(separable, quick, tmp_path):
+def test_it_stops_after_the_maximum_number_of_epochs(separable, quick, tmp_path):
     done = fit(separable(80), tmp_path / "run", settings={**quick, "epochs": 3, "patience": 99})
     assert len(done.model.history) == 3
 
 
 @pytest.mark.parametrize("name", ["default", "seed-gru"])
 def test_it_stops_when_nothing_is_left_to_learn(separable, quick, tmp_path, name):
-    """Dev is perfect and the training rows are learned; a perfect dev alone does not end it."""
+    """Dev is perfect and the training rows are learned; a perfect dev alone is not enough."""
     settings = {**quick, "vocabulary_size": 1000, "epochs": 200, "patience": 200}
     rows, dev = separable(200), separable(8, seed=1)
     history = fit(rows, tmp_path / "run", dev=dev, preset=name, settings=settings).model.history
@@ -280,7 +281,7 @@ class Recorder(Progress):
         self.epochs.append((epoch, others))
 
 
-def test_progress_hears_of_everything(separable, quick, tmp_path):
+def test_progress_is_told_of_every_step_and_epoch(separable, quick, tmp_path):
     progress = Recorder()
     settings = {**quick, "epochs": 3, "patience": 9}
     done = fit(separable(100), tmp_path / "run", settings=settings, progress=progress)
@@ -298,10 +299,8 @@ def test_progress_hears_of_everything(separable, quick, tmp_path):
     )
 
 
-def test_what_diverges_says_so(separable, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "textgate.train.fit.objective.loss", lambda logits, *_, **__: (logits * math.nan).sum()
-    )
+def test_divergence_is_an_error(separable, quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(objective, "loss", lambda logits, *_, **__: (logits * math.nan).sum())
     with pytest.raises(TextgateError, match=r"diverged in epoch 1: .*; choose a lower learn"):
         fit(separable(40), tmp_path / "run", settings=quick)
 
@@ -368,7 +367,7 @@ DEVICES = ["gpu", "", "cuda:99", "cpu:x", "xla", "hpu", "privateuseone", "mtia",
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_devices_that_are_not_there(separable, tmp_path, device):
+def test_missing_devices_are_refused(separable, tmp_path, device):
     with pytest.raises(ConfigError) as caught:
         fit(separable(20), tmp_path / "run", device=device)
     assert repr(device) in str(caught.value)
@@ -378,7 +377,7 @@ def test_devices_that_are_not_there(separable, tmp_path, device):
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
-def test_devices_that_are(separable, quick, tmp_path, device):
+def test_available_devices(separable, quick, tmp_path, device):
     done = fit(separable(40), tmp_path / "run", settings={**quick, "epochs": 1}, device=device)
     assert all(weight.device.type == "cpu" for weight in done.model.weights.values())
 

@@ -1,4 +1,4 @@
-"""Classifiers that start from pretrained weights, and folders that hold none."""
+"""Classifiers that start from pretrained weights, and folders without them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def rows(separable):
 
 @pytest.fixture(scope="module")
 def free(quick):
-    """Settings that do not say what the folder says."""
+    """Settings that the folder does not fix."""
     names = ("embedding_size", "hidden_sizes", "vocabulary_size", "vectors")
     return {**{name: value for name, value in quick.items() if name not in names}, "epochs": 3}
 
@@ -72,7 +72,7 @@ def started(rows, folder, free, tmp_path_factory):
 
 
 class Stopped(BaseException):
-    """Somebody pulled the plug."""
+    """Training was interrupted."""
 
 
 class StopsAfterAnEpoch(Progress):
@@ -80,7 +80,7 @@ class StopsAfterAnEpoch(Progress):
         raise Stopped
 
 
-# What is started from
+# The initial weights
 
 
 def test_training_starts_with_exactly_its_weights(rows, folder, free):
@@ -97,7 +97,7 @@ def test_training_starts_with_exactly_its_weights(rows, folder, free):
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_what_is_not_trained_stays(rows, make, free, tmp_path, cell):
+def test_without_training_the_weights_stay(rows, make, free, tmp_path, cell):
     path = make(cell=cell)
     still = {**free, "learning_rate": 1e-12, "epochs": 1, "average": 0.0}
     run = fit(rows, tmp_path / "run", settings=still, pretrained=path)
@@ -110,7 +110,7 @@ def test_what_is_not_trained_stays(rows, make, free, tmp_path, cell):
     assert kept == (path / "tokenizer.json").read_bytes()
 
 
-def test_the_folder_says_what_the_network_is(started, folder, free):
+def test_the_folder_fixes_the_network(started, folder, free):
     found, said = started.manifest, open_pretrained(folder).settings
     architecture = found.architecture
     assert (architecture.cell, architecture.hidden_sizes) == ("lstm", (12,))
@@ -123,7 +123,7 @@ def test_the_folder_says_what_the_network_is(started, folder, free):
     assert started.model.metrics["accuracy"] > 0.9
 
 
-def test_further_layers_are_new(rows, folder, free, tmp_path):
+def test_further_layers_are_random(rows, folder, free, tmp_path):
     settings = {**free, "hidden_sizes": (12, 7), "epochs": 1, "learning_rate": 1e-12}
     run = fit(rows, tmp_path / "run", settings=settings, pretrained=folder)
     assert run.manifest.architecture.hidden_sizes == (12, 7)
@@ -139,7 +139,7 @@ def test_settings_that_agree_may_be_given(rows, folder, free, tmp_path):
 
 
 def test_vectors_are_not_read_again(rows, make, free, tmp_path):
-    """Neither is their file needed."""
+    """Their file is not needed either."""
     path = tmp_path / "words.txt"
     path.write_text("w1 0.5 -0.5\nw2 0.25 1\n", encoding="utf-8")
     pretrained = make(vectors=str(path), embedding_size=2)
@@ -148,10 +148,10 @@ def test_vectors_are_not_read_again(rows, make, free, tmp_path):
     assert run.manifest.settings["vectors"] == str(path)
 
 
-# What is remembered
+# The manifest
 
 
-def test_a_run_remembers(started, folder):
+def test_a_run_names_its_pretrained_weights(started, folder):
     summary = open_pretrained(folder).summary
     assert summary.name == "tiny"
     assert started.manifest.pretrained == read_run(started.path).pretrained == summary
@@ -165,7 +165,7 @@ def test_a_run_of_an_earlier_release_can_be_read(rows, free, tmp_path):
 
 
 @pytest.mark.parametrize("value", [None, {}, {"name": "x", "sha256": "no"}])
-def test_a_damaged_memory(started, tmp_path, value):
+def test_a_damaged_entry_is_refused(started, tmp_path, value):
     path = tmp_path / "run"
     shutil.copytree(started.path, path)
     said = json.loads((path / "run.json").read_text(encoding="utf-8"))
@@ -191,7 +191,7 @@ def test_a_bundle_of_it_answers_and_streams(started, folder, separable, tmp_path
     assert "tiny" in capsys.readouterr().out
 
 
-# Going on
+# Resuming
 
 
 @pytest.fixture
@@ -223,16 +223,16 @@ def test_resuming_from_something_else(stopped, rows, other, make, free, tmp_path
             fit(rows, stopped, pretrained=given, resume=True)
         assert str(caught.value) == (
             f"{stopped}: begun with the pretrained weights of tiny, and {found}; give that folder "
-            "with --pretrained, or begin anew in another folder"
+            "with --pretrained, or start again in another folder"
         )
     plain = fit(rows, tmp_path / "plain", settings={**free, "epochs": 1, "vectors": "none"})
     with pytest.raises(CheckpointError, match="begun without pretrained weights; leave --pretrai"):
         fit(rows, plain.path, pretrained=other, resume=True)
 
 
-# What disagrees
+# Conflicts
 
-DISAGREEING = [
+CONFLICTS = [
     ({"cell": "gru"}, "cell gru", "lstm", "pretrain again with --cell"),
     ({"hidden_sizes": (64,)}, "hidden_sizes 64", "12", "pretrain again with --hidden"),
     ({"hidden_sizes": (64, 12)}, "hidden_sizes 64,12", "12,12", "pretrain again with --hidden"),
@@ -249,8 +249,8 @@ DISAGREEING = [
 ]
 
 
-@pytest.mark.parametrize("case", DISAGREEING, ids=[case[1] for case in DISAGREEING])
-def test_settings_that_disagree(rows, folder, free, tmp_path, case):
+@pytest.mark.parametrize("case", CONFLICTS, ids=[case[1] for case in CONFLICTS])
+def test_conflicting_settings_are_refused(rows, folder, free, tmp_path, case):
     settings, given, said, other = case
     with pytest.raises(ConfigError) as caught:
         fit(rows, tmp_path / "run", settings={**free, **settings}, pretrained=folder)
@@ -261,7 +261,7 @@ def test_settings_that_disagree(rows, folder, free, tmp_path, case):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_preset_that_disagrees(rows, folder, tmp_path):
+def test_a_conflicting_preset_is_refused(rows, folder, tmp_path):
     with pytest.raises(ConfigError) as caught:
         fit(rows, tmp_path / "run", preset="seed-gru", pretrained=folder)
     assert str(caught.value) == (
@@ -270,10 +270,10 @@ def test_a_preset_that_disagrees(rows, folder, tmp_path):
     )
 
 
-# Folders that hold none
+# Other folders
 
 
-def test_what_is_not_pretrained(rows, started, tmp_path):
+def test_other_folders_are_refused(rows, started, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("hello", encoding="utf-8")
     for path in (tmp_path / "nothing", tmp_path / "empty", tmp_path / "file", started.path):
@@ -333,7 +333,11 @@ DAMAGE = [
         lambda old: old.replace(b'"held_out"', b'"held"'),
         "field 'held_out' is missing",
     ),
-    ("pretrained.json", without_its_outcome, "pretraining has not finished; go on with textgate"),
+    (
+        "pretrained.json",
+        without_its_outcome,
+        "pretraining has not finished; continue it with textgate",
+    ),
     ("tokenizer.json", lambda old: old + b" ", "damaged or unreadable: it does not match its che"),
     ("tokenizer.json", None, "damaged or unreadable"),
     ("model.safetensors", flipped, "damaged or unreadable: it does not match its checksum"),
@@ -360,7 +364,7 @@ def test_damaged_folders(rows, folder, tmp_path, case):
 
 
 def test_the_summary_is_the_weights(folder, tmp_path):
-    """Whatever the folder is called and wherever it lies."""
+    """The name and the place of the folder do not matter."""
     path = tmp_path / "elsewhere"
     shutil.copytree(folder, path)
     one, two = open_pretrained(folder), open_pretrained(path)

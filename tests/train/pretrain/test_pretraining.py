@@ -1,4 +1,4 @@
-"""Pretraining on texts: what is learned, what is kept, going on, and what is refused."""
+"""Pretraining on texts: learning, the folder, resuming, and refusals."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import pytest
 import safetensors.torch
 import torch
 
-import textgate.train.fit.checkpoint
 from textgate.errors import CheckpointError, ConfigError, DataError
 from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 from textgate.train import Columns, PretrainingConfig, pretrain
+from textgate.train.fit import checkpoint as checkpoint_module
+from textgate.train.fit import folder as folder_module
+from textgate.train.fit.checkpoint import load_state, save_state
 from textgate.train.fit.presets import PRESETS, RECIPE
-from textgate.train.fit.progress import Progress
+from textgate.train.fit.progress import TerminalProgress
 from textgate.train.pretrain.pretrained import open_pretrained, read_pretrained
-from textgate.train.pretrain.pretrainer import load_pretraining
+from textgate.train.pretrain.pretrainer import PretrainingEpoch
 
 WORDS = [f"word{number}" for number in range(24)]
 EPOCHS = 3
@@ -37,7 +39,7 @@ TINY = {
 
 
 def sentence(generator):
-    """Words in the order of the list, round and round, so that each says which comes next."""
+    """Words in the cyclic order of the list, so that each word determines the next one."""
     start, length = generator.randrange(len(WORDS)), generator.randint(5, 25)
     return " ".join(WORDS[(start + step) % len(WORDS)] for step in range(length))
 
@@ -52,18 +54,19 @@ def texts(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(texts, tmp_path_factory):
-    """Never stopped."""
+    """An uninterrupted pretraining."""
     return pretrain([texts], tmp_path_factory.mktemp("whole") / "p", settings=TINY)
 
 
 class Stopped(BaseException):
-    """Somebody pulled the plug."""
+    """Training was interrupted."""
 
 
-class Heard(Progress):
-    """Hears everything, and stops after so many calls for steps."""
+class Heard(TerminalProgress):
+    """Keeps notes, and stops after some calls of `step`."""
 
     def __init__(self, steps=0):
+        super().__init__()
         self.notes, self.begun, self.rows, self.left = [], [], 0, steps
 
     def note(self, message):
@@ -83,11 +86,11 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-# What is learned
+# Learning
 
 
-def test_it_learns_what_comes_next(whole):
-    """Of 24 words that are equally frequent: a network that knew no more would reach 24."""
+def test_it_learns_to_predict_the_next_word(whole):
+    """Of 24 equally frequent words: without learning their order, the perplexity is 24."""
     perplexities = [done.perplexity for done in whole.outcome.history]
     assert len(perplexities) == EPOCHS
     assert perplexities[-1] < 6
@@ -100,7 +103,7 @@ def test_other_cells_learn_it_too(texts, tmp_path, cell):
     assert made.outcome.perplexity < 6
 
 
-def test_what_it_says(texts, tmp_path):
+def test_its_notes(texts, tmp_path):
     heard = Heard()
     pretrain([texts], tmp_path / "p", settings=TINY, progress=heard)
     assert heard.notes[0] == "texts.txt: 250 texts to pretrain on"
@@ -111,20 +114,20 @@ def test_what_it_says(texts, tmp_path):
     for number, line in enumerate(heard.notes[2:], start=1):
         assert line.startswith(f"epoch   {number}  train loss ")
         assert " held-out perplexity " in line
-        assert re.search(r" tokens/s  about \d+:\d\d left$", line)
-    assert heard.notes[-1].endswith(" about 0:00 left")
+        assert re.search(r" tokens/s  at most \d+:\d\d left$", line)
+    assert heard.notes[-1].endswith(" at most 0:00 left")
 
 
 def test_the_best_epoch_is_kept(texts, tmp_path):
-    """The last one is spoiled: its weights are not what is kept."""
+    """The last epoch is not the best, so its weights are not kept."""
     path = tmp_path / "p"
     with pytest.raises(Stopped):
         pretrain([texts], path, settings=TINY, progress=Heard(steps=2 * 26 + 1))
-    state = load_pretraining(path / "checkpoint.safetensors")
+    state = load_state(path / "checkpoint.safetensors", PretrainingEpoch)
     assert (state.step, state.best_epoch) == (50, 2)
     state.history[1] = dataclasses.replace(state.history[1], perplexity=1.0)
     best = state.best_weights
-    textgate.train.pretrain.pretrainer.save_pretraining(path / "checkpoint.safetensors", state)
+    save_state(path / "checkpoint.safetensors", state)
     made = pretrain([texts], path, resume=True)
     assert made.outcome.best_epoch == 2
     kept = safetensors.torch.load_file(path / "model.safetensors")
@@ -132,7 +135,7 @@ def test_the_best_epoch_is_kept(texts, tmp_path):
 
 
 def test_padding_and_the_unknown_token_stay_at_0(texts, tmp_path):
-    """Where training drops a token, it reads the unknown one."""
+    """Training reads the unknown token in place of a dropped one."""
     path = tmp_path / "words.txt"
     path.write_text("".join(f"{word} 0.5 -0.5 0.25\n" for word in WORDS), encoding="utf-8")
     settings = {**TINY, "embedding_size": 3, "vectors": str(path)}
@@ -148,7 +151,7 @@ def test_the_defaults_are_those_of_the_default_network():
     )
 
 
-# What is kept
+# The folder
 
 
 def test_the_folder(whole, texts):
@@ -174,7 +177,7 @@ def test_rows_in_any_format_are_texts(whole, texts, tmp_path, write_jsonl):
     assert weights[0] == weights[1]
 
 
-def test_it_never_overwrites_unasked(whole, texts, tmp_path):
+def test_a_folder_is_replaced_only_by_force(whole, texts, tmp_path):
     before = (whole.path / "model.safetensors").read_bytes()
     with pytest.raises(CheckpointError, match="already exists; choose another path or pass --for"):
         pretrain([texts], whole.path, settings=TINY)
@@ -189,22 +192,22 @@ def test_it_never_overwrites_unasked(whole, texts, tmp_path):
         assert read_pretrained(path).settings.seed == seed
 
 
-# Going on
+# Resuming
 
 
 @pytest.mark.parametrize("steps", [1, 4, 6, 13, 26, 27, 60, 78])
 def test_stopped_anywhere(whole, texts, tmp_path, steps):
-    """An epoch is heard as 26 calls: what was done before, and 25 steps."""
+    """An epoch calls `step` 26 times: for the rows done before, and for 25 steps."""
     path = tmp_path / "p"
     with pytest.raises(Stopped):
         pretrain([texts], path, settings=TINY, progress=Heard(steps))
     assert not (path / "model.safetensors").exists()
     assert read_pretrained(path).outcome is None
-    torch.manual_seed(steps)  # another process would stand elsewhere
+    torch.manual_seed(steps)  # another process has other random numbers
     heard = Heard()
     made = pretrain([texts], path, resume=True, progress=heard)
     kept = [line for line in heard.notes if line.startswith("resuming after step ")]
-    epoch, within = divmod(steps - 1, 26)  # within: steps that are done
+    epoch, within = divmod(steps - 1, 26)  # within: steps done in this epoch
     done = 25 * epoch + within // 5 * 5
     if within == 25:
         done -= 5  # the epoch's own checkpoint would have come next
@@ -217,13 +220,13 @@ def test_stopped_anywhere(whole, texts, tmp_path, steps):
     assert names(path) == names(whole.path)
 
 
-def test_stopped_between_the_weights_and_the_last_word(whole, texts, tmp_path, monkeypatch):
+def test_stopped_between_the_weights_and_the_manifest(whole, texts, tmp_path, monkeypatch):
     def stop(*_):
         raise Stopped
 
     path = tmp_path / "p"
     with monkeypatch.context() as patch:
-        patch.setattr("textgate.train.pretrain.pretraining.write_whole", stop)
+        patch.setattr(folder_module, "write_atomically", stop)
         with pytest.raises(Stopped):
             pretrain([texts], path, settings=TINY)
     assert names(path) == ["checkpoint.safetensors", *names(whole.path)]
@@ -234,7 +237,7 @@ def test_stopped_between_the_weights_and_the_last_word(whole, texts, tmp_path, m
     assert names(path) == names(whole.path)
 
 
-def test_what_is_finished_is_left_as_it_is(whole, texts):
+def test_a_finished_folder_is_left_alone(whole, texts):
     before = (whole.path / "pretrained.json").stat().st_mtime_ns
     heard = Heard()
     made = pretrain([texts], whole.path, resume=True, progress=heard)
@@ -243,11 +246,11 @@ def test_what_is_finished_is_left_as_it_is(whole, texts):
     assert (whole.path / "pretrained.json").stat().st_mtime_ns == before
 
 
-def test_resuming_with_something_else(whole, texts, tmp_path):
+def test_other_settings_or_texts_are_refused(whole, texts, tmp_path):
     with pytest.raises(CheckpointError) as caught:
         pretrain([texts], whole.path, settings={"hidden_size": 9}, resume=True)
     assert str(caught.value) == (
-        f"{whole.path}: begun with hidden_size 16, not 9; leave the option out, or begin anew in "
+        f"{whole.path}: begun with hidden_size 16, not 9; leave the option out, or start again in "
         "another folder"
     )
     other = tmp_path / "other.txt"
@@ -257,7 +260,7 @@ def test_resuming_with_something_else(whole, texts, tmp_path):
             pretrain(given, whole.path, resume=True)
         assert str(caught.value) == (
             f"{whole.path}: begun with other texts than these; it had texts.txt: give the same, in "
-            "the same order, or begin anew in another folder"
+            "the same order, or start again in another folder"
         )
 
 
@@ -277,13 +280,13 @@ def test_a_disk_that_fills_up(texts, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(textgate.train.fit.checkpoint, "write_bytes", full)
+        patch.setattr(checkpoint_module, "write_bytes", full)
         with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
             pretrain([texts], tmp_path / "p", settings=TINY)
     assert pretrain([texts], tmp_path / "p", resume=True).outcome.perplexity < 6
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize(

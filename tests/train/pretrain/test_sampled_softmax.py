@@ -1,4 +1,4 @@
-"""The sampled softmax: what it is with all words, what is drawn, and what its gradients touch."""
+"""The sampled softmax: its loss, its samples and its sparse gradients."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 from textgate.train.fit.optimization import Optimizer
+from textgate.train.pretrain import language_model, sampled_softmax
 from textgate.train.pretrain.language_model import LanguageModel
 from textgate.train.pretrain.pretraining_config import PretrainingConfig
 from textgate.train.pretrain.sampled_softmax import Sampler, sampled_loss
@@ -18,7 +19,7 @@ VOCABULARY, WIDTH, POSITIONS = 40, 6, 25
 
 @pytest.fixture
 def given():
-    """What the network says, the tokens that came, the embedding and the biases."""
+    """Projected states, target tokens, the embedding and the biases."""
     torch.manual_seed(0)
     projected = torch.randn(POSITIONS, WIDTH, requires_grad=True)
     targets = torch.randint(VOCABULARY, (POSITIONS,))
@@ -34,7 +35,7 @@ def gradients(loss, tensors):
 
 @pytest.mark.parametrize("at_a_time", [1, 7, POSITIONS, 1024])
 def test_with_all_words_it_is_the_full_softmax(given, monkeypatch, at_a_time):
-    monkeypatch.setattr("textgate.train.pretrain.sampled_softmax._POSITIONS", at_a_time)
+    monkeypatch.setattr(sampled_softmax, "_MAX_POSITIONS", at_a_time)
     projected, targets, table, bias = given
     counts = np.arange(1, VOCABULARY + 1)
     sampler = Sampler(counts, draws=VOCABULARY)
@@ -46,7 +47,7 @@ def test_with_all_words_it_is_the_full_softmax(given, monkeypatch, at_a_time):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_a_target_is_no_rival_of_itself(given):
+def test_a_target_is_not_its_own_negative(given):
     projected, _, table, bias = given
     targets = torch.full((POSITIONS,), 7)
     expected = Sampler(np.ones(VOCABULARY, dtype=np.int64), draws=9).log_expected
@@ -62,8 +63,8 @@ def test_a_target_is_no_rival_of_itself(given):
     assert all(torch.isfinite(grad).all() for grad in gradients(alone, (projected, table, bias)))
 
 
-def test_the_loss_by_hand(given):
-    """A target and its rivals, each with the logarithm of its chance taken off."""
+def test_the_loss_computed_by_hand(given):
+    """A target and its negatives, each minus the logarithm of its sampling probability."""
     projected, targets, table, bias = (tensor.detach() for tensor in given)
     sampler = Sampler(np.arange(VOCABULARY) * 5, draws=30)
     torch.manual_seed(1)
@@ -116,7 +117,7 @@ LENGTHS = torch.tensor([4, 2])
 
 
 class Fixed:
-    """Draws the same tokens again and again."""
+    """Draws the same tokens every time."""
 
     log_expected = torch.linspace(-2.0, 0.0, VOCABULARY)
 
@@ -155,10 +156,10 @@ def test_a_sparse_step_is_a_dense_one_on_the_rows_it_touches(network):
     loss.backward()
     assert sparse.embedding.weight.grad.is_sparse
     touched = sparse.embedding.weight.grad.coalesce().indices()[0].tolist()
-    # Those that are read, those that come next, and those that are drawn.
+    # The tokens that are read, predicted and drawn.
     assert touched == [0, 5, 6, 7, 8, 9, 12, 30]
 
-    # The same in the plainest way: one dense table in three places.
+    # The reference: one dense table in three places.
     dense.embedding.sparse = False
     projected, targets = dense(IDS, LENGTHS)
     table = dense.embedding.weight
@@ -183,9 +184,7 @@ def test_a_sparse_step_is_a_dense_one_on_the_rows_it_touches(network):
 def test_the_full_loss_is_that_of_every_next_token(network, monkeypatch):
     model = network().eval()
     found, positions = model.full_loss(IDS, LENGTHS)
-    monkeypatch.setattr(
-        "textgate.train.pretrain.language_model._MOST_LOGITS", VOCABULARY
-    )  # one at a time
+    monkeypatch.setattr(language_model, "_MAX_LOGITS", VOCABULARY)  # one at a time
     assert model.full_loss(IDS, LENGTHS)[0] == pytest.approx(found, rel=1e-5)
     total = 0.0
     for ids in ([5, 6, 7, 5], [8, 9]):

@@ -1,4 +1,4 @@
-"""A transformer as a teacher: fine-tuned, kept, asked; and every folder that holds none."""
+"""Transformers as teachers: fine-tuning, the folder, predictions, and refusals."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import torch
 from textgate.errors import CheckpointError, ConfigError, MissingPackageError
 from textgate.train import FinetuningConfig, fit, teach
 from textgate.train.data.dataset import Batch
+from textgate.train.fit import loop
 from textgate.train.fit.progress import Progress
-from textgate.train.teach import bfloat16, finetuner
+from textgate.train.teach import bfloat16
 from textgate.train.teach.bfloat16 import prefers_bfloat16
 from textgate.train.teach.encoders import (
     EncoderClassifier,
@@ -25,7 +26,7 @@ from textgate.train.teach.encoders import (
     longest_text,
 )
 from textgate.train.teach.finetuned import read_finetuned
-from textgate.train.teach.finetuner import rate
+from textgate.train.teach.finetuner import rate_factor
 from textgate.train.teach.teachers import find_teacher
 
 SETTINGS = {"epochs": 4, "batch_size": 16, "learning_rate": 0.02}
@@ -61,10 +62,10 @@ class Heard(Progress):
         self.epochs.append((epoch.number, best))
 
 
-# What works
+# Fine-tuning
 
 
-def test_it_learns_and_says_so(taught, encoder):
+def test_it_learns_and_writes_a_folder(taught, encoder):
     assert taught.outcome.quality.accuracy >= 0.95
     assert taught.manifest.labels == ("bad", "good")
     assert taught.manifest.max_tokens == 40  # all that the encoder can read
@@ -83,7 +84,7 @@ def test_it_learns_and_says_so(taught, encoder):
     assert read_finetuned(taught.path) == taught.manifest
 
 
-def test_it_answers_as_it_did_on_dev(taught, dev):
+def test_its_predictions_on_dev_are_those_it_was_scored_by(taught, dev):
     teacher = find_teacher(taught.path)
     assert (teacher.labels, teacher.task) == (("bad", "good"), "single-label")
     answer = teacher.open(torch.device("cpu"))
@@ -95,7 +96,7 @@ def test_it_answers_as_it_did_on_dev(taught, dev):
     assert abs(confidence - taught.outcome.quality.accuracy) < 0.1  # calibrated
 
 
-def test_an_answer_depends_on_the_text_alone(taught):
+def test_a_prediction_depends_on_its_text_only(taught):
     answer = find_teacher(taught.path).open(torch.device("cpu"))
     texts = ["w1 fine", "awful " * 30, "", "unheard of", "\ud800 fine", "w1 " * 5000]
     together = answer(texts)
@@ -104,7 +105,7 @@ def test_an_answer_depends_on_the_text_alone(taught):
 
 
 def test_padding_does_not_count(encoder):
-    """With large random weights, so that whatever is read shows."""
+    """With large random weights, so that every token that is read has an effect."""
     torch.manual_seed(1)
     model = EncoderClassifier(load_encoder(encoder), label_count=3).eval()
     for weight in model.parameters():
@@ -166,16 +167,16 @@ def test_the_same_seed_gives_the_same_weights(encoder, separable, dev, tmp_path)
 def test_the_best_epoch_is_kept(encoder, separable, dev, tmp_path, monkeypatch):
     """The second epoch unlearns everything."""
 
-    def learn(self, number, progress):
+    def learn(learner, number, *others):
         if number == 2:
             with torch.no_grad():
-                self._model.head.weight.neg_()
-                self._model.head.bias.neg_()
+                learner.model.head.weight.neg_()
+                learner.model.head.bias.neg_()
             return 1.0
-        return whole(self, number, progress)
+        return whole(learner, number, *others)
 
-    whole = finetuner.Finetuner._pass
-    monkeypatch.setattr(finetuner.Finetuner, "_pass", learn)
+    whole = loop.train_epoch
+    monkeypatch.setattr(loop, "train_epoch", learn)
     heard = Heard()
     taught = teach(
         separable(240),
@@ -193,7 +194,7 @@ def test_the_best_epoch_is_kept(encoder, separable, dev, tmp_path, monkeypatch):
     assert answer(["fine fine"])[0].argmax() == 1
 
 
-def test_no_network_is_asked(encoder, monkeypatch):
+def test_no_socket_is_opened(encoder, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("somebody opened a socket")
 
@@ -215,11 +216,11 @@ def test_the_library_keeps_its_verbosity(encoder, capfd):
     ("faster", "accurate", "preferred"),
     [(True, True, True), (False, True, False), (True, False, False)],
 )
-def test_bfloat16_where_it_is_worth_it(encoder, monkeypatch, faster, accurate, preferred):
+def test_bfloat16_is_used_if_faster_and_accurate(encoder, monkeypatch, faster, accurate, preferred):
     times = iter([0.0, 1.0, 10.0, 10.5 if faster else 11.0] * 3)
     monkeypatch.setattr(bfloat16.time, "perf_counter", lambda: next(times))
-    monkeypatch.setattr(bfloat16, "_MOST_ERROR", 1.0 if accurate else 0.0)
-    monkeypatch.setattr(bfloat16, "_LEAST_COSINE", 0.5)
+    monkeypatch.setattr(bfloat16, "_MAX_ERROR", 1.0 if accurate else 0.0)
+    monkeypatch.setattr(bfloat16, "_MIN_COSINE", 0.5)
     model = EncoderClassifier(load_encoder(encoder), label_count=2)
     tokens = torch.tensor([[2, 4, 5, 3], [2, 6, 3, 0]])
     batch = Batch(tokens, torch.tensor([4, 3]), torch.eye(2))
@@ -227,14 +228,14 @@ def test_bfloat16_where_it_is_worth_it(encoder, monkeypatch, faster, accurate, p
 
 
 def test_the_learning_rate_rises_and_falls():
-    rates = [rate(step, 100) for step in range(100)]
+    rates = [rate_factor(step, 100) for step in range(100)]
     assert rates[:11] == pytest.approx([*(step / 10 for step in range(1, 11)), 1.0])
     assert rates[55] == pytest.approx(0.5)
     assert rates[99] == pytest.approx(1 / 90)
-    assert [rate(step, 1) for step in range(1)] == [1.0]
+    assert [rate_factor(step, 1) for step in range(1)] == [1.0]
 
 
-# What does not
+# Refusals
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
@@ -291,7 +292,7 @@ ENCODERS = [
 
 
 @pytest.mark.parametrize(("change", "message"), ENCODERS)
-def test_what_is_no_encoder(encoder, tmp_path, change, message):
+def test_other_folders_are_no_encoders(encoder, tmp_path, change, message):
     folder = shutil.copytree(encoder, tmp_path / "encoder")
     change(folder)
     with pytest.raises(ConfigError) as caught:
@@ -300,7 +301,7 @@ def test_what_is_no_encoder(encoder, tmp_path, change, message):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_tokenizer(tmp_path):
+def test_another_file_is_no_tokenizer(tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: no tokenizer: "):
@@ -308,7 +309,7 @@ def test_what_is_no_tokenizer(tmp_path):
 
 
 def damaged_json(part=None, **changes):
-    """Changes fields, of a part or at the top."""
+    """Changes fields of a part, or of the whole."""
 
     def damage(folder):
         path = folder / "teacher.json"
@@ -376,7 +377,7 @@ def test_settings(settings, message):
 
 
 def test_diverged(encoder, separable, dev, tmp_path, monkeypatch):
-    monkeypatch.setattr(finetuner.Finetuner, "_pass", lambda *_: float("nan"))
+    monkeypatch.setattr(loop, "train_epoch", lambda *_: float("nan"))
     with pytest.raises(ConfigError, match="training diverged in epoch 1"):
         teach(separable(60), tmp_path / "teacher", transformer=str(encoder), dev=dev)
     assert read_finetuned(tmp_path / "teacher").outcome is None

@@ -1,4 +1,4 @@
-"""Going on with a teacher that was stopped: the same weights as if it never had been."""
+"""Resuming a stopped fine-tuning gives the weights of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import pytest
 import safetensors.torch
 import torch
 
-import textgate.train.fit.checkpoint
 from textgate.errors import CheckpointError, ConfigError
 from textgate.train import Columns, fit, teach
-from textgate.train.fit.checkpoint import load_state, save_state
-from textgate.train.teach import finetuner, finetuning
+from textgate.train.fit import checkpoint as checkpoint_module
+from textgate.train.fit import folder
+from textgate.train.fit.checkpoint import Epoch, load_state, save_state
+from textgate.train.teach import finetuner
 from textgate.train.teach.finetuned import read_finetuned
 from textgate.train.teach.teachers import find_teacher
 
@@ -32,7 +33,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def encoder(make_encoder, tmp_path_factory):
-    """One with dropout, which going on has to draw again."""
+    """An encoder with dropout, which resuming has to repeat."""
     folder = tmp_path_factory.mktemp("encoders") / "tiny"
     return make_encoder(folder, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
 
@@ -44,13 +45,13 @@ def rows(separable):
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
 def kind(request):
-    """What the processor prefers when a teacher is begun; later nobody asks it."""
+    """The preference of the processor, which is measured only for a new teacher."""
     return request.param
 
 
 @pytest.fixture(scope="module")
 def begin(kind, encoder, rows):
-    """Begins a teacher with everything as in `whole`, by way of `work` if one is given."""
+    """Starts the same teacher as `whole`, through `work` if it is given."""
 
     def begin(path, *, work=None, **options):
         with pytest.MonkeyPatch.context() as patch:
@@ -63,16 +64,16 @@ def begin(kind, encoder, rows):
 
 @pytest.fixture(scope="module")
 def whole(begin, tmp_path_factory):
-    """Never stopped."""
+    """An uninterrupted fine-tuning."""
     return begin(tmp_path_factory.mktemp("whole") / "teacher")
 
 
 @pytest.fixture
 def go_on(encoder, rows, monkeypatch):
-    """Goes on with a teacher, with nothing said but what has to be."""
+    """Resumes a teacher with only the required arguments."""
 
     def asked(*_, **__):
-        raise AssertionError("somebody measured again what is settled")
+        raise AssertionError("the preference was measured again")
 
     def go_on(path, data=rows, **options):
         with monkeypatch.context() as patch:
@@ -84,7 +85,7 @@ def go_on(encoder, rows, monkeypatch):
 
 @pytest.fixture
 def stopped(stop, encoder, rows, tmp_path):
-    """A teacher that was stopped after its first epoch, in whatever the processor prefers."""
+    """A teacher that was stopped after its first epoch."""
     path = tmp_path / "teacher"
     stop(teach, rows, path, transformer=str(encoder), settings=SETTINGS, epochs=1)
     return path
@@ -113,11 +114,11 @@ def assert_same(found, expected):
     assert names(found.path) == names(expected.path)
 
 
-# Going on
+# Resuming
 
 
-def test_what_is_kept(begin, stop, kind, encoder, tmp_path):
-    """Everything is settled before the first step, and an epoch leaves all that the next needs."""
+def test_the_folder_and_the_checkpoint(begin, stop, kind, encoder, tmp_path):
+    """The manifest is complete before the first step, and the checkpoint after an epoch."""
     path = tmp_path / "teacher"
     begin(path, work=stop, epochs=0, steps=1)
     assert names(path) == ["config.json", "teacher.json", "tokenizer.json"]
@@ -129,7 +130,7 @@ def test_what_is_kept(begin, stop, kind, encoder, tmp_path):
     assert manifest.encoder.name == "tiny"
     assert (manifest.train.rows, manifest.dev.rows) == (58, 6)
     begin(path, work=stop, force=True, epochs=1)
-    state = load_state(path / "checkpoint.safetensors")
+    state = load_state(path / "checkpoint.safetensors", Epoch)
     first = safetensors.torch.load_file(encoder / "model.safetensors")
     for name in ("embeddings.word_embeddings.weight", "encoder.layer.1.output.dense.weight"):
         assert not torch.equal(state.weights[f"encoder.{name}"], first[name]), name
@@ -146,7 +147,7 @@ def test_stopped_after_any_epoch(whole, begin, stop, go_on, hearing, tmp_path, e
     unfinished = ["checkpoint.safetensors", "config.json", "teacher.json", "tokenizer.json"]
     assert names(path) == unfinished
     heard = hearing()
-    torch.manual_seed(epoch)  # another process would stand elsewhere
+    torch.manual_seed(epoch)  # another process has other random numbers
     found = go_on(path, progress=heard)
     assert heard.notes[0] == f"resuming after epoch {epoch}"
     assert heard.notes[1].startswith("58 rows to train on, 6 to choose by, 2 labels; ")
@@ -169,19 +170,19 @@ def test_stopped_again_and_again(whole, begin, stop, encoder, rows, tmp_path):
     assert_same(teach(rows, path, transformer=str(encoder), resume=True), whole)
 
 
-def test_nothing_to_resume_is_a_beginning(whole, begin, tmp_path):
+def test_without_a_teacher_resume_starts_one(whole, begin, tmp_path):
     assert_same(begin(tmp_path / "teacher", resume=True), whole)
 
 
 def test_the_best_epoch_is_kept(stopped, stop, go_on, encoder, rows):
-    """The first one is made unbeatable: what comes later is not what is kept."""
+    """The first epoch is made unbeatable, so later weights are not kept."""
     checkpoint = stopped / "checkpoint.safetensors"
-    state = load_state(checkpoint)
+    state = load_state(checkpoint, Epoch)
     best = state.best_weights
     state.history[0] = dataclasses.replace(state.history[0], dev_score=1.0, dev_loss=-1.0)
     save_state(checkpoint, state)
     stop(teach, rows, stopped, transformer=str(encoder), resume=True, epochs=1)
-    state = load_state(checkpoint)
+    state = load_state(checkpoint, Epoch)
     name = "head.weight"
     assert torch.equal(state.best_weights[name], best[name])
     assert not torch.equal(state.weights[name], best[name])
@@ -200,7 +201,7 @@ def full(*_, **__):
     [
         ("save_state", "checkpoint.safetensors"),
         ("write_tensors", "model.safetensors"),
-        ("write_whole", "teacher.json"),
+        ("write_atomically", "teacher.json"),
     ],
 )
 def test_the_disk_was_full_for_a_while(
@@ -208,14 +209,14 @@ def test_the_disk_was_full_for_a_while(
 ):
     path = tmp_path / "teacher"
     begin(path, work=stop, epochs=1)
-    genuine = getattr(finetuning, function)
+    genuine = getattr(folder, function)
 
     def fails(*arguments):
-        patch.setattr(textgate.train.fit.checkpoint, "write_bytes", full)
+        patch.setattr(checkpoint_module, "write_bytes", full)
         genuine(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(finetuning, function, fails)
+        patch.setattr(folder, function, fails)
         with pytest.raises(CheckpointError) as caught:
             go_on(path)
     assert str(caught.value) == f"{path / file}: cannot be written: No space left on device"
@@ -230,9 +231,9 @@ def test_a_full_disk_leaves_nothing(encoder, rows, tmp_path, monkeypatch):
 
 
 def test_stopped_between_the_last_two_steps(whole, begin, go_on, tmp_path, monkeypatch):
-    """The weights are written and the teacher does not yet say so."""
+    """The weights are written, and the manifest is not replaced yet."""
     path = tmp_path / "teacher"
-    monkeypatch.setattr(finetuning, "write_whole", full)
+    monkeypatch.setattr(folder, "write_atomically", full)
     with pytest.raises(OSError, match="No space left"):
         begin(path)
     monkeypatch.undo()
@@ -267,7 +268,7 @@ def test_the_rows_may_come_in_another_file(rows, stop, encoder, go_on, tmp_path,
 def test_other_rows_or_settings_are_refused(stopped, rows, go_on, separable):
     before = contents(stopped)
     cases = [
-        ({"data": rows[1:]}, "begun with other train rows than these; give the same file, or begi"),
+        ({"data": rows[1:]}, "begun with other train rows than these; give the same file, or star"),
         ({"data": [*rows[:-1], rows[0]]}, "begun with other train rows than these"),
         ({"dev": separable(10, seed=9)}, "begun with other train rows than these"),
         ({"settings": {"learning_rate": 0.5}}, "begun with learning_rate 0.01, not 0.5; leave the"),
@@ -279,7 +280,7 @@ def test_other_rows_or_settings_are_refused(stopped, rows, go_on, separable):
         with pytest.raises(CheckpointError) as caught:
             go_on(stopped, **arguments)
         assert str(caught.value).startswith(f"{stopped}: {message}")
-        assert str(caught.value).endswith("or begin anew in another folder")
+        assert str(caught.value).endswith("or start again in another folder")
     assert contents(stopped) == before
     with pytest.raises(
         ConfigError,
@@ -299,7 +300,7 @@ def test_other_dev_rows_are_refused(rows, separable, stop, encoder, go_on, tmp_p
 
 
 def test_another_encoder_is_refused(stopped, encoder, make_encoder, go_on, tmp_path):
-    """Whatever it is called; and the same is taken from wherever it is now."""
+    """An encoder is recognized by its files, not by its name or place."""
     dropout = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
     others = {
         "model.safetensors": make_encoder(tmp_path / "a" / "tiny", seed=1, **dropout),
@@ -320,7 +321,7 @@ def test_another_encoder_is_refused(stopped, encoder, make_encoder, go_on, tmp_p
             go_on(stopped, transformer=str(other))
         assert str(caught.value) == (
             f"{stopped}: begun with another encoder than this; it had tiny: give the same with "
-            "--transformer, or begin anew in another folder"
+            "--transformer, or start again in another folder"
         )
     assert contents(stopped) == before
     moved = shutil.copytree(encoder, tmp_path / "moved")
@@ -328,7 +329,7 @@ def test_another_encoder_is_refused(stopped, encoder, make_encoder, go_on, tmp_p
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_what_is_no_teacher_is_refused(rows, encoder, tmp_path, resume):
+def test_other_folders_are_refused(rows, encoder, tmp_path, resume):
     (tmp_path / "teacher").mkdir()
     (tmp_path / "teacher" / "letter.txt").write_text("dear", encoding="utf-8")
     how = {"transformer": str(encoder), "settings": SETTINGS}
@@ -370,8 +371,8 @@ DAMAGE = [
     (damaged_json(settings=[1]), "teacher.json: settings: expected an object"),
     (damaged_json(settings={"epochs": "x"}), "settings: epochs must be a whole number, not 'x'"),
     (damaged_json(settings={"unheard": 1}), "settings: 'unheard' is not a setting"),
-    (damaged_json(labels=["good", "bad"]), "begun as another network; begin anew in another fold"),
-    (damaged_json(max_tokens=7), "begun as another network; begin anew in another folder"),
+    (damaged_json(labels=["good", "bad"]), "begun as another network; start again in another fold"),
+    (damaged_json(max_tokens=7), "begun as another network; start again in another folder"),
     (changed("teacher.json", lambda old: old[:9]), "not valid JSON"),
     (changed("tokenizer.json", lambda _: b"{}"), "tokenizer.json: damaged: it does not match its"),
     (changed("config.json", lambda _: b"{}"), "config.json: damaged: it does not match its checks"),
@@ -409,7 +410,7 @@ def test_the_checkpoint_of_another_network(stopped, stop, rows, make_encoder, go
 
 def test_a_checkpoint_without_the_optimizers_moments(stopped, go_on):
     path = stopped / "checkpoint.safetensors"
-    state = load_state(path)
+    state = load_state(path, Epoch)
     state.optimizer.popitem()
     save_state(path, state)
     with pytest.raises(
@@ -422,8 +423,8 @@ def test_an_unfinished_teacher_cannot_teach(stopped, rows, quick, tmp_path):
     with pytest.raises(CheckpointError) as caught:
         fit(rows, tmp_path / "run", settings=quick, teachers=[stopped])
     assert str(caught.value) == (
-        f"{stopped}: fine-tuning has not finished, so it cannot teach; go on with textgate teach "
-        "--resume"
+        f"{stopped}: fine-tuning has not finished, so it cannot teach; continue it with "
+        "textgate teach --resume"
     )
     assert not (tmp_path / "run").exists()
 
@@ -438,11 +439,11 @@ def test_the_command(command, stop, encoder, rows, tmp_path, write_jsonl):
     arguments = ("teach", data, "-o", path, "--transformer", encoder, "--threads", "1")
     refused = command("train", data, "-o", tmp_path / "run", "--teacher", path)
     assert refused.status == 1
-    assert refused.message.endswith("it cannot teach; go on with textgate teach --resume")
+    assert refused.message.endswith("it cannot teach; continue it with textgate teach --resume")
     other = command(*arguments, "--resume", "--epochs", "4")
     assert other.status == 1
     assert other.message == (
-        f"textgate: {path}: begun with epochs 3, not 4; leave the option out, or begin anew in "
+        f"textgate: {path}: begun with epochs 3, not 4; leave the option out, or start again in "
         "another folder"
     )
     resumed = command(*arguments, "--resume")  # the folder knows its options

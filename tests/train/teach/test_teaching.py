@@ -1,7 +1,8 @@
-"""Teachers: what they may be, what is learned of them, and what a run remembers of it."""
+"""Distillation: teachers, targets, and what a run says of them."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -19,8 +20,7 @@ from textgate.train import Columns, fit
 from textgate.train.data.unlabelled import Unlabelled
 from textgate.train.fit.progress import Progress
 from textgate.train.fit.recipe import recommend
-from textgate.train.teach import distillation as teaching_module
-from textgate.train.teach.distillation import Lesson
+from textgate.train.teach.distillation import Distillation
 from textgate.train.teach.teachers import Teacher, check_teachers, find_teacher
 
 
@@ -31,14 +31,14 @@ def dev(separable):
 
 @pytest.fixture(scope="module")
 def teacher(separable, dev, quick, tmp_path_factory):
-    """A finished run that is right."""
+    """A finished run with correct predictions."""
     path = tmp_path_factory.mktemp("teachers") / "teacher.run"
     return fit(separable(240), path, dev=dev, settings=quick).path
 
 
 @pytest.fixture(scope="module")
 def bundle(teacher):
-    """The same, exported."""
+    """The same run as a bundle."""
     return export(teacher, teacher.with_name("teacher"), precision="float32").path
 
 
@@ -65,20 +65,20 @@ class Heard(Progress):
 
 
 def contradicted(rows):
-    """The rows with the wrong label."""
+    """The rows with wrong labels."""
     other = {"good": "bad", "bad": "good"}
     return [Row(row.text, (other[row.labels[0]],), row.line) for row in rows]
 
 
-# What is learned
+# Learning
 
 
 @pytest.mark.parametrize("kind", ["run", "bundle"])
 @pytest.mark.parametrize(("weight", "right"), [(1.0, True), (0.0, False)])
-def test_the_weight_says_whom_to_believe(
+def test_the_weight_decides_between_labels_and_teachers(
     separable, dev, quick, teacher, bundle, tmp_path, kind, weight, right
 ):
-    """The labels of all rows are wrong."""
+    """All labels are wrong."""
     run = fit(
         contradicted(separable(240)),
         tmp_path / "run",
@@ -91,7 +91,7 @@ def test_the_weight_says_whom_to_believe(
 
 
 def test_texts_without_labels_teach(separable, dev, quick, teacher, texts, tmp_path):
-    """Six rows are too few, with the texts beside them they are enough."""
+    """Six rows are too few without the texts, and enough with them."""
     quick = {**quick, "linear_size": 0}  # for which six would do
     alone = fit(separable(6), tmp_path / "alone", dev=dev, settings=quick)
     taught = fit(
@@ -107,7 +107,7 @@ def test_texts_without_labels_teach(separable, dev, quick, teacher, texts, tmp_p
 
 
 def answering(*rows, labels=("bad", "good"), name="fake"):
-    """A teacher that gives these answers in turn."""
+    """A teacher that predicts these probabilities in turn."""
     values = np.array(rows, dtype=np.float32)
 
     def load(_):
@@ -120,7 +120,7 @@ def answering(*rows, labels=("bad", "good"), name="fake"):
 def test_targets_are_mixed(tmp_path):
     path = tmp_path / "more.txt"
     path.write_text("c\n", encoding="utf-8")
-    lesson = Lesson(
+    distillation = Distillation(
         (
             answering([0.8, 0.2], [0.4, 0.6], [1.0, 0.0]),
             answering([0.6, 0.4], [0.6, 0.4], [0.5, 0.5], labels=("good", "bad")),
@@ -132,7 +132,7 @@ def test_targets_are_mixed(tmp_path):
     targets = np.array([[1, 0], [0, 1], [0, 0]], dtype=np.float32)
     heard = Heard()
     kept = tmp_path / "kept.safetensors"
-    lesson.mix(targets, weight=0.25, kept=kept, device=torch.device("cpu"), progress=heard)
+    distillation.mix(targets, weight=0.25, kept=kept, device=torch.device("cpu"), progress=heard)
     # The mean of the teachers: bad 0.6, 0.4 and 0.75.
     assert targets == pytest.approx(np.array([[0.9, 0.1], [0.1, 0.9], [0.75, 0.25]]))
     assert heard.begun == [("asking fake", 3)] * 2
@@ -141,12 +141,12 @@ def test_targets_are_mixed(tmp_path):
         "2 teachers have labelled 3 texts; they agree with the label of 100.0% of the labelled rows"
     ]
     again = np.array([[1, 0], [0, 1], [0, 0]], dtype=np.float32)
-    nobody = Lesson((), lesson.labels, lesson.rows, lesson.unlabelled)
+    nobody = dataclasses.replace(distillation, teachers=())
     nobody.mix(again, weight=0.25, kept=kept, device=torch.device("cpu"), progress=Heard())
     assert np.array_equal(again, targets)
 
 
-def test_a_run_and_its_bundle_answer_alike(teacher, bundle, separable):
+def test_a_run_and_its_bundle_predict_the_same(teacher, bundle, separable):
     texts = [row.text for row in separable(50, seed=3)] + ["", "unheard of"]
     of_run = find_teacher(teacher).open(torch.device("cpu"))(texts)
     of_bundle = find_teacher(bundle).open(torch.device("cpu"))(texts)
@@ -199,10 +199,10 @@ def test_the_recipe_counts_all_texts(separable):
     assert (alone["max_tokens"], taught["max_tokens"]) == (64, 256)
 
 
-# What is remembered
+# The manifest
 
 
-def test_the_run_and_the_bundle_say_who_taught(
+def test_the_run_and_the_bundle_name_the_teachers(
     separable, dev, quick, teacher, bundle, texts, tmp_path
 ):
     run = fit(
@@ -239,7 +239,7 @@ class Stopped(BaseException):
 
 
 class StopsAt(Heard):
-    """Stops at the beginning of something."""
+    """Stops when some work begins."""
 
     def __init__(self, what):
         super().__init__()
@@ -256,7 +256,7 @@ class StopsAt(Heard):
 
 @pytest.fixture
 def begin(separable, dev, quick, teacher, texts, tmp_path):
-    """Begins, or goes on with, the same run."""
+    """Starts or resumes the same run."""
 
     def begin(name="run", **changes):
         arguments = {
@@ -308,7 +308,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("changes", "error", "message"), OTHERS)
-def test_another_lesson_is_refused(begin, changes, error, message):
+def test_other_teachers_texts_or_weights_are_refused(begin, changes, error, message):
     with pytest.raises(Stopped):
         begin(progress=StopsAt("epoch 2"))
     with pytest.raises(error) as caught:
@@ -326,14 +326,14 @@ def test_other_models_and_texts_of_the_same_names_are_refused(begin, bundle, tex
         begin(resume=True)
 
 
-def test_a_run_begun_without_one_gets_none(begin, teacher):
+def test_a_run_begun_without_a_teacher_gets_none(begin, teacher):
     with pytest.raises(Stopped):
         begin(progress=StopsAt("epoch 2"), teachers=[], unlabelled=[])
     with pytest.raises(CheckpointError, match="with other teachers than these; it had none"):
         begin(resume=True, unlabelled=[])
 
 
-def test_a_run_begun_before_there_was_the_setting_goes_on(begin, tmp_path):
+def test_a_run_without_the_setting_is_resumed(begin, tmp_path):
     alone = {"teachers": [], "unlabelled": []}
     with pytest.raises(Stopped):
         begin(progress=StopsAt("epoch 2"), **alone)
@@ -354,18 +354,18 @@ def test_damaged_answers(begin, tmp_path, damage):
         begin(resume=True)
 
 
-def test_a_file_that_changes_meanwhile(begin, texts, monkeypatch):
-    whole = teaching_module.Lesson.texts
-    cut = lambda lesson: list(whole(lesson))[:-1]  # noqa: E731
-    monkeypatch.setattr(teaching_module.Lesson, "texts", cut)
+def test_a_file_that_changes_is_refused(begin, texts, monkeypatch):
+    whole = Distillation.texts
+    cut = lambda distillation: list(whole(distillation))[:-1]  # noqa: E731
+    monkeypatch.setattr(Distillation, "texts", cut)
     with pytest.raises(DataError, match="changed while it was read"):
         begin()
 
 
-# What cannot teach
+# Refusals
 
 
-def test_teachers_of_something_else(teacher, bundle):
+def test_teachers_with_other_labels_are_refused(teacher, bundle):
     check_teachers([find_teacher(teacher)], ("good", "bad"), task="single-label", file="x")
     with pytest.raises(ConfigError) as caught:
         check_teachers(
@@ -379,7 +379,7 @@ def test_teachers_of_something_else(teacher, bundle):
         check_teachers([find_teacher(bundle)], ("bad", "good"), task="multi-label", file="x")
 
 
-def test_what_is_no_teacher(begin, tmp_path):
+def test_other_folders_are_refused(begin, tmp_path):
     with pytest.raises(ConfigError, match="neither a finished run nor a bundle, so it cannot"):
         begin(teachers=[tmp_path])
     with pytest.raises(Stopped):
@@ -390,7 +390,7 @@ def test_what_is_no_teacher(begin, tmp_path):
         begin("unfinished", teachers=[tmp_path / "unfinished"], force=True)
 
 
-def test_a_teacher_without_numbers(begin, monkeypatch):
+def test_nan_predictions_are_refused(begin, monkeypatch):
     hopeless = answering(*[[np.nan, np.nan]] * 500)
     monkeypatch.setattr("textgate.train.fitting.find_teacher", lambda _: hopeless)
     with pytest.raises(CheckpointError, match="fake: answers NaN or infinite values, so it"):

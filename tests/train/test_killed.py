@@ -1,0 +1,152 @@
+"""After `kill -9` at any moment, resuming gives the result of an uninterrupted training."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+
+import pytest
+import safetensors
+import safetensors.torch
+
+from textgate.bundle.run import read_run
+from textgate.train.fit.checkpoint import Epoch, load_state
+from textgate.train.pretrain.pretrained import read_pretrained
+from textgate.train.pretrain.pretrainer import PretrainingEpoch
+from textgate.train.teach.finetuned import read_finetuned
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+
+CODE = """
+import json, sys
+import torch
+from textgate.train import fit, pretrain, teach
+from textgate.train.fit.progress import TerminalProgress
+from textgate.train.teach import finetuner
+
+torch.set_num_threads(1)
+finetuner.prefers_bfloat16 = lambda *_, **__: True  # a measurement, which may change
+work, data, folder, options = sys.argv[1:]
+if work == "pretrain":
+    data = [data]
+options = {"resume": True, "progress": TerminalProgress(), **json.loads(options)}
+{"fit": fit, "pretrain": pretrain, "teach": teach}[work](data, folder, **options)
+"""
+NETWORK = {"embedding_size": 12, "batch_size": 8, "seed": 3}
+SETTINGS = {
+    "fit": {
+        **NETWORK,
+        "hidden_sizes": [16],
+        "epochs": 14,
+        "patience": 14,
+        "learning_rate": 0.01,
+        "embedding_dropout": 0.2,
+        "head_dropout": 0.2,
+    },
+    "pretrain": {
+        **NETWORK,
+        "hidden_size": 16,
+        "vocabulary_size": 600,
+        "vectors": "none",
+        "max_tokens": 20,
+        "epochs": 12,
+        "samples": 100,
+        "checkpoint_steps": 10,
+    },
+    "teach": {"epochs": 12, "batch_size": 8, "learning_rate": 0.001, "seed": 3},
+}
+KINDS = {  # the manifest, how to read it, and the class of epochs
+    "fit": ("run.json", read_run, Epoch),
+    "pretrain": ("pretrained.json", read_pretrained, PretrainingEpoch),
+    "teach": ("teacher.json", read_finetuned, Epoch),
+}
+
+
+@pytest.fixture(params=KINDS)
+def work(request):
+    return request.param
+
+
+@pytest.fixture
+def options(work, make_encoder, tmp_path):
+    if work != "teach":
+        return {}
+    return {"transformer": str(make_encoder(tmp_path / "encoder", hidden_dropout_prob=0.1))}
+
+
+@pytest.fixture
+def data(separable, write_jsonl, tmp_path):
+    rows = [{"text": row.text, "label": row.labels[0]} for row in separable(500)]
+    return write_jsonl(tmp_path / "rows.jsonl", rows)
+
+
+def without_seconds(value):
+    if isinstance(value, dict):
+        return {name: without_seconds(item) for name, item in value.items() if name != "seconds"}
+    return [without_seconds(item) for item in value] if isinstance(value, list) else value
+
+
+def result(folder, manifest):
+    """Everything that a finished folder holds, without durations and the checksums over them."""
+    path = folder / "model.safetensors"
+    with safetensors.safe_open(path, framework="pt") as file:
+        values = json.loads(file.metadata()["textgate"])["values"]
+    return (
+        safetensors.torch.save(safetensors.torch.load_file(path)),
+        without_seconds(values),
+        without_seconds(json.loads((folder / manifest).read_text(encoding="utf-8"))),
+        sorted(file.name for file in folder.iterdir()),
+    )
+
+
+def test_killed_and_resumed(work, data, options, kill, rewritten, tmp_path):
+    manifest, read, epoch = KINDS[work]
+    whole, folder = tmp_path / "whole", tmp_path / "folder"
+    checkpoint = folder / "checkpoint.safetensors"
+
+    def arguments(path, **more):
+        given = json.dumps({**options, **more})
+        return [sys.executable, "-c", CODE, work, str(data), str(path), given]
+
+    def finish(path, **more):
+        done = subprocess.run(
+            arguments(path, **more), check=False, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    def at_once():
+        return lambda: True
+
+    def folder_made():
+        return (folder / manifest).exists
+
+    def saved():
+        return rewritten(checkpoint)
+
+    delays = random.Random(0)
+    moments = [
+        ("before anything", at_once, 0.0),
+        ("while it starts", at_once, 0.5),
+        ("when the folder is there", folder_made, 0.02),
+        ("after a checkpoint", saved, 0.0),
+        ("between two checkpoints", saved, delays.random() * 0.1),
+    ]
+    steps = []
+    for name, condition, delay in moments:
+        kill(name, arguments(folder, settings=SETTINGS[work]), condition(), delay)
+        assert not (folder / "model.safetensors").exists(), f"{name}: it finished too early"
+        if folder.exists():  # whole or absent
+            assert getattr(read(folder), "outcome", None) is None
+        steps.append(load_state(checkpoint, epoch).step if checkpoint.exists() else 0)
+    assert steps == sorted(steps)
+    assert steps[-1] > steps[-2] > 0
+
+    epochs = len(load_state(checkpoint, epoch).history)
+    done = f"step {steps[-1]:,}" if work == "pretrain" else f"epoch {epochs}"
+    assert f"resuming after {done}\n" in finish(folder)  # the folder knows its settings
+    finish(whole, settings=SETTINGS[work])
+    assert result(folder, manifest) == result(whole, manifest)

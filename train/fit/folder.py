@@ -1,0 +1,256 @@
+"""The folder of a training: created whole, resumed only with the same inputs, finished at the end.
+
+`textgate train`, `textgate teach` and `textgate pretrain` each make one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from textgate.atomic import new_folder
+from textgate.bundle.run import CHECKPOINT, MODEL, ModelSummary
+from textgate.bundle.schema import FieldReader, versioned_fields
+from textgate.errors import CheckpointError, ConfigError
+from textgate.train.fit.checkpoint import (
+    EpochT,
+    file_sha256,
+    load_state,
+    save_state,
+    write_atomically,
+    write_tensors,
+)
+from textgate.train.fit.settings import changed, named_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import torch
+    from _typeshed import DataclassInstance
+
+    from textgate.bundle.run import DataSummary
+    from textgate.train.fit.checkpoint import TrainingState
+    from textgate.train.fit.progress import Progress
+
+    _Settings = TypeVar("_Settings", bound=DataclassInstance)
+
+_MAX_MANIFEST_BYTES = 2**26  # labels can be many
+
+
+@dataclass(frozen=True)
+class RunFolder(Generic[EpochT]):
+    """A folder that training makes.
+
+    Attributes:
+        path: the folder, absolute.
+        manifest: name of the file that says what is trained on what. It is there from the start.
+        epoch: class of the epochs in its checkpoint.
+        temporary: names of the files that a finished folder no longer needs.
+    """
+
+    path: Path
+    manifest: str
+    epoch: type[EpochT]
+    temporary: tuple[str, ...] = (CHECKPOINT,)
+
+    def exists(self) -> bool:
+        """Return whether the folder looks like one of this kind, finished or not."""
+        return (self.path / self.manifest).is_file()
+
+    @contextlib.contextmanager
+    def create(self, manifest: str, *, force: bool) -> Iterator[Path]:
+        """Yield a new folder, to fill with everything that is settled before the first step.
+
+        Args:
+            manifest: the contents of the manifest, which is written last.
+            force: whether to replace a folder of this kind.
+
+        Raises:
+            CheckpointError: the path is in use, or the folder cannot be written.
+        """
+        with new_folder(
+            self.path, force=force, error=CheckpointError, complete_marker=self.manifest
+        ) as folder:
+            yield folder
+            (folder / self.manifest).write_text(manifest, encoding="utf-8")
+
+    def load_checkpoint(self) -> TrainingState[EpochT] | None:
+        """Return the last checkpoint, or None if there is none yet.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        path = self.path / CHECKPOINT
+        return load_state(path, self.epoch) if path.is_file() else None
+
+    def save_checkpoint(self, state: TrainingState[EpochT]) -> None:
+        """Replace the checkpoint atomically.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        save_state(self.path / CHECKPOINT, state)
+
+    def save_weights(self, weights: dict[str, torch.Tensor]) -> str:
+        """Write the final weights and return the checksum of their file.
+
+        Raises:
+            CheckpointError: they cannot be written.
+        """
+        write_tensors(self.path / MODEL, weights, {})
+        return file_sha256(self.path / MODEL)
+
+    def finish(self, manifest: str) -> None:
+        """Replace the manifest, which from then on says that training has finished.
+
+        Raises:
+            CheckpointError: it cannot be written; the checkpoint is still there.
+        """
+        write_atomically(self.path / self.manifest, manifest.encode("utf-8"))
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove temporary files, and files that an interruption left half-written."""
+        names = (self.path / name for name in self.temporary)
+        for path in (*names, *self.path.glob(".*.partial")):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def leave_finished(self, progress: Progress) -> None:
+        """Note that there is nothing to resume, and remove temporary files."""
+        progress.note(f"{self.path} is finished already")
+        self.tidy()
+
+    # Resuming
+
+    def mismatch(self, difference: str) -> CheckpointError:
+        """Return the error for inputs that differ from those of the folder."""
+        return CheckpointError(f"{self.path}: begun {difference}, or start again in another folder")
+
+    def require_same_settings(self, begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        """Refuse other settings; a setting that the folder does not name is taken as it is.
+
+        Raises:
+            CheckpointError: a setting differs.
+        """
+        for name, value in wanted.items():
+            if begun.get(name, value) != value:
+                raise self.mismatch(
+                    f"with {name} {begun[name]!r}, not {value!r}; leave the option out"
+                )
+
+    def require_same_rows(self, name: str, begun: DataSummary, given: DataSummary) -> None:
+        """Refuse other rows than those of the folder, whatever file they are in.
+
+        Raises:
+            CheckpointError: they differ; `name` says which rows they are, ``train`` or ``dev``.
+        """
+        if begun.sha256 != given.sha256:
+            raise self.mismatch(f"with other {name} rows than these; give the same file")
+
+    def require_same_sources(
+        self,
+        kind: str,
+        begun: Sequence[DataSummary | ModelSummary],
+        given: Sequence[DataSummary | ModelSummary],
+        *,
+        advice: str = "give the same",
+    ) -> None:
+        """Refuse other files or models than those of the folder, or another order of them.
+
+        Raises:
+            CheckpointError: they differ; it names them by `kind` and those of the folder by name.
+        """
+        if [item.sha256 for item in begun] != [item.sha256 for item in given]:
+            names = [item.name if isinstance(item, ModelSummary) else item.file for item in begun]
+            raise self.mismatch(
+                f"with other {kind} than these; it had {', '.join(names) or 'none'}: {advice}, in "
+                "the same order"
+            )
+
+    def require_same_network(self, begun: object, wanted: object, *names: str) -> None:
+        """Refuse a network whose manifest has other attributes of these names.
+
+        Raises:
+            CheckpointError: one of them differs.
+        """
+        if any(getattr(begun, name) != getattr(wanted, name) for name in names):
+            raise CheckpointError(
+                f"{self.path}: begun as another network; start again in another folder"
+            )
+
+
+def read_manifest(path: Path, *, format: str, version: int, otherwise: str) -> FieldReader:  # noqa: A002
+    """Return the fields of a manifest that `manifest_json` wrote.
+
+    Args:
+        path: the file.
+        format: the expected format.
+        version: the expected format version.
+        otherwise: what to do about another version, besides using the release that wrote it.
+
+    Raises:
+        CheckpointError: the file cannot be read, is damaged, or has another format or version.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as problem:
+        raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
+    return versioned_fields(
+        content,
+        where=str(path),
+        error=CheckpointError,
+        limit=_MAX_MANIFEST_BYTES,
+        format=format,
+        version=version,
+        otherwise=otherwise,
+    )
+
+
+def manifest_json(manifest: DataclassInstance, *, format: str, version: int) -> str:  # noqa: A002
+    """Return the text of a manifest: all fields of a dataclass, but ``outcome`` only if it is set.
+
+    Args:
+        manifest: the dataclass.
+        format: name of the format.
+        version: version of the format.
+    """
+    fields = dataclasses.asdict(manifest)
+    if fields["outcome"] is None:
+        del fields["outcome"]
+    value = {"format": format, "format_version": version, **fields}
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_settings(default: _Settings, fields: FieldReader, path: Path) -> _Settings:
+    """Return the settings in a manifest.
+
+    Args:
+        default: the values of missing settings.
+        fields: the settings by name.
+        path: the manifest, for messages.
+
+    Raises:
+        CheckpointError: a setting is unknown, of the wrong type or out of range.
+    """
+    try:
+        return changed(default, {name: fields.raw(name) for name in fields.names()})
+    except (ConfigError, TypeError) as problem:
+        raise CheckpointError(f"{path}: settings: {problem}") from None
+
+
+def settings_by_name(settings: object, config: type[DataclassInstance]) -> dict[str, Any]:
+    """Return settings that a caller gave, by name.
+
+    Args:
+        settings: a `config`, which gives all settings; or a mapping or None, which give some.
+        config: the dataclass of all settings.
+
+    Raises:
+        ConfigError: they are neither.
+    """
+    return dict(vars(settings)) if isinstance(settings, config) else named_settings(settings)
