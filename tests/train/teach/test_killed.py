@@ -50,11 +50,16 @@ def test_killed_and_resumed(
     def at_once():
         return lambda: True
 
+    def folder_made():
+        return (folder / "teacher.json").exists
+
     def epoch_done():
         return rewritten(checkpoint)
 
     moments = [
         ("before anything", at_once, 0.0),
+        ("when the folder is there", folder_made, 0.02),
+        ("after an epoch", epoch_done, 0.0),
         ("within an epoch", epoch_done, delays.random() * 0.1),
     ]
     epochs = []
@@ -66,7 +71,8 @@ def test_killed_and_resumed(
         if folder.exists():
             assert read_finetuned(folder).outcome is None
         epochs.append(len(load_state(checkpoint).history) if checkpoint.exists() else 0)
-    assert epochs[-1] > 0
+    assert epochs == sorted(epochs)
+    assert epochs[-1] > epochs[-2] > 0
 
     heard = hearing()
     teach(data, folder, transformer=str(encoder), resume=True, progress=heard)
