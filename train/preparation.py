@@ -36,11 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from textgate.bundle.architecture import Architecture
     from textgate.rows import Columns, Row
     from textgate.train.data.split import SplitRows
     from textgate.train.fit.config import TrainingConfig
     from textgate.train.pretrain.pretrained import Pretrained
     from textgate.train.teach.teachers import Teacher
+    from textgate.train.text.bigrams import Features
     from textgate.train.text.vectors import Vectors
 
 
@@ -122,8 +124,7 @@ def prepare(sources: Sources, preset: str, settings: dict[str, Any]) -> Preparat
     )
     check_teachers(sources.teachers, split.labels, task=split.task, file=split.file)
     unlabelled = Unlabelled(sources.unlabelled, sources.columns, split.dev)
-    notes = list(unlabelled.notes)
-    vectors = None
+    vectors, notes = None, list(unlabelled.notes)
     if pretrained is None:
         vectors = find_vectors(config.vectors, _texts(split, unlabelled))
     else:
@@ -150,56 +151,38 @@ def prepare(sources: Sources, preset: str, settings: dict[str, Any]) -> Preparat
     features = None
     if config.linear_size:
         features = find_features(train.sequences, train.targets, max_buckets=config.linear_buckets)
-    architecture = config.architecture(
-        vocabulary_size=(
-            config.vocabulary_size if config.whole_vocabulary else tokenizer.vocabulary_size
-        ),
-        label_count=len(split.labels),
-        task=split.task,
-        linear_tokens=0 if features is None else len(features.token_weights),
-        linear_buckets=0 if features is None else len(features.fingerprints),
-    )
-    check_size(architecture)
+    architecture = _architecture(config, split, tokenizer, features)
+    embedding, layers = None, {}
     if pretrained is not None:
-        initialization = Initialization(pretrained.embedding, features, layers=pretrained.layers)
+        embedding, layers = pretrained.embedding, pretrained.layers
     elif vectors is not None:
+        rows, size = architecture.vocabulary_size, config.embedding_size
         embedding = initial_embedding(
-            tokenizer_json,
-            vectors,
-            rows=architecture.vocabulary_size,
-            size=config.embedding_size,
-            seed=config.seed,
+            tokenizer_json, vectors, rows=rows, size=size, seed=config.seed
         )
-        initialization = Initialization(embedding, features)
-    else:
-        initialization = Initialization(features=features)
     distillation = None
     if sources.teachers:
         distillation = Distillation(tuple(sources.teachers), split.labels, split.train, unlabelled)
+    manifest = RunManifest(
+        architecture=architecture,
+        labels=split.labels,
+        max_tokens=config.max_tokens,
+        preset=preset,
+        settings=config.to_json(),
+        train=DataSummary(split.file, len(split.train), fingerprint(split.train)),
+        dev=DataSummary(split.dev_file, len(split.dev), fingerprint(split.dev)),
+        versions=_versions(),
+        teaching=None if distillation is None else distillation.summary,
+        pretrained=None if pretrained is None else pretrained.summary,
+    )
     return Preparation(
-        manifest=RunManifest(
-            architecture=architecture,
-            labels=split.labels,
-            max_tokens=config.max_tokens,
-            preset=preset,
-            settings=config.to_json(),
-            train=DataSummary(split.file, len(split.train), fingerprint(split.train)),
-            dev=DataSummary(split.dev_file, len(split.dev), fingerprint(split.dev)),
-            versions={
-                "textgate": textgate.__version__,
-                "torch": version("torch"),
-                "tokenizers": version("tokenizers"),
-                "python": platform.python_version(),
-            },
-            teaching=None if distillation is None else distillation.summary,
-            pretrained=None if pretrained is None else pretrained.summary,
-        ),
+        manifest=manifest,
         config=config,
         tokenizer_json=tokenizer_json,
         train=train,
         dev=dev,
         dev_rows=split.dev,
-        initialization=initialization,
+        initialization=Initialization(embedding, features, layers=layers),
         warnings=split.notes,
         notes=tuple(notes),
         distillation=distillation,
@@ -230,3 +213,29 @@ def _encode(
         no_targets = np.zeros((len(unlabelled), len(labels)), dtype=np.float32)
         train = Dataset(sequences, np.concatenate([train.targets, no_targets]))
     return train, dev
+
+
+def _architecture(
+    config: TrainingConfig, split: SplitRows, tokenizer: TextTokenizer, features: Features | None
+) -> Architecture:
+    """Return the architecture of the network; a bundle must be able to hold it."""
+    architecture = config.architecture(
+        vocabulary_size=(
+            config.vocabulary_size if config.whole_vocabulary else tokenizer.vocabulary_size
+        ),
+        label_count=len(split.labels),
+        task=split.task,
+        linear_tokens=0 if features is None else len(features.token_weights),
+        linear_buckets=0 if features is None else len(features.fingerprints),
+    )
+    check_size(architecture)
+    return architecture
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "textgate": textgate.__version__,
+        "torch": version("torch"),
+        "tokenizers": version("tokenizers"),
+        "python": platform.python_version(),
+    }

@@ -316,15 +316,6 @@ def test_held_out_rows_are_no_overlap(separable, quick, hearing, tmp_path):
     assert not [message for message in heard.notes if "scores" in message]
 
 
-def test_the_command_prints_them_on_standard_error(command, separable, tmp_path, write_jsonl):
-    rows = [{"text": row.text, "label": row.labels[0]} for row in separable(40)]
-    path = write_jsonl(tmp_path / "t.jsonl", [*rows, {"text": " ", "label": "odd"}])
-    outcome = command("train", path, "-o", tmp_path / "run", "--epochs", 1)
-    assert outcome.status == 0
-    assert "t.jsonl: 1 row has an empty text, such as line 41\n" in outcome.err
-    assert "t.jsonl: 1 label has a single row, too few to learn from: 'odd' on line" in outcome.err
-
-
 @pytest.mark.parametrize("dev", [False, True])
 def test_one_text_alone_is_refused_before_the_run_is_made(separable, quick, tmp_path, dev):
     rows = rows_of(("a", "x"), ("a", "y"), ("a", "x"))
