@@ -23,7 +23,7 @@ from textgate import __version__
 from textgate.errors import ConfigError, TextgateError, needing
 
 # name -> (module, attribute, extra it needs or "", first line of its help)
-_COMMANDS = {
+COMMANDS = {
     "train": ("textgate.train.cli", "train", "train", "Train a classifier on labelled rows."),
     "fit": (
         "textgate.export.fit_cli",
@@ -63,13 +63,13 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the commands in the order of use."""
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command and return it."""
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module, attribute, extra, _ = _COMMANDS[cmd_name]
+        module, attribute, extra, _ = COMMANDS[cmd_name]
         explained = needing(extra, f"textgate {cmd_name}") if extra else nullcontext()
         with explained, _collecting_no_garbage():
             command = getattr(import_module(module), attribute)
@@ -91,13 +91,13 @@ class LazyGroup(click.Group):
         except click.UsageError as problem:
             from textgate.suggestion import did_you_mean
 
-            message = f"{problem.message.removesuffix('.')}{did_you_mean(args[0], _COMMANDS)}."
+            message = f"{problem.message.removesuffix('.')}{did_you_mean(args[0], COMMANDS)}."
             raise click.UsageError(message, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry[3]) for name, entry in _COMMANDS.items()])
+            formatter.write_dl([(name, entry[3]) for name, entry in COMMANDS.items()])
 
 
 class _Utf8(click.types.StringParamType):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,11 +18,9 @@ from textgate.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from textgate.bench.results import Accuracy
-    from textgate.inference.classifier import Classifier
     from textgate.rows import Columns
 
 _LENGTHS = (10, 25, 50, 100)
-_TEXTS = 16  # different texts a workload takes in turn
 _OWN_TEXTS = 2000  # as many of the user's own are timed and compared
 _EVALUATION_LIMIT = 64_000_000  # bytes
 
@@ -119,26 +117,6 @@ def bench(
     click.echo(json.dumps(result.to_json()) if as_json else report(result))
     if html is not None:
         write_bytes(html, page(result).encode("utf-8"))
-
-
-def measure_together(
-    classifiers: Mapping[str, Classifier], *, tokens: int, seconds: float = 1.0
-) -> dict[str, float]:
-    """Return the median time of one prediction of each classifier, in milliseconds.
-
-    They are timed in alternation, each on texts of `tokens` of its own words.
-    """
-    from textgate.bench.measure import WORDS, in_turn
-    from textgate.bench.timing import measure_alternating, percentiles, texts_of_length
-
-    workloads = {
-        name: in_turn(
-            classifier.predict, texts_of_length(classifier.stages().words(WORDS), tokens, _TEXTS)
-        )
-        for name, classifier in classifiers.items()
-    }
-    times = measure_alternating(workloads, seconds=seconds)
-    return {name: percentiles(values).p50 for name, values in times.items()}
 
 
 def _require_free(page: Path, read: Sequence[Path]) -> None:

@@ -147,7 +147,7 @@ def probabilities_of(
     return tuple(found.items())
 
 
-def label_places(labels: Sequence[str]) -> dict[str, int]:
+def label_indices(labels: Sequence[str]) -> dict[str, int]:
     """Return the place of every label, also in a model from before labels were cleaned."""
     return {clean_label(label): place for place, label in enumerate(labels)} | {
         label: place for place, label in enumerate(labels)
@@ -168,7 +168,7 @@ def require_known(
     Raises:
         DataError: naming each of them, on how many rows it is, and what is known.
     """
-    places = label_places(known)
+    places = label_indices(known)
     counts: Counter[str] = Counter()
     lines: dict[str, int] = {}
     for line, labels in rows:

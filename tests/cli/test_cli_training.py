@@ -14,13 +14,13 @@ import torch
 
 import textgate.atomic
 import textgate.export.comparison
-import textgate.train.fit.checkpoint
 from textgate.bundle.run import read_run
 from textgate.bundle.storage import bundle_bytes, read_bundle
 from textgate.errors import ConfigError, VerificationError
 from textgate.export.comparison import Compared, comparison_table
 from textgate.inference.classifier import Classifier
 from textgate.tables import format_bytes, format_table
+from textgate.train.fit import checkpoint
 from textgate.train.fit.presets import PRESETS
 
 QUICK = ("--hidden", "6", "--embedding-size", "4", "--epochs", "2", "--batch-size", "16")
@@ -564,7 +564,7 @@ def test_a_full_disk_leaves_nothing(command, data, run, tmp_path, name):
 
 def test_a_disk_that_fills_up_while_training(command, data, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(textgate.train.fit.checkpoint, "write_bytes", full_disk)
+        patch.setattr(checkpoint, "write_bytes", full_disk)
         shown = command("train", data, "-o", tmp_path / "run", *QUICK)
     assert shown.status == 1
     assert shown.message == (

@@ -13,7 +13,7 @@ import torch
 from textgate.errors import DataError
 from textgate.inference.batching import windows
 from textgate.inference.tokenizer import PADDING_ID
-from textgate.rows.labels import label_places, require_known
+from textgate.rows.labels import label_indices, require_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -156,7 +156,7 @@ def encode_rows(
         file=file,
         among="in the training rows, which have",
     )
-    places = label_places(labels)
+    places = label_indices(labels)
     targets = np.zeros((len(rows), len(labels)), dtype=np.float32)
     for index, each in enumerate(wanted):
         for label, target in each:
