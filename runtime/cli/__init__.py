@@ -89,7 +89,7 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as problem:
-            from textgate.suggestion import did_you_mean
+            from textgate.messages import did_you_mean
 
             message = f"{problem.message.removesuffix('.')}{did_you_mean(args[0], COMMANDS)}."
             raise click.UsageError(message, ctx) from None

@@ -17,6 +17,7 @@ from textgate.errors import ConfigError
 from textgate.inference import arguments
 from textgate.inference.engines import DEFAULT as DEFAULT_ENGINE
 from textgate.inference.engines import ENGINES
+from textgate.messages import quoted
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -120,7 +121,7 @@ def _names(
     try:
         (names,) = csv.reader([value], strict=True)
     except (csv.Error, ValueError):
-        raise click.BadParameter(f"{_shown(value)} is not a list of names such as a,b") from None
+        raise click.BadParameter(f"{quoted(value)} is not a list of names such as a,b") from None
     return tuple(names)
 
 
@@ -271,7 +272,7 @@ def thread_count(
     if value == "auto":
         return value
     if not _is_size(value):
-        raise click.BadParameter(f"{_shown(value)} is neither a number from 1 on nor auto")
+        raise click.BadParameter(f"{quoted(value)} is neither a number from 1 on nor auto")
     return int(value)
 
 
@@ -286,7 +287,7 @@ def whole_numbers(
     parts = value.split(",")
     if not all(map(_is_size, parts)):
         raise click.BadParameter(
-            f"{_shown(value)} is not a list of numbers from 1 on, such as 128,64"
+            f"{quoted(value)} is not a list of numbers from 1 on, such as 128,64"
         )
     return tuple(int(part) for part in parts)
 
@@ -326,7 +327,7 @@ def byte_count(
         return None
     match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,12})?)\s*(B|KB|MB|GB)?", value.strip(), re.IGNORECASE)
     if match is None:
-        raise click.BadParameter(f"{_shown(value)} is not a size such as 500KB or 2MB")
+        raise click.BadParameter(f"{quoted(value)} is not a size such as 500KB or 2MB")
     unit = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}[(match[2] or "B").upper()]
     return int(float(match[1]) * unit)
 
@@ -349,7 +350,3 @@ def _added(function: _F, *options: Any) -> _F:
 def _is_size(text: str) -> bool:
     """Return whether the text is a whole number from 1 on, and no absurd one."""
     return re.fullmatch(r"0{0,8}[1-9][0-9]{0,8}", text) is not None
-
-
-def _shown(value: str) -> str:
-    return repr(value if len(value) <= 60 else value[:57] + "...")

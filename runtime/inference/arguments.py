@@ -9,9 +9,9 @@ from numbers import Real
 from typing import Any
 
 from textgate.errors import ConfigError, DataError
+from textgate.messages import quoted
 
 _BYTES = (bytes, bytearray, memoryview)
-_LONGEST = 60  # characters of a value in a message
 
 
 def not_one_text(value: object) -> DataError:
@@ -65,9 +65,9 @@ def whole_number(value: object, name: str, *, most: float = math.inf, wanted: st
     except TypeError:
         number = None
     if number is None:
-        raise ConfigError(f"{name} must be a whole number, not {_shown(value)}")
+        raise ConfigError(f"{name} must be a whole number, not {quoted(value)}")
     if not 1 <= number <= most:
-        raise ConfigError(f"{name} must be {wanted}, not {_shown(number)}")
+        raise ConfigError(f"{name} must be {wanted}, not {quoted(number)}")
     return number
 
 
@@ -82,7 +82,7 @@ def share(value: object, name: str, *, positive: bool = False) -> float:
     Raises:
         ConfigError: it is not such a number; of a percentage the message says what to write.
     """
-    shown = _shown(value)
+    found = quoted(value)
     if not isinstance(value, bool) and isinstance(value, Real):
         try:
             number = float(value)
@@ -90,11 +90,11 @@ def share(value: object, name: str, *, positive: bool = False) -> float:
             number = math.inf
         if 0 <= number <= 1 and not (positive and number == 0):
             return number
-        shown = repr(number).removesuffix(".0")
+        found = repr(number).removesuffix(".0")
         if 2 <= number <= 100:
-            shown += f", which looks like a percentage: write {number / 100:g}"
+            found += f", which looks like a percentage: write {number / 100:g}"
     wanted = "a number above 0 and up to 1" if positive else "a number from 0 to 1"
-    raise ConfigError(f"{name} must be {wanted}, not {shown}")
+    raise ConfigError(f"{name} must be {wanted}, not {found}")
 
 
 def label_count(top_k: int | None, labels: Sequence[str]) -> int | None:
@@ -149,11 +149,3 @@ def _not_a_text(name: str, value: object) -> DataError:
 
 def _kind(value: object) -> str:
     return type(value).__name__
-
-
-def _shown(value: object) -> str:
-    try:
-        text = " ".join(repr(value).split())
-    except ValueError:  # an int of thousands of digits
-        text = "a number of many digits"
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from textgate.errors import BundleError
 from textgate.inference.word_ids import WordIds, normalizers
+from textgate.messages import reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,7 @@ class TextTokenizer:
         try:
             self._tokenizer = Tokenizer.from_str(tokenizer_json)
         except Exception as problem:  # the package raises bare Exceptions
-            raise BundleError(f"tokenizer.json is not a tokenizer: {_reason(problem)}") from None
+            raise BundleError(f"tokenizer.json is not a tokenizer: {reason(problem)}") from None
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
 
@@ -175,7 +176,7 @@ class TextTokenizer:
         try:
             return words.ids(text)
         except Exception as problem:  # the package raises bare Exceptions
-            raise BundleError(f"tokenizer.json cannot be used: {_reason(problem)}") from None
+            raise BundleError(f"tokenizer.json cannot be used: {reason(problem)}") from None
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         try:
@@ -183,7 +184,7 @@ class TextTokenizer:
         except (UnicodeEncodeError, TypeError):  # which of them depends on the release
             encodings = self._encodings([without_surrogates(text) for text in texts])
         except Exception as problem:  # the package raises bare Exceptions
-            raise BundleError(f"tokenizer.json cannot be used: {_reason(problem)}") from None
+            raise BundleError(f"tokenizer.json cannot be used: {reason(problem)}") from None
         return [encoding.ids for encoding in encodings]
 
     def _encodings(self, texts: list[str]) -> list[Encoding]:
@@ -223,12 +224,6 @@ def settled_length(text: str) -> int:
 @cache
 def _up_to_last_separator() -> re.Pattern[str]:
     return re.compile(f".*[{re.escape(SEPARATORS)}]", re.DOTALL)  # takes time, for streams alone
-
-
-def _reason(problem: Exception) -> str:
-    """Return what the package says on one line, and not too long: it may quote the tokenizer."""
-    reason = " ".join(str(problem).split())
-    return reason if len(reason) <= 400 else reason[:397] + "..."
 
 
 def _is_local(normalizer: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from textgate.errors import DataError
+from textgate.messages import counted
 from textgate.rows.reading import Reading
 from textgate.rows.row import Row
 from textgate.rows.source import without_end
@@ -197,7 +198,7 @@ class _QuotedCells:
     def report(self) -> None:
         """Say so if there were some."""
         if self._count:
-            lines = "1 line has" if self._count == 1 else f"{self._count:,} lines have"
+            lines = counted(self._count, "line has", "lines have")
             self._reading.note(
                 f"{self._reading.name}: {lines} cells in quotes, such as line {self._first}; TSV "
                 "has no quoting, so the quotes belong to the text: if they do not, pass "

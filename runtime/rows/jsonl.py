@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from textgate.errors import DataError
-from textgate.rows.labels import shown
+from textgate.messages import shown
 from textgate.rows.reading import Reading
 from textgate.rows.row import Row
 from textgate.rows.source import without_end

@@ -8,11 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from textgate.errors import DataError
-from textgate.suggestion import nearest
+from textgate.messages import MAX_LISTED, counted, listed, nearest, shown
 
 _SEPARATORS = (";", "|", ",")  # what joins labels in files that people make
-_LONGEST_SHOWN = 60  # characters of a value, so that a message stays one line
-_MOST_NAMED = 10  # labels in a message
 
 # Zero width space, soft hyphen, word joiner, byte order mark, and the marks of direction. Not the
 # zero width joiners, which some scripts and emoji are written with.
@@ -182,12 +180,12 @@ def require_known(
 
     def named(label: str) -> str:
         count, twin = counts[label], like.get(look_of(label))
-        near = nearest(label, known) if twin is None and len(counts) <= _MOST_NAMED else None
+        near = nearest(label, known) if twin is None and len(counts) <= MAX_LISTED else None
         said = [] if twin is None else [f"which looks like {shown(twin)}"]
         if near is not None:
             said = [f"did you mean {shown(near)}?"]
         if len(counts) > 1:
-            said.insert(0, f"{count:,} {'row' if count == 1 else 'rows'}, line {lines[label]}")
+            said.insert(0, f"{counted(count, 'row', 'rows')}, line {lines[label]}")
         elif count > 1:
             said.insert(0, f"{count:,} rows")
         return f"{shown(label)} ({', '.join(said)})" if said else shown(label)
@@ -249,28 +247,6 @@ def look_of(label: str) -> str:
     look = _GAPS.sub(" ", plain.casefold()).strip().strip("'\"").rstrip(" .,;:!?") or plain
     number = _WHOLE_NUMBER.fullmatch(look)
     return look if number is None else number[1] + number[2]
-
-
-def listed(labels: Sequence[str], named: Callable[[str], str] | None = None) -> str:
-    """Return labels as messages name them, the first ones of many."""
-    first = ", ".join(map(named or shown, labels[:_MOST_NAMED]))
-    more = len(labels) - _MOST_NAMED
-    return f"{first} and {more:,} more" if more > 0 else first
-
-
-def shown(value: object) -> str:
-    """Return a value as messages quote it: on one line, cut where it is long."""
-    if value is None:
-        return "null"
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, str | bytes):
-        quoted = repr(value[:_LONGEST_SHOWN])
-        return quoted if len(value) <= _LONGEST_SHOWN else f"{quoted}..."
-    quoted = repr(value)
-    return quoted if len(quoted) <= _LONGEST_SHOWN else f"{quoted[:_LONGEST_SHOWN]}..."
 
 
 def _separate(separator: str) -> str:

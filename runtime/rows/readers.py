@@ -8,10 +8,11 @@ from pathlib import Path
 
 from textgate.errors import ConfigError, DataError
 from textgate.logs import logger
+from textgate.messages import shown
 from textgate.rows.columns import PROBABILITIES, Columns
 from textgate.rows.delimited import read_csv, read_tsv
 from textgate.rows.jsonl import read_json, read_jsonl
-from textgate.rows.labels import joined_note, shown
+from textgate.rows.labels import joined_note
 from textgate.rows.parquet import import_parquet, read_parquet
 from textgate.rows.plain import read_fasttext, read_text
 from textgate.rows.reading import Note, Reading

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TypeAlias
 
 from textgate.errors import DataError
+from textgate.messages import counted, did_you_mean, listed, shown
 from textgate.rows.bad_rows import LEAVE_OUT, BadRowError, BadRows
 from textgate.rows.columns import PROBABILITIES, Columns
 from textgate.rows.labels import (
@@ -16,15 +17,13 @@ from textgate.rows.labels import (
     clean_label,
     labels_of,
     probabilities_of,
-    shown,
 )
 from textgate.rows.row import Row, require_row
-from textgate.suggestion import did_you_mean
 
 Note: TypeAlias = Callable[[str], object]
 Pairs: TypeAlias = Sequence[tuple[str, object]]
 
-_MOST_SHOWN = 20  # column names
+_MAX_NAMED = 20  # columns
 _TABLES = {"\t": "tsv", ",": "csv", ";": "csv", "|": "csv"}  # what separates the cells of which
 
 
@@ -278,9 +277,10 @@ class Reading:
         """Return what is to be said of the first column that is not there, or nothing."""
         for name, option in self._wanted:
             if name not in names:
+                found = listed(list(names), limit=_MAX_NAMED) or "no field at all"
                 return (
-                    f"no field {shown(name)}{did_you_mean(name, names)}, found "
-                    f"{_listed(list(names))}; name the right one with {option}"
+                    f"no field {shown(name)}{did_you_mean(name, names)}, found {found}; name the "
+                    f"right one with {option}"
                 )
         return ""
 
@@ -345,14 +345,14 @@ class Reading:
     def _report(self) -> None:
         if self._first_cleaned is not None:
             label, place = self._first_cleaned
-            labels = "1 label" if self._cleaned == 1 else f"{self._cleaned:,} labels"
+            labels = counted(self._cleaned, "label", "labels")
             self.note(
                 f"{self.name}: white space, characters that cannot be seen and accents written "
                 f"apart were put right in {labels}, such as {label!a} on {place}, which is read as "
                 f"{shown(self._label_names[label])}"
             )
         if self._returns:
-            lines = "1 line has" if self._returns == 1 else f"{self._returns:,} lines have"
+            lines = counted(self._returns, "line has", "lines have")
             self.note(
                 f"{self.name}: {lines} carriage returns within, such as line {self._first_return}; "
                 "if these end lines, replace them by line feeds"
@@ -378,9 +378,3 @@ def with_clean_labels(rows: Iterable[Row], *, name: str, note: Note) -> list[Row
         require_row(row, where=f"{name}[{number}]")
     reading = Reading(name, Columns(), labelled=True, note=note)
     return list(reading.read(map(reading.cleaned, given)))
-
-
-def _listed(names: Sequence[str]) -> str:
-    listed = ", ".join(shown(name) for name in names[:_MOST_SHOWN])
-    more = len(names) - _MOST_SHOWN
-    return (listed or "no field at all") + (f" and {more} more" if more > 0 else "")

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from textgate.errors import ConfigError, DataError
+from textgate.messages import listed
 
 if TYPE_CHECKING:
     from textgate.rows.reading import Pairs
@@ -227,8 +228,9 @@ class _TableWriter(ResultWriter):
             values = dict(columns)
             return [values[name] for name in names]
         raise DataError(
-            f"result {self._count}: its row has the columns {_listed(found)}, the first row "
-            f"had {_listed(names)}; a table needs the same ones, so write jsonl instead"
+            f"result {self._count}: its row has the columns {listed(found) or 'none'}, the first "
+            f"row had {listed(names) or 'none'}; a table needs the same ones, so write jsonl "
+            "instead"
         )
 
 
@@ -269,10 +271,6 @@ def _number(score: float) -> str:
     """Return a score in JSON, which is the same in tables."""
     rounded = round(float(score), _DIGITS)
     return repr(rounded) if math.isfinite(rounded) else "null"
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(repr(name) for name in names) or "none"
 
 
 def _on_one_line(text: str) -> str:

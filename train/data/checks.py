@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from textgate.errors import DataError
-from textgate.rows.labels import joined_note, look_of, shown
+from textgate.messages import counted, listed, shown
+from textgate.rows.labels import joined_note, look_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,7 +65,7 @@ def _contradictions(rows: Iterable[Row]) -> str:
     concerned = sum(row.text in other for row in labelled)
     text = next(iter(other))
     return (
-        f"{_count(len(other), 'text has', 'texts have')} different labels in different rows, "
+        f"{counted(len(other), 'text has', 'texts have')} different labels in different rows, "
         f"{concerned:,} in all, such as lines {first[text].line} and {other[text].line}"
     )
 
@@ -80,7 +81,7 @@ def _repetitions(rows: Iterable[Row]) -> str:
         return ""
     row, same = repeating[0]
     return (
-        f"{_count(len(repeating), 'row repeats', 'rows repeat')} an earlier one, text and label, "
+        f"{counted(len(repeating), 'row repeats', 'rows repeat')} an earlier one, text and label, "
         f"such as line {row.line}, which repeats line {same.line}"
     )
 
@@ -89,7 +90,7 @@ def _empty_texts(rows: Iterable[Row]) -> str:
     lines = [row.line for row in rows if not row.text.strip()]
     if not lines:
         return ""
-    return f"{_count(len(lines), 'row has', 'rows have')} an empty text, such as line {lines[0]}"
+    return f"{counted(len(lines), 'row has', 'rows have')} an empty text, such as line {lines[0]}"
 
 
 def _lonely_labels(rows: Sequence[Row]) -> str:
@@ -103,10 +104,9 @@ def _lonely_labels(rows: Sequence[Row]) -> str:
         for label in _labels(row)
         if label in lonely
     ]
-    more = f" and {len(named) - _MOST_NAMED:,} more" if len(named) > _MOST_NAMED else ""
     return (
-        f"{_count(len(lonely), 'label has', 'labels have')} a single row, too few to learn from: "
-        f"{', '.join(named[:_MOST_NAMED])}{more}"
+        f"{counted(len(lonely), 'label has', 'labels have')} a single row, too few to learn from: "
+        f"{listed(named, str, limit=_MOST_NAMED)}"
     )
 
 
@@ -134,13 +134,12 @@ def _alike(rows: Iterable[Row]) -> str:
     if not groups:
         return ""
     named = [
-        " and ".join(f"{shown(label)} ({_count(counts[label], 'row', 'rows')})" for label in group)
-        for group in groups[:_MOST_NAMED]
+        " and ".join(f"{shown(label)} ({counted(counts[label], 'row', 'rows')})" for label in group)
+        for group in groups
     ]
-    more = f" and {len(groups) - _MOST_NAMED:,} more" if len(groups) > _MOST_NAMED else ""
     return (
-        f"labels look alike: {', '.join(named)}{more}; they are learned as different ones, so if "
-        "they mean the same, write them in one way"
+        f"labels look alike: {listed(named, str, limit=_MOST_NAMED)}; they are learned as "
+        "different ones, so if they mean the same, write them in one way"
     )
 
 
@@ -155,9 +154,9 @@ def _overlap(rows: Iterable[Row], dev_rows: Sequence[Row]) -> str:
         return "the texts are those of the training rows, so scores say nothing of new texts"
     row = shared[0]
     return (
-        f"the text of {_count(len(shared), 'row', 'rows')} of {len(dev_rows):,} is in the training "
-        f"rows too, such as that of line {row.line} (line {lines[row.text]} there); scores are too "
-        "good by them"
+        f"the text of {counted(len(shared), 'row', 'rows')} of {len(dev_rows):,} is in the "
+        f"training rows too, such as that of line {row.line} (line {lines[row.text]} there); "
+        "scores are too good by them"
     )
 
 
@@ -170,7 +169,3 @@ def _labels(row: Row) -> tuple[str, ...]:
     if row.labels or not row.probabilities:
         return row.labels
     return (max(row.probabilities, key=lambda pair: pair[1])[0],)
-
-
-def _count(number: int, one: str, several: str) -> str:
-    return f"{number:,} {one if number == 1 else several}"

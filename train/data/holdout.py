@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textgate.errors import DataError
-from textgate.rows.labels import shown
+from textgate.messages import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

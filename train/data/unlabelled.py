@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from textgate.bundle.run import DataSummary, written_name
 from textgate.errors import ConfigError, DataError
+from textgate.messages import counted
 from textgate.rows import Row, fingerprint, read_rows
 from textgate.rows.source import STANDARD_INPUT
 
@@ -95,9 +96,9 @@ class Unlabelled:
         if not counts[""]:
             of_dev = ", or texts of dev" if self._of_dev else ""
             raise DataError(f"{name}: no text in it is of use: all are empty{of_dev}")
-        note = f"{name}: {_texts(counts[''])} {self._purpose}"
+        note = f"{name}: {counted(counts[''], 'text', 'texts')} {self._purpose}"
         dropped = [
-            f"{_texts(count)} that {'is' if count == 1 else 'are'} {reason}"
+            f"{counted(count, 'text that is', 'texts that are')} {reason}"
             for reason, count in sorted(counts.items())
             if reason
         ]
@@ -133,7 +134,3 @@ def _stays(path: Path) -> bool:
 def bare(text: str) -> str:
     """Return the text's letters and digits in lower case; a text without any, as it is."""
     return _NO_LETTER.sub("", text.casefold()) or text.strip()
-
-
-def _texts(count: int) -> str:
-    return f"{count:,} text" if count == 1 else f"{count:,} texts"

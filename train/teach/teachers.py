@@ -15,6 +15,7 @@ from textgate.bundle.storage import GRAPH, MANIFEST, read_bundle
 from textgate.errors import CheckpointError, ConfigError
 from textgate.inference.classifier import Classifier
 from textgate.inference.tokenizer import TextTokenizer
+from textgate.messages import listed
 from textgate.train.data.dataset import Dataset, encode_texts
 from textgate.train.fit.checkpoint import file_sha256, load_model
 from textgate.train.fit.scoring import probabilities
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     # Texts in, calibrated probabilities out: float32 [texts, labels].
     Answer = Callable[[Sequence[str]], NDArray[np.float32]]
-
-_MOST_SHOWN = 10  # labels
 
 
 @dataclass(frozen=True)
@@ -94,8 +93,8 @@ def check_teachers(
     for teacher in teachers:
         if set(teacher.labels) != set(labels):
             raise ConfigError(
-                f"{teacher.path} tells {_listed(teacher.labels)}, but {file} has "
-                f"{_listed(labels)}; a teacher needs the labels of the rows"
+                f"{teacher.path} tells {listed(sorted(teacher.labels))}, but {file} has "
+                f"{listed(sorted(labels))}; a teacher needs the labels of the rows"
             )
         if teacher.task != task:
             raise ConfigError(
@@ -181,9 +180,3 @@ def _finetuned(folder: Path) -> Teacher:
         return open_finetuned(folder, device)
 
     return Teacher(folder, manifest.labels, manifest.task, file_sha256(folder / WEIGHTS), load)
-
-
-def _listed(labels: Sequence[str]) -> str:
-    shown = ", ".join(repr(label) for label in sorted(labels)[:_MOST_SHOWN])
-    more = len(labels) - _MOST_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
