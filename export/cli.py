@@ -64,14 +64,14 @@ _SHOWN_THRESHOLDS = 20
     "--min-precision",
     type=float,
     metavar="SHARE",
-    callback=options.positive_share,
+    callback=options.positive_fraction,
     help="Thresholds so that so many of each label's answers are right on the rows, as in 0.95.",
 )
 @click.option(
     "--coverage",
     type=float,
     metavar="SHARE",
-    callback=options.positive_share,
+    callback=options.positive_fraction,
     help="Thresholds so that so many of each label's answers are kept, as in 0.9.",
 )
 @click.option("--force", is_flag=True, help="Replace the bundle in OUTPUT, if there is one.")

@@ -10,7 +10,7 @@ import numpy as np
 
 from textgate.errors import ConfigError, ExportError
 from textgate.evaluation.coverage import LabelThreshold
-from textgate.inference.arguments import share
+from textgate.inference.arguments import fraction
 from textgate.inference.prediction import DEFAULT_THRESHOLD
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Answers:
     def __post_init__(self) -> None:
         if self.wish not in ("precision", "coverage"):
             raise ConfigError(f"answers can have precision or coverage, not {self.wish!r}")
-        if share(self.share, self.wish, positive=True) == 1:
+        if fraction(self.share, self.wish, positive=True) == 1:
             raise ConfigError(
                 f"{self.wish} must be below 1: no number of rows can show that all answers are"
                 " right"

@@ -18,6 +18,7 @@ from textgate.inference import arguments
 from textgate.inference.engines import DEFAULT as DEFAULT_ENGINE
 from textgate.inference.engines import ENGINES
 from textgate.messages import quoted
+from textgate.rows.columns import INPUT_FORMATS
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -38,7 +39,6 @@ _ENGINE: dict[str, Any] = {
     "help": "What computes the network; auto: textgate's native engine where it is built and knows "
     "every part of the bundle, else ONNX Runtime.",
 }
-FORMATS = ("text", "jsonl", "json", "csv", "tsv", "fasttext", "parquet")
 
 
 def columns(function: _F) -> _F:
@@ -145,7 +145,7 @@ _TEXT_FIELD: Any = click.option(
 _FILES: tuple[Any, ...] = (
     click.option(
         "--input-format",
-        type=click.Choice(FORMATS),
+        type=click.Choice(INPUT_FORMATS),
         help="Format of the rows; by default the file's name tells.",
     ),
     click.option(
@@ -196,7 +196,7 @@ def threads(function: _F) -> _F:
     option: Any = click.option(
         "--threads",
         metavar="N|auto",
-        callback=thread_count,
+        callback=count_or_auto,
         default="1",
         show_default=True,
         help="Threads inside one call, or auto: what this process may use.",
@@ -263,7 +263,7 @@ def setting(
     return click.option(option, name, help=text, **kind)
 
 
-def thread_count(
+def count_or_auto(
     ctx: click.Context,  # noqa: ARG001
     param: click.Parameter,  # noqa: ARG001
     value: str,
@@ -299,22 +299,22 @@ def whole_numbers_or_none(
     return () if value == "none" else whole_numbers(ctx, param, value)
 
 
-def share(
+def fraction(
     ctx: click.Context,  # noqa: ARG001
     param: click.Parameter,  # noqa: ARG001
     value: float | None,
 ) -> float | None:
     """Take a number from 0 to 1."""
-    return _share(value)
+    return _fraction(value)
 
 
-def positive_share(
+def positive_fraction(
     ctx: click.Context,  # noqa: ARG001
     param: click.Parameter,  # noqa: ARG001
     value: float | None,
 ) -> float | None:
     """Take a number above 0 and up to 1."""
-    return _share(value, positive=True)
+    return _fraction(value, positive=True)
 
 
 def byte_count(
@@ -332,11 +332,11 @@ def byte_count(
     return int(float(match[1]) * unit)
 
 
-def _share(value: float | None, *, positive: bool = False) -> float | None:
+def _fraction(value: float | None, *, positive: bool = False) -> float | None:
     if value is None:
         return None
     try:
-        return arguments.share(value, "it", positive=positive)
+        return arguments.fraction(value, "it", positive=positive)
     except ConfigError as problem:
         raise click.BadParameter(str(problem)) from None
 

@@ -71,7 +71,7 @@ def whole_number(value: object, name: str, *, most: float = math.inf, wanted: st
     return number
 
 
-def share(value: object, name: str, *, positive: bool = False) -> float:
+def fraction(value: object, name: str, *, positive: bool = False) -> float:
     """Return a number from 0 to 1.
 
     Args:
@@ -122,7 +122,7 @@ def thresholds_of(
         ConfigError: one of them is not a number from 0 to 1, or its label is not the bundle's.
     """
     if not isinstance(thresholds, Mapping):
-        return (share(thresholds, "thresholds"),) * len(labels)
+        return (fraction(thresholds, "thresholds"),) * len(labels)
     for label in thresholds:
         if label not in labels:
             raise ConfigError(
@@ -130,7 +130,7 @@ def thresholds_of(
                 f"{', '.join(labels)}"
             )
     checked = {
-        label: share(value, f"the threshold of {label!r}") for label, value in thresholds.items()
+        label: fraction(value, f"the threshold of {label!r}") for label, value in thresholds.items()
     }
     return tuple(checked.get(label) for label in labels)
 

@@ -11,13 +11,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from textgate.rows.columns import Columns
-    from textgate.rows.readers import FORMATS, load_labelled, read_rows
+    from textgate.rows.columns import INPUT_FORMATS, Columns
+    from textgate.rows.readers import load_labelled, read_rows
     from textgate.rows.row import Row, fingerprint
     from textgate.rows.writers import RESULT_FORMATS, ResultWriter, open_writer
 
 __all__ = [
-    "FORMATS",
+    "INPUT_FORMATS",
     "RESULT_FORMATS",
     "Columns",
     "ResultWriter",
@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "columns": ("Columns",),
-    "readers": ("FORMATS", "load_labelled", "read_rows"),
+    "columns": ("INPUT_FORMATS", "Columns"),
+    "readers": ("load_labelled", "read_rows"),
     "row": ("Row", "fingerprint"),
     "writers": ("RESULT_FORMATS", "ResultWriter", "open_writer"),
 }

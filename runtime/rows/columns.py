@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from textgate.errors import ConfigError
 
+INPUT_FORMATS = ("text", "jsonl", "json", "csv", "tsv", "fasttext", "parquet")
 PROBABILITIES = "probs"  # the column of soft labels
 
 

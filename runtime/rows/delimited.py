@@ -42,10 +42,8 @@ def read_tsv(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     quoted = _QuotedCells(reading)
     try:
         yield from _table(quoted.watched(_tsv_cells(lines, reading)), reading, _TSV_ADVICE)
-    except DataError:
+    finally:
         quoted.report()
-        raise
-    quoted.report()
 
 
 def _table(lines: Iterable[tuple[int, list[str]]], reading: Reading, advice: str) -> Iterator[Row]:

@@ -9,7 +9,7 @@ import stat
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -93,24 +93,42 @@ class ResultFile(Output):
     Args:
         path: the file; a device or a named pipe is written as it is.
         force: whether an older file may be replaced.
-        keep: go on with an older file after so many bytes; what follows them is cut off.
+        keep: continue an older file after so many bytes; what follows them is cut off.
+        opened: called when the file is open, unless it is a device or a named pipe.
 
     Raises:
         DataError: an older file is in the way.
     """
 
-    def __init__(self, path: Path, *, force: bool = False, keep: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        force: bool = False,
+        keep: int | None = None,
+        opened: Callable[[], object] = lambda: None,
+    ) -> None:
         super().__init__()
         self.name = f"{path}: the results"
         self._path = path
         self._keep = keep
         self._force = force
+        self._opened = opened
         self._raw: Any = None
         self._end: int | None = None  # of the whole lines, where that can be told
         if keep is None and not force and path.is_file():
             raise DataError(
                 f"{path} already exists; choose another path, pass --force, or --resume"
             )
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole lines in the file; 0 for a device or a named pipe."""
+        return self._end or 0
+
+    def sync(self) -> None:
+        """Ask the system to bring what was written to the disk."""
+        os.fsync(self._raw.fileno())
 
     def close(self) -> None:
         """Close the file."""
@@ -139,6 +157,7 @@ class ResultFile(Output):
             self._end = self._keep or 0
             self._raw.truncate(self._end)
             self._raw.seek(self._end)
+            self._opened()
 
     def _lock(self) -> None:
         """Keep other processes from writing to the file, where the system can.

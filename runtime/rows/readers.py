@@ -9,13 +9,13 @@ from pathlib import Path
 from textgate.errors import ConfigError, DataError
 from textgate.logs import logger
 from textgate.messages import shown
-from textgate.rows.columns import PROBABILITIES, Columns
+from textgate.rows.columns import INPUT_FORMATS, PROBABILITIES, Columns
 from textgate.rows.delimited import read_csv, read_tsv
 from textgate.rows.jsonl import read_json, read_jsonl
 from textgate.rows.labels import joined_note
 from textgate.rows.parquet import import_parquet, read_parquet
 from textgate.rows.plain import read_fasttext, read_text
-from textgate.rows.reading import Note, Reading
+from textgate.rows.reading import Header, Note, Reading
 from textgate.rows.row import Row
 from textgate.rows.source import STANDARD_INPUT, AnyPath, read_lines, source_name
 
@@ -38,8 +38,6 @@ _EXTENSIONS = {
 }
 _SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
-FORMATS = (*_READERS, "parquet")
-
 
 def read_rows(
     path: AnyPath,
@@ -49,6 +47,7 @@ def read_rows(
     soft_labels: bool = False,
     may_have_none: bool = False,
     note: Note = logger.warning,
+    header: Header = lambda _: None,
 ) -> Iterator[Row]:
     """Return an iterator over the rows of a file that holds one row (or a few hundred) at a time.
 
@@ -66,7 +65,8 @@ def read_rows(
             probabilities. A row that has it needs no label.
         may_have_none: whether an empty cell in place of a label means that no label applies; so it
             does, whatever is said here, if the columns have a label separator.
-        note: hears what somebody should know of the file, a sentence each.
+        note: receives what the user should know of the file, a sentence each.
+        header: receives the names of a table's columns, before its first row.
 
     Raises:
         ConfigError: at once, if the settings cannot work.
@@ -81,6 +81,7 @@ def read_rows(
         may_have_none=may_have_none,
         collects=False,
         note=note,
+        header=header,
     )
     return rows
 
@@ -147,6 +148,7 @@ def _opened(
     may_have_none: bool,
     collects: bool,
     note: Note,
+    header: Header = lambda _: None,
 ) -> tuple[Iterator[Row], Reading]:
     """Return the rows of a file and the reading that counts them.
 
@@ -154,8 +156,8 @@ def _opened(
         ConfigError: the settings cannot work or an optional package is missing.
     """
     chosen = columns.format or _format_of(path, labelled=labelled)
-    if chosen not in FORMATS:
-        raise ConfigError(f"format {chosen!r} is not one of {', '.join(FORMATS)}")
+    if chosen not in INPUT_FORMATS:
+        raise ConfigError(f"format {chosen!r} is not one of {', '.join(INPUT_FORMATS)}")
     if labelled and chosen == "text":
         raise ConfigError(
             f"{source_name(path)}: plain text has no labels; use one of the other formats "
@@ -180,6 +182,7 @@ def _opened(
         may_have_none=may_have_none,
         collects=collects,
         note=note,
+        header=header,
     )
     return reading.read(_rows(path, chosen, reading)), reading
 
@@ -204,7 +207,8 @@ def _format_of(path: AnyPath, *, labelled: bool) -> str:
     if extension not in _EXTENSIONS:
         raise ConfigError(
             f"{path}: the name does not say which format it is; known are "
-            f"{' '.join(_EXTENSIONS)} (also with .gz); or pass --input-format: {', '.join(FORMATS)}"
+            f"{' '.join(_EXTENSIONS)} (also with .gz); or pass --input-format: "
+            f"{', '.join(INPUT_FORMATS)}"
         )
     chosen = _EXTENSIONS[extension]
     return "fasttext" if chosen == "text" and labelled else chosen

@@ -21,6 +21,7 @@ from textgate.rows.labels import (
 from textgate.rows.row import Row, require_row
 
 Note: TypeAlias = Callable[[str], object]
+Header: TypeAlias = Callable[[Sequence[str]], object]
 Pairs: TypeAlias = Sequence[tuple[str, object]]
 
 _MAX_NAMED = 20  # columns
@@ -37,7 +38,8 @@ class Reading:
         soft: whether `PROBABILITIES` is read too, and stands in for a label that is not there.
         may_have_none: whether a cell without a label means that none applies.
         collects: whether bad rows are counted and left out; else the first one is an error.
-        note: hears what somebody should know of the file, a sentence each.
+        note: receives what the user should know of the file, a sentence each.
+        header: receives the names of a table's columns.
 
     Attributes:
         rows: how many rows there were, bad ones too.
@@ -54,12 +56,14 @@ class Reading:
         may_have_none: bool = False,
         collects: bool = False,
         note: Note,
+        header: Header = lambda _: None,
     ) -> None:
         self.name = name
         self.columns = columns
         self.labelled = labelled
         self.soft = soft
         self.note = note
+        self._header = header
         self.rows = 0
         self.bad_rows = BadRows()
         self.several_texts = len(columns.text_fields) > 1
@@ -80,22 +84,20 @@ class Reading:
         self._first_return = 0
 
     def read(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Yield the rows of a reader; at the end, say what was odd.
+        """Yield the rows of a reader; at the end, however it comes, note what was odd.
 
         Raises:
             DataError: as the reader does; or no row had a field that was named.
         """
         try:
             yield from rows
-        except DataError:
+            if self._unseen and self.rows > self.bad_rows.count:
+                raise DataError(
+                    f"{self.name}: no row has the field {shown(min(self._unseen))}; name the right "
+                    f"one with {dict(self._wanted)[min(self._unseen)]}"
+                )
+        finally:
             self._report()
-            raise
-        if self._unseen and self.rows > self.bad_rows.count:
-            raise DataError(
-                f"{self.name}: no row has the field {shown(min(self._unseen))}; name the right one "
-                f"with {dict(self._wanted)[min(self._unseen)]}"
-            )
-        self._report()
 
     def row(self, pairs: Pairs, *, line: int, place: str) -> Row | None:
         """Return the row that a record holds, or None if it is left out.
@@ -239,6 +241,7 @@ class Reading:
                     "but one"
                 )
         self._unseen.clear()
+        self._header(names)
 
     def _row(self, pairs: Pairs, line: int, place: str) -> Row:
         record = dict(pairs)

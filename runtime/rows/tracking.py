@@ -34,7 +34,7 @@ class TrackedPath:
 
     __str__ = __fspath__
 
-    def share_read(self) -> float | None:
+    def fraction_read(self) -> float | None:
         """Return how much of the file has been read, 0..1: of a compressed one, of its own bytes.
 
         None where that cannot be known: nothing has been read yet, or it is no file but a pipe.

@@ -83,9 +83,23 @@ class ResultWriter(ABC):
         line = self._line(_Result(text, columns, label, score, scores, truncated, reason))
         self._stream.write(_without_surrogates(line))
 
+    def begin(self, names: Sequence[str]) -> None:
+        """Write what stands before the results: the header of a table, else nothing.
+
+        `write` does so before the first result.
+
+        Args:
+            names: the columns of the rows.
+        """
+        self._stream.write(_without_surrogates(self._header(names)))
+
     def joined(self, label: str | Sequence[str]) -> str:
         """Return a label, or several labels in one string."""
         return label if isinstance(label, str) else self._label_separator.join(label)
+
+    def _header(self, names: Sequence[str]) -> str:  # noqa: ARG002
+        """Return what stands before the results, with its line end."""
+        return ""
 
     @abstractmethod
     def _line(self, result: _Result) -> str:
@@ -123,20 +137,30 @@ def open_writer(
         return _JsonLinesWriter(stream)
     if not label_separator:
         raise ConfigError("the label separator is empty; give one such as ; or |")
-    if multi_label and format != "csv" and _LINE_BREAKING.search(label_separator):
-        raise ConfigError(
-            f"the label separator {label_separator!r} would become a space in {format}, which "
-            "holds neither tabs nor line ends within; give another, or write jsonl or csv"
-        )
-    divided = next((label for label in labels if label_separator in label), None)
-    if multi_label and divided is not None:
-        raise ConfigError(
-            f"the label {divided!r} holds {label_separator!r}, which stands between the labels of "
-            "a text; give another with --label-separator, or write jsonl"
-        )
+    if multi_label:
+        require_separator(label_separator, labels, format)
     if format == "text":
         return _TextWriter(stream, label_separator, ranked=top_k is not None)
     return _TableWriter(stream, labels, label_separator, top_k=top_k, quoted=format == "csv")
+
+
+def require_separator(separator: str, labels: Sequence[str], result_format: str) -> None:
+    """Refuse a separator after which the labels of one text could not be told apart.
+
+    Raises:
+        ConfigError: a label holds the separator, or the format cannot hold it.
+    """
+    if result_format != "csv" and _LINE_BREAKING.search(separator):
+        raise ConfigError(
+            f"the label separator {separator!r} would become a space in {result_format}, which "
+            "holds neither tabs nor line ends within; give another, or write jsonl or csv"
+        )
+    divided = next((label for label in labels if separator in label), None)
+    if divided is not None:
+        raise ConfigError(
+            f"the label {divided!r} holds {separator!r}, which stands between the labels of a "
+            "text; give another with --label-separator, or write jsonl"
+        )
 
 
 class _TextWriter(ResultWriter):
@@ -203,13 +227,16 @@ class _TableWriter(ResultWriter):
         self._names: list[str] | None = None  # of the rows' columns
         self._count = 0
 
+    def _header(self, names: Sequence[str]) -> str:
+        self._names = list(names)
+        return self._row([*_renamed(names, self._columns), *self._columns])
+
     def _line(self, result: _Result) -> str:
         header = ""
         self._count += 1
         if self._names is None:
-            self._names = [name for name, _ in result.columns]
-            header = self._row([*_renamed(self._names, self._columns), *self._columns])
-        cells = [_cell(value) for value in self._values(result.columns, self._names)]
+            header = self._header([name for name, _ in result.columns])
+        cells = [_cell(value) for value in self._values(result.columns)]
         cells += (self.joined(result.label), _number(result.score))
         if self._labels is None:
             for name, score in result.scores.items():
@@ -219,8 +246,9 @@ class _TableWriter(ResultWriter):
         cells.append(_cell(result.truncated))
         return header + self._row(cells)
 
-    def _values(self, columns: Pairs, names: list[str]) -> list[object]:
+    def _values(self, columns: Pairs) -> list[object]:
         """Return the values of a row in the order of the header."""
+        names = self._names or []
         found = [name for name, _ in columns]
         if found == names:
             return [value for _, value in columns]

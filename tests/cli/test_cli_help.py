@@ -111,6 +111,24 @@ def test_help_imports_nothing_heavy(arguments):
     assert "textgate" in done.stdout
 
 
+INTERRUPTED = """
+import importlib.abc, runpy, sys
+class Interrupt(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[-1]:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+runpy.run_module("textgate", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["textgate.cli", "click", "textgate.cli.classify", "numpy"])
+def test_an_interrupt_while_modules_are_imported(module):
+    done = python(INTERRUPTED, "classify", "good", module)
+    ended = done.returncode, done.stdout, done.stderr.strip()
+    assert ended == (130, "", "textgate: interrupted")
+
+
 # An installation without some packages, whatever is installed here.
 WITHOUT = """
 import importlib.abc, sys

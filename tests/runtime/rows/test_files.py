@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -517,3 +518,17 @@ def test_lines_that_end_in_carriage_returns_are_told(tmp_path, name, content, la
 @pytest.mark.parametrize("content", ["good\r\nbad\r\n", "good\r\r\nbad\r\r\n"])
 def test_line_ends_of_windows_are_none_within(tmp_path, content):
     assert texts(save(tmp_path / "a.txt", content))[1] == []
+
+
+def test_notes_before_a_failure_are_heard(tmp_path):
+    """Whether the rows fail at their end, or their reader stops early."""
+    notes = []
+    path = save(tmp_path / "a.jsonl", '{"a": "x", "label": "good "}\n')
+    columns = Columns(text=("a", "b"))
+    with pytest.raises(DataError, match="no row has the field 'b'"):
+        list(read_rows(path, columns, labelled=True, note=notes.append))
+    assert "were put right in 1 label" in notes.pop()
+    path = save(tmp_path / "a.txt", "good\rbad\nbad\n")
+    with closing(read_rows(path, labelled=False, note=notes.append)) as rows:
+        next(rows)
+    assert "1 line has carriage returns within" in notes.pop()
