@@ -261,7 +261,7 @@ def _write(writer: ResultWriter, row: Row, prediction: Prediction, *, multi_labe
 
 def _cells(row: Row) -> Pairs:
     """Return the cells of a row; a text without a table is a cell named ``text``."""
-    return row.columns or (("text", row.text),)
+    return row.cells or (("text", row.text),)
 
 
 def _terminal(output: Path | None, source: TrackedPath) -> TextIO | None:

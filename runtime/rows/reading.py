@@ -252,7 +252,7 @@ class Reading:
             text = self._text(record, place)
             taken = self.columns.text_fields
             extras = {name: value for name, value in record.items() if name not in taken}
-            return Row(text, (), line, extras, columns=tuple(pairs))
+            return Row(text, (), line, extras, cells=tuple(pairs))
         used = {name for name, _ in self._wanted}
         probabilities: tuple[tuple[str, float], ...] = ()
         if self.soft and record.get(PROBABILITIES) is not None:

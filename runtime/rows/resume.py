@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from textgate.bundle import strict_json
+from textgate.bundle.schema import FieldReader
 from textgate.errors import DataError
 from textgate.rows.row import Row
 
@@ -162,23 +163,20 @@ class ResumeFile:
             ) from None
         except OSError as problem:
             raise DataError(f"{self.path}: cannot be read: {problem.strerror}") from None
+        where = str(self.path)
         try:
-            document = strict_json.parse(
-                content, where=str(self.path), error=DataError, limit=_MAX_BYTES
+            fields = FieldReader(
+                strict_json.parse(content, where=where, error=DataError, limit=_MAX_BYTES),
+                where=where,
+                error=DataError,
             )
+            fields.integer("version", low=_VERSION, high=_VERSION)
+            count, size = fields.integer("rows"), fields.integer("bytes")
+            digest, settings = fields.text("digest"), fields.raw("settings")
+            if not isinstance(settings, dict):
+                raise fields.fail("settings", "an object")
         except DataError as problem:
             raise DataError(f"{problem}; {self._results} cannot be resumed: {_ANEW}") from None
-        count, size, digest, settings = map(document.get, ("rows", "bytes", "digest", "settings"))
-        if (
-            document.get("version") != _VERSION
-            or not (_is_count(count) and _is_count(size))
-            or not isinstance(digest, str)
-            or not isinstance(settings, dict)
-        ):
-            raise DataError(
-                f"{self.path}: damaged, or of another release; {self._results} cannot be resumed: "
-                f"{_ANEW}"
-            )
         for name, value in self._settings.items():
             if settings.get(name) != value:
                 raise DataError(
@@ -193,10 +191,6 @@ class ResumeFile:
         return count, size, digest
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
 def _add(digest: hashlib._Hash, row: Row) -> None:
-    data = repr(row.columns or row.text).encode("utf-8", "surrogatepass")
+    data = repr(row.cells or row.text).encode("utf-8", "surrogatepass")
     digest.update(len(data).to_bytes(8, "big") + data)

@@ -28,8 +28,8 @@ class Row:
             the last.
         probabilities: soft labels, where they were read: pairs of a label, each once, and how
             probable somebody finds it, from 0 to 1. In a single-label set they add up to 1.
-        columns: of a row that was read without labels, all its columns as the file has them: pairs
-            of a name and a value, in order. Empty where the file has no columns.
+        cells: all cells of a row that was read without labels, as the file has them: pairs of a
+            column's name and a value, in order. Empty if the file has no columns.
     """
 
     text: str
@@ -37,7 +37,7 @@ class Row:
     line: int
     extras: Mapping[str, object] = field(default_factory=dict)
     probabilities: tuple[tuple[str, float], ...] = ()
-    columns: tuple[tuple[str, object], ...] = field(default=(), compare=False, repr=False)
+    cells: tuple[tuple[str, object], ...] = field(default=(), compare=False, repr=False)
 
 
 def require_row(value: object, *, where: str) -> None:

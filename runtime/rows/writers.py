@@ -35,7 +35,7 @@ class _Result(NamedTuple):
     """The arguments of `ResultWriter.write`."""
 
     text: str
-    columns: Pairs
+    cells: Pairs
     label: str | Sequence[str]
     score: float
     scores: Mapping[str, float]
@@ -56,7 +56,7 @@ class ResultWriter(ABC):
     def write(  # noqa: PLR0917 - the columns of a result, in their order
         self,
         text: str,
-        columns: Pairs,
+        cells: Pairs,
         label: str | Sequence[str],
         score: float,
         scores: Mapping[str, float],
@@ -67,8 +67,8 @@ class ResultWriter(ABC):
 
         Args:
             text: the text as it was read.
-            columns: the columns of its row, the text among them, in order; they are written before
-                those of the result. One that is named like a column of the result is written as
+            cells: the cells of its row, including the text, in order; they are written before those
+                of the result. A column with the name of a column of the result is written as
                 ``input.NAME``.
             label: the label, or the list of labels of a multi-label result.
             score: the probability of the label (of a list: whatever the caller ranks by).
@@ -80,7 +80,7 @@ class ResultWriter(ABC):
             DataError: the columns cannot be written in this format.
             OSError: the stream cannot take the line.
         """
-        line = self._line(_Result(text, columns, label, score, scores, truncated, reason))
+        line = self._line(_Result(text, cells, label, score, scores, truncated, reason))
         self._stream.write(_without_surrogates(line))
 
     def begin(self, names: Sequence[str]) -> None:
@@ -198,10 +198,10 @@ class _JsonLinesWriter(ResultWriter):
             f'"scores":{{{",".join(scores)}}},'
             f'"truncated":{"true" if result.truncated else "false"}{reason}}}\n'
         )
-        names = _numbered(_renamed([name for name, _ in result.columns], self._COLUMNS))
-        values = (value for _, value in result.columns)
-        columns = _json(dict(zip(names, values, strict=True)))
-        return f"{columns[:-1]},{own}" if names else f"{{{own}"
+        names = _numbered(_renamed([name for name, _ in result.cells], self._COLUMNS))
+        values = (value for _, value in result.cells)
+        cells = _json(dict(zip(names, values, strict=True)))
+        return f"{cells[:-1]},{own}" if names else f"{{{own}"
 
 
 class _TableWriter(ResultWriter):
@@ -235,8 +235,8 @@ class _TableWriter(ResultWriter):
         header = ""
         self._count += 1
         if self._names is None:
-            header = self._header([name for name, _ in result.columns])
-        cells = [_cell(value) for value in self._values(result.columns)]
+            header = self._header([name for name, _ in result.cells])
+        cells = [_cell(value) for value in self._values(result.cells)]
         cells += (self.joined(result.label), _number(result.score))
         if self._labels is None:
             for name, score in result.scores.items():
@@ -246,14 +246,14 @@ class _TableWriter(ResultWriter):
         cells.append(_cell(result.truncated))
         return header + self._row(cells)
 
-    def _values(self, columns: Pairs) -> list[object]:
+    def _values(self, cells: Pairs) -> list[object]:
         """Return the values of a row in the order of the header."""
         names = self._names or []
-        found = [name for name, _ in columns]
+        found = [name for name, _ in cells]
         if found == names:
-            return [value for _, value in columns]
+            return [value for _, value in cells]
         if sorted(found) == sorted(names) and len(set(names)) == len(names):
-            values = dict(columns)
+            values = dict(cells)
             return [values[name] for name in names]
         raise DataError(
             f"result {self._count}: its row has the columns {listed(found) or 'none'}, the first "

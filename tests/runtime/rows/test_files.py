@@ -46,7 +46,7 @@ def test_columns_that_nobody_reads_may_have_one_name(tmp_path, name):
     path = save(tmp_path / name, content if name == "a.csv" else content.replace(",", "\t"))
     assert loaded(path, Columns("v2", "v1")) == ([("one", "ham"), ("two", "spam")], [])
     row = next(read_rows(path, Columns("v2"), labelled=False))
-    assert row.columns == (("v1", "ham"), ("v2", "one"), ("", "a"), ("", ""), ("", "b"))
+    assert row.cells == (("v1", "ham"), ("v2", "one"), ("", "a"), ("", ""), ("", "b"))
 
 
 def test_columns_of_parquet_may_have_one_name(tmp_path):
@@ -58,7 +58,7 @@ def test_columns_of_parquet_may_have_one_name(tmp_path):
     parquet.write_table(table, tmp_path / "a.parquet")
     assert loaded(tmp_path / "a.parquet") == ([("t", "x")], [])
     row = next(read_rows(tmp_path / "a.parquet", labelled=False))
-    assert row.columns == (("text", "t"), ("label", "x"), ("n", 1), ("n", 2))
+    assert row.cells == (("text", "t"), ("label", "x"), ("n", 1), ("n", 2))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_texts_of_several_columns_are_joined(tmp_path, name, subject, body, text
     assert loaded(path, TWO) == ([(text, "x")], [])
     (found,) = read_rows(path, TWO, labelled=False)
     assert found.text == text
-    assert found.columns == tuple(row.items())
+    assert found.cells == tuple(row.items())
 
 
 def test_a_row_may_lack_some_of_its_texts(tmp_path):

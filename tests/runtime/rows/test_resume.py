@@ -18,7 +18,7 @@ from textgate.rows.resume import ResumeFile
 SETTINGS = {"--format": "jsonl", "--top-k": "None"}
 TEXTS = ["a film", 'two\nlines, "quoted"', "", "caf\u00e9", "half \ud800 a pair"]
 ROWS = [
-    Row(text, (), line, {}, columns=(("id", line), ("text", text)))
+    Row(text, (), line, {}, cells=(("id", line), ("text", text)))
     for line, text in enumerate(TEXTS, start=1)
 ]
 
@@ -100,11 +100,12 @@ DAMAGE = [
     (b"\xff", "not valid JSON in UTF-8"),
     (b"[]", "expected a JSON object"),
     (b" " * 2**20 + b"{}", "larger than the 1,048,576 bytes"),
-    ({"version": 2}, "damaged, or of another release"),
-    ({"rows": -1}, "damaged, or of another release"),
-    ({"bytes": True}, "damaged, or of another release"),
-    ({"digest": None}, "damaged, or of another release"),
-    ({"settings": []}, "damaged, or of another release"),
+    (b"{}", "field 'version' is missing"),
+    ({"version": 2}, "field 'version' should be a whole number from 1 to 1, found 2"),
+    ({"rows": -1}, "field 'rows' should be a whole number"),
+    ({"bytes": True}, "field 'bytes' should be a whole number"),
+    ({"digest": None}, "field 'digest' should be a string"),
+    ({"settings": []}, "field 'settings' should be an object"),
     ({"settings": {}}, "begun with --format None, not jsonl; give the same settings, or"),
     ({"bytes": 7}, "holds 6 bytes, but a.jsonl.resume counts 7; the results were changed"),
     ({"digest": "0"}, "holds the results of other rows than the first 3 of rows.jsonl"),
