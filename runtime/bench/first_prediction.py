@@ -1,12 +1,12 @@
-"""The stages of a fresh process up to its first prediction; `textgate.bench.coldstart` runs it.
+"""Program that times the stages up to its first prediction; `textgate.bench.coldstart` runs it.
 
     python -P first_prediction.py BUNDLE THREADS ENGINE BEGUN < TEXT
 
-BEGUN is the parent's `time.monotonic_ns()` when it started this process; the clock is one for all
-processes. Prints one JSON object: nanoseconds of the stages, resident bytes after each.
+BEGUN is the parent's `time.monotonic_ns()` when it started this process; all processes share the
+clock. Prints one JSON object: nanoseconds of the stages, and resident bytes after each.
 """
 
-import time  # first of all: what comes before is the interpreter's own start
+import time  # first: the time before it is the interpreter's own start
 
 _ENTERED = time.monotonic_ns()
 

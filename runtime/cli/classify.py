@@ -161,7 +161,7 @@ def classify(
     if streaming:
         stream.require_stream_options(texts, source, result_format)
     elif stop_at is not None:
-        raise click.UsageError("--stop-at goes with --stream")
+        raise click.UsageError("--stop-at needs --stream")
     if texts and source is not None:
         raise click.UsageError("give texts or --input, not both")
     if not texts and source is None:

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options shared by several commands, and how their values are parsed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from textgate.rows.columns import INPUT_FORMATS
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-FILE = click.Path(readable=False)  # whoever reads it says what is wrong with it
+FILE = click.Path(readable=False)  # errors are raised where the file is read
 
 _MODEL: dict[str, Any] = {
     "type": click.Path(path_type=Path),
@@ -36,13 +36,13 @@ _ENGINE: dict[str, Any] = {
     "show_default": True,
     "envvar": environment.ENGINE,
     "show_envvar": True,
-    "help": "What computes the network; auto: textgate's native engine where it is built and knows "
-    "every part of the bundle, else ONNX Runtime.",
+    "help": "Engine that computes the network; auto: textgate's native engine if it is built and "
+    "knows every part of the bundle, else ONNX Runtime.",
 }
 
 
 def columns(function: _F) -> _F:
-    """Add how labelled rows are read; the command takes a `Columns` as ``columns``."""
+    """Add the options of labelled rows; the command takes them as a `Columns` in ``columns``."""
     return _added(
         _with_columns(function, *_OF_FILES, "label_separator"),
         _TEXT_FIELD,
@@ -52,7 +52,7 @@ def columns(function: _F) -> _F:
         click.option(
             "--label-separator",
             metavar="SEP",
-            help="What stands between several labels in a cell, such as ; or |.",
+            help="Text between several labels in a cell, such as ; or |.",
         ),
         click.option(
             "--label-fields",
@@ -65,17 +65,17 @@ def columns(function: _F) -> _F:
 
 
 def texts(function: _F) -> _F:
-    """Add how texts are read; the command takes a `Columns` as ``columns``."""
+    """Add the options of texts; the command takes them as a `Columns` in ``columns``."""
     return _added(_with_columns(function, *_OF_FILES), _TEXT_FIELD, *_FILES)
 
 
 def note(message: str) -> None:
-    """Say something that somebody should know on standard error."""
+    """Print a note on standard error."""
     click.echo(f"textgate: note: {message}", err=True)
 
 
 def _with_columns(function: _F, *names: str) -> _F:
-    """Return a command that takes its options of reading, some of them as named, as one value."""
+    """Return a command that takes the options of reading, including those named, as one value."""
 
     @functools.wraps(function)
     def command(
@@ -86,7 +86,7 @@ def _with_columns(function: _F, *names: str) -> _F:
         input_format: str | None,
         **others: Any,
     ) -> Any:
-        from textgate.rows import Columns  # which --help need not wait for
+        from textgate.rows import Columns  # --help does not need it
 
         context = click.get_current_context()
         if label_fields and _is_given(context, "label_field"):
@@ -113,7 +113,7 @@ def _names(
     param: click.Parameter,  # noqa: ARG001
     value: str | None,
 ) -> tuple[str, ...]:
-    """Read names separated by commas, as a line of CSV has them."""
+    """Parse names separated by commas, as in a line of CSV."""
     if value is None:
         return ()
     import csv
@@ -130,7 +130,7 @@ def _delimiter(
     param: click.Parameter,  # noqa: ARG001
     value: str | None,
 ) -> str | None:
-    """Read a character, or what a shell can write of a tab."""
+    """Parse a character; a tab may be written as ``tab``."""
     return "\t" if value in ("tab", "\\t") else value
 
 
@@ -146,31 +146,31 @@ _FILES: tuple[Any, ...] = (
     click.option(
         "--input-format",
         type=click.Choice(INPUT_FORMATS),
-        help="Format of the rows; by default the file's name tells.",
+        help="Format of the rows; by default that of the file's name.",
     ),
     click.option(
         "--delimiter",
         metavar="CHAR",
         callback=_delimiter,
-        help="What stands between the cells of CSV: a character, or tab; by default a comma, or "
-        "what the header shows.",
+        help="Character between the cells of CSV, or tab; by default a comma, or the one in the "
+        "header.",
     ),
     click.option(
         "--encoding",
         metavar="NAME",
-        help="Encoding of text files, such as cp1252 or utf-16; by default UTF-8, or what a byte "
-        "order mark says.",
+        help="Encoding of text files, such as cp1252 or utf-16; by default UTF-8, or that of the "
+        "byte order mark.",
     ),
     click.option(
         "--skip-bad-rows",
         is_flag=True,
-        help="Leave out rows that cannot be used, and say how many, where and why.",
+        help="Leave out rows that cannot be used, and report how many, where and why.",
     ),
 )
 
 
 def bundle(function: _F) -> _F:
-    """Add the bundle to use."""
+    """Add the option of the bundle."""
     help_text = "Bundle to use: its path, or its name."
     option: Any = click.option("-m", "--model", **_MODEL, help=help_text)
     result: _F = option(function)
@@ -178,7 +178,7 @@ def bundle(function: _F) -> _F:
 
 
 def bundles(function: _F) -> _F:
-    """Add the bundles to use, one or several."""
+    """Add the option of one or several bundles."""
     option: Any = click.option(
         "-m",
         "--model",
@@ -192,28 +192,28 @@ def bundles(function: _F) -> _F:
 
 
 def threads(function: _F) -> _F:
-    """Add the number of threads inside a call."""
+    """Add the option of the threads inside a call."""
     option: Any = click.option(
         "--threads",
         metavar="N|auto",
         callback=count_or_auto,
         default="1",
         show_default=True,
-        help="Threads inside one call, or auto: what this process may use.",
+        help="Threads inside one call; auto: the processors that this process may use.",
     )
     result: _F = option(function)
     return result
 
 
 def engine(function: _F) -> _F:
-    """Add what computes the network."""
+    """Add the option of the engine."""
     option: Any = click.option("--engine", **_ENGINE, default=DEFAULT_ENGINE)
     result: _F = option(function)
     return result
 
 
 def engines(function: _F) -> _F:
-    """Add what computes the networks, one or several."""
+    """Add the option of one or several engines."""
     help_text = f"{_ENGINE['help']} Repeat it to compare engines on the same texts."
     option: Any = click.option(
         "--engine",
@@ -227,7 +227,7 @@ def engines(function: _F) -> _F:
 
 
 def dev(function: _F) -> _F:
-    """Add the rows that choose the epoch."""
+    """Add the option of the rows that choose the epoch."""
     option: Any = click.option(
         "--dev",
         type=FILE,
@@ -239,7 +239,7 @@ def dev(function: _F) -> _F:
 
 
 def quiet(function: _F) -> _F:
-    """Add whether a long command speaks of nothing but the result and what is wrong."""
+    """Add the option that leaves out the progress of a long command."""
     option: Any = click.option(
         "-q", "--quiet", is_flag=True, help="Print warnings and the result only, no progress."
     )
@@ -248,18 +248,18 @@ def quiet(function: _F) -> _F:
 
 
 def setting(
-    defaults: object, option: str, name: str, said: str = "", **kind: Any
+    defaults: object, option: str, name: str, help_text: str = "", **kind: Any
 ) -> Callable[[_F], _F]:
-    """Return an option without a default of its own, because a run that goes on has others.
+    """Return an option without a default of its own, because a resumed run has its own settings.
 
     Args:
-        defaults: the settings of a run that begins, whose value is shown.
-        option: as it is written, as in ``--epochs``.
-        name: the setting's.
-        said: the beginning of its help.
-        kind: what else click takes.
+        defaults: the settings of a new run, whose value is shown as the default.
+        option: the option as it is written, such as ``--epochs``.
+        name: the name of the setting.
+        help_text: the beginning of its help.
+        kind: further arguments of `click.option`.
     """
-    text = f"{said}  [default: {getattr(defaults, name)}]".strip()
+    text = f"{help_text}  [default: {getattr(defaults, name)}]".strip()
     return click.option(option, name, help=text, **kind)
 
 
@@ -268,7 +268,7 @@ def count_or_auto(
     param: click.Parameter,  # noqa: ARG001
     value: str,
 ) -> int | str:
-    """Read a number from 1 on, or ``auto``."""
+    """Parse a number of at least 1, or ``auto``."""
     if value == "auto":
         return value
     if not _is_size(value):
@@ -281,7 +281,7 @@ def whole_numbers(
     param: click.Parameter,  # noqa: ARG001
     value: str | None,
 ) -> tuple[int, ...] | None:
-    """Read whole numbers from 1 on, separated by commas."""
+    """Parse whole numbers of at least 1, separated by commas."""
     if value is None:
         return None
     parts = value.split(",")
@@ -295,7 +295,7 @@ def whole_numbers(
 def whole_numbers_or_none(
     ctx: click.Context, param: click.Parameter, value: str | None
 ) -> tuple[int, ...] | None:
-    """Read whole numbers from 1 on, separated by commas, or ``none`` for none of them."""
+    """Parse whole numbers of at least 1, separated by commas, or ``none``."""
     return () if value == "none" else whole_numbers(ctx, param, value)
 
 
@@ -304,7 +304,7 @@ def fraction(
     param: click.Parameter,  # noqa: ARG001
     value: float | None,
 ) -> float | None:
-    """Take a number from 0 to 1."""
+    """Check a number from 0 to 1."""
     return _fraction(value)
 
 
@@ -313,7 +313,7 @@ def positive_fraction(
     param: click.Parameter,  # noqa: ARG001
     value: float | None,
 ) -> float | None:
-    """Take a number above 0 and up to 1."""
+    """Check a number above 0, up to 1."""
     return _fraction(value, positive=True)
 
 
@@ -322,7 +322,7 @@ def byte_count(
     param: click.Parameter,  # noqa: ARG001
     value: str | None,
 ) -> int | None:
-    """Read a size such as ``500KB`` or ``2MB``; 1 KB is 1000 bytes."""
+    """Parse a size such as ``500KB`` or ``2MB``; 1 KB is 1000 bytes."""
     if value is None:
         return None
     match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,12})?)\s*(B|KB|MB|GB)?", value.strip(), re.IGNORECASE)
@@ -348,5 +348,5 @@ def _added(function: _F, *options: Any) -> _F:
 
 
 def _is_size(text: str) -> bool:
-    """Return whether the text is a whole number from 1 on, and no absurd one."""
+    """Return whether the text is a whole number of at least 1 and few digits."""
     return re.fullmatch(r"0{0,8}[1-9][0-9]{0,8}", text) is not None

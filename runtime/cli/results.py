@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from textgate.rows.reading import Pairs
     from textgate.rows.tracking import TrackedPath
 
-_NOT_WRITTEN = (".json", ".parquet", ".xlsx", ".xls", ".ods")
+_UNWRITTEN = (".json", ".parquet", ".xlsx", ".xls", ".ods")
 _PROGRESS_AFTER = 1.0  # seconds
 _PROGRESS_STEPS = 1000  # of a file
 
@@ -48,42 +48,43 @@ def require_output_options(
     resume: bool,
     force: bool,
 ) -> None:
-    """Refuse what does not go together, before anything is read.
+    """Refuse options of the output that do not go together.
 
     Raises:
-        click.UsageError: an option of --output without it, or both of them.
+        click.UsageError: --resume or --force without --output, both of them, or a format that is
+            not written.
         DataError: the output is the input.
     """
     if output is None:
         if resume or force:
-            raise click.UsageError(f"{'--resume' if resume else '--force'} goes with --output")
-        _refuse_what_is_read(source, STANDARD_INPUT)
+            raise click.UsageError(f"{'--resume' if resume else '--force'} needs --output")
+        _refuse_input_as_output(source, STANDARD_INPUT)
         return
     if resume and force:
         raise click.UsageError("--resume continues a file, and --force replaces it: give one")
     if output.suffix.lower() == ".gz":
         raise click.UsageError(f"{output}: results are not compressed; leave .gz out of the name")
-    if result_format is None and output.suffix.lower() in _NOT_WRITTEN:
+    if result_format is None and output.suffix.lower() in _UNWRITTEN:
         raise click.UsageError(
             f"{output}: results are written as {', '.join(RESULT_FORMATS)}, not as "
             f"{output.suffix}; name the file so, or pass --format"
         )
-    _refuse_what_is_read(source, str(output))
+    _refuse_input_as_output(source, str(output))
 
 
-def _refuse_what_is_read(source: str | None, output: str) -> None:
-    """Refuse results in the file that the rows are from; ``-`` is standard input or output."""
+def _refuse_input_as_output(source: str | None, output: str) -> None:
+    """Refuse an output that is the file of the rows; ``-`` is standard input or output."""
     read = None if source is None else _file(source, sys.stdin)
     if read is not None and read == _file(output, sys.stdout):
         name = "standard output" if output == STANDARD_INPUT else output
-        raise DataError(f"{name}: is what is read; write the results to another file")
+        raise DataError(f"{name}: is the input; write the results to another file")
 
 
 def _file(path: str, standard: TextIO | None) -> tuple[int, int] | None:
-    """Return what tells a file from all others, whatever its name; None where there is no file."""
+    """Return the device and the number of a regular file; None if it is not one."""
     try:
         status = os.fstat(_descriptor(standard)) if path == STANDARD_INPUT else Path(path).stat()
-    except (OSError, ValueError):  # a name may hold what no path can
+    except (OSError, ValueError):  # a name may hold characters that a path cannot
         return None
     return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
@@ -93,7 +94,7 @@ def _descriptor(standard: TextIO | None) -> int:
 
 
 def result_format_of(output: Path | None, source: str | None, input_format: str | None) -> str:
-    """Return the format of results that are asked for in none: by names, that of the file first."""
+    """Return the format of the results by the name of the output, else by that of the rows."""
     if output is not None and output.suffix:
         return _format(output.suffix[1:].lower()) or "text"
     name = input_format or (source or "").removesuffix(".gz").rpartition(".")[2]
@@ -195,7 +196,7 @@ def write_results(
 
 
 def _can_fork() -> bool:
-    from textgate.inference.workers import can_fork  # which a single text need not wait for
+    from textgate.inference.workers import can_fork  # a single text does not need it
 
     return can_fork()
 

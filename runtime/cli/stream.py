@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from textgate.errors import DataError
 from textgate.rows.source import STANDARD_INPUT, source_name, unreadable
-from textgate.rows.writers import LABEL_SEPARATOR, require_separator
+from textgate.rows.writers import LABEL_SEPARATOR, SCORE_DIGITS, require_separator
 
 if TYPE_CHECKING:
     from textgate.inference.classifier import Classifier
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 STREAM_FORMATS = ("text", "jsonl")
 
 _MAX_PIECE = 2**16  # bytes
-_DIGITS = 6  # of every score; float32 holds no more
-_OF_ROWS = (
+_ROW_OPTIONS = (
     "text_field", "input_format", "delimiter", "encoding", "skip_bad_rows", "output", "resume",
     "force", "top_k", "jobs", "batch_size",
 )  # fmt: skip
@@ -35,10 +34,10 @@ _LINE_BREAKING = re.compile(r"[\t\r\n]+")
 def require_stream_options(
     texts: tuple[str, ...], source: str | None, result_format: str | None
 ) -> None:
-    """Refuse what does not go with --stream.
+    """Refuse options that --stream does not take.
 
     Raises:
-        click.UsageError: texts, rows or a table are asked for.
+        click.UsageError: texts, rows or a table are given.
     """
     if texts or source not in {None, STANDARD_INPUT}:
         raise click.UsageError("--stream reads standard input; leave out texts and --input")
@@ -48,7 +47,7 @@ def require_stream_options(
             "not rows"
         )
     context = click.get_current_context()
-    for name in _OF_ROWS:
+    for name in _ROW_OPTIONS:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             option = "--" + name.replace("_", "-")
             raise click.UsageError(f"{option} is for rows, and --stream reads one text")
@@ -133,8 +132,8 @@ def _json_line(prediction: Prediction, *, multi_label: bool, final: bool) -> str
     label = list(prediction.labels) if multi_label else prediction.label or ""
     value = {
         "label": label,
-        "score": round(prediction.score, _DIGITS),
-        "scores": {name: round(score, _DIGITS) for name, score in prediction.scores.items()},
+        "score": round(prediction.score, SCORE_DIGITS),
+        "scores": {name: round(score, SCORE_DIGITS) for name, score in prediction.scores.items()},
         "tokens": prediction.tokens,
         "truncated": prediction.truncated,
         "final": final,

@@ -1,8 +1,8 @@
-"""Rows of text, with or without labels, out of files; results back into files.
+"""Rows of text, with or without labels, read from files, and results written to files.
 
-Reads plain text, JSON, JSON Lines, CSV, TSV, fastText files and Parquet, all but the last also
-gzipped.
-What reads and what writes is imported when it is first used: a command often needs only the one.
+Plain text, JSON, JSON Lines, CSV, TSV, fastText files and Parquet are read; all but Parquet may be
+gzipped. Modules are imported when they are first used: a command often reads or writes, but not
+both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One reading of a file: what is asked of its rows, and what is odd about them."""
+"""State of reading one file: the requirements on its rows, and the oddities found so far."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ Header: TypeAlias = Callable[[Sequence[str]], object]
 Pairs: TypeAlias = Sequence[tuple[str, object]]
 
 _MAX_NAMED = 20  # columns
-_TABLES = {"\t": "tsv", ",": "csv", ";": "csv", "|": "csv"}  # what separates the cells of which
+_TABLES = {"\t": "tsv", ",": "csv", ";": "csv", "|": "csv"}  # delimiter -> format
 
 
 class Reading:
-    """What is asked of the rows of a file, and what was odd about those that have been read.
+    """Requirements on the rows of a file, and the oddities of those that have been read.
 
     Args:
-        name: how messages name the file.
-        columns: where it keeps texts and labels.
+        name: the name of the file in messages.
+        columns: its columns of texts and labels.
         labelled: whether labels are read.
-        soft: whether `PROBABILITIES` is read too, and stands in for a label that is not there.
-        may_have_none: whether a cell without a label means that none applies.
-        collects: whether bad rows are counted and left out; else the first one is an error.
+        soft: whether soft labels are read from `PROBABILITIES`; they replace a missing label.
+        may_have_none: whether an empty cell means that no label applies.
+        collects: whether bad rows are counted and left out; otherwise the first one is an error.
         note: receives what the user should know of the file, a sentence each.
         header: receives the names of a table's columns.
 
     Attributes:
-        rows: how many rows there were, bad ones too.
-        bad_rows: those that were left out.
+        rows: the number of rows so far, including bad ones.
+        bad_rows: the rows that were left out.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Reading:
         self._collects = collects or columns.skip_bad_rows
         self._wanted = columns.wanted(labelled=labelled)
         self._own_labels = [(field, clean_label(field)) for field in columns.label_fields]
-        # Of several text fields or label fields a row may lack some; that all do is a mistake.
+        # A row may lack some of several text or label fields; one that all rows lack is a mistake.
         self._unseen = (
             {name for name, option in self._wanted if option != "--label-field"}
             if self.several_texts or (labelled and self._own_labels)
@@ -84,7 +84,7 @@ class Reading:
         self._first_return = 0
 
     def read(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Yield the rows of a reader; at the end, however it comes, note what was odd.
+        """Yield the rows of a reader, and note oddities at the end, even after an error.
 
         Raises:
             DataError: as the reader does; or no row had a field that was named.
@@ -100,15 +100,15 @@ class Reading:
             self._report()
 
     def row(self, pairs: Pairs, *, line: int, place: str) -> Row | None:
-        """Return the row that a record holds, or None if it is left out.
+        """Return the row of a record, or None if it is left out.
 
         Args:
-            pairs: its columns and their values, in order.
-            line: the row's place in its file.
-            place: how messages name that place.
+            pairs: the names and values of its columns, in order.
+            line: the number of the row in its file.
+            place: the place of the row in messages.
 
         Raises:
-            BadRowError: it cannot be used, and such rows are not left out.
+            BadRowError: the row cannot be used, and such rows are not left out.
         """
         self.rows += 1
         try:
@@ -120,16 +120,16 @@ class Reading:
     def labelled_line(
         self, text: str, words: Sequence[str], *, line: int, prefix: str
     ) -> Row | None:
-        """Return the row that a line of fastText's holds, or None if it is left out.
+        """Return the row of a line of a fastText file, or None if it is left out.
 
         Args:
             text: the text.
-            words: what stands behind the prefixes in front of it.
-            line: its place in its file.
-            prefix: what the prefixes are.
+            words: the words after the prefixes before it.
+            line: the number of the line.
+            prefix: the prefix of labels.
 
         Raises:
-            BadRowError: it cannot be used, and such rows are not left out.
+            BadRowError: the row cannot be used, and such rows are not left out.
         """
         self.rows += 1
         if not self.labelled:
@@ -159,15 +159,15 @@ class Reading:
         self._refuse(self._bad(problem, place, kind))
 
     def labels(self, value: object, *, what: str, place: str) -> tuple[str, ...]:
-        """Return the labels that a value holds.
+        """Return the labels in a value.
 
         Args:
             value: the value of a cell or a field.
-            what: how messages name it.
-            place: how they name the row's place.
+            what: the name of the value in messages.
+            place: the place of the row in messages.
 
         Raises:
-            BadRowError: the value is no label.
+            BadRowError: the value is not a label.
         """
         try:
             return labels_of(
@@ -181,16 +181,16 @@ class Reading:
             raise self._bad(str(problem), place, problem.kind) from None
 
     def watch_returns(self, line: str, number: int) -> None:
-        """Notice carriage returns within a line, which may be the ends of other ones."""
+        """Count carriage returns within a line, which may be ends of lines."""
         if "\r" in line.rstrip("\r"):
             self._returns += 1
             self._first_return = self._first_return or number
 
     def cleaned(self, row: Row) -> Row:
-        """Return a row with its labels as they are written everywhere.
+        """Return a row with clean labels.
 
         Raises:
-            DataError: a label is empty, or soft ones of it are written alike.
+            DataError: a label is empty, or two soft labels become the same.
         """
         place = f"line {row.line}"
         labels = tuple(dict.fromkeys(self._clean(label, place) for label in row.labels))
@@ -204,11 +204,11 @@ class Reading:
         return dataclasses.replace(row, labels=labels, probabilities=soft)
 
     def has_columns(self, names: Collection[str]) -> bool:
-        """Return whether all the columns that are read are among these."""
+        """Return whether these names include all wanted columns."""
         return all(name in names for name, _ in self._wanted)
 
     def table_hint(self, line: str) -> str:
-        """Return what to say of a line of plain text that looks like one of another format."""
+        """Return a hint about a line of plain text that looks like another format."""
         beginning = line.strip()
         if beginning.startswith('{"'):
             return "; it looks like JSON Lines: pass --input-format jsonl"
@@ -221,12 +221,12 @@ class Reading:
         return ""
 
     def check_header(self, names: Sequence[str], *, where: str, hint: str = "") -> None:
-        """Refuse a table that lacks a column that is read, or has it twice.
+        """Refuse a table that lacks a wanted column, or has it twice.
 
         Args:
-            names: its columns.
-            where: how messages name the header.
-            hint: what else may be wrong if a column is missing.
+            names: the names of its columns.
+            where: the name of the header in messages.
+            hint: a hint to add if a column is missing.
 
         Raises:
             DataError: the table cannot be used.
@@ -277,7 +277,7 @@ class Reading:
             raise self._bad(self._lacking(record), place, f"no field {shown(name)}")
 
     def _lacking(self, names: Collection[str]) -> str:
-        """Return what is to be said of the first column that is not there, or nothing."""
+        """Return the message about the first wanted column that is missing, or ""."""
         for name, option in self._wanted:
             if name not in names:
                 found = listed(list(names), limit=_MAX_NAMED) or "no field at all"
@@ -297,7 +297,7 @@ class Reading:
                 raise self._bad(
                     f"the text (field {shown(name)}) should be a string, found {shown(value)}",
                     place,
-                    "a text that is no string",
+                    "a text that is not a string",
                 )
         if not texts:
             names = ", ".join(map(shown, self.columns.text_fields))
@@ -350,8 +350,8 @@ class Reading:
             label, place = self._first_cleaned
             labels = counted(self._cleaned, "label", "labels")
             self.note(
-                f"{self.name}: white space, characters that cannot be seen and accents written "
-                f"apart were put right in {labels}, such as {label!a} on {place}, which is read as "
+                f"{self.name}: white space, invisible characters and separate accents were "
+                f"normalized in {labels}, such as {label!a} on {place}, which is read as "
                 f"{shown(self._label_names[label])}"
             )
         if self._returns:
@@ -365,16 +365,16 @@ class Reading:
 
 
 def with_clean_labels(rows: Iterable[Row], *, name: str, note: Note) -> list[Row]:
-    """Return rows that are read from no file with their labels as those of a file are written.
+    """Return rows that were made by a program with clean labels, as the rows of files have them.
 
     Args:
         rows: the rows.
-        name: how messages name them.
-        note: hears if labels were changed.
+        name: their name in messages.
+        note: receives a note if labels were changed.
 
     Raises:
-        DataError: one of them is no `Row` of a text and labels, or soft labels of it are written
-            alike.
+        DataError: one of them is not a `Row` of a text and labels, or two of its soft labels become
+            the same.
     """
     given = list(rows)
     for number, row in enumerate(given):

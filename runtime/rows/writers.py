@@ -1,4 +1,4 @@
-"""Writing results: one line a text, in the format that the next program reads."""
+"""Writers of results, one line per text, in several formats."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 RESULT_FORMATS = ("text", "jsonl", "csv", "tsv")
 
-_DIGITS = 6  # of every score; float32 holds no more
-LABEL_SEPARATOR = "|"  # between the labels of one text, where there is no list
+SCORE_DIGITS = 6  # decimals; float32 holds no more
+LABEL_SEPARATOR = "|"  # between the labels of one text, in formats without lists
 _LINE_BREAKING = re.compile(r"\r\n|[\t\n\r]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Sink(Protocol):
-    """What lines are written to."""
+    """A target of lines."""
 
     def write(self, text: str, /) -> object:
-        """Take a text."""
+        """Write a text."""
 
 
 class _Result(NamedTuple):
@@ -44,7 +44,7 @@ class _Result(NamedTuple):
 
 
 class ResultWriter(ABC):
-    """Writes the results of classifying texts, one call a text; `open_writer` makes one.
+    """Writes results, one call per text; `open_writer` returns one.
 
     Lone surrogates, which UTF-8 cannot hold, become U+FFFD.
     """
@@ -71,10 +71,11 @@ class ResultWriter(ABC):
                 of the result. A column with the name of a column of the result is written as
                 ``input.NAME``.
             label: the label, or the list of labels of a multi-label result.
-            score: the probability of the label (of a list: whatever the caller ranks by).
-            scores: the probability of every label, or of the most probable ones, the best first.
-            truncated: whether only the text's beginning was classified.
-            reason: why there is no label, or None; it is written in JSON Lines.
+            score: the probability of the most probable label.
+            scores: the probabilities of all labels, or of the most probable ones in descending
+                order.
+            truncated: whether only the beginning of the text was classified.
+            reason: the reason for no label, or None; only JSON Lines hold it.
 
         Raises:
             DataError: the columns cannot be written in this format.
@@ -84,7 +85,7 @@ class ResultWriter(ABC):
         self._stream.write(_without_surrogates(line))
 
     def begin(self, names: Sequence[str]) -> None:
-        """Write what stands before the results: the header of a table, else nothing.
+        """Write the header of a table; other formats have none.
 
         `write` does so before the first result.
 
@@ -98,12 +99,12 @@ class ResultWriter(ABC):
         return label if isinstance(label, str) else self._label_separator.join(label)
 
     def _header(self, names: Sequence[str]) -> str:  # noqa: ARG002
-        """Return what stands before the results, with its line end."""
+        """Return the header with its line end; "" if the format has none."""
         return ""
 
     @abstractmethod
     def _line(self, result: _Result) -> str:
-        """Return what is written for one result, with its line end."""
+        """Return the line of one result, with its line end."""
 
 
 def open_writer(
@@ -115,21 +116,20 @@ def open_writer(
     multi_label: bool = False,
     label_separator: str = LABEL_SEPARATOR,
 ) -> ResultWriter:
-    """Return a writer of results onto an open stream, which stays the caller's to close.
+    """Return a writer of results to an open stream, which the caller closes.
 
     Args:
-        stream: takes the lines; their encoding should be UTF-8, their ends untranslated.
+        stream: the target; it should encode in UTF-8 and leave line ends as they are.
         format: ``text`` (label, score and text, for reading), ``jsonl``, ``csv`` or ``tsv``.
         labels: every label, in the order of their columns in CSV and TSV.
-        top_k: how many labels, the most probable ones, are written with their scores in place of
-            the scores of all; None for all.
+        top_k: how many labels, the most probable ones, are written with their scores instead of the
+            scores of all labels; None for all.
         multi_label: whether a text may have several labels.
-        label_separator: what stands between them where there is no list, in all formats but
-            ``jsonl``.
+        label_separator: the text between several labels, in all formats but ``jsonl``.
 
     Raises:
-        ConfigError: the format is not one of `RESULT_FORMATS`, or several labels could not be told
-            apart, because one holds the separator or the format cannot hold it.
+        ConfigError: the format is not one of `RESULT_FORMATS`, or the separator could not separate
+            the labels of one text.
     """
     if format not in RESULT_FORMATS:
         raise ConfigError(f"format {format!r} is not one of {', '.join(RESULT_FORMATS)}")
@@ -145,7 +145,7 @@ def open_writer(
 
 
 def require_separator(separator: str, labels: Sequence[str], result_format: str) -> None:
-    """Refuse a separator after which the labels of one text could not be told apart.
+    """Refuse a separator that could not separate the labels of one text.
 
     Raises:
         ConfigError: a label holds the separator, or the format cannot hold it.
@@ -164,7 +164,7 @@ def require_separator(separator: str, labels: Sequence[str], result_format: str)
 
 
 class _TextWriter(ResultWriter):
-    """Label, score and text, separated by tabs; with `top_k` the best labels before the text."""
+    """Label, score and text, separated by tabs; with `top_k`, the best labels before the text."""
 
     def __init__(self, stream: Sink, label_separator: str, *, ranked: bool) -> None:
         super().__init__(stream, label_separator)
@@ -181,10 +181,10 @@ class _TextWriter(ResultWriter):
 
 
 class _JsonLinesWriter(ResultWriter):
-    """One object a line: the columns of the row, then the result.
+    """One object per line: the cells of the row, then the result.
 
-    A column whose name another one before it has, which tables can have, gets a number behind it.
-    Written piece by piece: an encoder that is handed the whole takes three times as long.
+    A column with the name of an earlier one, which tables may have, gets a number. The object is
+    written in pieces, which is three times as fast as encoding it as a whole.
     """
 
     _COLUMNS = ("label", "score", "scores", "truncated", "reason")
@@ -205,7 +205,7 @@ class _JsonLinesWriter(ResultWriter):
 
 
 class _TableWriter(ResultWriter):
-    """A header, made of the first row's columns, and a row a result."""
+    """A header with the columns of the first row, and one row per result."""
 
     def __init__(
         self,
@@ -263,7 +263,7 @@ class _TableWriter(ResultWriter):
 
 
 def _renamed(names: Sequence[str], taken: Collection[str]) -> list[str]:
-    """Return the names of a row's columns, changed where the result's columns have them."""
+    """Return the names of a row's columns, changed if a column of the result has the same name."""
     renamed = []
     for name in names:
         free = name
@@ -274,7 +274,7 @@ def _renamed(names: Sequence[str], taken: Collection[str]) -> list[str]:
 
 
 def _numbered(names: Sequence[str]) -> list[str]:
-    """Return names of which no two are alike: the second ``x`` is ``x.2``."""
+    """Return different names: the second ``x`` becomes ``x.2``."""
     if len(set(names)) == len(names):
         return list(names)
     different: dict[str, None] = {}
@@ -289,15 +289,15 @@ def _numbered(names: Sequence[str]) -> list[str]:
 
 def _without_surrogates(line: str) -> str:
     try:
-        line.encode("utf-8")  # several times as fast as looking for them
+        line.encode("utf-8")  # several times as fast as a search
     except UnicodeEncodeError:
         return _LONE_SURROGATE.sub("\ufffd", line)
     return line
 
 
 def _number(score: float) -> str:
-    """Return a score in JSON, which is the same in tables."""
-    rounded = round(float(score), _DIGITS)
+    """Return a score as JSON and tables hold it."""
+    rounded = round(float(score), SCORE_DIGITS)
     return repr(rounded) if math.isfinite(rounded) else "null"
 
 
@@ -310,7 +310,7 @@ def _tsv_row(cells: Sequence[str]) -> str:
 
 
 class _Echo:
-    """Gives back what it is to write, and so does `writerow` of a writer on it."""
+    """Returns what it is given to write, so that `writerow` returns the line."""
 
     def write(self, line: str) -> str:
         return line
@@ -334,7 +334,7 @@ def _cell(value: object) -> str:
 
 
 def _json(value: object) -> str:
-    """Return compact JSON; what JSON has no type for is written as a string, NaN as null."""
+    """Return compact JSON; types that JSON lacks are written as strings, NaN as null."""
     try:
         try:
             return _encoded(value)
@@ -342,7 +342,7 @@ def _json(value: object) -> str:
             return _encoded(_finite(value))
     except RecursionError:
         raise DataError(
-            "a column of the input is nested too deeply to be written again; write the text format"
+            "a column of the input is nested too deeply to be written; write the text format"
         ) from None
 
 
@@ -350,7 +350,7 @@ def _as_text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-# Made once: json.dumps makes an encoder at every call.
+# Made once: json.dumps makes an encoder in every call.
 _encoded = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_text
 ).encode

@@ -169,10 +169,10 @@ def test_what_is_odd_about_a_file_is_said(command, bundle, tmp_path):
     assert shown.status == 0
     assert shown.out.startswith("id,text,label")
     assert shown.err.splitlines() == [
-        f"textgate: note: {path}: read as utf-16, which its byte order mark says",
+        f"textgate: note: {path}: read as utf-16, because of its byte order mark",
         (
-            f"textgate: note: {path}: the cells are separated by ';', by its header; --delimiter "
-            "';' says so"
+            f"textgate: note: {path}: the cells are taken as separated by ';', because of the header; "
+            "set it with --delimiter ';'"
         ),
     ]
     options = ["--encoding", "utf-16", "--delimiter", ";"]
@@ -487,7 +487,7 @@ USAGE = [
     (["--jobs", "1025", "good"], "jobs must be a number from 1 to 1024, not 1025"),
     (["--jobs", "0", "good"], "'0' is neither a number from 1 on nor auto"),
     (["--batch-size", "0", "good"], "Invalid value for '--batch-size'"),
-    (["-i", "rows.unknown"], "the name does not say which format it is; known are .jsonl"),
+    (["-i", "rows.unknown"], "the name tells no format; known are .jsonl"),
     (["--input-format", "parquet"], "Parquet cannot be read from standard input"),
 ]
 

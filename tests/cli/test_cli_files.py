@@ -89,13 +89,13 @@ def test_the_file_s_name_tells_the_format(command, bundle, rows, tmp_path, name,
 @pytest.mark.parametrize(
     ("arguments", "status", "complaint"),
     [
-        (["--resume"], 2, "--resume goes with --output"),
-        (["--force"], 2, "--force goes with --output"),
+        (["--resume"], 2, "--resume needs --output"),
+        (["--force"], 2, "--force needs --output"),
         (["-o", "a.jsonl", "--resume", "--force"], 2, "--resume continues a file, and --force"),
         (["-o", "a.jsonl.gz"], 2, "results are not compressed; leave .gz out of the name"),
         (["-o", "older.jsonl"], 1, "older.jsonl already exists; choose another path, pass --force"),
-        (["-o", "rows.jsonl", "--force"], 1, "rows.jsonl: is what is read; write the results to"),
-        (["-o", "rows.jsonl", "--resume"], 1, "rows.jsonl: is what is read"),
+        (["-o", "rows.jsonl", "--force"], 1, "rows.jsonl: is the input; write the results to"),
+        (["-o", "rows.jsonl", "--resume"], 1, "rows.jsonl: is the input"),
         (["-o", "nowhere/a.jsonl"], 1, "a.jsonl: the results cannot be written: No such file or"),
         (["-o", "."], 1, "the results cannot be written: Is a directory"),
         (["-o", ".", "--resume"], 1, "not a regular file, so --resume cannot continue it"),
@@ -139,7 +139,7 @@ def test_what_is_read_is_never_written(bundle, tmp_path, arguments, redirected, 
         timeout=SECONDS,
         check=False,
     )
-    complaint = f"textgate: {named}: is what is read; write the results to another file\n"
+    complaint = f"textgate: {named}: is the input; write the results to another file\n"
     assert (ended.returncode, ended.stderr) == (1, complaint)
     assert rows.read_text() == "a fine film\n" * 2_000
 

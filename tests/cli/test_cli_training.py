@@ -210,7 +210,7 @@ def test_every_command_reads_rows_in_the_same_way(command, separable, tmp_path):
     assert read_run(run).labels == ("bad", "good")
     assert (read_run(run).train.rows, read_run(run).dev.rows) == (120, 40)
     for path, rows in ((train, 122), (dev, 42)):
-        assert f"{path}: white space, characters that cannot be seen" in shown.err
+        assert f"{path}: white space, invisible charactersnot be seen" in shown.err
         assert f"{path}: left out 2 of {rows} rows: 2 for another number of cells" in shown.err
     shown = command("export", run, "-o", bundle, "--verify", test, *options)
     assert shown.status == 0, shown.err
@@ -690,7 +690,7 @@ EXPORT = [
     (["--max-size", "1KB"], 1, "no bundle of this network fits into 1 KB"),
     (["--precision", "float32", "--fallback"], 2, "are for int8; leave them out"),
     (["--verify", "nothing.csv"], 1, "nothing.csv: cannot be read: No such file or directory"),
-    (["--verify", "nothing"], 2, "the name does not say which format it is"),
+    (["--verify", "nothing"], 2, "the name tells no format"),
 ]
 
 
@@ -893,7 +893,7 @@ def test_compare_reads_rows_in_the_same_way(command, separable, tmp_path):
     assert shown.status == 0, shown.err
     assert "left out 2 of 32 rows" in shown.err
     assert "left out 2 of 82 rows" in shown.err
-    assert shown.err.count("the cells are separated by ';'") == 2
+    assert shown.err.count("the cells are taken as separated by ';'") == 2
 
 
 @pytest.mark.usefixtures("tiny_presets")

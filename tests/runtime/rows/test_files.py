@@ -139,7 +139,9 @@ def test_a_row_may_not_lack_all_and_not_all_rows_may_lack_one(tmp_path, content,
 
 # Delimiters
 
-BY_HEADER = "the cells are separated by {}, by its header; --delimiter {} says so"
+BY_HEADER = (
+    "the cells are taken as separated by {}, because of the header; set it with --delimiter {}"
+)
 DELIMITED = [
     ("text;label\na, b;x\n", "';'", "';'"),
     ('"text";"label"\n"a, b";"x"\n', "';'", "';'"),
@@ -282,7 +284,7 @@ def test_an_encoding_that_is_given(tmp_path, name, packed, encoding):
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 def test_a_byte_order_mark_says_it_too(tmp_path, name, encoding):
     path = save(tmp_path / name, ("\ufeff" + TEXTS[name]).encode(encoding))
-    assert loaded(path) == (ROWS, [f"read as {encoding[:6]}, which its byte order mark says"])
+    assert loaded(path) == (ROWS, [f"read as {encoding[:6]}, because of its byte order mark"])
 
 
 def test_standard_input_in_another_encoding(monkeypatch):
@@ -417,7 +419,7 @@ OTHER = [
     ("a.json", '[{"text": "a"}, {"text"', "row 2: not valid JSON at line 1, column 24"),
     ("a.json", '[{"text": "a"} {"text": "b"}]', "the list breaks off after row 1, or a comma is"),
     ("a.json", '[{"text": "a"}', "the list breaks off after row 1"),
-    ("a.json", '[{"text": "a"}] [', "there is something behind the list of rows"),
+    ("a.json", '[{"text": "a"}] [', "there is more after the list of rows"),
     ("a.json", '[{"text": "a"},]', "row 2: not valid JSON"),
     ("a.json", "[" * 100_000, "row 1: lists or objects are nested too deeply"),
     (
@@ -428,7 +430,7 @@ OTHER = [
     ("a.jsonl", '[{"text": "a"},\n{"text": "b"}]', "over several lines: pass --input-format json"),
     ("a.jsonl", '[{"text": "a"}]', "over several lines: pass --input-format json"),
     ("a.jsonl", '{\n"text": "a"\n}', "over several lines: pass --input-format json"),
-    ("a.jsonl", '{"text": "a"}\r{"text": "b"}\r', "a carriage return alone ends no line"),
+    ("a.jsonl", '{"text": "a"}\r{"text": "b"}\r', "a carriage return alone does not end a line"),
     ("a.jsonl", '\ufeff{"text": "a"}\n\ufeff{"text": "b"}\n', "begins with a byte order mark"),
 ]
 
@@ -444,7 +446,7 @@ def test_json_that_is_something_else(tmp_path, name, content, message):
 
 
 def test_a_list_that_is_too_large_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("textgate.rows.jsonl._LARGEST", 20)
+    monkeypatch.setattr("textgate.rows.jsonl._MAX_JSON", 20)
     path = save(tmp_path / "a.json", '[{"text":\n"a text"\n}]')
     with pytest.raises(DataError, match="larger than the 20 characters that are read of a JSON"):
         texts(path)
@@ -476,7 +478,7 @@ def test_plain_text_that_looks_like_something_else_is_told(tmp_path, content, hi
     path = save(tmp_path / "a.txt", content)
     found, (note,) = texts(path)
     assert found == content.splitlines()
-    assert note.endswith(f"also line 1; {hint}")
+    assert note.endswith(f"including line 1; {hint}")
     assert texts(path, Columns(format="text")) == (found, [])
 
 
@@ -527,7 +529,7 @@ def test_notes_before_a_failure_are_heard(tmp_path):
     columns = Columns(text=("a", "b"))
     with pytest.raises(DataError, match="no row has the field 'b'"):
         list(read_rows(path, columns, labelled=True, note=notes.append))
-    assert "were put right in 1 label" in notes.pop()
+    assert "were normalized in 1 label" in notes.pop()
     path = save(tmp_path / "a.txt", "good\rbad\nbad\n")
     with closing(read_rows(path, labelled=False, note=notes.append)) as rows:
         next(rows)
