@@ -16,7 +16,7 @@ from textgate.cli import options, stream
 from textgate.cli.results import require_output_options, result_format_of, write_results
 from textgate.cli.sections import SectionedCommand, section
 from textgate.inference.arguments import label_count
-from textgate.inference.batching import BATCHES
+from textgate.inference.batching import WINDOW_BATCHES
 from textgate.inference.classifier import Classifier
 from textgate.inference.session import thread_count
 from textgate.rows import RESULT_FORMATS, Row
@@ -221,7 +221,7 @@ def classify(
         resume=resume,
         force=force,
         label_separator=label_separator,
-        window=BATCHES * batch_size,
+        window=WINDOW_BATCHES * batch_size,
         jobs=thread_count("auto") if jobs == "auto" else jobs,
     )
 

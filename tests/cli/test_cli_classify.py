@@ -158,7 +158,7 @@ def test_rows_that_cannot_be_used(command, bundle, tmp_path, jobs):
     assert [json.loads(line)["text"] for line in shown.out.splitlines()] == ["good", "bad"]
     assert shown.err == (
         f"textgate: note: {path}: left out 2 of 4 rows: 1 for invalid JSON (line 2), 1 for a text "
-        "that is no string (line 3)\n"
+        "that is not a string (line 3)\n"
     )
 
 
@@ -171,8 +171,8 @@ def test_what_is_odd_about_a_file_is_said(command, bundle, tmp_path):
     assert shown.err.splitlines() == [
         f"textgate: note: {path}: read as utf-16, because of its byte order mark",
         (
-            f"textgate: note: {path}: the cells are taken as separated by ';', because of the header; "
-            "set it with --delimiter ';'"
+            f"textgate: note: {path}: the cells are taken as separated by ';', because of the "
+            "header; set it with --delimiter ';'"
         ),
     ]
     options = ["--encoding", "utf-16", "--delimiter", ";"]

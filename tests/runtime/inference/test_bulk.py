@@ -171,7 +171,7 @@ def test_rows_that_come_slowly_are_not_waited_for(jobs):
 
 @pytest.mark.parametrize("jobs", JOBS)
 def test_of_long_texts_few_are_read_ahead(jobs, monkeypatch):
-    monkeypatch.setattr(textgate.inference.bulk, "_MOST_CHARACTERS", 1000)
+    monkeypatch.setattr(textgate.inference.bulk, "_MAX_CHARACTERS", 1000)
     read = []
 
     def rows():
@@ -186,7 +186,7 @@ def test_of_long_texts_few_are_read_ahead(jobs, monkeypatch):
 
 
 def test_windows_of_empty_texts_are_bounded(monkeypatch):
-    monkeypatch.setattr(textgate.inference.bulk, "_MOST_CHARACTERS", 640)
+    monkeypatch.setattr(textgate.inference.bulk, "_MAX_CHARACTERS", 640)
     groups = classify_rows(Counting(), rows_of([""] * 25), window=10**9)
     assert [len(group) for group in groups] == [10, 10, 5]
 
