@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
     from textgate.bundle.architecture import Architecture
-    from textgate.export.graph.network import Graph
+    from textgate.export.graph.network import ExportedGraph
     from textgate.export.quantize.hessian import Energies
     from textgate.export.quantize.weights import NetworkWeights
     from textgate.train.data.dataset import Dataset
@@ -54,7 +54,7 @@ class Original:
     tokenizer_json: str
     max_tokens: int
     rows: Dataset
-    graph: Graph
+    graph: ExportedGraph
     session: onnxruntime.InferenceSession
     energies: Energies | None = None
     progress: Progress = field(default_factory=Progress)
@@ -114,7 +114,7 @@ class Candidate:
     plan: Plan
     tokenizer_json: str
     rows: Dataset
-    graph: Graph
+    graph: ExportedGraph
     session: onnxruntime.InferenceSession
     comparison: Comparison
 

@@ -40,14 +40,16 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenCandidate:
     """The graph to publish, and what was done to get there, in words."""
 
     candidate: Candidate
     notes: list[str] = field(default_factory=list)
 
 
-def choose(original: Original, wishes: Wishes, bundle_bytes: Callable[[Candidate], int]) -> Choice:
+def choose(
+    original: Original, wishes: Wishes, bundle_bytes: Callable[[Candidate], int]
+) -> ChosenCandidate:
     """Return the candidate that fits the wishes with the smallest loss.
 
     Args:
@@ -60,7 +62,7 @@ def choose(original: Original, wishes: Wishes, bundle_bytes: Callable[[Candidate
         ExportError: nothing is small enough.
     """
     if wishes.precision == "float32":
-        return Choice(build_candidate(original, FLOAT32))
+        return ChosenCandidate(build_candidate(original, FLOAT32))
     notes: list[str] = []
     plan = integer_plan(original.architecture, embedding_bits=wishes.embedding_bits)
     best = _better_grain(original, plan)
@@ -78,7 +80,7 @@ def choose(original: Original, wishes: Wishes, bundle_bytes: Callable[[Candidate
         else:
             break
     best.comparison.require(wishes.max_accuracy_drop)
-    return Choice(best, notes)
+    return ChosenCandidate(best, notes)
 
 
 def _better_grain(original: Original, plan: Plan) -> Candidate:

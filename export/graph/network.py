@@ -25,7 +25,7 @@ from textgate.export.quantize.equalization import BOUND, column_scale, equalized
 from textgate.export.quantize.plan import FLOAT32, INT8, Plan, Storage
 from textgate.export.quantize.quantization import STORED_LIMIT, pack_nibbles, quantize
 
-__all__ = ["FLOAT32", "INT8", "Graph", "Plan", "Storage", "build_graph"]
+__all__ = ["FLOAT32", "INT8", "ExportedGraph", "Plan", "Storage", "build_graph"]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +39,7 @@ _NIBBLE_LIMIT = 7
 
 
 @dataclass(frozen=True)
-class Graph:
+class ExportedGraph:
     """An ONNX model and what a stream carries through it.
 
     Attributes:
@@ -58,7 +58,7 @@ def build_graph(
     *,
     temperature: float = 1.0,
     energies: Energies | None = None,
-) -> Graph:
+) -> ExportedGraph:
     """Return the graph of a network.
 
     Args:
@@ -117,7 +117,7 @@ def build_graph(
         )
     _head(builder, net, weights, vector, wiring=layer.wiring, output=plan.output, linear=linear)
     _probabilities(builder, net, temperature)
-    return Graph(builder.model("textgate"), tuple(states))
+    return ExportedGraph(builder.model("textgate"), tuple(states))
 
 
 def _shared_values(builder: GraphBuilder) -> None:
