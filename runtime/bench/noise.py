@@ -14,7 +14,7 @@ from pathlib import Path
 from textgate.bench.timing import percentiles
 from textgate.errors import DataError
 
-_BLOCK = bytes(1024)  # small enough to leave the caches to what is measured
+_BLOCK = bytes(1024)  # small enough to leave the caches to the measured calls
 _REPEATS = 16  # tens of microseconds in total: as long as a short prediction
 _MAX_SPREAD = 1.10
 _MAX_DRIFT = 1.05

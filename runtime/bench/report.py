@@ -109,7 +109,7 @@ def cold_start_table(result: Benchmark) -> _Table:
 
 
 def size_table(result: Benchmark) -> _Table:
-    """Return a row for each bundle: what it is and how large its files are."""
+    """Return a row for each bundle: its cell, its precision and the sizes of its files."""
     files = list(dict.fromkeys(name for bundle in result.bundles for name in bundle.bytes))
     rows = [
         [

@@ -294,5 +294,5 @@ def _require_divisors(times: Sequence[int]) -> None:
     if min(times) <= 0:
         raise DataError(
             f"call times to compare with must be above 0 ns, found {min(times)}: "
-            f"do more work in a call than the clock can miss"
+            "let each call do more work"
         )

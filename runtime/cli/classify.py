@@ -241,6 +241,6 @@ def _note_file_name(texts: Sequence[str]) -> None:
 
 
 def _write_utf8() -> None:
-    """Write UTF-8 whatever the locale says, and line ends as they are given."""
+    """Write UTF-8 whatever the locale, and line ends unchanged."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="")

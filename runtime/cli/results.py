@@ -130,7 +130,7 @@ def write_results(
         source: the file of the rows.
         header: the columns of a table without rows; it may be filled while rows are read.
         output: the file of the results; None for standard output.
-        settings: what else determines the results, for the resume file.
+        settings: everything else that determines the results, for the resume file.
         resume: whether an older output is continued.
         force: whether an older output may be replaced.
         label_separator: the text between several labels, in formats without lists.
@@ -203,7 +203,7 @@ def _can_fork() -> bool:
 
 @contextmanager
 def _garbage_frozen() -> Iterator[None]:
-    """Keep the garbage collector from visiting what exists already in every window."""
+    """Keep the garbage collector from visiting the existing objects in every window."""
     gc.freeze()
     try:
         yield
@@ -213,10 +213,10 @@ def _garbage_frozen() -> Iterator[None]:
 
 @contextmanager
 def _progress(stream: TextIO | None, source: TrackedPath) -> Iterator[Callable[[int], None]]:
-    """Yield what takes the number of rows just done and, on a terminal, draws a progress bar.
+    """Yield a function that takes the number of new results and, on a terminal, draws a bar.
 
-    There is none in the first second: short work needs none. How far a file has been read is known
-    in bytes; of a pipe, only the rows are counted.
+    The bar appears after a second. Its length is the size of a file; for a pipe, only the rows are
+    counted.
     """
     if stream is None or not stream.isatty():
         yield lambda _: None
@@ -266,7 +266,7 @@ def _cells(row: Row) -> Pairs:
 
 
 def _terminal(output: Path | None, source: TrackedPath) -> TextIO | None:
-    """Return where progress can be shown without mixing with what is typed or printed."""
+    """Return standard error, unless the user types texts or reads results on the terminal."""
     typed = str(source) == STANDARD_INPUT and sys.stdin is not None and sys.stdin.isatty()
     printed = output is None and sys.stdout.isatty()
     return None if typed or printed else sys.stderr

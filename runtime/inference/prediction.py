@@ -30,7 +30,7 @@ class Prediction:
             known token.
         reason: the reason why `label` is None; None if there is a label.
         tokens: how many tokens were read.
-        truncated: whether the text was longer than what was read.
+        truncated: whether the text has more tokens than were read.
     """
 
     label: str | None

@@ -20,7 +20,7 @@ def read_jsonl(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield one row per object; blank lines are skipped.
 
     Raises:
-        DataError: a line is not a JSON object, or its fields are not what they should be.
+        DataError: a line is not a JSON object, or one of its fields cannot be used.
     """
     objects = _Objects()
     is_first = True

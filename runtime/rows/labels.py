@@ -95,9 +95,9 @@ def applies(value: object, *, where: str) -> bool:
     if value is None:
         return False
     if isinstance(value, str):
-        said = value.strip().lower()
-        if said in _YES or said in _NO:
-            return said in _YES
+        answer = value.strip().lower()
+        if answer in _YES or answer in _NO:
+            return answer in _YES
     elif isinstance(value, int | float) and value in (0, 1):
         return value == 1
     raise LabelError(
@@ -180,14 +180,14 @@ def require_known(
     def named(label: str) -> str:
         count, twin = counts[label], like.get(look_of(label))
         near = nearest(label, known) if twin is None and len(counts) <= MAX_LISTED else None
-        said = [] if twin is None else [f"which looks like {shown(twin)}"]
+        details = [] if twin is None else [f"which looks like {shown(twin)}"]
         if near is not None:
-            said = [f"did you mean {shown(near)}?"]
+            details = [f"did you mean {shown(near)}?"]
         if len(counts) > 1:
-            said.insert(0, f"{counted(count, 'row', 'rows')}, line {lines[label]}")
+            details.insert(0, f"{counted(count, 'row', 'rows')}, line {lines[label]}")
         elif count > 1:
-            said.insert(0, f"{count:,} rows")
-        return f"{shown(label)} ({', '.join(said)})" if said else shown(label)
+            details.insert(0, f"{count:,} rows")
+        return f"{shown(label)} ({', '.join(details)})" if details else shown(label)
 
     where = f"{file}, line {min(lines.values())}"
     if len(counts) == 1:

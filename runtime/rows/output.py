@@ -57,7 +57,7 @@ class Output(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what was opened."""
+        """Close what was opened."""
 
     @abstractmethod
     def _write(self, data: bytes) -> None: ...
@@ -93,7 +93,7 @@ class ResultFile(Output):
     Args:
         path: the file; it may be a device or a named pipe.
         force: whether an older file may be replaced.
-        keep: continue an older file after so many bytes; what follows them is cut off.
+        keep: bytes of an older file to keep and continue; what follows them is cut off.
         opened: called when the file is open, unless it is a device or a named pipe.
 
     Raises:
@@ -127,7 +127,7 @@ class ResultFile(Output):
         return self._end or 0
 
     def sync(self) -> None:
-        """Ask the system to bring what was written to the disk."""
+        """Ask the system to write the file to the disk."""
         os.fsync(self._raw.fileno())
 
     def close(self) -> None:

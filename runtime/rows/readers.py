@@ -66,13 +66,13 @@ def read_rows(
             probabilities. A row that has it needs no label.
         may_have_none: whether an empty cell means that no label applies; always so if the columns
             have a label separator.
-        note: receives what the user should know of the file, a sentence each.
+        note: receives notes about the file, one sentence each.
         header: receives the names of a table's columns, before its first row.
 
     Raises:
         ConfigError: at once, if the settings cannot work.
         MissingPackageError: at once, if the rows are Parquet and pyarrow is not installed.
-        DataError: while iterating, if the file cannot be read or a row is not what it should be.
+        DataError: while iterating, if the file cannot be read or a row cannot be used.
     """
     rows, _ = _opened(
         path,
@@ -104,7 +104,7 @@ def load_labelled(
         several_labels: whether to refuse a set whose rows all have the same single label.
         soft_labels: whether ``probs`` is read.
         may_have_none: whether an empty cell means that no label applies.
-        note: receives what the user should know.
+        note: receives notes about the file.
 
     Raises:
         ConfigError: the settings cannot work.

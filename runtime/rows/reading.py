@@ -38,7 +38,7 @@ class Reading:
         soft: whether soft labels are read from `PROBABILITIES`; they replace a missing label.
         may_have_none: whether an empty cell means that no label applies.
         collects: whether bad rows are counted and left out; otherwise the first one is an error.
-        note: receives what the user should know of the file, a sentence each.
+        note: receives notes about the file, one sentence each.
         header: receives the names of a table's columns.
 
     Attributes:

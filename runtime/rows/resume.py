@@ -48,8 +48,7 @@ class ResumeFile:
 
     Args:
         results: the file of results.
-        settings: what determines the results apart from the rows, each by the name that messages
-            give it.
+        settings: everything else that determines the results, by the names that messages use.
     """
 
     def __init__(self, results: Path, settings: Mapping[str, str]) -> None:

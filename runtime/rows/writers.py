@@ -158,7 +158,7 @@ def require_separator(separator: str, labels: Sequence[str], result_format: str)
     divided = next((label for label in labels if separator in label), None)
     if divided is not None:
         raise ConfigError(
-            f"the label {divided!r} holds {separator!r}, which stands between the labels of a "
+            f"the label {divided!r} holds {separator!r}, which separates the labels of a "
             "text; give another with --label-separator, or write jsonl"
         )
 

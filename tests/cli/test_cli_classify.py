@@ -195,7 +195,7 @@ def test_what_stands_between_labels(command, bundles):
     assert shown.out.split("\t")[0] == " + ".join(labels)
     shown = command("classify", "--label-separator", "o", *options)
     assert shown.status == 2
-    assert "holds 'o', which stands between the labels of a text" in shown.message
+    assert "holds 'o', which separates the labels of a text" in shown.message
     assert command("classify", "--label-separator", "", *options).status == 2
 
 

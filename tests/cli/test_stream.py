@@ -123,7 +123,7 @@ def test_labels_that_could_not_be_told_apart(capsys):
         scripted.labels = ("bad", "a|b", "o\tdd")
         classify_pieces(scripted, [b"x"], **options)
 
-    with pytest.raises(ConfigError, match=r"the label 'a\|b' holds '\|', which stands between"):
+    with pytest.raises(ConfigError, match=r"the label 'a\|b' holds '\|', which separates"):
         stream()
     assert capsys.readouterr().out == ""
     stream(as_json=True)
