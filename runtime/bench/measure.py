@@ -8,7 +8,6 @@ quiet. Afterwards the answers of the timed calls are compared with plain predict
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -284,7 +283,7 @@ def _ratio(times: Sequence[int], first: Sequence[int]) -> Ratio:
 def _times(nanoseconds: Sequence[int]) -> Times:
     found, intervals = percentiles(nanoseconds), bootstrap_percentile_intervals(nanoseconds)
     return Times(
-        **asdict(found),
+        **vars(found),
         p50_interval=intervals["p50"],
         p90_interval=intervals["p90"],
         p99_interval=intervals["p99"],

@@ -9,17 +9,13 @@ from textgate.bench.agreement import Agreement
 from textgate.bench.coldstart import ColdStart
 from textgate.bench.machine import Machine
 from textgate.bench.noise import Noise
+from textgate.bench.timing import Percentiles
 
 
 @dataclass(frozen=True)
-class Times:
+class Times(Percentiles):
     """Times of the calls of one stage in milliseconds, with 95 % bootstrap intervals."""
 
-    p50: float
-    p90: float
-    p99: float
-    maximum: float
-    count: int
     p50_interval: tuple[float, float]
     p90_interval: tuple[float, float]
     p99_interval: tuple[float, float]
