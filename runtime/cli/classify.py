@@ -211,12 +211,12 @@ def classify(
             "the bundle with the checksum": classifier.manifest.checksum,
             "--engine": classifier.describe()["engine"]["name"],
             "--format": result_format,
-            "--top-k": str(top_k),
-            "--abstain-below": str(abstain_below),
-            "--max-tokens": str(max_tokens),
+            "--top-k": _shown(top_k),
+            "--abstain-below": _shown(abstain_below),
+            "--max-tokens": _shown(max_tokens),
             "--label-separator": label_separator,
             "--text-field": ", ".join(columns.text_fields),
-            "--skip-bad-rows": str(columns.skip_bad_rows),
+            "--skip-bad-rows": "on" if columns.skip_bad_rows else "",
         },
         resume=resume,
         force=force,
@@ -224,6 +224,10 @@ def classify(
         window=WINDOW_BATCHES * batch_size,
         jobs=thread_count("auto") if jobs == "auto" else jobs,
     )
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else str(value)
 
 
 def _note_file_name(texts: Sequence[str]) -> None:

@@ -48,7 +48,8 @@ class ResumeFile:
 
     Args:
         results: the file of results.
-        settings: everything else that determines the results, by the names that messages use.
+        settings: everything else that determines the results, by the names that messages use; ""
+            for what is not set.
     """
 
     def __init__(self, results: Path, settings: Mapping[str, str]) -> None:
@@ -177,9 +178,10 @@ class ResumeFile:
         except DataError as problem:
             raise DataError(f"{problem}; {self._results} cannot be resumed: {_ANEW}") from None
         for name, value in self._settings.items():
-            if settings.get(name) != value:
+            before = settings.get(name, "")
+            if before != value:
                 raise DataError(
-                    f"{self._results}: begun with {name} {settings.get(name)}, not {value}; give "
+                    f"{self._results}: begun {_with(name, before)}, not {_with(name, value)}; give "
                     f"the same settings, or {_ANEW}"
                 )
         if found_size < size:
@@ -188,6 +190,10 @@ class ResumeFile:
                 f"{size:,}; the results were changed or damaged: {_ANEW}"
             )
         return count, size, digest
+
+
+def _with(name: str, value: str) -> str:
+    return f"with {name} {value}" if value else f"without {name}"
 
 
 def _add(digest: hashlib._Hash, row: Row) -> None:

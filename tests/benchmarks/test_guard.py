@@ -57,7 +57,7 @@ PREDICT = "        encoded = self._tokenizer.encode(text)\n"
 def test_either_side_runs_its_own_code(commit, bundle, tmp_path):
     """The commit sleeps where this tree does not, and is found to be the slower one."""
     slow = f"        import time; time.sleep(0.005)\n{PREDICT}"
-    repository = commit("runtime/classifier.py", PREDICT, slow)
+    repository = commit("runtime/inference/classifier.py", PREDICT, slow)
     output = tmp_path / "guard.json"
     done = run(repository, "HEAD", "-m", bundle, "-o", output)
     assert done.returncode == 0, done.stderr
@@ -72,14 +72,14 @@ def test_either_side_runs_its_own_code(commit, bundle, tmp_path):
 
 def test_other_probabilities_are_noted(commit, bundle):
     other = PREDICT.replace("(text)", "('something else')")
-    done = run(commit("runtime/classifier.py", PREDICT, other), "HEAD", "-m", bundle)
+    done = run(commit("runtime/inference/classifier.py", PREDICT, other), "HEAD", "-m", bundle)
     assert done.returncode == 0, done.stderr
     assert "note: probabilities differ by up to" in done.stdout
 
 
 def test_a_side_that_does_not_work_is_told(commit, bundle):
     broken = f"        raise ValueError('broken')\n{PREDICT}"
-    done = run(commit("runtime/classifier.py", PREDICT, broken), "HEAD", "-m", bundle)
+    done = run(commit("runtime/inference/classifier.py", PREDICT, broken), "HEAD", "-m", bundle)
     assert done.returncode == 1
     assert done.stderr == "Error: the process of base ended: ValueError: broken\n"
 

@@ -439,14 +439,14 @@ def test_half_a_surrogate_pair_is_replaced(command, bundle):
     assert json.loads(shown.out)["text"] == "\ufffd good"
 
 
-def test_a_line_of_100_megabytes(command, bundle, tmp_path):
+def test_a_line_of_10_megabytes(command, bundle, tmp_path):
     path = tmp_path / "a.txt"
-    path.write_bytes(b"good film " * 10_000_000 + b"\nbad\n")
+    path.write_bytes(b"good film " * 1_000_000 + b"\nbad\n")
     shown = command("classify", "-m", bundle, "-i", path, "--format", "jsonl")
     assert (shown.status, shown.err) == (0, "")
     large, small = (json.loads(line) for line in shown.out.splitlines())
     assert (large["truncated"], small["truncated"]) == (True, False)
-    assert len(large["text"]) == 100_000_000
+    assert len(large["text"]) == 10_000_000
 
 
 # What is refused
@@ -529,7 +529,7 @@ def test_rows_that_are_none(command, bundle, tmp_path, case):
 def test_files_that_cannot_be_read(command, bundle, tmp_path):
     for path, reason in (
         (tmp_path / "nothing.txt", "No such file or directory"),
-        (tmp_path, "the name does not say which format"),
+        (tmp_path, "the name tells no format"),
     ):
         shown = command("classify", "-m", bundle, "-i", path)
         assert shown.status in (1, 2)

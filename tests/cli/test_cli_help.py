@@ -17,9 +17,9 @@ CORE = ("classify", "evaluate", "bench", "inspect", "models")
 EXTRA = ("train", "fit", "teach", "pretrain", "export", "compare")
 
 
-def python(code, *arguments):
+def python(code, *arguments, options=()):
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
+        [sys.executable, *options, "-c", code, *map(str, arguments)],
         check=False,
         capture_output=True,
         text=True,
@@ -91,6 +91,24 @@ def test_wrong_usage(command, arguments, message):
     assert shown.status == 2
     assert shown.message == message
     assert shown.out == ""
+
+
+HELP = """
+import sys
+import click
+from textgate.cli import commands
+context = click.Context(commands)
+for name in sys.argv[1:]:
+    command = commands.get_command(context, name)
+    print(command.get_help(click.Context(command, info_name=name)))
+"""
+
+
+def test_the_help_needs_no_docstrings():
+    """`python -OO` drops them."""
+    plain, optimized = (python(HELP, *CORE, options=options) for options in ([], ["-OO"]))
+    assert plain.stdout == optimized.stdout
+    assert "Classify the given texts" in plain.stdout
 
 
 LIGHT = """

@@ -15,7 +15,7 @@ from textgate.rows import Row
 from textgate.rows.output import ResultFile
 from textgate.rows.resume import ResumeFile
 
-SETTINGS = {"--format": "jsonl", "--top-k": "None"}
+SETTINGS = {"--format": "jsonl", "--top-k": ""}
 TEXTS = ["a film", 'two\nlines, "quoted"', "", "caf\u00e9", "half \ud800 a pair"]
 ROWS = [
     Row(text, (), line, {}, cells=(("id", line), ("text", text)))
@@ -106,7 +106,10 @@ DAMAGE = [
     ({"bytes": True}, "field 'bytes' should be a whole number"),
     ({"digest": None}, "field 'digest' should be a string"),
     ({"settings": []}, "field 'settings' should be an object"),
-    ({"settings": {}}, "begun with --format None, not jsonl; give the same settings, or"),
+    (
+        {"settings": {}},
+        "begun without --format, not with --format jsonl; give the same settings, or",
+    ),
     ({"bytes": 7}, "holds 6 bytes, but a.jsonl.resume counts 7; the results were changed"),
     ({"digest": "0"}, "holds the results of other rows than the first 3 of rows.jsonl"),
 ]
@@ -138,7 +141,11 @@ OTHERS = [
         SETTINGS,
         "holds the results of other rows than the first 3",
     ),
-    (ROWS, SETTINGS | {"--top-k": "2"}, "begun with --top-k None, not 2; give the same settings"),
+    (
+        ROWS,
+        SETTINGS | {"--top-k": "2"},
+        "begun without --top-k, not with --top-k 2; give the same settings",
+    ),
 ]
 
 
