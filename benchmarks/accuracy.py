@@ -23,7 +23,7 @@ from common import PATH, cache_option, output_option, write_result
 from pages.blocks import BLOCKS
 from sets import Split, find_sets, in_processes, remembered
 
-from textgate.cli.evaluate import evaluate_rows
+from textgate.evaluation.evaluate import evaluate_rows
 from textgate.export import export
 from textgate.inference.classifier import Classifier
 from textgate.train import fit
@@ -90,7 +90,7 @@ def _ours(split: Split, seed: int, epochs: int | None, cache: Path) -> Scored:
         run, bundle, max_bytes=MAX_BYTES, max_accuracy_drop=MAX_ACCURACY_DROP, force=True
     )
     with Classifier.load(bundle) as classifier:
-        quality = evaluate_rows(classifier, split.test_rows, file=str(split.test))
+        quality = evaluate_rows(classifier, split.test_rows, file=str(split.test)).metrics
     return {
         "accuracy": quality.accuracy,
         "macro_f1": quality.macro_f1,

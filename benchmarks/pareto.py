@@ -29,7 +29,7 @@ from sets import Split, find_sets, in_processes
 from textgate.bench.noise import fixed_work, noise_in
 from textgate.bench.timing import measure_alternating, percentiles
 from textgate.bundle.storage import bundle_bytes
-from textgate.cli.evaluate import evaluate_rows
+from textgate.evaluation.evaluate import evaluate_rows
 from textgate.export import export
 from textgate.inference.classifier import Classifier
 from textgate.rows import load_labelled
@@ -126,7 +126,7 @@ def measured(
         calls = {}
         for (name, kind), path in bundles.items():
             classifier = stack.enter_context(Classifier.load(path))
-            quality = evaluate_rows(classifier, rows, file=str(split.test))
+            quality = evaluate_rows(classifier, rows, file=str(split.test)).metrics
             found[name] = Point(name, kind, quality.accuracy, bundle_bytes(path), 0.0)
             calls[name] = classifier.predict
         for name in MODULES:

@@ -29,7 +29,7 @@ from textgate.bench.timing import (
     percentiles,
     ratio_of_medians,
 )
-from textgate.cli.evaluate import evaluate_rows
+from textgate.evaluation.evaluate import evaluate_rows
 from textgate.export import export
 from textgate.inference.classifier import Classifier
 from textgate.train import fit
@@ -104,7 +104,7 @@ def score(split: Split, preset: str, settings: dict[str, Any], bundles: Path) ->
         )
         classifier = Classifier.load(exported.path)
         probabilities[precision] = classifier.predict_proba([row.text for row in rows])
-        quality = evaluate_rows(classifier, rows, file=str(split.test))
+        quality = evaluate_rows(classifier, rows, file=str(split.test)).metrics
         found[f"{precision}_accuracy"] = quality.accuracy
         found[f"{precision}_bytes"] = exported.manifest.files["model.onnx"].size
     before, after = (probabilities[precision] for precision in PRECISIONS)

@@ -19,10 +19,10 @@ from pages.blocks import BLOCKS, DOMAINS
 from pages.templates import goals as goal_table
 from sentiment_cases import GROUPS, Case
 
+from textgate.bench.measure import measure_together
 from textgate.bundle.storage import bundle_bytes
-from textgate.cli.bench import measure_together
-from textgate.cli.evaluate import truth_and_scores
 from textgate.evaluation.coverage import own_coverage
+from textgate.evaluation.evaluate import truth_and_scores
 from textgate.evaluation.metrics import evaluate_single_label
 from textgate.inference.classifier import Classifier
 from textgate.rows import load_labelled

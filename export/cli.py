@@ -66,14 +66,14 @@ _MAX_SHOWN_THRESHOLDS = 20
     "--min-precision",
     type=float,
     metavar="FRACTION",
-    callback=options.positive_share,
+    callback=options.positive_fraction,
     help="Choose thresholds at which this fraction of each label's answers is right, as in 0.95.",
 )
 @click.option(
     "--coverage",
     type=float,
     metavar="FRACTION",
-    callback=options.positive_share,
+    callback=options.positive_fraction,
     help="Choose thresholds at which this fraction of each label's answers is kept, as in 0.9.",
 )
 @click.option("--force", is_flag=True, help="Replace an existing bundle in OUTPUT.")

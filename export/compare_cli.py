@@ -12,15 +12,15 @@ import torch
 
 from textgate.atomic import refuse_occupied, write_bytes
 from textgate.bench.machine import this_machine
+from textgate.bench.measure import measure_together
 from textgate.bundle.architecture import parameter_count
 from textgate.bundle.manifest import PRECISIONS
 from textgate.bundle.run import RUN
 from textgate.bundle.storage import MANIFEST, bundle_bytes
 from textgate.cli import options
-from textgate.cli.bench import measure_together
-from textgate.cli.evaluate import evaluate_rows
 from textgate.cli.sections import SectionedCommand, section
 from textgate.errors import CheckpointError, DataError, ExportError, TextgateError
+from textgate.evaluation.evaluate import evaluate_rows
 from textgate.export.exporter import export
 from textgate.inference.classifier import Classifier
 from textgate.rows import Columns, load_labelled
@@ -160,7 +160,7 @@ def compare(
             export(fitted.path, output / name, precision=precision, force=force, progress=progress)
             classifier = Classifier.load(output / name)
             progress.note(f"scoring {name} on {format_count(len(rows))} rows")
-            qualities[name] = evaluate_rows(classifier, rows, file=test)
+            qualities[name] = evaluate_rows(classifier, rows, file=test).metrics
         except TextgateError as problem:
             if isinstance(problem, DataError) and number == 1:
                 raise  # the other networks read the same rows

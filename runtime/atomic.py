@@ -1,4 +1,4 @@
-"""Writing files and folders that are whole or absent, whatever fails half-way."""
+"""Atomic writes of files and folders: after a failure, the old ones are still there."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from textgate.errors import TextgateError
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file by way of a temporary sibling, so that a reader finds the old one or the new.
+    """Write a file through a temporary sibling, so that a reader finds the old file or the new one.
 
-    A link is followed: the file it points to is replaced, and the link stays.
+    A link is followed: the file that it points to is replaced, and the link stays.
 
     Raises:
-        OSError: the file cannot be written; an older one is as it was.
+        OSError: the file cannot be written; an older file is unchanged.
     """
     if path.exists() and not path.is_file():
         # Renaming over a device such as /dev/null would replace it for the whole machine.
@@ -43,34 +43,34 @@ def write_bytes(path: Path, data: bytes) -> None:
 def new_folder(
     target: Path, *, force: bool, error: type[TextgateError], complete_marker: str
 ) -> Iterator[Path]:
-    """Yield an empty sibling of `target` to fill; it takes the target's name when the body is done.
+    """Yield an empty sibling of `target`, which is renamed to `target` at the end of the block.
 
-    If the body or the renaming fails, the sibling is removed and the target is as it was. Missing
-    parents are made.
+    If the block or the renaming fails, the sibling is removed and the target is unchanged. Missing
+    parents are created.
 
     Args:
-        target: where the folder should end up.
+        target: the path of the folder.
         force: whether an existing folder may be replaced. It must be empty or hold
-            `complete_marker`: what textgate did not write, it does not remove.
+            `complete_marker`, so that only folders of textgate are removed.
         error: the class of the error to raise.
-        complete_marker: name of a file that only a complete folder of this kind holds.
+        complete_marker: the name of a file that only a complete folder of this kind holds.
 
     Raises:
-        TextgateError: of class `error`: the target is in the way or cannot be written.
+        TextgateError: of class `error`: the target exists or cannot be written.
     """
-    place = target if target.name not in ("", "..") else target.resolve()
-    sibling = _sibling(place, "partial")
+    path = target if target.name not in ("", "..") else target.resolve()
+    sibling = _sibling(path, "partial")
     try:
-        refuse_occupied(place, force=force, error=error, complete_marker=complete_marker)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        refuse_occupied(path, force=force, error=error, complete_marker=complete_marker)
+        path.parent.mkdir(parents=True, exist_ok=True)
         sibling.mkdir()
         yield sibling
-        for path in [*sibling.rglob("*"), sibling]:
-            _flush(path)
-        refuse_occupied(place, force=force, error=error, complete_marker=complete_marker)
-        _publish(sibling, place)
+        for each in [*sibling.rglob("*"), sibling]:
+            _flush(each)
+        refuse_occupied(path, force=force, error=error, complete_marker=complete_marker)
+        _publish(sibling, path)
     except BrokenPipeError:
-        raise  # about the terminal, not about the folder
+        raise  # of the terminal, not of the folder
     except OSError as problem:
         raise error(f"{target}: cannot be written: {_reason(problem, sibling)}") from problem
     finally:
@@ -78,51 +78,51 @@ def new_folder(
 
 
 def refuse_occupied(
-    place: Path, *, force: bool, error: type[TextgateError], complete_marker: str
+    path: Path, *, force: bool, error: type[TextgateError], complete_marker: str
 ) -> None:
-    """Refuse a target that `new_folder` would refuse; arguments as there.
+    """Refuse a target that `new_folder` would refuse; the arguments are the same.
 
     Raises:
-        TextgateError: of class `error`: something is there that may not be replaced.
+        TextgateError: of class `error`: there is something that may not be replaced.
     """
-    if not os.path.lexists(place):
+    if not os.path.lexists(path):
         return
     if not force:
-        raise error(f"{place}: already exists; choose another path or pass --force")
-    if place.is_symlink() or not place.is_dir():
-        raise error(f"{place}: not a folder, so --force does not replace it; choose another path")
-    if not (place / complete_marker).is_file() and any(place.iterdir()):
+        raise error(f"{path}: already exists; choose another path or pass --force")
+    if path.is_symlink() or not path.is_dir():
+        raise error(f"{path}: not a folder, so --force does not replace it; choose another path")
+    if not (path / complete_marker).is_file() and any(path.iterdir()):
         raise error(
-            f"{place}: holds other files and no {complete_marker}, so --force does not replace it;"
+            f"{path}: holds other files and no {complete_marker}, so --force does not replace it;"
             " choose another path"
         )
 
 
-def _publish(sibling: Path, place: Path) -> None:
-    """Give the sibling the target's name; a folder that has it goes aside and then away."""
-    if not os.path.lexists(place):
-        sibling.rename(place)
+def _publish(sibling: Path, target: Path) -> None:
+    """Rename the sibling to the target; an older target is renamed first and then removed."""
+    if not os.path.lexists(target):
+        sibling.rename(target)
     else:
-        aside = _sibling(place, "old")
+        aside = _sibling(target, "old")
         try:
-            place.rename(aside)
-            sibling.rename(place)
+            target.rename(aside)
+            sibling.rename(target)
         except BaseException:
-            if aside.exists() and not place.exists():
-                aside.rename(place)
+            if aside.exists() and not target.exists():
+                aside.rename(target)
             raise
-        # The new folder is in place: failing to remove the old one is no failure to write.
+        # The new folder is there, so an old one that cannot be removed is not an error.
         shutil.rmtree(aside, ignore_errors=True)
-    _flush(place.parent)
+    _flush(target.parent)
 
 
 def _sibling(target: Path, kind: str) -> Path:
-    # Cut, so that a name near the file system's limit leaves room for the rest.
+    # The name is cut to leave room for the suffixes within the file system's limit.
     return target.parent / f".{target.name[:48]}.{secrets.token_hex(4)}.{kind}"
 
 
 def _flush(path: Path) -> None:
-    """Ask the system to bring a file, or the names in a folder, to the disk."""
+    """Ask the system to write a file, or the names in a folder, to the disk."""
     if path.is_dir():
         # Some systems cannot open folders, and some file systems do not flush them.
         with contextlib.suppress(OSError):
@@ -140,7 +140,7 @@ def _flush_with(path: Path, mode: int) -> None:
 
 
 def _reason(problem: OSError, sibling: Path) -> str:
-    """Return what the system said, naming files inside the sibling by their names there."""
+    """Return the system's message, with paths inside the sibling relative to it."""
     reason = problem.strerror or str(problem)
     path = problem.filename
     if not isinstance(path, str | os.PathLike) or Path(path) == sibling:

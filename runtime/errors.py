@@ -1,7 +1,7 @@
-"""The errors textgate raises, all below one root.
+"""Errors of textgate, with one root.
 
-A message says what was found, where (file, row or field), what was expected and what to do. The
-command line prints it on one line and exits with 1; `ConfigError` exits with 2, as wrong usage.
+A message names the file and the row or field, what was found, what was expected, and what to do.
+The command line prints it on one line and exits with 1, or with 2 for a `ConfigError`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 class TextgateError(Exception):
-    """Anything that textgate itself refuses or cannot do."""
+    """The root of all errors that textgate raises."""
 
 
 class DataError(TextgateError):
@@ -35,20 +35,20 @@ class ExportError(TextgateError):
 
 
 class VerificationError(ExportError):
-    """An exported graph does not compute what it was exported from; nothing was published."""
+    """An exported graph does not compute what its run does; no bundle was written."""
 
 
 class MissingPackageError(TextgateError, ModuleNotFoundError):
-    """A package is not installed that one of textgate's extras brings; `name` says which."""
+    """A package of one of textgate's extras is not installed; `name` is the package."""
 
 
 @contextmanager
 def needing(extra: str, what: str) -> Iterator[None]:
-    """Say of imports that fail in a ``with`` which extra brings the package.
+    """Name the extra of a package whose import fails in a ``with`` block.
 
     Args:
-        extra: its name.
-        what: what needs the package.
+        extra: the name of the extra.
+        what: the feature that needs the package.
 
     Raises:
         MissingPackageError: a package is not installed.

@@ -1,8 +1,8 @@
-"""The package's logger, ``textgate``: silent unless the program that uses it listens.
+"""Logger of the package, ``textgate``, which is silent unless a program sets a handler.
 
-Few records: what was loaded (INFO), sessions made and made again after a fork, how a file is worked
-on, and how many texts were cut off (DEBUG), and what is odd about a file of rows, where nobody else
-hears it (WARNING). What goes wrong is raised, not logged, and no record holds a text.
+INFO: loaded bundles. DEBUG: sessions that are created, also after a fork, how a file is processed,
+and how many texts were truncated. WARNING: notes about a file of rows, if the caller takes none.
+Errors are raised, not logged. No record holds a text.
 """
 
 from __future__ import annotations

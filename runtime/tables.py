@@ -1,7 +1,7 @@
-"""Tables and figures as text: for a terminal, and as Markdown for a model card.
+"""Tables and numbers as text, for a terminal and in Markdown.
 
-Cells are printed as they are, except that what a label or a text could break the table or drive
-the terminal with is shown as an escape: line breaks, control characters, direction overrides.
+Line breaks, control characters and direction overrides in a cell are shown as escapes, so that a
+label or a text can neither break a table nor control the terminal.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def format_table(
 
     Args:
         header: the columns' titles.
-        rows: one cell a column in every row.
-        align: ``<`` (left) or ``>`` (right) a column. Without it, the columns that hold only
-            numbers, with a unit or not, go right.
+        rows: one cell per column in every row.
+        align: ``<`` (left) or ``>`` (right) for each column. By default, columns of numbers, with
+            or without units, are aligned right.
 
     Raises:
         ValueError: a row or `align` has another number of columns than the header.
@@ -51,9 +51,9 @@ def format_table(
 def markdown_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, align: str | None = None
 ) -> str:
-    """Return the same table as `format_table`, in GitHub's Markdown.
+    """Return the table of `format_table` in GitHub's Markdown.
 
-    Pipes are escaped; other Markdown in a cell, such as a link, is left to work.
+    Pipes are escaped; other Markdown in a cell, such as a link, is kept.
 
     Raises:
         ValueError: a row or `align` has another number of columns than the header.
@@ -68,13 +68,13 @@ def markdown_table(
 def format_bytes(count: int) -> str:
     """Return a size to three significant digits, as in ``217 KB``; 1 KB is 1000 bytes."""
     value, unit = float(count), 0
-    while abs(value) >= 999.5 and unit + 1 < len(_BYTE_UNITS):  # 999.5 would read 1000
+    while abs(value) >= 999.5 and unit + 1 < len(_BYTE_UNITS):  # 999.5 would be shown as 1000
         value, unit = value / 1000, unit + 1
     return f"{_three_digits(value)} {_BYTE_UNITS[unit]}"
 
 
 def format_count(count: int) -> str:
-    """Return a whole number with its thousands apart, as in ``214,337``."""
+    """Return a whole number with commas between thousands, as in ``214,337``."""
     return f"{count:,}"
 
 
@@ -84,7 +84,7 @@ def format_ms(milliseconds: float) -> str:
 
 
 def _three_digits(value: float) -> str:
-    """Return a number to three significant digits, more if it has more before the point."""
+    """Return a number to three significant digits, or to all digits before the point."""
     exponent = int(f"{value:.2e}".partition("e")[2])
     shown = f"{value:.{max(0, 2 - exponent)}f}"
     return shown.rstrip("0").rstrip(".") if "." in shown else shown
@@ -111,18 +111,18 @@ def _sides(table: Sequence[Sequence[str]], align: str | None) -> str:
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:
-    """Whether a column holds numbers, apart from empty cells and dashes."""
+    """Return whether a column holds only numbers, empty cells and dashes."""
     filled = [cell for cell in cells if cell not in ("", "-")]
     return bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
 
 
 def printable(text: str) -> str:
-    """Return a text on one line: what a terminal would act on is shown as an escape."""
+    """Return a text on one line, with escapes for characters that a terminal would act on."""
     return "".join(_escape(c) if _is_unsafe(c) else c for c in text)
 
 
 def _is_unsafe(character: str) -> bool:
-    """Whether a terminal would act on the character, or could not be sent it."""
+    """Return whether a terminal would act on the character, or could not receive it."""
     return (
         unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
         or unicodedata.bidirectional(character) in _DIRECTION_CONTROLS
@@ -134,12 +134,12 @@ def _escape(character: str) -> str:
 
 
 def _escape_pipes(cell: str) -> str:
-    """Escape the pipes, and the backslashes before them, which would undo it."""
+    """Escape the pipes, and the backslashes before them, which would undo the escape."""
     return re.sub(r"(\\*)\|", r"\1\1\\|", cell)
 
 
 def _width(text: str) -> int:
-    """Return how many terminal cells a text takes."""
+    """Return the width of a text in terminal cells."""
     total, last, joined = 0, 0, False
     for character in unicodedata.normalize("NFC", text):
         if character == _EMOJI_SELECTOR and last == 1:
@@ -153,7 +153,7 @@ def _width(text: str) -> int:
 
 
 def _character_width(character: str) -> int:
-    """Return the cells of one character on its own: 0, 1 or 2."""
+    """Return the width of a single character: 0, 1 or 2 cells."""
     if unicodedata.category(character) in ("Mn", "Me", "Cf") or ord(character) in _SKIN_TONES:
         return 0
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from textgate.cli import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"runtime": "textgate", "train": "textgate.train", "export": "textgate.export"}
 # From the lowest to the highest: a room imports from itself and from rooms before it in this list.
@@ -70,6 +72,16 @@ def imported(module: str) -> set[str]:
 def test_rooms_import_downwards(module):
     own = LEVEL[room_of(module)]
     assert not {name for name in imported(module) if LEVEL[room_of(name)] > own}
+
+
+def test_only_commands_import_the_command_line():
+    commands = {module for module, *_ in COMMANDS.values()}
+    outside = {name for name in MODULES if not name.startswith("textgate.cli")} - FACES - commands
+    assert not {
+        name: found
+        for name in outside
+        if (found := {one for one in imported(name) if one.startswith("textgate.cli")})
+    }
 
 
 def test_no_modules_import_each_other_in_a_circle():

@@ -1,4 +1,4 @@
-"""Whether what was timed computed what it should, and how far two bundles answer alike."""
+"""Agreement of answers: of timed calls with plain predictions, and of two bundles."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two bundles with the same labels answer alike on the texts that were timed.
+    """Agreement of two bundles with the same labels on the texts that were timed.
 
     Attributes:
-        bundle: the one.
-        other: the other.
+        bundle: one bundle.
+        other: the other bundle.
         texts: how many texts both answered.
-        same: the share of them on which the decisions are the same: the labels given, or none.
-        largest_difference: between two probabilities of the same label.
+        same: fraction of the texts on which both give the same labels, or none.
+        largest_difference: the largest difference of two probabilities of the same label.
     """
 
     bundle: str
@@ -36,7 +36,7 @@ class Agreement:
 
 
 class PlainAnswers:
-    """What `Classifier.predict` says, text by text, asked once for each."""
+    """Predictions of `Classifier.predict`, one call per text, computed once."""
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
@@ -49,12 +49,12 @@ class PlainAnswers:
         return self._known[text]
 
     def check(self, texts: Sequence[str], rows: Sequence[Sequence[float]], *, stage: str) -> None:
-        """Refuse figures of calls that answered otherwise than a plain prediction.
+        """Refuse the times of calls whose answers differ from those of plain predictions.
 
         Args:
             texts: the texts of one timed call.
-            rows: the probabilities that it gave, [texts, labels].
-            stage: what was timed, for the message.
+            rows: the probabilities that it returned, [texts, labels].
+            stage: the name of what was timed, for the message.
 
         Raises:
             BundleError: a probability differs, or there is not one row for each text.
@@ -85,12 +85,12 @@ def agreements(
     Args:
         answers: the bundles' plain predictions, by name.
         labels: the bundles' labels, by the same names.
-        texts: what to compare them on, at least one.
+        texts: the texts to compare them on, at least one.
     """
     found = []
-    for place, name in enumerate(answers):
+    for index, name in enumerate(answers):
         earlier = [
-            other for other in list(answers)[:place] if set(labels[other]) == set(labels[name])
+            other for other in list(answers)[:index] if set(labels[other]) == set(labels[name])
         ]
         if earlier:
             found.append(_agreement(earlier[0], name, answers, texts))

@@ -1,4 +1,4 @@
-"""From nothing to the first answer: fresh processes, taken apart into stages."""
+"""Cold start of bundles: stages and memory of fresh processes up to their first prediction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from textgate.errors import TextgateError
 
 _PROGRAM = Path(__file__).with_name("first_prediction.py")
-_PATIENCE = 120  # seconds for one process
+_TIMEOUT = 120  # seconds for one process
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class ColdStart:
     """Medians over fresh processes; the files were in the system's cache.
 
     Attributes:
-        processes: how many there were.
-        interpreter_ms: from asking for a process to Python's first line.
+        processes: how many processes there were.
+        interpreter_ms: from the request for a process to Python's first line.
         import_ms: importing the package and its dependencies.
         load_ms: reading and checking the bundle.
-        first_ms: the first prediction, which makes the session.
+        first_ms: the first prediction, which creates the session.
         total_ms: all of these together.
         next_ms: the second prediction of the same text.
-        resident_before: bytes in memory before the package is imported; None where the system
-            does not tell, and so the next three.
+        resident_before: bytes in memory before the package is imported; None, like the next three,
+            if the system does not report it.
         resident_imported: bytes after importing it.
         resident_loaded: bytes after loading the bundle.
         resident_after: bytes after the first prediction.
@@ -57,12 +57,12 @@ def cold_starts(
     processes: int,
     threads: int | Literal["auto"] = 1,
 ) -> dict[str, ColdStart]:
-    """Return how each bundle starts, measured in fresh processes that take turns.
+    """Return the cold start of each bundle, measured in fresh processes in turn.
 
     Args:
         bundles: the bundles' folders and the engines that compute them, by name.
-        text: what they predict first.
-        processes: how many processes a bundle gets, at least 1.
+        text: the text that they predict first.
+        processes: how many processes each bundle gets, at least 1.
         threads: threads inside one call.
 
     Raises:
@@ -78,7 +78,7 @@ def cold_starts(
 def _first_prediction(
     path: Path, text: str, threads: int | Literal["auto"], engine: str
 ) -> dict[str, Any]:
-    # -P: without it, modules beside the program would take the place of installed packages.
+    # -P: without it, modules beside the program would hide installed packages.
     command = [sys.executable, "-P", str(_PROGRAM), str(path), str(threads), engine]
     begun = time.monotonic_ns()
     try:
@@ -86,18 +86,18 @@ def _first_prediction(
             [*command, str(begun)],
             input=text.encode("utf-8", errors="replace"),
             capture_output=True,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=True,
         )
     except subprocess.TimeoutExpired:
         raise TextgateError(
-            f"{path}: a fresh process took more than {_PATIENCE} s to its first prediction"
+            f"{path}: a fresh process took more than {_TIMEOUT} s to its first prediction"
         ) from None
     except subprocess.CalledProcessError as problem:
-        said = problem.stderr.decode("utf-8", errors="replace").strip().splitlines() or [
+        lines = problem.stderr.decode("utf-8", errors="replace").strip().splitlines() or [
             f"exit status {problem.returncode}"
         ]
-        raise TextgateError(f"{path}: a fresh process failed: {said[-1][:400]}") from None
+        raise TextgateError(f"{path}: a fresh process failed: {lines[-1][:400]}") from None
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 

@@ -1,16 +1,27 @@
-"""The stages of a fresh process up to its first prediction; `textgate.bench.coldstart` runs it.
+"""Program that times the stages up to its first prediction; `textgate.bench.coldstart` runs it.
 
     python -P first_prediction.py BUNDLE THREADS ENGINE BEGUN < TEXT
 
-BEGUN is the parent's `time.monotonic_ns()` when it started this process; the clock is one for all
-processes. Prints one JSON object: nanoseconds of the stages, resident bytes after each.
+BEGUN is the parent's `time.monotonic_ns()` when it started this process; all processes share the
+clock. Prints one JSON object: nanoseconds of the stages, and resident bytes after each.
 """
 
-import time  # first of all: what comes before is the interpreter's own start
+from __future__ import annotations
+
+import time  # first: the time before it is the interpreter's own start
 
 _ENTERED = time.monotonic_ns()
 
 import sys  # noqa: E402
+
+TYPE_CHECKING = False  # typing is heavy
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal, TypeVar
+
+    from textgate import Classifier
+
+    _T = TypeVar("_T")
 
 
 def _resident() -> int | None:
@@ -27,37 +38,29 @@ def _resident() -> int | None:
 def _main() -> None:
     path, threads, engine, begun = *sys.argv[1:4], int(sys.argv[4])
     text = sys.stdin.buffer.read().decode("utf-8")
-    resident = [_resident()]
-    clock = [time.monotonic_ns()]
+    nanoseconds, resident = [_ENTERED - begun], [_resident()]
 
-    from textgate import Classifier
+    def timed(stage: Callable[[], _T]) -> _T:
+        start = time.monotonic_ns()
+        result = stage()
+        nanoseconds.append(time.monotonic_ns() - start)
+        resident.append(_resident())
+        return result
 
-    clock.append(time.monotonic_ns())
-    resident.append(_resident())
-    resumed = [time.monotonic_ns()]
+    def imported() -> type[Classifier]:
+        from textgate import Classifier
 
-    classifier = Classifier.load(
-        path, threads="auto" if threads == "auto" else int(threads), engine=engine
-    )
-    clock.append(time.monotonic_ns())
-    resident.append(_resident())
-    resumed.append(time.monotonic_ns())
+        return Classifier
 
-    classifier.predict(text)
-    clock.append(time.monotonic_ns())
-    resident.append(_resident())
-    resumed.append(time.monotonic_ns())
-
-    classifier.predict(text)
-    clock.append(time.monotonic_ns())
+    load = timed(imported).load
+    count: int | Literal["auto"] = "auto" if threads == "auto" else int(threads)
+    classifier = timed(lambda: load(path, threads=count, engine=engine))
+    timed(lambda: classifier.predict(text))
+    timed(lambda: classifier.predict(text))
 
     import json
 
-    starts = [clock[0], *resumed]
-    stages = [end - start for start, end in zip(starts, clock[1:], strict=True)]
-    print(  # noqa: T201
-        json.dumps({"nanoseconds": [_ENTERED - begun, *stages], "resident": resident})
-    )
+    print(json.dumps({"nanoseconds": nanoseconds, "resident": resident[:-1]}))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What machine this is, for figures that mean nothing without it."""
+"""The machine on which something is measured: processor, system and versions."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-# The instructions that decide which integer kernels run, by their names in /proc/cpuinfo.
+# Instruction sets that decide which integer kernels run, by their names in /proc/cpuinfo.
 _FEATURES = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm")
 _PACKAGES = ("textgate", "numpy", "onnxruntime", "tokenizers", "onnx", "torch")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine and the versions a figure was measured with.
+    """A machine and the versions of its packages.
 
     Attributes:
-        processor: the processor's name, as far as the system tells it.
+        processor: the processor's name, if the system reports it.
         architecture: ``x86_64``, ``aarch64``, ...
-        features: instructions it has, out of those that matter to integer kernels.
-        cpus: how many CPUs the system shows.
+        features: its instruction sets that matter to integer kernels.
+        cpus: the number of CPUs of the system.
         system: the operating system.
-        versions: Python's and the packages'.
-        load: the mean number of busy processes over the last minute; None where it is not known.
+        versions: the versions of Python and the packages.
+        load: the mean number of busy processes over the last minute; None if unknown.
     """
 
     processor: str
@@ -37,7 +37,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Return what is known about this machine now."""
+    """Return this machine."""
     information = _processor_information()
     flags = (information.get("flags") or information.get("Features") or "").split()
     return Machine(
@@ -52,7 +52,7 @@ def this_machine() -> Machine:
 
 
 def _processor_information() -> dict[str, str]:
-    """Return the first processor's lines of /proc/cpuinfo, {} where there is none."""
+    """Return the first processor's lines of /proc/cpuinfo; {} if there is no such file."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

@@ -1,14 +1,13 @@
-"""Measuring several bundles side by side, which is `textgate bench`.
+"""Benchmark of one or several bundles: the whole measurement of `textgate bench`.
 
-For each length and batch size, tokenizing, running and both together are timed for every bundle in
-one alternating run on the same texts, with a fixed piece of work in between that tells whether the
-machine was quiet. What the timed calls returned is compared with plain predictions afterwards.
+For each length and batch size, tokenizing, running and both together are timed for every bundle, in
+alternation and on the same texts. A fixed piece of work in between shows whether the machine was
+quiet. Afterwards the answers of the timed calls are compared with plain predictions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -32,10 +31,10 @@ from textgate.errors import ConfigError
 if TYPE_CHECKING:
     from textgate.inference.classifier import Classifier
 
-WORDS = 500  # how many frequent words the texts are made of
-_TEXTS = 16  # different calls that a workload takes in turn
-_PROCESSES = 5
-_LEAST_SECONDS = 0.01  # of processor time
+_WORDS = 500  # frequent words that the texts are made of
+_TEXTS = 16  # different calls of a workload, made in turn
+_PROCESSES = 5  # per bundle, for its cold start
+_MIN_SECONDS = 0.01  # of processor time, so that the clock's steps are small beside it
 _FIXED = ("", "fixed work")
 
 _Kind: TypeAlias = Literal["words", "file"]
@@ -56,21 +55,21 @@ def measure(
     Args:
         paths: the bundles' folders; ratios are to the first.
         lengths: tokens of the texts to make; those over a bundle's limit are left out.
-        batch_sizes: texts a call.
+        batch_sizes: texts per call.
         duration: seconds for each bundle at each length and batch size.
         threads: threads inside one call.
-        own_texts: texts to measure with as they are, beside those that are made or instead.
-        engines: what computes the networks; each bundle is measured with each of them.
+        own_texts: the user's own texts, measured besides the made texts or instead of them.
+        engines: engines that compute the networks; each bundle is measured with each of them.
 
     Raises:
-        BundleError: a bundle cannot be loaded, or what was timed is not what it predicts.
+        BundleError: a bundle cannot be loaded, or the timed answers are not its predictions.
         ConfigError: no length fits, the bundles share no word, or one is given twice.
         TextgateError: a fresh process fails.
     """
     from textgate.inference.classifier import Classifier
     from textgate.inference.session import thread_count
 
-    machine = this_machine()  # before the load is this run's own
+    machine = this_machine()  # before this run itself loads it
     measured = {
         name if len(engines) == 1 else f"{name} ({engine})": (path, engine)
         for name, path in zip(bundle_names(paths), paths, strict=True)
@@ -83,7 +82,6 @@ def measure(
     }
     sources = _sources(classifiers, lengths, max(batch_sizes), own_texts)
     answers = {name: PlainAnswers(classifier) for name, classifier in classifiers.items()}
-    cores = thread_count(threads)
     lines: list[Line] = []
     fixed: list[list[int]] = []
     for kind, tokens, texts in sources:
@@ -114,7 +112,7 @@ def measure(
     return Benchmark(
         machine=machine,
         governor=clock_governor(),
-        threads=cores,
+        threads=thread_count(threads),
         noise=noise_in(fixed),
         bundles=tuple(
             _measured(name, classifier, starts[name]) for name, classifier in classifiers.items()
@@ -124,8 +122,30 @@ def measure(
     )
 
 
+def measure_together(
+    classifiers: Mapping[str, Classifier], *, tokens: int, seconds: float = 1.0
+) -> dict[str, float]:
+    """Return the median time of one prediction of each classifier, in milliseconds.
+
+    They are timed in alternation, each on texts of `tokens` of its own words.
+
+    Args:
+        classifiers: the classifiers, by name.
+        tokens: tokens of each text.
+        seconds: time for all of them together.
+    """
+    workloads = {
+        name: in_turn(
+            classifier.predict, texts_of_length(classifier.stages().words(_WORDS), tokens, _TEXTS)
+        )
+        for name, classifier in classifiers.items()
+    }
+    times = measure_alternating(workloads, seconds=seconds)
+    return {name: percentiles(values).p50 for name, values in times.items()}
+
+
 def bundle_names(paths: Sequence[Path]) -> list[str]:
-    """Return a short name for each folder: its own, or the whole path where two are alike.
+    """Return a short name for each folder: its own name, or the whole path if two are the same.
 
     Raises:
         ConfigError: a folder is given twice.
@@ -148,18 +168,18 @@ def in_turn(
     """Return a call that takes the next argument each time.
 
     Args:
-        function: what to call.
-        arguments: what with, at least one.
-        results: as many places as there are arguments, for what the last call with each returned.
+        function: the function to call.
+        arguments: its arguments, at least one.
+        results: a list as long as the arguments, for the last result with each of them.
     """
-    place = -1
+    index = -1
     kept = [None] * len(arguments) if results is None else results
 
     def call() -> object:
-        nonlocal place
-        place = (place + 1) % len(arguments)
-        kept[place] = function(arguments[place])
-        return kept[place]
+        nonlocal index
+        index = (index + 1) % len(arguments)
+        kept[index] = function(arguments[index])
+        return kept[index]
 
     return call
 
@@ -167,7 +187,7 @@ def in_turn(
 def _sources(
     classifiers: Mapping[str, Classifier],
     lengths: Sequence[int],
-    largest_batch: int,
+    max_batch: int,
     own_texts: Sequence[str],
 ) -> list[tuple[_Kind, int, list[str]]]:
     """Return the texts to measure with: their kind, their tokens, and the texts themselves."""
@@ -178,7 +198,7 @@ def _sources(
         fitting = [tokens for tokens in dict.fromkeys(lengths) if tokens <= limit]
         if not fitting:
             raise ConfigError(f"every length is over the bundle's {limit} tokens")
-        words = stages[0].words(WORDS)
+        words = stages[0].words(_WORDS)
         if len(stages) > 1:
             known = [set(stage.words(1_000_000)) for stage in stages[1:]]
             words = [word for word in words if all(word in each for each in known)]
@@ -187,7 +207,7 @@ def _sources(
                 "the bundles have no word in common to make texts of; "
                 "give them texts with --text-file"
             )
-        count = _TEXTS * largest_batch
+        count = _TEXTS * max_batch
         sources += [("words", tokens, texts_of_length(words, tokens, count)) for tokens in fitting]
     if own_texts:
         tokens = sorted(len(encoded.ids) for encoded in stages[0].encode(own_texts))
@@ -196,7 +216,7 @@ def _sources(
 
 
 def _batches(texts: Sequence[str], batch_size: int) -> list[list[str]]:
-    """Return the texts in whole batches; too few texts are taken again from the front."""
+    """Return the texts in whole batches; if they are too few, they are repeated."""
     enough = [*texts] * -(-batch_size // len(texts))
     return [
         enough[at : at + batch_size] for at in range(0, len(enough) - batch_size + 1, batch_size)
@@ -209,7 +229,7 @@ def _time(
     batches: list[list[str]],
     duration: float,
 ) -> dict[tuple[str, str], list[int]]:
-    """Return the nanoseconds of the calls by bundle and stage, the answers checked."""
+    """Return the nanoseconds of the calls by bundle and stage, after checking the answers."""
     workloads: dict[tuple[str, str], Callable[[], object]] = {}
     ran: dict[str, list[Any]] = {name: [None] * len(batches) for name in classifiers}
     predicted: dict[str, list[Any]] = {name: [None] * len(batches) for name in classifiers}
@@ -225,7 +245,7 @@ def _time(
         for batch, probabilities, predictions in zip(
             batches, ran[name], predicted[name], strict=True
         ):
-            if probabilities is not None:  # the time may be spent before every batch had its turn
+            if probabilities is not None:  # the time may be over before every batch had its turn
                 plain.check(batch, probabilities.tolist(), stage="run")
             if predictions is not None:
                 rows = [list(prediction.scores.values()) for prediction in predictions]
@@ -234,7 +254,7 @@ def _time(
 
 
 def _predict(classifier: Classifier) -> Callable[[list[str]], object]:
-    """Return what a user calls for one batch, one text or several."""
+    """Return the call that a user makes for one batch: of one text, or of several."""
 
     def predict(batch: list[str]) -> object:
         if len(batch) == 1:
@@ -245,12 +265,11 @@ def _predict(classifier: Classifier) -> Callable[[list[str]], object]:
 
 
 def _throughput(classifier: Classifier, batches: list[list[str]], seconds: float) -> float:
-    """Return the texts predicted for each second of processor time, that of all threads counted."""
+    """Return the texts predicted per second of processor time, summed over all threads."""
     call, size = in_turn(_predict(classifier), batches), len(batches[0])
     texts = 0
     begun, deadline = process_time(), perf_counter() + seconds
-    # The least time makes the clock's own steps small beside it.
-    while perf_counter() < deadline or process_time() - begun < _LEAST_SECONDS:
+    while perf_counter() < deadline or process_time() - begun < _MIN_SECONDS:
         call()
         texts += size
     return texts / (process_time() - begun)
@@ -264,7 +283,7 @@ def _ratio(times: Sequence[int], first: Sequence[int]) -> Ratio:
 def _times(nanoseconds: Sequence[int]) -> Times:
     found, intervals = percentiles(nanoseconds), bootstrap_percentile_intervals(nanoseconds)
     return Times(
-        **asdict(found),
+        **vars(found),
         p50_interval=intervals["p50"],
         p90_interval=intervals["p90"],
         p99_interval=intervals["p99"],

@@ -1,4 +1,4 @@
-"""`textgate bench --html`: one page that holds everything, and asks for nothing from elsewhere."""
+"""HTML page of a benchmark, with plots and tables, which loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from textgate.bench.report import (
 from textgate.bench.results import Benchmark, Line
 from textgate.tables import format_count
 
-_WIDE = 12  # from this factor on between the slowest and the fastest, an axis is logarithmic
-_LEAST_TIME_SPAN = 0.25  # of the longest time: what a run differs by from the next is far below it
-_LEAST_ACCURACY_SPAN = 0.02
+_MAX_LINEAR_RATIO = 12  # of the slowest to the fastest; above it an axis is logarithmic
+_MIN_TIME_SPAN = 0.25  # of the longest time, far above the difference of two runs
+_MIN_ACCURACY_SPAN = 0.02
 
 _LATENCY = (
     "Times of one call. <b>both</b> is from texts to predictions; brackets hold 95&nbsp;% "
-    "bootstrap intervals. Texts per second are for each second of processor time."
+    "bootstrap intervals. Texts per second are per second of processor time."
 )
-_COLD_START = "Medians of {} fresh processes a bundle, the files in the system's cache."
+_COLD_START = "Medians of {} fresh processes per bundle, with the files in the system's cache."
 
 _STYLE = """
 * { box-sizing: border-box; }
@@ -54,7 +54,7 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; position: st
 
 
 def page(result: Benchmark) -> str:
-    """Return the page as HTML: plots first, then every figure in tables."""
+    """Return the page: plots first, then tables of all figures."""
     names = [bundle.name for bundle in result.bundles]
     figures = [
         figure
@@ -81,9 +81,9 @@ def page(result: Benchmark) -> str:
         "<h2>Files</h2>",
         _table(*size_table(result), "Files"),
     ]
-    told = agreement_lines(result)
-    if told:
-        sections += ["<h2>Agreement</h2>", *(f"<p>{escape(line)}</p>" for line in told)]
+    agreement = agreement_lines(result)
+    if agreement:
+        sections += ["<h2>Agreement</h2>", *(f"<p>{escape(line)}</p>" for line in agreement)]
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -120,7 +120,7 @@ def _by_length(result: Benchmark, names: Sequence[str]) -> str:
 
 
 def _distribution(result: Benchmark, names: Sequence[str]) -> str:
-    """Return how the times of one length are spread."""
+    """Return the distribution of the times at one length."""
     lines = _typical(result)
     series = [
         Series(line.bundle, tuple(zip(line.quantiles[:-1], range(100), strict=True)))
@@ -131,7 +131,7 @@ def _distribution(result: Benchmark, names: Sequence[str]) -> str:
         "Latency distribution",
         series,
         _time_axis("ms", times),
-        Axis("% of calls took no longer"),
+        Axis("% of calls, cumulative"),
         markers=False,
     )
     return _figure("Latency distribution", f"{_which(lines[0])}; up to p99", drawn, names)
@@ -150,7 +150,7 @@ def _accuracy(result: Benchmark, names: Sequence[str]) -> str:
         "Accuracy against latency",
         series,
         _time_axis("p50, ms", [line.both.p50 for line in lines.values()]),
-        Axis("accuracy", least_span=_LEAST_ACCURACY_SPAN, show="{:.4g}".format),
+        Axis("accuracy", min_span=_MIN_ACCURACY_SPAN, show="{:.4g}".format),
         lines=False,
     )
     rows = sorted({score.rows for score in result.accuracies})
@@ -160,8 +160,8 @@ def _accuracy(result: Benchmark, names: Sequence[str]) -> str:
 
 
 def _time_axis(label: str, times: Sequence[float]) -> Axis:
-    wide = max(times) > _WIDE * min(times)
-    return Axis(label, logarithmic=wide, least_span=_LEAST_TIME_SPAN)
+    wide = max(times) > _MAX_LINEAR_RATIO * min(times)
+    return Axis(label, logarithmic=wide, min_span=_MIN_TIME_SPAN)
 
 
 def _cold_start(result: Benchmark, names: Sequence[str]) -> str:
@@ -180,7 +180,7 @@ def _cold_start(result: Benchmark, names: Sequence[str]) -> str:
 
 
 def _typical(result: Benchmark) -> list[Line]:
-    """Return the lines of one length and the smallest batch size: own texts, or a middle length."""
+    """Return the lines of the smallest batch size and one length: own texts, or a middle length."""
     size = min(line.batch_size for line in result.lines)
     lines = [line for line in result.lines if line.batch_size == size]
     own = [line for line in lines if line.texts == "file"]
@@ -197,7 +197,7 @@ def _which(line: Line) -> str:
 
 
 def _batch(size: int) -> str:
-    return "one text a call" if size == 1 else f"{size} texts a call"
+    return "one text per call" if size == 1 else f"{size} texts per call"
 
 
 def _figure(title: str, about: str, drawn: str, names: Sequence[str], *, bars: bool = False) -> str:

@@ -1,7 +1,7 @@
-"""Plots as SVG, drawn for a narrow screen: text as large as the page's own, and no script.
+"""Plots as SVG for narrow screens, without scripts.
 
-Colours come from `STYLE`, which whatever holds a plot must hold, too; it follows the reader's
-choice of light or dark. Series differ by marker and dash as well as by colour.
+The colours come from `STYLE`, which a page with a plot must hold; it follows the reader's choice of
+light or dark. Series differ by marker and dash as well as by colour.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STYLE = """
 .s0 { --c: var(--c0); } .s1 { --c: var(--c1); } .s2 { --c: var(--c2); }
 .s3 { --c: var(--c3); } .s4 { --c: var(--c4); } .s5 { --c: var(--c5); }
 """
-STYLES = 6  # different looks of a series; the next one begins anew
+STYLES = 6  # different looks of series; further series repeat them
 WIDTH, HEIGHT = 360, 250
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 26, 40
@@ -38,29 +38,29 @@ class Axis:
     """One axis of a plot.
 
     Attributes:
-        label: what is on it, with the unit.
-        logarithmic: whether equal factors are equally far apart; all values must be above 0.
+        label: the quantity, with its unit.
+        logarithmic: whether the scale is logarithmic; all values must be above 0.
         from_zero: whether a linear axis begins at 0.
-        least_span: the smallest range that a linear axis shows, as a fraction of its largest value,
-            so that a difference within the noise looks as small as it is.
-        show: writes a value of the scale.
+        min_span: the smallest range of a linear axis, as a fraction of its largest value, so that a
+            difference within the noise looks small.
+        show: formats a value of the scale.
     """
 
     label: str
     logarithmic: bool = False
     from_zero: bool = False
-    least_span: float = 0.0
+    min_span: float = 0.0
     show: Callable[[float], str] = "{:g}".format
 
 
 @dataclass(frozen=True)
 class Series:
-    """What is drawn in one look.
+    """Points that are drawn in one look.
 
     Attributes:
         name: for the legend and for screen readers.
         points: (x, y) pairs.
-        whiskers: (low, high) in y for each point, or () for none.
+        whiskers: (low, high) in y for each point; () for none.
     """
 
     name: str
@@ -80,47 +80,47 @@ def plot(
     """Return an SVG element with the series in one pair of axes.
 
     Args:
-        title: what screen readers say of it.
-        series: what to draw, each with at least one point.
+        title: its title, for screen readers.
+        series: the series, each with at least one point.
         x: the horizontal axis.
         y: the vertical axis.
         lines: whether the points of a series are joined.
         markers: whether they are marked.
     """
-    low_high = [value for each in series for pair in each.whiskers for value in pair]
-    ys = [value for each in series for _, value in each.points] + low_high
+    ys = [value for each in series for _, value in each.points]
+    ys += [end for each in series for pair in each.whiskers for end in pair]
     across = _Scale(x, [value for each in series for value, _ in each.points])
     down = _Scale(y, ys)
 
     def at_x(value: float) -> float:
-        return _LEFT + across.share(value) * (WIDTH - _LEFT - _RIGHT)
+        return _LEFT + across.fraction(value) * (WIDTH - _LEFT - _RIGHT)
 
     def at_y(value: float) -> float:
-        return HEIGHT - _BOTTOM - down.share(value) * (HEIGHT - _TOP - _BOTTOM)
+        return HEIGHT - _BOTTOM - down.fraction(value) * (HEIGHT - _TOP - _BOTTOM)
 
     parts = [_text(4, 14, y.label, "start"), _text(WIDTH - _RIGHT, HEIGHT - 6, x.label, "end")]
     for tick in across.ticks(6):
-        place = at_x(tick)
-        parts.append(_line((place, HEIGHT - _BOTTOM), (place, HEIGHT - _BOTTOM + 4), "axis"))
-        parts.append(_text(place, HEIGHT - _BOTTOM + 17, x.show(tick), "middle"))
+        at = at_x(tick)
+        parts.append(_line((at, HEIGHT - _BOTTOM), (at, HEIGHT - _BOTTOM + 4), "axis"))
+        parts.append(_text(at, HEIGHT - _BOTTOM + 17, x.show(tick), "middle"))
     for tick in down.ticks(6):
-        place = at_y(tick)
-        parts.append(_line((_LEFT, place), (WIDTH - _RIGHT, place), "grid"))
-        parts.append(_text(_LEFT - 6, place + 4, y.show(tick), "end"))
+        at = at_y(tick)
+        parts.append(_line((_LEFT, at), (WIDTH - _RIGHT, at), "grid"))
+        parts.append(_text(_LEFT - 6, at + 4, y.show(tick), "end"))
     parts.append(_line((_LEFT, HEIGHT - _BOTTOM), (WIDTH - _RIGHT, HEIGHT - _BOTTOM), "axis"))
     for number, each in enumerate(series):
-        places = [(at_x(a), at_y(b)) for a, b in each.points]
+        points = [(at_x(a), at_y(b)) for a, b in each.points]
         drawn = [f"<title>{escape(each.name)}</title>"]
         if lines:
-            joined = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
+            joined = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
             dash = _DASHES[number % STYLES]
             drawn.append(f'<polyline class="line" stroke-dasharray="{dash}" points="{joined}"/>')
-        # At the same places in x the whiskers of series would hide each other.
+        # Whiskers of several series at the same x would hide each other.
         aside = max(-4.0, min(4.0, 3.0 * (number - (len(series) - 1) / 2))) if lines else 0.0
-        for (a, _), (low, high) in zip(places, each.whiskers, strict=bool(each.whiskers)):
+        for (a, _), (low, high) in zip(points, each.whiskers, strict=bool(each.whiskers)):
             drawn.append(_line((a + aside, at_y(low)), (a + aside, at_y(high)), "whisker"))
         if markers:
-            drawn += [_marker(number, a, b) for a, b in places]
+            drawn += [_marker(number, a, b) for a, b in points]
         parts.append(f'<g class="s{number % STYLES}">{"".join(drawn)}</g>')
     return _svg(title, HEIGHT, parts)
 
@@ -129,10 +129,10 @@ def stacked_bars(title: str, names: Sequence[str], stages: Sequence[Series], x: 
     """Return an SVG element with one horizontal bar for each name, made of stages.
 
     Args:
-        title: what screen readers say of it.
-        names: what each bar stands for, written above it.
-        stages: the parts in order; point number i of each holds the part's length in bar i as y.
-        x: the axis that the lengths are on.
+        title: its title, for screen readers.
+        names: the bars' names, which are written above them.
+        stages: the parts of the bars in order; y of point i is the part's length in bar i.
+        x: the axis of the lengths.
     """
     height = _TOP + len(names) * (_BAR + _GAP) + _BOTTOM
     totals = [sum(stage.points[bar][1] for stage in stages) for bar in range(len(names))]
@@ -140,7 +140,7 @@ def stacked_bars(title: str, names: Sequence[str], stages: Sequence[Series], x: 
     base = height - _BOTTOM
 
     def at_x(value: float) -> float:
-        return 14 + scale.share(value) * (WIDTH - 14 - 24)
+        return 14 + scale.fraction(value) * (WIDTH - 14 - 24)
 
     parts = [_text(WIDTH - _RIGHT, height - 6, x.label, "end")]
     for tick in scale.ticks(6):
@@ -149,11 +149,11 @@ def stacked_bars(title: str, names: Sequence[str], stages: Sequence[Series], x: 
     for bar, name in enumerate(names):
         top = _TOP + bar * (_BAR + _GAP) + 14
         parts.append(_text(14, top - 4, _shortened(name), "start"))
-        begun = 0.0
+        start = 0.0
         for number, stage in enumerate(stages):
             length = stage.points[bar][1]
-            left, right = at_x(begun), at_x(begun + length)
-            begun += length
+            left, right = at_x(start), at_x(start + length)
+            start += length
             parts.append(
                 f'<g class="s{number % STYLES}"><title>{escape(stage.name)}: '
                 f'{escape(x.show(length))}</title><rect class="bar" x="{left:.1f}" y="{top}" '
@@ -177,7 +177,7 @@ def swatch(number: int, *, bar: bool = False) -> str:
 
 
 class _Scale:
-    """Where values lie between the two ends of an axis, and where to write a number."""
+    """Scale of an axis: the positions of values, and the ticks."""
 
     def __init__(self, axis: Axis, values: Sequence[float]) -> None:
         self._logarithmic = axis.logarithmic
@@ -189,38 +189,40 @@ class _Scale:
         else:
             low = 0.0 if axis.from_zero else low
             room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-            room = max(room, (axis.least_span * abs(high) - (high - low)) / 2)
+            room = max(room, (axis.min_span * abs(high) - (high - low)) / 2)
             self._low, self._high = (low if axis.from_zero else low - room), high + room
 
-    def share(self, value: float) -> float:
-        """Return how far along the axis a value lies, from 0 to 1."""
-        place = math.log10(value) if self._logarithmic else value
-        return (place - self._low) / (self._high - self._low)
+    def fraction(self, value: float) -> float:
+        """Return the position of a value on the axis, from 0 to 1."""
+        position = math.log10(value) if self._logarithmic else value
+        return (position - self._low) / (self._high - self._low)
 
-    def ticks(self, most: int) -> list[float]:
-        """Return round values on the axis, about `most` of them at the most."""
+    def ticks(self, limit: int) -> list[float]:
+        """Return round values on the axis, about `limit` of them at most."""
         if self._logarithmic:
             powers = range(math.floor(self._low), math.ceil(self._high) + 1)
             for factors in ((1, 2, 5), (1, 3), (1,)):
                 found = [factor * 10.0**power for power in powers for factor in factors]
-                found = [tick for tick in found if 0 <= self.share(tick) <= 1]
-                if len(found) <= most:
+                found = [tick for tick in found if 0 <= self.fraction(tick) <= 1]
+                if len(found) <= limit:
                     break
             if len(found) >= 2:
-                return found[:: -(-len(found) // most)]
+                return found[:: -(-len(found) // limit)]
             ends = 10**self._low, 10**self._high
         else:
             ends = self._low, self._high
-        step = _round_step((ends[1] - ends[0]) / most)
+        step = _round_step((ends[1] - ends[0]) / limit)
         first = math.ceil(ends[0] / step - 1e-9)
         last = math.floor(ends[1] / step + 1e-9)
         return [round(number * step, 12) for number in range(first, last + 1)]
 
 
-def _round_step(least: float) -> float:
-    """Return 1, 2 or 5 times a power of ten, not below `least`."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
+def _round_step(minimum: float) -> float:
+    """Return 1, 2 or 5 times a power of ten, at least `minimum`."""
+    power = 10.0 ** math.floor(math.log10(minimum))
+    return next(
+        factor * power for factor in (1, 2, 5, 10) if factor * power >= minimum * (1 - 1e-9)
+    )
 
 
 def _svg(title: str, height: int, parts: Sequence[str]) -> str:
@@ -242,7 +244,7 @@ def _line(begin: tuple[float, float], end: tuple[float, float], kind: str) -> st
 
 
 def _marker(number: int, x: float, y: float) -> str:
-    """Return the mark of a series: a disc, a square, a triangle or a diamond."""
+    """Return the marker of a series: a disc, a square, a triangle or a diamond."""
     corners: Sequence[tuple[float, float]] = (
         (),
         ((-4, -4), (4, -4), (4, 4), (-4, 4)),

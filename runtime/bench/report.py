@@ -1,16 +1,17 @@
-"""The figures of a benchmark as tables and sentences, the same for a terminal and for a page."""
+"""Report of a benchmark: its tables and sentences, for a terminal and for the HTML page."""
 
 from __future__ import annotations
 
 from textgate.bench.noise import Noise
 from textgate.bench.results import Benchmark, Times
+from textgate.messages import counted
 from textgate.tables import format_bytes, format_count, format_ms, format_table
 
 _Table = tuple[list[str], list[list[str]]]
 
 
 def report(result: Benchmark) -> str:
-    """Return everything as text for a terminal."""
+    """Return the whole report as text for a terminal."""
     parts = ["\n".join([*machine_lines(result), noise_line(result.noise)])]
     for header, rows in (latency_table(result), cold_start_table(result), size_table(result)):
         parts.append(format_table(header, rows))
@@ -20,7 +21,7 @@ def report(result: Benchmark) -> str:
 
 
 def machine_lines(result: Benchmark) -> list[str]:
-    """Return what machine it is and what it runs with."""
+    """Return the machine, its versions and the threads."""
     machine = result.machine
     features = " ".join(machine.features) or "none of the features known to matter"
     load = "unknown" if machine.load is None else f"{machine.load:g}"
@@ -30,16 +31,16 @@ def machine_lines(result: Benchmark) -> list[str]:
             f"clock governor {result.governor or 'unknown'}, load {load}, {machine.system}"
         ),
         ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-        + f"; {result.threads} thread{'' if result.threads == 1 else 's'} inside a call",
+        + f"; {counted(result.threads, 'thread', 'threads')} inside a call",
     ]
 
 
 def noise_line(noise: Noise) -> str:
-    """Return whether the machine was quiet, and how that is known."""
+    """Return whether the machine was quiet, with the figures."""
     if noise.quiet:
         return (
             f"A quiet machine: a fixed piece of work in between took {noise.median_us:.1f} µs, "
-            f"nine in ten times at most {noise.spread:.2f} times as long."
+            f"and at most {noise.spread:.2f} times as long in nine of ten calls."
         )
     return (
         "A noisy machine, do not trust these times. Of a fixed piece of work in between, "
@@ -108,7 +109,7 @@ def cold_start_table(result: Benchmark) -> _Table:
 
 
 def size_table(result: Benchmark) -> _Table:
-    """Return a row for each bundle: what it is and how large its files are."""
+    """Return a row for each bundle: its cell, its precision and the sizes of its files."""
     files = list(dict.fromkeys(name for bundle in result.bundles for name in bundle.bytes))
     rows = [
         [
@@ -124,14 +125,14 @@ def size_table(result: Benchmark) -> _Table:
 
 
 def agreement_lines(result: Benchmark) -> list[str]:
-    """Return how accurate the bundles are, where that was given, and how far they agree."""
+    """Return the accuracy of the bundles, if it was given, and their agreement."""
     lines = [
         f"{score.bundle}: accuracy {score.accuracy:.4f} "
         f"[{score.interval[0]:.4f}, {score.interval[1]:.4f}] on {format_count(score.rows)} rows."
         for score in result.accuracies
     ]
     lines.extend(
-        f"{each.other} and {each.bundle} decide alike on {each.same:.2%} of "
+        f"{each.other} and {each.bundle} give the same labels on {each.same:.2%} of "
         f"{format_count(each.texts)} texts; probabilities differ by up to "
         f"{each.largest_difference:.2g}."
         for each in result.agreements

@@ -1,4 +1,4 @@
-"""What `textgate bench` reports: several bundles measured side by side, as data."""
+"""Results of a benchmark as data, which `textgate bench --json` prints."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from textgate.bench.agreement import Agreement
 from textgate.bench.coldstart import ColdStart
 from textgate.bench.machine import Machine
 from textgate.bench.noise import Noise
+from textgate.bench.timing import Percentiles
 
 
 @dataclass(frozen=True)
-class Times:
-    """How long the calls of one stage took, in milliseconds; intervals are 95 % bootstrap ones."""
+class Times(Percentiles):
+    """Times of the calls of one stage in milliseconds, with 95 % bootstrap intervals."""
 
-    p50: float
-    p90: float
-    p99: float
-    maximum: float
-    count: int
     p50_interval: tuple[float, float]
     p90_interval: tuple[float, float]
     p99_interval: tuple[float, float]
@@ -27,7 +23,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A median over the first bundle's median of the same line, with its 95 % interval."""
+    """Ratio of a median to the first bundle's median on the same texts, with its 95 % interval."""
 
     value: float
     low: float
@@ -36,19 +32,19 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Line:
-    """One bundle at one length and batch size.
+    """Times of one bundle at one length and batch size.
 
     Attributes:
         bundle: the bundle's name.
-        texts: ``"words"``, made of frequent words, or ``"file"``, the user's own.
-        tokens: of each text; of own texts, the median.
-        batch_size: texts a call.
+        texts: ``"words"`` for texts made of frequent words, ``"file"`` for the user's own.
+        tokens: tokens of each text; of own texts, the median.
+        batch_size: texts per call.
         tokenize: from texts to ids.
         run: from ids to probabilities.
-        both: from texts to predictions, as a user calls it.
+        both: from texts to predictions, by the call that a user makes.
         quantiles: the 0th to the 100th percentile of the times in `both`, by nearest rank.
-        texts_per_second_per_core: texts for each second of processor time, all threads counted.
-        ratio: of `both` to the first bundle's; None on the first bundle's own lines.
+        texts_per_second_per_core: texts per second of processor time, summed over all threads.
+        ratio: ratio of `both` to the first bundle's; None for the first bundle.
     """
 
     bundle: str
@@ -65,7 +61,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Measured:
-    """A bundle that was measured: what it is, how it starts."""
+    """A bundle that was measured, with its sizes and its cold start."""
 
     name: str
     path: str
@@ -78,7 +74,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What `textgate evaluate` found for a bundle, with the 95 % interval."""
+    """Accuracy of a bundle according to `textgate evaluate`, with its 95 % interval."""
 
     bundle: str
     rows: int
@@ -88,7 +84,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """All that was measured in one run."""
+    """All results of one run."""
 
     machine: Machine
     governor: str | None
@@ -100,5 +96,5 @@ class Benchmark:
     accuracies: tuple[Accuracy, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON-ready values."""
+        """Return the results as JSON-ready values."""
         return {**asdict(self), "quiet": self.noise.quiet}

@@ -1,7 +1,7 @@
-"""The measuring behind `textgate bench`: calls timed in alternation, and what the times come to.
+"""Timing of calls in alternation, and statistics of the times.
 
-What is compared is run in turn within the same seconds, so that a clock that slows down or a busy
-neighbour falls on all of it alike. numpy is imported only where it is used.
+The calls that are compared run in turn within the same seconds, so that a slower clock or a busy
+process affects all of them equally.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _NANOSECONDS_PER_SECOND = 1e9
 
 @dataclass(frozen=True)
 class Percentiles:
-    """How long calls took, in milliseconds.
+    """Percentiles of the times of calls, in milliseconds.
 
     Attributes:
-        p50: half of the calls took no longer.
-        p90: nine in ten took no longer.
-        p99: 99 in 100 took no longer; with fewer than 100 calls, the slowest call.
+        p50: the time that half of the calls did not exceed.
+        p90: the time that nine of ten calls did not exceed.
+        p99: the time that 99 of 100 calls did not exceed; the slowest of fewer than 100 calls.
         maximum: the slowest call.
         count: how many calls were timed.
     """
@@ -49,11 +49,11 @@ class Percentiles:
 def percentiles(nanoseconds: Sequence[int]) -> Percentiles:
     """Return the percentiles of call times by nearest rank.
 
-    The p-th percentile is the smallest time that at least p in 100 calls did not exceed: always a
-    time that was measured, never an interpolation.
+    The p-th percentile is the smallest time that at least p of 100 calls did not exceed. It is
+    always a measured time, never an interpolation.
 
     Args:
-        nanoseconds: how long each call took, in any order.
+        nanoseconds: the times of the calls, in any order.
 
     Raises:
         DataError: there are no times.
@@ -75,22 +75,22 @@ def measure_alternating(
     warm_up: int = 20,
     minimum: int = 30,
 ) -> dict[_Name, list[int]]:
-    """Time workloads against each other, each once a round, until the time is spent.
+    """Time workloads in alternation, each once per round, until the time is over.
 
-    The order changes from round to round: it is turned by one workload every second round, and
-    every other round runs backwards, so that each workload is equally often in each place. The
-    garbage collector is off meanwhile, so that no workload pays for another's garbage.
+    The order changes from round to round: it is rotated by one workload every second round, and
+    every other round is reversed, so that each workload is equally often in each position. The
+    garbage collector is off, so that no workload pays for another's garbage.
 
     Args:
-        workloads: what to call, by name.
-        seconds: how long to measure all of them together, after warming up. A round that has begun
-            is finished.
+        workloads: the calls, by name.
+        seconds: the time for all of them together, after warming up. A round that has begun is
+            finished.
         warm_up: untimed calls of each workload before the first timed one.
-        minimum: timed calls of each workload to make however long they take.
+        minimum: timed calls of each workload, at least, however long they take.
 
     Returns:
-        For each workload, in the order given, the nanoseconds of each of its calls in the order
-        they were made, as many for one workload as for another.
+        The nanoseconds of the calls of each workload, in the order of the calls; the same number
+        for every workload.
 
     Raises:
         ConfigError: there is no workload, or a setting is out of range.
@@ -121,7 +121,7 @@ def measure_alternating(
 
 
 def ratio_of_medians(a: Sequence[int], b: Sequence[int]) -> float:
-    """Return the median of `a` over the median of `b`: below 1 where `a` is the faster.
+    """Return the median of `a` over the median of `b`: below 1 if `a` is faster.
 
     Raises:
         DataError: one of them is empty, or a time in `b` is not above 0.
@@ -136,14 +136,14 @@ def bootstrap_ratio_interval(
 ) -> tuple[float, float]:
     """Return the 95 % percentile bootstrap interval of `ratio_of_medians(a, b)`.
 
-    The calls are taken as independent of each other; where a machine drifts, the interval is too
+    The calls are taken as independent of each other; on a machine that drifts, the interval is too
     narrow.
 
     Args:
-        a: times of the one, in any order.
+        a: times of one workload, in any order.
         b: times of the other.
-        samples: how many times both are resampled.
-        seed: of the resampling; the same seed gives the same interval.
+        samples: number of resamples.
+        seed: seed of the resampling.
 
     Raises:
         ConfigError: `samples` is below 1.
@@ -165,13 +165,13 @@ def bootstrap_percentile_intervals(
 ) -> dict[str, tuple[float, float]]:
     """Return the 95 % percentile bootstrap intervals of p50, p90 and p99, in milliseconds.
 
-    Of the same nearest ranks as `percentiles`. There is none of the maximum: a resample cannot hold
-    a call slower than the slowest that was seen. The calls are taken as independent of each other.
+    The percentiles are those of `percentiles`. The maximum has no interval, because no resample can
+    hold a slower call than the slowest one. The calls are taken as independent of each other.
 
     Args:
-        nanoseconds: how long each call took, in any order.
-        samples: how many times they are resampled.
-        seed: of the resampling.
+        nanoseconds: the times of the calls, in any order.
+        samples: number of resamples.
+        seed: seed of the resampling.
 
     Raises:
         ConfigError: `samples` is below 1.
@@ -185,8 +185,8 @@ def bootstrap_percentile_intervals(
     generator = np.random.default_rng(seed)
     intervals = {}
     for percent in (50, 90, 99):
-        places = _places_of_rank(-(-percent * count // 100), count, samples, generator)
-        low, high = np.quantile(_at(ordered, places), (0.025, 0.975)).tolist()
+        positions = _positions_of_rank(-(-percent * count // 100), count, samples, generator)
+        low, high = np.quantile(_at(ordered, positions), (0.025, 0.975)).tolist()
         intervals[f"p{percent}"] = (
             low / _NANOSECONDS_PER_MILLISECOND,
             high / _NANOSECONDS_PER_MILLISECOND,
@@ -198,10 +198,10 @@ def texts_of_length(words: Sequence[str], tokens: int, count: int, *, seed: int 
     """Return texts of random words, the same for the same arguments.
 
     Args:
-        words: words to draw from, each of them one token to the tokenizer at hand.
-        tokens: how many words a text has.
-        count: how many texts to make.
-        seed: of the draw.
+        words: words to draw from, each of them one token of the tokenizer.
+        tokens: words of each text.
+        count: number of texts.
+        seed: seed of the draw.
 
     Raises:
         ConfigError: `tokens` is below 1 or `count` below 0.
@@ -222,7 +222,7 @@ def texts_of_length(words: Sequence[str], tokens: int, count: int, *, seed: int 
 
 
 def turn_order(names: Sequence[_Name], round_number: int) -> list[_Name]:
-    """Return the order of one round; every 2 * len(names) rounds are balanced."""
+    """Return the order of one round; 2 * len(names) rounds in a row are balanced."""
     turn = round_number // 2 % len(names)
     order = [*names[turn:], *names[:turn]]
     return order[::-1] if round_number % 2 else order
@@ -231,43 +231,44 @@ def turn_order(names: Sequence[_Name], round_number: int) -> list[_Name]:
 def _resampled_medians(
     times: Sequence[int], samples: int, generator: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Return the medians of so many bootstrap resamples [samples], without making the resamples."""
+    """Return the medians of bootstrap resamples [samples], without making the resamples."""
     import numpy as np
 
     ordered, count = np.sort(np.asarray(times, dtype=np.float64)), len(times)
     lower = (count + 1) // 2
-    places = _places_of_rank(lower, count, samples, generator)
+    positions = _positions_of_rank(lower, count, samples, generator)
     if count % 2:
-        return _at(ordered, places)
-    # The next one up is the smallest of the n - k uniform numbers above the k-th.
-    above = places + (1 - places) * generator.beta(1, count - lower, size=samples)
-    return (_at(ordered, places) + _at(ordered, above)) / 2
+        return _at(ordered, positions)
+    # The next larger one is the smallest of the n - k uniform numbers above the k-th.
+    above = positions + (1 - positions) * generator.beta(1, count - lower, size=samples)
+    return (_at(ordered, positions) + _at(ordered, above)) / 2
 
 
-def _places_of_rank(
+def _positions_of_rank(
     rank: int, count: int, samples: int, generator: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Return where in the sorted times the `rank`-th smallest of a resample is taken, from 0 to 1.
+    """Return positions of the `rank`-th smallest times of resamples in the sorted times, 0 to 1.
 
-    Drawing n of n sorted times is drawing n uniform places among them, and the k-th smallest of n
-    uniform numbers follows Beta(k, n - k + 1): exact, and 100,000 calls cost no more than 10.
+    To draw n of n sorted times is to draw n uniform positions among them, and the k-th smallest of
+    n uniform numbers follows Beta(k, n - k + 1). This is exact, and as fast for 100,000 calls as
+    for 10.
     """
     return generator.beta(rank, count - rank + 1, size=samples)
 
 
 def _at(
-    ordered: npt.NDArray[np.float64], places: npt.NDArray[np.float64]
+    ordered: npt.NDArray[np.float64], positions: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Return the sorted times at places from 0 to 1."""
+    """Return the sorted times at positions from 0 to 1."""
     import numpy as np
 
     last = len(ordered) - 1
-    return np.asarray(ordered[np.minimum((places * len(ordered)).astype(np.int64), last)])
+    return np.asarray(ordered[np.minimum((positions * len(ordered)).astype(np.int64), last)])
 
 
 @contextmanager
 def _garbage_collection_off() -> Iterator[None]:
-    """Collect now, and not again until left; leave the collector as it was found."""
+    """Collect garbage now and then not until the end; leave the collector as it was."""
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -293,5 +294,5 @@ def _require_divisors(times: Sequence[int]) -> None:
     if min(times) <= 0:
         raise DataError(
             f"call times to compare with must be above 0 ns, found {min(times)}: "
-            f"do more work in a call than the clock can miss"
+            "let each call do more work"
         )

@@ -1,7 +1,6 @@
-"""The command line: a group whose commands are imported when they are run.
+"""Command line: a group of commands, each imported when it is run.
 
-`textgate --help` therefore needs click alone, and the commands that need torch are found by name
-without the core knowing them.
+`textgate --help` therefore needs only click, and commands that need torch are known only by name.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ import click
 from textgate import __version__
 from textgate.errors import ConfigError, TextgateError, needing
 
-# name -> (module, attribute, extra it needs or "", first line of its help)
-_COMMANDS = {
+# name -> (module, attribute, the extra that it needs or "", first line of its help)
+COMMANDS = {
     "train": ("textgate.train.cli", "train", "train", "Train a classifier on labelled rows."),
     "fit": (
         "textgate.export.fit_cli",
@@ -59,17 +58,17 @@ _COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group of commands that are imported when they are asked for."""
+    """A group of commands that are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the commands in the order of use."""
-        return list(_COMMANDS)
+        """Return the commands in the order of the help."""
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command and return it."""
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module, attribute, extra, _ = _COMMANDS[cmd_name]
+        module, attribute, extra, _ = COMMANDS[cmd_name]
         explained = needing(extra, f"textgate {cmd_name}") if extra else nullcontext()
         with explained, _collecting_no_garbage():
             command = getattr(import_module(module), attribute)
@@ -85,29 +84,29 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the first argument names; one that is near is suggested."""
+        """Return the command that the first argument names, or suggest a similar one."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as problem:
-            from textgate.suggestion import did_you_mean
+            from textgate.messages import did_you_mean
 
-            message = f"{problem.message.removesuffix('.')}{did_you_mean(args[0], _COMMANDS)}."
+            message = f"{problem.message.removesuffix('.')}{did_you_mean(args[0], COMMANDS)}."
             raise click.UsageError(message, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry[3]) for name, entry in _COMMANDS.items()])
+            formatter.write_dl([(name, entry[3]) for name, entry in COMMANDS.items()])
 
 
 class _Utf8(click.types.StringParamType):
-    """Text in UTF-8, as in files, whatever the locale says; else what the locale makes of it.
+    """Text in UTF-8, whatever the locale; bytes that are not UTF-8 are decoded by the locale.
 
-    Names of files are of the type `click.Path`: they stay what the system calls the files.
+    Names of files have the type `click.Path` and keep the system's encoding.
     """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text that an argument's bytes are."""
+        """Return the text of an argument."""
         text = str(super().convert(value, param, ctx))
         try:
             return os.fsencode(text).decode("utf-8")
@@ -119,7 +118,7 @@ _UTF8 = _Utf8()
 
 
 def _docstring(command: click.Command) -> str | None:
-    """Return a command's help, out of its source: ``python -OO`` forgets docstrings."""
+    """Return the help of a command from its source: ``python -OO`` drops docstrings."""
     try:
         (function,) = ast.parse(getsource(command.callback)).body  # type: ignore[arg-type]
     except OSError:  # there is no source
@@ -160,16 +159,16 @@ def main() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        # What cannot be written is lost; keep Python from trying again and complaining.
+        # The output is lost; keep Python from trying again and printing an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = status or 1
-    gc.freeze()  # or Python searches all that was imported for garbage before it exits
+    gc.freeze()  # so that Python does not search all imports for garbage before it exits
     sys.exit(status)
 
 
 @contextmanager
 def _collecting_no_garbage() -> Iterator[None]:
-    """Spare an import what it does not need: it makes much, and hardly any garbage."""
+    """Turn the garbage collector off for an import, which makes hardly any garbage."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -181,7 +180,9 @@ def _collecting_no_garbage() -> Iterator[None]:
 
 def _status() -> int:
     """Run the command line and return its exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a label need not fit the terminal's encoding
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # the terminal's encoding may lack the characters of a label
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         result = commands.main(prog_name="textgate", standalone_mode=False)
@@ -193,14 +194,14 @@ def _status() -> int:
         message, status = "textgate: interrupted", 130
     except TextgateError as problem:
         message, status = f"textgate: {problem}", 2 if isinstance(problem, ConfigError) else 1
-    except BrokenPipeError:  # whoever read the results has stopped
+    except BrokenPipeError:  # the reader of the results has stopped
         return 1
     except OSError as problem:
-        message, status = f"textgate: {_told(problem)}", 1
+        message, status = f"textgate: {_system_message(problem)}", 1
     click.echo(message, err=True)
     return status
 
 
-def _told(problem: OSError) -> str:
+def _system_message(problem: OSError) -> str:
     reason = problem.strerror or str(problem)
     return f"{problem.filename}: {reason}" if problem.filename else f"writing failed: {reason}"

@@ -1,11 +1,11 @@
-"""`textgate bench`: how long bundles take on this machine, side by side."""
+"""`textgate bench`: latency of bundles on this machine."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,27 +14,24 @@ import click
 from textgate.bundle.builtin import find_bundle
 from textgate.bundle.schema import FieldReader
 from textgate.cli import options
+from textgate.cli.sections import SectionedCommand, section
 from textgate.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from textgate.bench.results import Accuracy
-    from textgate.inference.classifier import Classifier
     from textgate.rows import Columns
 
 _LENGTHS = (10, 25, 50, 100)
-_TEXTS = 16  # different texts a workload takes in turn
-_OWN_TEXTS = 2000  # as many of the user's own are timed and compared
-_EVALUATION_LIMIT = 64_000_000  # bytes
+_MAX_OWN_TEXTS = 2000
+_MAX_EVALUATION = 64_000_000  # bytes
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
+@section("Bundles")
 @options.bundles
-@click.option(
-    "--text-file",
-    type=options.FILE,
-    metavar="FILE",
-    help=f"Measure with your own texts: the first {_OWN_TEXTS:,} of any file that classify reads.",
-)
+@options.engines
+@options.threads
+@section("Measurement")
 @click.option(
     "--lengths",
     metavar="N,N,...",
@@ -48,7 +45,7 @@ _EVALUATION_LIMIT = 64_000_000  # bytes
     callback=options.whole_numbers,
     default="1,8,32",
     show_default=True,
-    help="Texts a call.",
+    help="Texts per call.",
 )
 @click.option(
     "--duration",
@@ -56,22 +53,31 @@ _EVALUATION_LIMIT = 64_000_000  # bytes
     show_default=True,
     help="Seconds for each bundle at each length and batch size.",
 )
+@section("Your own texts")
+@click.option(
+    "--text-file",
+    type=options.FILE,
+    metavar="FILE",
+    help=f"Measure with your own texts: the first {_MAX_OWN_TEXTS:,} of a file of rows.",
+)
+@options.texts
+@section("Output")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write a page with plots.",
+)
 @click.option(
     "--evaluation",
     "evaluations",
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE",
-    help="What evaluate --json printed for a bundle, to set accuracy against latency; one for each "
+    help="Output of evaluate --json for a bundle, to plot accuracy against latency; one for each "
     "-m, in the same order.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option(
-    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with plots, too."
-)
-@options.texts
-@options.threads
-@options.engines
 def bench(
     models: tuple[Path, ...],
     text_file: str | None,
@@ -87,10 +93,10 @@ def bench(
 ) -> None:
     """Measure the latency of bundles on this machine.
 
-    Tokenizing, running and both together are timed in alternation, bundles too; times are those of
-    one call, whatever its batch size. A fixed piece of work in between tells whether the machine
-    was quiet. Cold start and memory are those of fresh processes. Fails if what was timed is not
-    what the bundle predicts.
+    Tokenizing, running and both together are timed in alternation, and so are the bundles. Times
+    are those of one call, whatever its batch size. A fixed piece of work in between shows whether
+    the machine was quiet. Cold start and memory are those of fresh processes. The command fails if
+    the timed calls do not compute what the bundle predicts.
     """
     from textgate.atomic import write_bytes
     from textgate.bench.measure import bundle_names, measure
@@ -101,7 +107,7 @@ def bench(
         _require_free(html, [*evaluations, *([] if text_file is None else [Path(text_file)])])
     paths = [find_bundle(model) for model in models]
     if evaluations and len(engines) > 1:
-        raise click.UsageError("--evaluation goes with one --engine")
+        raise click.UsageError("--evaluation needs a single --engine")
     accuracies = _accuracies(bundle_names(paths), evaluations)
     own_texts = [] if text_file is None else _own_texts(text_file, columns)
     if lengths is None:
@@ -121,28 +127,8 @@ def bench(
         write_bytes(html, page(result).encode("utf-8"))
 
 
-def measure_together(
-    classifiers: Mapping[str, Classifier], *, tokens: int, seconds: float = 1.0
-) -> dict[str, float]:
-    """Return the median time of one prediction of each classifier, in milliseconds.
-
-    They are timed in alternation, each on texts of `tokens` of its own words.
-    """
-    from textgate.bench.measure import WORDS, in_turn
-    from textgate.bench.timing import measure_alternating, percentiles, texts_of_length
-
-    workloads = {
-        name: in_turn(
-            classifier.predict, texts_of_length(classifier.stages().words(WORDS), tokens, _TEXTS)
-        )
-        for name, classifier in classifiers.items()
-    }
-    times = measure_alternating(workloads, seconds=seconds)
-    return {name: percentiles(values).p50 for name, values in times.items()}
-
-
 def _require_free(page: Path, read: Sequence[Path]) -> None:
-    """Refuse a page that cannot be written, before minutes of measuring.
+    """Refuse a page that cannot be written before the measurement, which takes minutes.
 
     Raises:
         DataError: its folder is missing, or it is one of the files that are read.
@@ -150,7 +136,7 @@ def _require_free(page: Path, read: Sequence[Path]) -> None:
     if not page.parent.is_dir():
         raise DataError(f"{page}: there is no folder {page.parent}; make it first")
     if page.exists() and any(path.exists() and page.samefile(path) for path in read):
-        raise DataError(f"{page}: is what is read; write the page to another file")
+        raise DataError(f"{page}: is an input of this command; write the page to another file")
 
 
 def _own_texts(path: str, columns: Columns) -> list[str]:
@@ -163,17 +149,17 @@ def _own_texts(path: str, columns: Columns) -> list[str]:
     from textgate.rows import read_rows
 
     rows = read_rows(path, columns, labelled=False, note=options.note)
-    texts = [row.text for row in itertools.islice(rows, _OWN_TEXTS)]
+    texts = [row.text for row in itertools.islice(rows, _MAX_OWN_TEXTS)]
     if not texts:
         raise DataError(f"{path}: there are no texts to measure with")
     return texts
 
 
 def _accuracies(names: Sequence[str], files: Sequence[Path]) -> tuple[Accuracy, ...]:
-    """Return what the evaluations say, in the order of the bundles.
+    """Return the accuracies in the files, in the order of the bundles.
 
     Raises:
-        ConfigError: there are some, but not as many as bundles.
+        ConfigError: there are files, but not as many as bundles.
         DataError: a file is not what `textgate evaluate --json` prints.
     """
     if files and len(files) != len(names):
@@ -192,7 +178,7 @@ def _accuracy(name: str, file: Path) -> Accuracy:
         text = file.read_bytes()
     except OSError as problem:
         raise DataError(f"{file}: cannot be read: {problem.strerror}") from None
-    document = strict_json.parse(text, where=str(file), error=DataError, limit=_EVALUATION_LIMIT)
+    document = strict_json.parse(text, where=str(file), error=DataError, limit=_MAX_EVALUATION)
     fields = FieldReader(document, where=str(file), error=DataError)
     interval = fields.raw("accuracy_interval")
     is_pair = isinstance(interval, list) and len(interval) == 2

@@ -1,4 +1,4 @@
-"""`textgate classify`: texts in, labels out."""
+"""`textgate classify`: labels of texts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import click
 
 from textgate.cli import options, stream
 from textgate.cli.results import require_output_options, result_format_of, write_results
+from textgate.cli.sections import SectionedCommand, section
 from textgate.inference.arguments import label_count
-from textgate.inference.batching import BATCHES
+from textgate.inference.batching import WINDOW_BATCHES
 from textgate.inference.classifier import Classifier
 from textgate.inference.session import thread_count
 from textgate.rows import RESULT_FORMATS, Row
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from textgate.rows import Columns
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@options.bundle
+@section("Input")
 @click.option(
     "-i",
     "--input",
@@ -38,84 +39,89 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Rows to classify; - is standard input.",
 )
+@options.texts
+@section("Output")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="File for the results, in place of standard output. It grows by whole lines, and those "
-    "stay if the work stops half-way.",
+    help="File for the results, instead of standard output. It grows by whole lines, which stay if "
+    "the work stops.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the --output of work that stopped.")
+@click.option("--resume", is_flag=True, help="Continue the --output of work that stopped.")
 @click.option("--force", is_flag=True, help="Replace an --output that exists.")
 @click.option(
     "--format",
     "result_format",
     type=click.Choice(RESULT_FORMATS),
-    help="Format of the results; by default by the name of --output, else that of the rows, else "
-    "text: label, score, text.",
-)
-@click.option(
-    "--abstain-below",
-    type=float,
-    metavar="P",
-    callback=options.share,
-    help="Give no label that is less probable, whatever the bundle's own thresholds.",
+    help="Format of the results; by default that of the name of --output, else that of the rows, "
+    "else text: label, score, text.",
 )
 @click.option(
     "--top-k",
     type=click.IntRange(min=1),
     metavar="K",
-    help="Write the K most probable labels with their scores, the most probable first, in place of "
+    help="Write the K most probable labels with their scores, the most probable first, instead of "
     "the scores of all labels.",
-)
-@click.option(
-    "--max-tokens",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Read only the first N tokens of a text; by default as many as the bundle says.",
-)
-@click.option(
-    "-j",
-    "--jobs",
-    metavar="N|auto",
-    callback=options.thread_count,
-    default="1",
-    show_default=True,
-    help="Workers for the rows of a file: processes on Linux, threads elsewhere; auto: as many as "
-    "this process may use processors.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=32,
-    show_default=True,
-    help="Most texts in one call of the network.",
-)
-@click.option(
-    "--stream",
-    "streaming",
-    is_flag=True,
-    help="Take standard input as one text and answer while it arrives: label, score, tokens read.",
-)
-@click.option(
-    "--stop-at",
-    type=float,
-    metavar="SCORE",
-    callback=options.positive_share,
-    help="With --stream, end as soon as a label has this score, of at most 1.",
 )
 @click.option(
     "--label-separator",
     metavar="SEP",
     default=LABEL_SEPARATOR,
     show_default=True,
-    help="What stands between several labels of a text, in all formats but jsonl.",
+    help="Text between several labels of a text, in all formats but jsonl.",
 )
-@options.texts
-@options.threads
+@section("Model")
+@options.bundle
+@click.option(
+    "--abstain-below",
+    type=float,
+    metavar="P",
+    callback=options.fraction,
+    help="Give no label that is less probable, instead of the bundle's own thresholds.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Read only the first N tokens of a text; by default the bundle's limit.",
+)
 @options.engine
+@section("Speed")
+@click.option(
+    "-j",
+    "--jobs",
+    metavar="N|auto",
+    callback=options.count_or_auto,
+    default="1",
+    show_default=True,
+    help="Workers for the rows of a file: processes on Linux, threads elsewhere; auto: the number "
+    "of processors that this process may use.",
+)
+@options.threads
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=32,
+    show_default=True,
+    help="Number of texts in one call of the network, at most.",
+)
+@section("Streaming")
+@click.option(
+    "--stream",
+    "streaming",
+    is_flag=True,
+    help="Read standard input as one text and answer while it arrives: label, score, tokens read.",
+)
+@click.option(
+    "--stop-at",
+    type=float,
+    metavar="SCORE",
+    callback=options.positive_fraction,
+    help="With --stream, end as soon as a label has this score, of at most 1.",
+)
 def classify(
     texts: tuple[str, ...],
     model: Path,
@@ -136,25 +142,26 @@ def classify(
     threads: int | Literal["auto"],
     engine: str,
 ) -> None:
-    """Classify texts: those given, the rows of a file, or standard input, one text a line.
+    """Classify the given texts, the rows of a file, or standard input with one text per line.
 
-    Results go to standard output in the order of the texts. The columns of a file's rows are kept,
-    names and order, before those of the result; one that is named like one of these, such as label,
-    becomes input.label. Where a model abstains, and where a text holds no token that it knows, the
-    label is empty; JSON Lines say why. With --stream there is a line whenever the decision changes,
-    and one at the end.
+    Results go to standard output in the order of the texts. The columns of a file's rows come
+    first, with their names and in their order, then the columns of the result. A column with the
+    name of a result's column, such as label, becomes input.label. The label is empty where the
+    model abstains and where a text holds no token that it knows; JSON Lines give the reason. With
+    --stream there is a line whenever the decision changes, and one at the end.
 
-    A .txt and standard input hold a text a line, other files rows with a column of texts, of any
-    size. Rows before one that cannot be used are answered, and the command fails there; with
-    --skip-bad-rows the others are answered, too. On a terminal, standard error shows how far the
-    work has come.
+    A .txt file and standard input hold one text per line; other files hold rows with a column of
+    texts. Files may be of any size. If a row cannot be used, the rows before it are answered, and
+    the command fails; with --skip-bad-rows such rows are left out. On a terminal, standard error
+    shows the progress. Beside an unfinished --output lies a small file that --resume needs; it is
+    removed when the results are complete.
     """
-    # The tokenizer would use every processor by itself; how many are used is what --jobs says.
+    # By itself the tokenizer uses every processor, whatever --jobs says.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if streaming:
         stream.require_stream_options(texts, source, result_format)
     elif stop_at is not None:
-        raise click.UsageError("--stop-at goes with --stream")
+        raise click.UsageError("--stop-at needs --stream")
     if texts and source is not None:
         raise click.UsageError("give texts or --input, not both")
     if not texts and source is None:
@@ -178,48 +185,66 @@ def classify(
             stream.arriving_pieces(),
             as_json=result_format == "jsonl",
             stop_at=stop_at,
+            label_separator=label_separator,
         )
         return
     path = TrackedPath(source or "")
     rows: Iterable[Row]
+    header: list[str] = []
     if source is None:
         _note_file_name(texts)
         rows = (Row(text, (), number, {}) for number, text in enumerate(texts, start=1))
     else:
         from textgate.rows import read_rows
 
-        rows = read_rows(path, columns, labelled=False, note=options.note)
+        rows = read_rows(path, columns, labelled=False, note=options.note, header=header.extend)
+    result_format = result_format or result_format_of(output, source, columns.format)
     write_results(
         classifier,
         rows,
-        result_format or result_format_of(output, source, columns.format),
+        result_format,
         top_k=top_k,
         source=path,
+        header=header,
         output=output,
+        settings={
+            "the bundle with the checksum": classifier.manifest.checksum,
+            "--engine": classifier.describe()["engine"]["name"],
+            "--format": result_format,
+            "--top-k": _shown(top_k),
+            "--abstain-below": _shown(abstain_below),
+            "--max-tokens": _shown(max_tokens),
+            "--label-separator": label_separator,
+            "--text-field": ", ".join(columns.text_fields),
+            "--skip-bad-rows": "on" if columns.skip_bad_rows else "",
+        },
         resume=resume,
         force=force,
         label_separator=label_separator,
-        window=BATCHES * batch_size,
+        window=WINDOW_BATCHES * batch_size,
         jobs=thread_count("auto") if jobs == "auto" else jobs,
     )
 
 
+def _shown(value: float | None) -> str:
+    return "" if value is None else str(value)
+
+
 def _note_file_name(texts: Sequence[str]) -> None:
-    """Say on standard error that a text is the name of a file, whose rows were perhaps meant."""
+    """Note that a text is the name of a file: perhaps its rows were meant."""
     for text in texts:
         looks_like_a_path = ("." in text or os.sep in text) and not re.search(r"\s", text)
         if looks_like_a_path and os.path.isfile(text):  # noqa: PTH113 - no error, however long
             import shlex
 
-            click.echo(
-                f"textgate: note: the text {text} is also the name of a file; to classify the rows "
-                f"in it: textgate classify -i {shlex.quote(text)}",
-                err=True,
+            options.note(
+                f"the text {text} is also the name of a file; to classify the rows in it: textgate "
+                f"classify -i {shlex.quote(text)}"
             )
             return
 
 
 def _write_utf8() -> None:
-    """Write UTF-8 whatever the locale says, and line ends as they are given."""
+    """Write UTF-8 whatever the locale, and line ends unchanged."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="")

@@ -1,4 +1,4 @@
-"""`textgate inspect`: the layers of a run or a bundle, and what else is worth knowing."""
+"""`textgate inspect`: layers and facts of a run or a bundle."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 def inspect(path: Path | None, as_json: bool) -> None:
     """Show the layers of a run or a bundle.
 
-    PATH may be the name of a model that comes with the package, too; without it, it is the one that
-    the other commands use without -m.
+    PATH may also be the name of a model that comes with the package. Without PATH, it is the model
+    that the other commands use without -m.
 
-    The table is of the logical network, with one bias a gate (a GRU has a second one inside its
-    reset gate), whatever the exported graph adds.
+    The table shows the logical network, with one bias per gate (a GRU has a second one inside its
+    reset gate), without what the exported graph adds.
     """
     path = find_bundle(path)
     if is_run(path):
@@ -90,7 +90,7 @@ def _as_json(path: Path, architecture: Architecture, labels: tuple[str, ...]) ->
 
 def _thresholds(manifest: Manifest) -> tuple[LabelThreshold, ...]:
     if all(threshold is None for threshold in manifest.thresholds):
-        return ()  # without importing what takes longest
+        return ()  # without the slow import below
     from textgate.evaluation.coverage import label_thresholds
 
     return label_thresholds(manifest)
@@ -118,7 +118,7 @@ def _bundle_facts(manifest: Manifest, sizes: dict[str, int]) -> dict[str, str]:
         "kind": f"bundle, {manifest.precision}",
         "task": manifest.task,
         "max tokens": format_count(manifest.max_tokens),
-        "streaming": "yes" if manifest.state else "no: the network reads in both directions",
+        "streaming": "yes" if manifest.state else "no: the network is bidirectional",
         "size": format_bytes(sum(sizes.values()))
         + f" ({', '.join(f'{name} {format_bytes(size)}' for name, size in sizes.items())})",
     }

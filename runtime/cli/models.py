@@ -1,4 +1,4 @@
-"""`textgate models`: what comes with the package."""
+"""`textgate models`: models that come with the package."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from textgate.tables import format_bytes, format_table
 def models(as_json: bool) -> None:
     """List the models that come with the package.
 
-    Their names go where a bundle's path does: textgate classify -m NAME. Quality is that on the
-    rows that chose the model; its card, README.md in its folder, says how it does on others.
+    A name takes the place of a bundle's path: textgate classify -m NAME. Accuracy is that on the
+    rows that chose the model; its card, README.md in its folder, gives that on other rows.
     """
     found = [_facts(name) for name in MODELS]
     if as_json:
@@ -41,7 +41,7 @@ def models(as_json: bool) -> None:
 def _facts(name: str) -> dict[str, Any]:
     from textgate.bundle.storage import bundle_bytes
 
-    bundle = open_bundle(bundled_path(name))  # whatever has that name in the working directory
+    bundle = open_bundle(bundled_path(name))  # even if the working directory has that name
     manifest = bundle.manifest
     return {
         "name": name,

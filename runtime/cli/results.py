@@ -1,39 +1,43 @@
-"""Classifying rows and writing the results: to standard output or a file, from the beginning or on.
+"""Results of rows: classified and written to standard output or to a file, which may be resumed.
 
-Rows may be without end: they are read, classified and written a window at a time.
+The rows may never end: they are read, classified and written a window at a time.
 """
 
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from textgate.errors import DataError, TextgateError
+from textgate.errors import DataError
 from textgate.inference.bulk import classify_rows
-from textgate.progress import Progress
 from textgate.rows import RESULT_FORMATS, open_writer
 from textgate.rows.output import Output, ResultFile, StandardOutput
+from textgate.rows.resume import ResumeFile
 from textgate.rows.source import STANDARD_INPUT, source_name
 from textgate.rows.writers import LABEL_SEPARATOR
 
 if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
+
     from textgate.inference.classifier import Classifier
     from textgate.inference.prediction import Prediction
     from textgate.rows import ResultWriter, Row
     from textgate.rows.reading import Pairs
-    from textgate.rows.resume import Written
     from textgate.rows.tracking import TrackedPath
 
-
-_NOT_WRITTEN = (".json", ".parquet", ".xlsx", ".xls", ".ods")
+_UNWRITTEN = (".json", ".parquet", ".xlsx", ".xls", ".ods")
+_PROGRESS_AFTER = 1.0  # seconds
+_PROGRESS_STEPS = 1000  # of a file
 
 
 def require_output_options(
@@ -44,42 +48,43 @@ def require_output_options(
     resume: bool,
     force: bool,
 ) -> None:
-    """Refuse what does not go together, before anything is read.
+    """Refuse options of the output that do not go together.
 
     Raises:
-        click.UsageError: an option of --output without it, or both of them.
+        click.UsageError: --resume or --force without --output, both of them, or a format that is
+            not written.
         DataError: the output is the input.
     """
     if output is None:
         if resume or force:
-            raise click.UsageError(f"{'--resume' if resume else '--force'} goes with --output")
-        _refuse_what_is_read(source, STANDARD_INPUT)
+            raise click.UsageError(f"{'--resume' if resume else '--force'} needs --output")
+        _refuse_input_as_output(source, STANDARD_INPUT)
         return
     if resume and force:
-        raise click.UsageError("--resume goes on with a file, and --force replaces it: give one")
+        raise click.UsageError("--resume continues a file, and --force replaces it: give one")
     if output.suffix.lower() == ".gz":
         raise click.UsageError(f"{output}: results are not compressed; leave .gz out of the name")
-    if result_format is None and output.suffix.lower() in _NOT_WRITTEN:
+    if result_format is None and output.suffix.lower() in _UNWRITTEN:
         raise click.UsageError(
             f"{output}: results are written as {', '.join(RESULT_FORMATS)}, not as "
             f"{output.suffix}; name the file so, or pass --format"
         )
-    _refuse_what_is_read(source, str(output))
+    _refuse_input_as_output(source, str(output))
 
 
-def _refuse_what_is_read(source: str | None, output: str) -> None:
-    """Refuse results in the file that the rows are from; ``-`` is standard input or output."""
+def _refuse_input_as_output(source: str | None, output: str) -> None:
+    """Refuse an output that is the file of the rows; ``-`` is standard input or output."""
     read = None if source is None else _file(source, sys.stdin)
     if read is not None and read == _file(output, sys.stdout):
         name = "standard output" if output == STANDARD_INPUT else output
-        raise DataError(f"{name}: is what is read; write the results to another file")
+        raise DataError(f"{name}: is the input; write the results to another file")
 
 
 def _file(path: str, standard: TextIO | None) -> tuple[int, int] | None:
-    """Return what tells a file from all others, whatever its name; None where there is no file."""
+    """Return the device and the number of a regular file; None if it is not one."""
     try:
         status = os.fstat(_descriptor(standard)) if path == STANDARD_INPUT else Path(path).stat()
-    except (OSError, ValueError):  # a name may hold what no path can
+    except (OSError, ValueError):  # a name may hold characters that a path cannot
         return None
     return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
@@ -89,7 +94,7 @@ def _descriptor(standard: TextIO | None) -> int:
 
 
 def result_format_of(output: Path | None, source: str | None, input_format: str | None) -> str:
-    """Return the format of results that are asked for in none: by names, that of the file first."""
+    """Return the format of the results by the name of the output, else by that of the rows."""
     if output is not None and output.suffix:
         return _format(output.suffix[1:].lower()) or "text"
     name = input_format or (source or "").removesuffix(".gz").rpartition(".")[2]
@@ -103,7 +108,9 @@ def write_results(
     *,
     top_k: int | None = None,
     source: TrackedPath,
+    header: Sequence[str] = (),
     output: Path | None,
+    settings: Mapping[str, str] | None = None,
     resume: bool = False,
     force: bool = False,
     label_separator: str = LABEL_SEPARATOR,
@@ -112,41 +119,54 @@ def write_results(
 ) -> None:
     """Classify rows and write the results in their order.
 
-    If a row is not what it should be, the results of those before it are written first.
+    If a row cannot be used, the results of the rows before it are written first.
 
     Args:
-        classifier: what classifies.
-        rows: what to classify.
+        classifier: the classifier.
+        rows: the rows.
         result_format: one of `RESULT_FORMATS`.
-        top_k: how many labels, the most probable ones, are written with their scores in place of
-            the scores of all; None for all.
-        source: where the rows are from.
-        output: where the results go; None is standard output.
-        resume: whether an older output is gone on with.
+        top_k: how many labels, the most probable ones, are written with their scores instead of
+            the scores of all labels; None for all.
+        source: the file of the rows.
+        header: the columns of a table without rows; it may be filled while rows are read.
+        output: the file of the results; None for standard output.
+        settings: everything else that determines the results, for the resume file.
+        resume: whether an older output is continued.
         force: whether an older output may be replaced.
-        label_separator: what stands between several labels where there is no list.
-        window: most rows that are read before the first of them is answered.
-        jobs: workers that classify, this thread among them.
+        label_separator: the text between several labels, in formats without lists.
+        window: how many rows at most are read before the first of them is answered.
+        jobs: workers that classify, including this thread.
 
     Raises:
-        TextgateError: a row cannot be read or classified, or a result not be written.
+        TextgateError: a row cannot be read or classified, or a result cannot be written.
     """
-    written = None
-    if output is not None and resume and output.exists():
-        from textgate.rows.resume import read_written
-
-        written = read_written(output, result_format)
-    with closing(_destination(output, written, force=force)) as destination:
+    multi_label = classifier.manifest.task == "multi-label"
+    with ExitStack() as stack:
+        first: Row | None = None
+        resumed: ResumeFile | None = None
+        destination: Output
+        if output is None:
+            destination = StandardOutput()
+        else:
+            resumed = stack.enter_context(ResumeFile(output, settings or {}))
+            keep = None
+            if resume and output.exists():
+                name = source_name(source) or "the command line"
+                first, rows = resumed.rows_left(rows, source=name)
+                keep = resumed.size
+            destination = ResultFile(output, force=force, keep=keep, opened=resumed.save)
+        stack.enter_context(closing(destination))
         writer = open_writer(
             destination,
             result_format,
             classifier.labels,
             top_k=top_k,
-            multi_label=classifier.manifest.task == "multi-label",
+            multi_label=multi_label,
             label_separator=label_separator,
         )
-        if written is not None:
-            rows = _rows_left(rows, written, writer, destination, classifier, source, top_k)
+        if first is not None:
+            writer.begin([name for name, _ in _cells(first)])
+            destination.take()  # it is there already
         answered = classify_rows(
             classifier,
             rows,
@@ -156,29 +176,34 @@ def write_results(
             forked=jobs > 1 and _can_fork(),
             more_has_come=source.more_has_come,
         )
-        progress = Progress(_terminal(output, source), source.share_read)
-        with closing(answered), _settled(), progress:
-            for answers in answered:
-                try:
-                    for row, prediction in answers:
-                        _write(writer, row, prediction, classifier)
-                except TextgateError:
-                    destination.flush()
-                    raise
+        stack.enter_context(closing(answered))
+        stack.enter_context(_garbage_frozen())
+        progress = stack.enter_context(_progress(_terminal(output, source), source))
+        begun = first is not None
+        for answers in answered:
+            begun = True
+            try:
+                for row, prediction in answers:
+                    _write(writer, row, prediction, multi_label=multi_label)
+            finally:
                 destination.flush()
-                progress.step(len(answers))
+            if isinstance(destination, ResultFile) and resumed is not None:
+                resumed.advance((row for row, _ in answers), destination)
+            progress(len(answers))
+        if header and not begun:
+            writer.begin(header)
         destination.flush()  # which makes the file, if there was no row
 
 
 def _can_fork() -> bool:
-    from textgate.inference.workers import can_fork  # which a single text need not wait for
+    from textgate.inference.workers import can_fork  # a single text does not need it
 
     return can_fork()
 
 
 @contextmanager
-def _settled() -> Iterator[None]:
-    """Spare the garbage collector what is there already, which every window would have it visit."""
+def _garbage_frozen() -> Iterator[None]:
+    """Keep the garbage collector from visiting the existing objects in every window."""
     gc.freeze()
     try:
         yield
@@ -186,44 +211,47 @@ def _settled() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _destination(output: Path | None, written: Written | None, *, force: bool) -> Output:
-    if output is None:
-        return StandardOutput()
-    return ResultFile(output, force=force, keep=None if written is None else written.size)
+@contextmanager
+def _progress(stream: TextIO | None, source: TrackedPath) -> Iterator[Callable[[int], None]]:
+    """Yield a function that takes the number of new results and, on a terminal, draws a bar.
+
+    The bar appears after a second. Its length is the size of a file; for a pipe, only the rows are
+    counted.
+    """
+    if stream is None or not stream.isatty():
+        yield lambda _: None
+        return
+    begun, before = time.time(), source.fraction_read() or 0.0
+    rows = 0
+    bar: ProgressBar[int] | None = None
+    with ExitStack() as stack:
+
+        def step(count: int) -> None:
+            nonlocal rows, bar
+            rows += count
+            fraction = source.fraction_read()
+            if bar is None and time.time() - begun >= _PROGRESS_AFTER:
+                bar = click.progressbar(
+                    itertools.count(),
+                    length=None if fraction is None else _PROGRESS_STEPS,
+                    item_show_func=lambda _: f"{rows:,} rows",
+                    file=stream,
+                )
+                bar.start = begun
+                stack.enter_context(bar)
+            if bar is not None and fraction is not None:
+                done = (fraction - before) / (1 - before) if before < 1 else 1.0
+                bar.update(round(_PROGRESS_STEPS * done) - bar.pos)
+            elif bar is not None:
+                bar.update(rows - bar.pos)
+
+        yield step
 
 
-def _rows_left(
-    rows: Iterable[Row],
-    written: Written,
-    writer: ResultWriter,
-    destination: Output,
-    classifier: Classifier,
-    source: TrackedPath,
-    top_k: int | None,
-) -> Iterable[Row]:
-    """Return the rows without results. A header that is there already is not written again."""
-    from textgate.rows.resume import rows_left
-
-    scores = dict.fromkeys(classifier.labels[:top_k], 0.0)
-
-    def rendered(row: Row) -> str:
-        writer.write(row.text, _columns(row), "", 0.0, scores, False)
-        return destination.take()
-
-    return rows_left(
-        rows,
-        written,
-        source=source_name(source) or "the command line",
-        rendered=rendered,
-        ranked=top_k is not None,
-    )
-
-
-def _write(writer: ResultWriter, row: Row, prediction: Prediction, classifier: Classifier) -> None:
-    multi_label = classifier.manifest.task == "multi-label"
+def _write(writer: ResultWriter, row: Row, prediction: Prediction, *, multi_label: bool) -> None:
     writer.write(
         row.text,
-        _columns(row),
+        _cells(row),
         list(prediction.labels) if multi_label else prediction.label or "",
         prediction.score,
         prediction.scores,
@@ -232,13 +260,13 @@ def _write(writer: ResultWriter, row: Row, prediction: Prediction, classifier: C
     )
 
 
-def _columns(row: Row) -> Pairs:
-    """Return the columns of a row; a text from nowhere is a column of its own."""
-    return row.columns or (("text", row.text),)
+def _cells(row: Row) -> Pairs:
+    """Return the cells of a row; a text without a table is a cell named ``text``."""
+    return row.cells or (("text", row.text),)
 
 
 def _terminal(output: Path | None, source: TrackedPath) -> TextIO | None:
-    """Return where progress can be shown without mixing with what is typed or printed."""
+    """Return standard error, unless the user types texts or reads results on the terminal."""
     typed = str(source) == STANDARD_INPUT and sys.stdin is not None and sys.stdin.isatty()
     printed = output is None and sys.stdout.isatty()
     return None if typed or printed else sys.stderr

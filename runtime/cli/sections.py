@@ -1,4 +1,4 @@
-"""Help of a command with many options, in sections."""
+"""Sections of options in the help of a command."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _OTHERS = "Other options"
 
 
 class SectionedCommand(click.Command):
-    """A command whose help lists its options in the sections that `section` put them in."""
+    """A command whose help lists its options in the sections of `section`."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, section by section; those in none come last."""
+        """Write the options, section by section; those without a section come last."""
         sections: dict[str, list[tuple[str, str]]] = {}
         others: list[tuple[str, str]] = []
         for parameter in self.get_params(ctx):
@@ -30,7 +30,7 @@ class SectionedCommand(click.Command):
 
 
 def section(title: str) -> Callable[[_F], _F]:
-    """Return a decorator that puts the options below it, up to the next one, into a section."""
+    """Return a decorator that puts the options below it, up to the next section, into a section."""
 
     def mark(function: _F) -> _F:
         for parameter in getattr(function, "__click_params__", ()):

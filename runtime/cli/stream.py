@@ -1,4 +1,4 @@
-"""`textgate classify --stream`: standard input as one text, answered while it arrives."""
+"""`textgate classify --stream`: standard input as one text, classified while it arrives."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from click.core import ParameterSource
 
 from textgate.errors import DataError
 from textgate.rows.source import STANDARD_INPUT, source_name, unreadable
+from textgate.rows.writers import LABEL_SEPARATOR, SCORE_DIGITS, require_separator
 
 if TYPE_CHECKING:
     from textgate.inference.classifier import Classifier
     from textgate.inference.prediction import Prediction
 
-FORMATS = ("text", "jsonl")
+STREAM_FORMATS = ("text", "jsonl")
 
-_MOST_AT_ONCE = 2**16  # bytes
-_DIGITS = 6  # of every score; float32 holds no more
-_OF_ROWS = (
-    "text_field", "input_format", "delimiter", "encoding", "skip_bad_rows", "label_separator",
-    "output", "resume", "force", "top_k", "jobs", "batch_size",
+_MAX_PIECE = 2**16  # bytes
+_ROW_OPTIONS = (
+    "text_field", "input_format", "delimiter", "encoding", "skip_bad_rows", "output", "resume",
+    "force", "top_k", "jobs", "batch_size",
 )  # fmt: skip
 _LINE_BREAKING = re.compile(r"[\t\r\n]+")
 
@@ -34,19 +34,20 @@ _LINE_BREAKING = re.compile(r"[\t\r\n]+")
 def require_stream_options(
     texts: tuple[str, ...], source: str | None, result_format: str | None
 ) -> None:
-    """Refuse what does not go with --stream.
+    """Refuse options that --stream does not take.
 
     Raises:
-        click.UsageError: texts, rows or a table are asked for.
+        click.UsageError: texts, rows or a table are given.
     """
     if texts or source not in {None, STANDARD_INPUT}:
         raise click.UsageError("--stream reads standard input; leave out texts and --input")
-    if result_format not in {None, *FORMATS}:
+    if result_format not in {None, *STREAM_FORMATS}:
         raise click.UsageError(
-            f"--stream writes {' or '.join(FORMATS)}, not {result_format}: its lines are no rows"
+            f"--stream writes {' or '.join(STREAM_FORMATS)}, not {result_format}: its lines are "
+            "not rows"
         )
     context = click.get_current_context()
-    for name in _OF_ROWS:
+    for name in _ROW_OPTIONS:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             option = "--" + name.replace("_", "-")
             raise click.UsageError(f"{option} is for rows, and --stream reads one text")
@@ -58,37 +59,41 @@ def classify_pieces(
     *,
     as_json: bool = False,
     stop_at: float | None = None,
+    label_separator: str = LABEL_SEPARATOR,
 ) -> None:
     """Print a line whenever the decision on the text so far changes, and one when it ends.
 
-    Nothing is decided before there is more than white space. A byte order mark is dropped; bytes
+    Nothing is printed before there is more than white space. A byte order mark is dropped; bytes
     that are not UTF-8 are read as U+FFFD.
 
     Args:
         classifier: a classifier that can stream.
         pieces: the text in UTF-8, cut anywhere.
-        as_json: one JSON object a line instead of label, score and tokens.
+        as_json: whether each line is a JSON object instead of label, score and tokens.
         stop_at: end as soon as a label applies with at least this score.
+        label_separator: the text between several labels, unless the lines are JSON.
 
     Raises:
-        ConfigError: the classifier cannot stream.
-        DataError: the pieces cannot be read or the results not be written.
+        ConfigError: the classifier cannot stream, or a label holds the separator.
+        DataError: the pieces cannot be read, or the results cannot be written.
     """
     stream = classifier.stream()
-    several_labels = classifier.manifest.task == "multi-label"
+    multi_label = classifier.manifest.task == "multi-label"
+    if multi_label and not as_json:
+        require_separator(label_separator, classifier.labels, "text")
 
     def answer(prediction: Prediction, *, final: bool) -> None:
         if as_json:
-            _print(_json_line(prediction, several_labels=several_labels, final=final))
+            _print(_json_line(prediction, multi_label=multi_label, final=final))
         else:
-            _print(_text_line(prediction))
+            _print(_text_line(prediction, label_separator))
 
     decided: set[str] | None = None
-    begun = False
+    only_space = True
     for text in codecs.iterdecode(iter(pieces), "utf-8-sig", "replace"):
         prediction = stream.feed(text)
-        begun = begun or not text.isspace()
-        if not begun:
+        only_space = only_space and text.isspace()
+        if only_space:
             continue
         if stop_at is not None and _is_sure(prediction, stop_at):
             break
@@ -99,7 +104,7 @@ def classify_pieces(
 
 
 def arriving_pieces() -> Iterator[bytes]:
-    """Yield what arrives on standard input, as soon as it does.
+    """Yield the bytes of standard input as soon as they arrive.
 
     Raises:
         DataError: it cannot be read.
@@ -108,7 +113,7 @@ def arriving_pieces() -> Iterator[bytes]:
     if sys.stdin is None:
         raise DataError(f"{name}: cannot be read: it is closed")
     try:
-        while piece := os.read(sys.stdin.fileno(), _MOST_AT_ONCE):
+        while piece := os.read(sys.stdin.fileno(), _MAX_PIECE):
             yield piece
     except OSError as problem:
         raise DataError(unreadable(name, problem)) from None
@@ -118,17 +123,17 @@ def _is_sure(prediction: Prediction, score: float) -> bool:
     return prediction.label == prediction.top_label and prediction.score >= score
 
 
-def _text_line(prediction: Prediction) -> str:
-    labels = _LINE_BREAKING.sub(" ", "|".join(prediction.labels))
+def _text_line(prediction: Prediction, separator: str) -> str:
+    labels = _LINE_BREAKING.sub(" ", separator.join(prediction.labels))
     return f"{labels}\t{prediction.score:.4f}\t{prediction.tokens}\n"
 
 
-def _json_line(prediction: Prediction, *, several_labels: bool, final: bool) -> str:
-    label = list(prediction.labels) if several_labels else prediction.label or ""
+def _json_line(prediction: Prediction, *, multi_label: bool, final: bool) -> str:
+    label = list(prediction.labels) if multi_label else prediction.label or ""
     value = {
         "label": label,
-        "score": round(prediction.score, _DIGITS),
-        "scores": {name: round(score, _DIGITS) for name, score in prediction.scores.items()},
+        "score": round(prediction.score, SCORE_DIGITS),
+        "scores": {name: round(score, SCORE_DIGITS) for name, score in prediction.scores.items()},
         "tokens": prediction.tokens,
         "truncated": prediction.truncated,
         "final": final,

@@ -1,4 +1,4 @@
-"""What abstaining buys: how many texts are answered, and how many of the answers are right."""
+"""Coverage and accuracy of a classifier that abstains, and the thresholds of its labels."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from textgate.bundle.manifest import Manifest
 
-_TINY = 1e-30  # keeps the logarithm of a saturated probability finite
+_MIN_PROBABILITY = 1e-30  # keeps the logarithm of a saturated probability finite
 
 
 @dataclass(frozen=True)
 class CoveragePoint:
-    """What a classifier is worth that abstains below a probability.
+    """Coverage and accuracy of a classifier that abstains below a probability.
 
     Attributes:
-        threshold: the probability below which it abstains; None where each label has its own.
-        coverage: share of the rows it answers.
-        accuracy: share of its answers that are right; None where it answers nothing.
+        threshold: the probability below which it abstains; None if each label has its own.
+        coverage: fraction of the rows that it answers.
+        accuracy: fraction of its answers that are right; None if it answers no row.
     """
 
     threshold: float | None
@@ -33,14 +33,14 @@ class CoveragePoint:
 
 @dataclass(frozen=True)
 class LabelThreshold:
-    """A label's threshold and what it does on the rows it was chosen on.
+    """A label's threshold, and its effect on the rows on which it was chosen.
 
     Attributes:
         label: the label's name.
-        threshold: the probability below which it is not given; None for no demand.
-        answers: rows that have it as an answer without the threshold; None where it is not known.
-        kept: rows that have it as an answer with the threshold.
-        right: those of them that it applies to.
+        threshold: the probability below which it is not given; None for no threshold.
+        answers: rows that get it without the threshold; None if unknown.
+        kept: rows that get it with the threshold; None if unknown.
+        right: the rows of `kept` to which it applies; None if unknown.
     """
 
     label: str
@@ -55,9 +55,9 @@ _NUMBER = re.compile("[0-9]{1,12}")
 
 
 def threshold_facts(chosen: Sequence[LabelThreshold]) -> dict[str, str]:
-    """Return the counts behind thresholds as entries of a manifest's ``training``.
+    """Return the counts of thresholds as entries of a manifest's ``training``.
 
-    A list of numbers is a text there, as it holds only texts and numbers.
+    ``training`` holds only texts and numbers, so a list of numbers is written as a text.
     """
     return {
         f"threshold_{what}": ", ".join(str(getattr(one, what)) for one in chosen)
@@ -68,7 +68,7 @@ def threshold_facts(chosen: Sequence[LabelThreshold]) -> dict[str, str]:
 def label_thresholds(manifest: Manifest) -> tuple[LabelThreshold, ...]:
     """Return a bundle's thresholds; () if no label has one.
 
-    Where the manifest does not say what they were chosen on, the counts are None.
+    The counts are None if the manifest does not hold them.
     """
     if all(threshold is None for threshold in manifest.thresholds):
         return ()
@@ -100,7 +100,7 @@ def threshold_table(chosen: Sequence[LabelThreshold]) -> tuple[list[str], list[l
 
 
 def _count(count: int | None, *, of: int | None = None) -> str:
-    """Return a count, and what share of another it is."""
+    """Return a count, with its percentage of another."""
     if count is None:
         return "-"
     return f"{count:,} ({count / of:.1%})" if of else f"{count:,}"
@@ -118,11 +118,13 @@ def coverage_curve(
     Args:
         probabilities: float32 [rows, labels], of a single-label classifier.
         truth: the column of each row's label, int64 [rows].
-        thresholds: probabilities in 0..1.
-        answerable: bool [rows], false where no label is given whatever the probabilities.
+        thresholds: probabilities from 0 to 1.
+        answerable: bool [rows], false for rows that get no label, whatever the probabilities.
     """
     scores, right = _scores(probabilities, truth)
-    return [_point(least, (scores >= least) & answerable, right) for least in thresholds]
+    return [
+        _point(threshold, (scores >= threshold) & answerable, right) for threshold in thresholds
+    ]
 
 
 def own_coverage(
@@ -132,17 +134,17 @@ def own_coverage(
     *,
     answerable: NDArray[np.bool_] | bool = True,
 ) -> CoveragePoint:
-    """Return the point of thresholds by label, as a bundle has them.
+    """Return the point of a bundle's own thresholds, one per label.
 
     Args:
         probabilities: float32 [rows, labels], of a single-label classifier.
         truth: the column of each row's label, int64 [rows].
-        thresholds: the least probability of each label, None for no demand.
+        thresholds: the threshold of each label; None for no threshold.
         answerable: as for `coverage_curve`.
     """
     scores, right = _scores(probabilities, truth)
-    least = np.array([threshold or 0.0 for threshold in thresholds])
-    reached = scores >= least[probabilities.argmax(axis=1)]
+    lowest = np.array([threshold or 0.0 for threshold in thresholds])
+    reached = scores >= lowest[probabilities.argmax(axis=1)]
     return _point(None, reached & answerable, right)
 
 
@@ -163,16 +165,16 @@ def _point(
 def uncalibrated(
     probabilities: NDArray[np.float32], temperature: float, *, multi_label: bool
 ) -> NDArray[np.float64]:
-    """Return the probabilities as they would be without the temperature.
+    """Return the probabilities of the network without the temperature.
 
     Args:
         probabilities: float32 [rows, labels], calibrated.
-        temperature: what the logits were divided by.
-        multi_label: whether each label has a probability of its own.
+        temperature: the divisor of the logits.
+        multi_label: whether each label has its own sigmoid.
     """
-    wide = np.clip(probabilities.astype(np.float64), _TINY, 1.0)
+    wide = np.clip(probabilities.astype(np.float64), _MIN_PROBABILITY, 1.0)
     if multi_label:
-        other = np.clip(1.0 - probabilities.astype(np.float64), _TINY, 1.0)
+        other = np.clip(1.0 - probabilities.astype(np.float64), _MIN_PROBABILITY, 1.0)
         logits = temperature * (np.log(wide) - np.log(other))
         return np.asarray(1.0 / (1.0 + np.exp(-logits)))
     logits = temperature * np.log(wide)

@@ -1,7 +1,7 @@
-"""How well probabilities match the true labels: accuracy, F1, calibration error, log loss.
+"""Metrics of probabilities against true labels: accuracy, F1, calibration error, log loss.
 
-One definition of each figure, shared by training, export's verification and `textgate evaluate`,
-so that their numbers can be compared.
+Training, the verification of an export and `textgate evaluate` share these definitions, so that
+their numbers can be compared.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from textgate.errors import DataError
+from textgate.inference.prediction import DEFAULT_THRESHOLD
 
 _BINS = 15  # equal-width bins of the calibration error
-_DEFAULT_THRESHOLD = 0.5
-_CLIP = 1e-7  # about float32's resolution at 1: a probability nearer to 0 or 1 is saturation
-_TOLERANCE = 1e-3  # how far rounding may carry a probability outside 0 to 1
+_CLIP = 1e-7  # about float32's resolution at 1: a probability nearer to 0 or 1 is saturated
+_TOLERANCE = 1e-3  # of rounding, which may carry a probability outside 0 to 1
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
@@ -28,12 +28,12 @@ _Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class LabelScores:
-    """How well one label is found.
+    """Precision, recall and F1 of one label.
 
     Attributes:
         label: the label's name.
-        precision: share of the rows given this label that have it; 0 if none was given it.
-        recall: share of the rows with this label that were given it; 0 if none has it.
+        precision: fraction of the rows given this label that have it; 0 if no row was given it.
+        recall: fraction of the rows with this label that were given it; 0 if no row has it.
         f1: harmonic mean of precision and recall; 0 if both are 0.
         support: rows that have this label.
     """
@@ -47,14 +47,14 @@ class LabelScores:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a classifier's probabilities are worth on labelled rows.
+    """Metrics of a classifier's probabilities on labelled rows.
 
     Attributes:
         rows: how many rows were scored.
-        accuracy: share of rows that are right: the most probable label is the true one, or, for
-            multi-label, exactly the true labels were given (subset accuracy).
+        accuracy: fraction of the rows that are right: the most probable label is the true one, or,
+            for multi-label, exactly the true labels were given (subset accuracy).
         macro_f1: unweighted mean of the labels' F1. A label that no row has and no row was given
-            says nothing and is left out of the mean; 0 if that leaves none.
+            is left out of the mean; 0 if no label is left.
         ece: expected calibration error, from 0 to 1 (Guo et al. 2017, "On Calibration of Modern
             Neural Networks"), over 15 bins of equal width.
         labels: every label's scores, in the order of the columns.
@@ -89,8 +89,8 @@ def evaluate_single_label(
 ) -> Evaluation:
     """Score rows that have one label each.
 
-    The label given to a row is its most probable one, the first of equals. The calibration error
-    compares that label's probability with how often it is right.
+    The label given to a row is its most probable one; of equal probabilities, the first. The
+    calibration error compares that label's probability with how often it is right.
 
     Args:
         probabilities: floats from 0 to 1 [rows, labels].
@@ -131,14 +131,14 @@ def evaluate_multi_label(
 
     A row is given every label whose probability reaches the label's threshold. The calibration
     error takes every label of every row as one decision, and compares the label's probability with
-    how often the label is there.
+    how often the label applies.
 
     Args:
         probabilities: floats from 0 to 1 [rows, labels].
         truth: booleans [rows, labels], true where the row has the label.
         labels: the labels' names, in the order of the columns.
-        thresholds: one a label, ``None`` standing for 0.5; ``()`` is 0.5 for every label.
-        answerable: booleans [rows], false where no label is given whatever the probabilities.
+        thresholds: one per label, ``None`` for 0.5; ``()`` is 0.5 for every label.
+        answerable: booleans [rows], false for rows that get no label, whatever the probabilities.
 
     Raises:
         DataError: there are no rows or labels, shapes disagree, or a probability or threshold is
@@ -166,7 +166,7 @@ def evaluate_multi_label(
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """Return Wilson's score interval of a share (Wilson 1927), 95 % for the default `z`.
+    """Return Wilson's score interval of a proportion (Wilson 1927), 95 % for the default `z`.
 
     Args:
         successes: how many of the trials succeeded.
@@ -178,13 +178,13 @@ def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float
     """
     if trials < 1 or not 0 <= successes <= trials:
         raise DataError(
-            f"a share needs at least one trial and no more successes than trials, "
+            f"a proportion needs at least one trial and no more successes than trials, "
             f"found {successes} of {trials}"
         )
-    share = successes / trials
+    proportion = successes / trials
     spread = z * z / trials
-    centre = share + spread / 2
-    margin = z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
+    centre = proportion + spread / 2
+    margin = z * math.sqrt(proportion * (1 - proportion) / trials + spread / (4 * trials))
     # At the ends the formula gives exactly 0 and 1, which rounding would miss.
     low = 0.0 if successes == 0 else (centre - margin) / (1 + spread)
     high = 1.0 if successes == trials else (centre + margin) / (1 + spread)
@@ -202,15 +202,15 @@ def _evaluation(
     ece: float,
     chances: _Floats,
 ) -> Evaluation:
-    """Return the figures that follow from counts, with those that do not.
+    """Return the metrics that follow from counts, with those that do not.
 
-    `right` is one flag a row; `hits`, `given` and `support` count, for each label, the rows that
-    have it and were given it, were given it, and have it; `chances` are the probabilities of what
-    turned out to be true, in any shape.
+    `right` is one flag per row. `hits`, `given` and `support` count, for each label, the rows that
+    have it and were given it, were given it, and have it. `chances` are the probabilities of the
+    true outcomes, in any shape.
     """
-    precision = _shares(hits, given)
-    recall = _shares(hits, support)
-    f1 = _shares(2 * hits, given + support)
+    precision = _fractions(hits, given)
+    recall = _fractions(hits, support)
+    f1 = _fractions(2 * hits, given + support)
     seen = (given + support) > 0
     columns = zip(
         labels, precision.tolist(), recall.tolist(), f1.tolist(), support.tolist(), strict=True
@@ -228,7 +228,7 @@ def _evaluation(
     )
 
 
-def _shares(parts: _Ints, wholes: _Ints) -> _Floats:
+def _fractions(parts: _Ints, wholes: _Ints) -> _Floats:
     """Return parts / wholes, 0 where the whole is 0."""
     return np.asarray(parts / np.maximum(wholes, 1), dtype=np.float64)
 
@@ -236,7 +236,7 @@ def _shares(parts: _Ints, wholes: _Ints) -> _Floats:
 def _calibration_error(confidences: _Floats, outcomes: _Bools) -> float:
     """Return the mean gap between confidence and outcome over bins, weighted by their size.
 
-    A bin holds the confidences above its lower edge up to its upper one, the first bin 0 as well.
+    A bin holds the confidences above its lower edge, up to its upper edge; the first also holds 0.
     """
     bins = np.clip(np.ceil(confidences * _BINS).astype(np.int64) - 1, 0, _BINS - 1)
     # |mean outcome - mean confidence| times the bin's size is the size of the summed difference.
@@ -249,14 +249,14 @@ def _checked_probabilities(probabilities: npt.ArrayLike, labels: Sequence[str]) 
     scores = np.asarray(probabilities, dtype=np.float64)
     if scores.ndim != 2 or scores.shape[1] != len(labels):
         raise DataError(
-            f"probabilities: expected shape [rows, {len(labels)}], one column a label, "
+            f"probabilities: expected shape [rows, {len(labels)}], one column per label, "
             f"found {_shape(scores)}"
         )
     if not scores.size:
         raise DataError("probabilities: there must be at least one row and one label to score")
     sound = (scores >= -_TOLERANCE) & (scores <= 1 + _TOLERANCE)
     if not sound.all():
-        row, column = (int(place) for place in np.argwhere(~sound)[0])
+        row, column = (int(index) for index in np.argwhere(~sound)[0])
         raise DataError(
             f"probabilities: row {row + 1}, label {labels[column]!r}: "
             f"expected a number from 0 to 1, found {scores[row, column]:g}"
@@ -282,13 +282,13 @@ def _checked_columns(truth: npt.ArrayLike, rows: int, count: int) -> _Ints:
 
 
 def _checked_thresholds(thresholds: Sequence[float | None], labels: Sequence[str]) -> _Floats:
-    """Return one threshold a label [labels]."""
+    """Return one threshold per label [labels]."""
     given = thresholds if len(thresholds) else [None] * len(labels)
     if len(given) != len(labels):
         raise DataError(
-            f"thresholds: expected one a label ({len(labels)}) or none, found {len(given)}"
+            f"thresholds: expected one per label ({len(labels)}) or none, found {len(given)}"
         )
-    chosen = [_DEFAULT_THRESHOLD if threshold is None else threshold for threshold in given]
+    chosen = [DEFAULT_THRESHOLD if threshold is None else threshold for threshold in given]
     for label, threshold in zip(labels, chosen, strict=True):
         if not 0 <= threshold <= 1:
             raise DataError(

@@ -1,4 +1,4 @@
-"""What callers give a classifier: texts and options, checked, with one line for what is wrong."""
+"""Checks of the texts and options that callers give to a classifier."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from numbers import Real
 from typing import Any
 
 from textgate.errors import ConfigError, DataError
+from textgate.messages import quoted
 
 _BYTES = (bytes, bytearray, memoryview)
-_LONGEST = 60  # characters of a value in a message
 
 
 def not_one_text(value: object) -> DataError:
-    """Return the error for what stands in the place of one text."""
+    """Return the error for a value that should be one text."""
     if isinstance(value, Iterable) and not isinstance(value, (*_BYTES, Mapping)):
         return DataError(
             f"predict takes one text, found {_kind(value)}; predict_many takes several"
@@ -24,21 +24,22 @@ def not_one_text(value: object) -> DataError:
 
 
 def texts_of(texts: Iterable[str], method: str) -> Iterator[str]:
-    """Return an iterator over texts, read as they are needed, that raises at the first wrong one.
+    """Return an iterator over texts that raises at the first value that is not a text.
 
     Args:
-        texts: what a caller gave: a list, a column of a table, an iterator, and so on.
-        method: how messages name what was called.
+        texts: the argument of a caller: a list, a column of a table, an iterator, and so on.
+        method: the name of the called method, for messages.
 
     Raises:
-        DataError: these are not several texts, or, from the iterator, one of them is not a str.
+        DataError: the argument is not a series of texts, or, from the iterator, one of them is
+            not a str.
     """
     several = f"{method} takes a list of texts"
     if isinstance(texts, str):
         raise DataError(f"{several}, not one text; put it in a list, or use predict")
     if isinstance(texts, Mapping) or hasattr(type(texts), "columns"):
         raise DataError(f"{several}, not a {_kind(texts)}; give one column of it, as in x['text']")
-    if isinstance(texts, _BYTES):  # their items are numbers
+    if isinstance(texts, _BYTES):  # their items would be numbers
         raise DataError(f"{several}, not {_kind(texts)}; decode it first")
     try:
         iterator = iter(texts)
@@ -47,17 +48,17 @@ def texts_of(texts: Iterable[str], method: str) -> Iterator[str]:
     return _checked(iterator)
 
 
-def whole_number(value: object, name: str, *, most: float = math.inf, wanted: str) -> int:
-    """Return a whole number from 1 on.
+def whole_number(value: object, name: str, *, limit: float = math.inf, wanted: str) -> int:
+    """Return a whole number of at least 1.
 
     Args:
-        value: what a caller gave.
-        name: how messages name it.
-        most: the largest that is accepted.
-        wanted: the range, for the message.
+        value: the argument of a caller.
+        name: its name in messages.
+        limit: the largest accepted number.
+        wanted: the accepted range, for the message.
 
     Raises:
-        ConfigError: it is not a whole number, or out of range; True and False are no numbers.
+        ConfigError: it is not a whole number, or out of range; True and False are not numbers.
     """
     given: Any = value
     try:
@@ -65,24 +66,24 @@ def whole_number(value: object, name: str, *, most: float = math.inf, wanted: st
     except TypeError:
         number = None
     if number is None:
-        raise ConfigError(f"{name} must be a whole number, not {_shown(value)}")
-    if not 1 <= number <= most:
-        raise ConfigError(f"{name} must be {wanted}, not {_shown(number)}")
+        raise ConfigError(f"{name} must be a whole number, not {quoted(value)}")
+    if not 1 <= number <= limit:
+        raise ConfigError(f"{name} must be {wanted}, not {quoted(number)}")
     return number
 
 
-def share(value: object, name: str, *, positive: bool = False) -> float:
+def fraction(value: object, name: str, *, positive: bool = False) -> float:
     """Return a number from 0 to 1.
 
     Args:
-        value: what a caller gave.
-        name: how messages name it.
+        value: the argument of a caller.
+        name: its name in messages.
         positive: whether 0 is refused.
 
     Raises:
-        ConfigError: it is not such a number; of a percentage the message says what to write.
+        ConfigError: it is not such a number; for a percentage, the message gives the fraction.
     """
-    shown = _shown(value)
+    found = quoted(value)
     if not isinstance(value, bool) and isinstance(value, Real):
         try:
             number = float(value)
@@ -90,15 +91,15 @@ def share(value: object, name: str, *, positive: bool = False) -> float:
             number = math.inf
         if 0 <= number <= 1 and not (positive and number == 0):
             return number
-        shown = repr(number).removesuffix(".0")
+        found = repr(number).removesuffix(".0")
         if 2 <= number <= 100:
-            shown += f", which looks like a percentage: write {number / 100:g}"
+            found += f", which looks like a percentage: write {number / 100:g}"
     wanted = "a number above 0 and up to 1" if positive else "a number from 0 to 1"
-    raise ConfigError(f"{name} must be {wanted}, not {shown}")
+    raise ConfigError(f"{name} must be {wanted}, not {found}")
 
 
 def label_count(top_k: int | None, labels: Sequence[str]) -> int | None:
-    """Return of how many labels the scores are wanted, None for all.
+    """Return the number of labels whose scores are wanted; None for all.
 
     Raises:
         ConfigError: it is not from 1 to the number of labels.
@@ -106,23 +107,23 @@ def label_count(top_k: int | None, labels: Sequence[str]) -> int | None:
     if top_k is None:
         return None
     count = len(labels)
-    return whole_number(top_k, "top_k", most=count, wanted=f"from 1 to the {count} labels")
+    return whole_number(top_k, "top_k", limit=count, wanted=f"from 1 to the {count} labels")
 
 
 def thresholds_of(
     thresholds: Mapping[str, float] | float, labels: Sequence[str]
 ) -> tuple[float | None, ...]:
-    """Return the least probability of each label, None for no demand.
+    """Return the threshold of each label; None for no threshold.
 
     Args:
-        thresholds: one for all labels, or some by label.
-        labels: the bundle's.
+        thresholds: one for all labels, or thresholds by label.
+        labels: the labels of the bundle.
 
     Raises:
-        ConfigError: one of them is not a number from 0 to 1, or its label is not the bundle's.
+        ConfigError: a threshold is not a number from 0 to 1, or its label is unknown.
     """
     if not isinstance(thresholds, Mapping):
-        return (share(thresholds, "thresholds"),) * len(labels)
+        return (fraction(thresholds, "thresholds"),) * len(labels)
     for label in thresholds:
         if label not in labels:
             raise ConfigError(
@@ -130,15 +131,15 @@ def thresholds_of(
                 f"{', '.join(labels)}"
             )
     checked = {
-        label: share(value, f"the threshold of {label!r}") for label, value in thresholds.items()
+        label: fraction(value, f"the threshold of {label!r}") for label, value in thresholds.items()
     }
     return tuple(checked.get(label) for label in labels)
 
 
 def _checked(texts: Iterator[str]) -> Iterator[str]:
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise _not_a_text(f"texts[{place}]", text)
+            raise _not_a_text(f"texts[{index}]", text)
         yield text
 
 
@@ -149,11 +150,3 @@ def _not_a_text(name: str, value: object) -> DataError:
 
 def _kind(value: object) -> str:
     return type(value).__name__
-
-
-def _shown(value: object) -> str:
-    try:
-        text = " ".join(repr(value).split())
-    except ValueError:  # an int of thousands of digits
-        text = "a number of many digits"
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

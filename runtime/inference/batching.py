@@ -1,4 +1,4 @@
-"""Grouping texts of similar length into batches, and padding them."""
+"""Batches of texts of similar length, and their padding."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     _T = TypeVar("_T")
 
-# Texts are sorted by length within windows of this many batches, so that little is padded and an
-# endless input still gives its answers in time.
-BATCHES = 16
+# Batches in a window. Texts are sorted by length within a window, which saves padding; the window
+# is limited so that an endless input is answered in time.
+WINDOW_BATCHES = 16
 
 
 def windows(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
@@ -36,7 +36,7 @@ def windows(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
         try:
             for item in itertools.islice(iterator, size):
                 window.append(item)  # noqa: PERF402 - extend() need not keep what came before an error
-        except Exception as problem:  # of any kind: it is raised when its turn comes
+        except Exception as problem:  # any error is raised in its turn
             failure = problem
         if window:
             yield window
@@ -46,8 +46,8 @@ def windows(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
 
 
 def batches_by_length(encoded: Sequence[Encoded], batch_size: int) -> Iterator[list[int]]:
-    """Yield the places of texts of similar length, `batch_size` at a time, the shortest first."""
-    order = sorted(range(len(encoded)), key=lambda place: len(encoded[place].ids))
+    """Yield the indices of texts of similar length, `batch_size` at a time, the shortest first."""
+    order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
 

@@ -1,10 +1,9 @@
-"""Many rows, fast: windows of them, classified by several workers, answered in their order.
+"""Classification of many rows by several workers, in windows, with answers in order.
 
-A worker is a process where this one can be forked, else a thread. The tokenizer and ONNX Runtime,
-where most of the time goes, let other threads run meanwhile; what is Python waits for its turn, and
-that costs a good part of what a second thread gains. Reading rows, deciding and writing results is
-one process's work, about a fifth of the whole with the reference networks, so that more than five
-workers gain little with those.
+A worker is a process if this one can be forked, otherwise a thread. The tokenizer and ONNX Runtime,
+which take most of the time, release Python's lock; code in Python waits for it, which costs much of
+the gain of a second thread. One process reads rows, decides and writes results. With the reference
+networks, this is about a fifth of the work, so more than five workers gain little.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ if TYPE_CHECKING:
 Answers: TypeAlias = "list[tuple[Row, Prediction]]"
 _Score: TypeAlias = "Callable[[Sequence[str]], Scores]"
 
-_MOST_CHARACTERS = 2**18  # of a window's texts, or nearly: what it takes and how long is bounded
-_CHARACTERS_PER_ROW = 64  # what a row counts for beside its text
-_AHEAD = 2  # windows under way for each worker
-# Python lets a thread that computes in Python run for 5 ms before another one gets its turn. Here
-# the others ask for 20 us, between calls of a millisecond that take a processor of their own. With
-# still shorter turns the changes from one thread to another cost more than the waiting.
-_TURN = 1e-4  # seconds
+_MAX_CHARACTERS = 2**18  # of the texts of a window, about; bounds its memory and its time
+_ROW_CHARACTERS = 64  # that a row counts for besides its text
+_MAX_AHEAD = 2  # unfinished windows per worker
+# By default a thread that runs Python code keeps the lock for 5 ms. Here the other threads need it
+# for 20 us, between calls of a millisecond that release it. With shorter intervals, the switches
+# would cost more than the waiting.
+_SWITCH_INTERVAL = 1e-4  # seconds
 
 
 def classify_rows(
@@ -52,19 +51,19 @@ def classify_rows(
 ) -> Generator[Answers]:
     """Yield rows with their predictions in the order of the rows, a window at a time.
 
-    The predictions do not depend on the windows or the workers. Memory is bounded: a few windows
-    for each worker are under way, and of long texts fewer. If reading a row fails, the rows before
-    it are answered first. Whoever stops early waits for the windows under way.
+    The predictions do not depend on the windows or the workers. Memory is bounded: each worker has
+    a few unfinished windows, fewer if texts are long. If a row cannot be read, the rows before it
+    are answered first. Closing the generator early waits for the unfinished windows.
 
     Args:
-        classifier: what classifies.
-        rows: what to classify, read as it is needed, by the thread that iterates.
-        window: most rows of a window.
+        classifier: the classifier.
+        rows: the rows, which the iterating thread reads as they are needed.
+        window: rows of a window, at most.
         top_k: as for `Classifier.predict`.
-        jobs: workers that classify, the thread that iterates among them.
-        forked: whether the others are forked from this process, not threads of it; ask `can_fork`.
-        more_has_come: whether the next row can be read at once; nothing that is under way is kept
-            waiting for one that cannot.
+        jobs: workers that classify, including the iterating thread.
+        forked: whether the other workers are forked processes instead of threads; see `can_fork`.
+        more_has_come: whether the next row can be read without waiting; if not, finished windows
+            are answered first.
 
     Raises:
         ConfigError: `jobs` is out of range.
@@ -86,33 +85,33 @@ def classify_rows(
 
 @dataclass(frozen=True)
 class _Window:
-    """Rows to classify, what their texts count for, and in place of rows why there are none."""
+    """Rows to classify with the characters they count for, or an error instead of rows."""
 
     rows: list[Row]
     characters: int = 0
     failure: Exception | None = None
 
     def scores(self, score: _Score) -> Scores:
-        """Return what the network says, or raise the error that has its turn now."""
+        """Return the scores of the rows, or raise the error."""
         if self.failure is not None:
             raise self.failure
         return score([row.text for row in self.rows])
 
 
 def _windows(
-    rows: Iterable[Row], most: int, more_has_come: Callable[[], bool]
+    rows: Iterable[Row], limit: int, more_has_come: Callable[[], bool]
 ) -> Iterator[_Window]:
-    """Yield windows of rows; in place of a row that cannot be read, the error, in its turn."""
+    """Yield windows of rows, and at the end the error if a row cannot be read."""
     taken: list[Row] = []
     characters = 0
     try:
         for row in rows:
             taken.append(row)
-            characters += _CHARACTERS_PER_ROW + len(row.text)
-            if len(taken) == most or characters >= _MOST_CHARACTERS or not more_has_come():
+            characters += _ROW_CHARACTERS + len(row.text)
+            if len(taken) == limit or characters >= _MAX_CHARACTERS or not more_has_come():
                 yield _Window(taken, characters)
                 taken, characters = [], 0
-    except Exception as problem:  # of any kind: it is raised when its turn comes
+    except Exception as problem:  # any error is raised in its turn
         failure: Exception | None = problem
     else:
         failure = None
@@ -132,50 +131,50 @@ def _in_parallel(
 ) -> Generator[tuple[_Window, Scores]]:
     from concurrent.futures import ThreadPoolExecutor
 
-    under_way: deque[_Started] = deque()
+    unfinished: deque[_Started] = deque()
     characters = 0
     with ExitStack() as stack:
         score: _Score = classifier.scores
-        if forked:  # before there are threads; each of those then waits for one process
+        if forked:  # before threads are started; each of them then waits for one process
             from textgate.inference.workers import ForkedWorkers
 
             score = stack.enter_context(closing(ForkedWorkers(classifier, jobs - 1))).scores
         pool = ThreadPoolExecutor(jobs - 1, thread_name_prefix="textgate")
         stack.callback(pool.shutdown, cancel_futures=True)
-        stack.enter_context(_short_turns())
+        stack.enter_context(_short_switch_interval())
         for window in windows:
-            under_way.append(_Started(window, pool.submit(window.scores, score)))
+            unfinished.append(_Started(window, pool.submit(window.scores, score)))
             characters += window.characters
-            while under_way and (
-                len(under_way) >= _AHEAD * jobs
-                or characters > _AHEAD * jobs * _MOST_CHARACTERS
+            while unfinished and (
+                len(unfinished) >= _MAX_AHEAD * jobs
+                or characters > _MAX_AHEAD * jobs * _MAX_CHARACTERS
                 or not more_has_come()
             ):
-                characters -= under_way[0].window.characters
-                yield _first(under_way, classifier.scores)
-        while under_way:
-            yield _first(under_way, classifier.scores)
+                characters -= unfinished[0].window.characters
+                yield _first(unfinished, classifier.scores)
+        while unfinished:
+            yield _first(unfinished, classifier.scores)
 
 
 @dataclass
 class _Started:
-    """A window that a worker has begun, or will; whoever takes it over puts its own future."""
+    """A window with its future, which is replaced if the iterating thread takes it over."""
 
     window: _Window
     future: Future[Scores]
 
 
-def _first(under_way: deque[_Started], score: _Score) -> tuple[_Window, Scores]:
-    """Return the first window and its scores and drop it; help with the others until it is done.
+def _first(unfinished: deque[_Started], score: _Score) -> tuple[_Window, Scores]:
+    """Remove the first window and return it with its scores; classify others until it is done.
 
-    A thread that only waits would be one more than there are processors, and in their way.
+    Otherwise the iterating thread would only wait.
     """
-    for started in under_way:
-        if under_way[0].future.done():
+    for started in unfinished:
+        if unfinished[0].future.done():
             break
-        if started.future.cancel():  # nobody has begun it
+        if started.future.cancel():  # no worker has begun it
             started.future = _done(started.window, score)
-    first = under_way.popleft()
+    first = unfinished.popleft()
     return first.window, first.future.result()
 
 
@@ -185,15 +184,15 @@ def _done(window: _Window, score: _Score) -> Future[Scores]:
     future: Future[Scores] = Future()
     try:
         future.set_result(window.scores(score))
-    except Exception as problem:  # of any kind: it is raised when its turn comes
+    except Exception as problem:  # any error is raised in its turn
         future.set_exception(problem)
     return future
 
 
 @contextmanager
-def _short_turns() -> Iterator[None]:
+def _short_switch_interval() -> Iterator[None]:
     before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, _TURN))
+    sys.setswitchinterval(min(before, _SWITCH_INTERVAL))
     try:
         yield
     finally:

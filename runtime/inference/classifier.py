@@ -1,4 +1,4 @@
-"""The classifier: a bundle, loaded, answering."""
+"""Classifier of texts, loaded from a bundle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from textgate.inference.arguments import (
     thresholds_of,
     whole_number,
 )
-from textgate.inference.batching import BATCHES, batches_by_length, padded, windows
+from textgate.inference.batching import WINDOW_BATCHES, batches_by_length, padded, windows
 from textgate.inference.engines import Engine, make_engine
 from textgate.inference.prediction import Decision, Scores
 from textgate.inference.session import thread_count
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 class Classifier:
     """Classifies texts with a bundle. Make one with `Classifier.load`.
 
-    Several threads may share one; it survives a fork, and pickles as its path and options, with the
-    checksum of the bundle, which must be there still when it is loaded again.
+    Several threads may share one, and it works after a fork. It is pickled as its path, its options
+    and the checksum of the bundle, which must still be there when it is unpickled.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Classifier:
             "engine": engine,
         }
         bundle = open_bundle(path)
-        # Absolute: the working directory may change, and elsewhere a name could be the package's.
+        # Absolute, because the working directory may change.
         self._path = bundle.path.absolute()
         _require_same(bundle, checksum)
         self._manifest = bundle.manifest
@@ -110,25 +110,25 @@ class Classifier:
         """Return a classifier for the bundle in a folder.
 
         Args:
-            path: the bundle, or the name of a model that comes with the package; None takes what
-                the environment variable TEXTGATE_MODEL says, else the default model.
-            threads: threads inside one call; ``"auto"`` takes what the process may use. For many
-                texts, several Python threads with one each do more.
-            batch_size: most texts that run together in `predict_many` and `predict_proba`.
-            max_tokens: read fewer tokens of a text than the bundle would.
-            thresholds: least probability by label, or one for all labels, in place of the
-                bundle's own. Below it a single-label classifier abstains; a label of a multi-label
-                one does not apply.
-            engine: what computes the network: ``"native"``, textgate's own engine in C, or
-                ``"onnxruntime"``; ``"auto"`` takes the native one where it is built and knows every
-                part of the bundle. None takes what the environment variable TEXTGATE_ENGINE says,
-                else ``"onnxruntime"``.
+            path: the bundle, or the name of a model that comes with the package; None is the value
+                of the environment variable TEXTGATE_MODEL, else the default model.
+            threads: threads inside one call; ``"auto"`` is the number of processors that the
+                process may use. For many texts, several Python threads with one each are faster.
+            batch_size: texts that run together in `predict_many` and `predict_proba`, at most.
+            max_tokens: how many tokens of a text are read, if fewer than the bundle's limit.
+            thresholds: thresholds by label, or one for all labels, instead of the bundle's own.
+                Below its threshold, a single-label classifier abstains, and a label of a
+                multi-label classifier does not apply.
+            engine: the engine that computes the network: ``"native"``, textgate's own in C, or
+                ``"onnxruntime"``; ``"auto"`` is the native one if it is built and knows every part
+                of the bundle. None is the value of the environment variable TEXTGATE_ENGINE, else
+                ``"onnxruntime"``.
 
         Raises:
             BundleError: the bundle is missing, damaged, unsafe, or of another version, or the
-                native engine was asked for and does not know a part of it.
-            ConfigError: an option is out of range or names a label that the bundle does not have,
-                or the native engine was asked for and was not built.
+                engine is ``"native"`` and does not know a part of it.
+            ConfigError: an option is out of range or names an unknown label, or the engine is
+                ``"native"`` and was not built.
         """
         return cls(
             path,
@@ -151,17 +151,17 @@ class Classifier:
 
     @property
     def manifest(self) -> Manifest:
-        """What the bundle says about itself."""
+        """The manifest of the bundle."""
         return self._manifest
 
     def predict(self, text: str, *, top_k: int | None = None) -> Prediction:
         """Return the prediction for one text.
 
-        A text without a known token gets no label, whatever the network says of it.
+        A text without a known token gets no label, whatever the probabilities.
 
         Args:
             text: the text.
-            top_k: keep the scores of so many labels, the most probable first, in place of all.
+            top_k: how many labels, the most probable first, keep their scores; None for all.
 
         Raises:
             ConfigError: `top_k` is not from 1 to the number of labels.
@@ -183,7 +183,7 @@ class Classifier:
     def predict_many(
         self, texts: Iterable[str], *, top_k: int | None = None
     ) -> Iterator[Prediction]:
-        """Return an iterator over the predictions for texts, in order, that reads a little ahead.
+        """Return an iterator over the predictions for texts, in order, which reads a little ahead.
 
         If one of them is not a str, or cannot be read, the texts before it are answered first.
 
@@ -193,8 +193,8 @@ class Classifier:
 
         Raises:
             ConfigError: `top_k` is not from 1 to the number of labels.
-            DataError: these are not several texts; or, from the iterator, one of them is not a str:
-                ``texts[3]`` is the fourth that was read.
+            DataError: the argument is not a series of texts; or, from the iterator, one of them is
+                not a str: ``texts[3]`` is the fourth text.
         """
         checked, kept = texts_of(texts, "predict_many"), label_count(top_k, self.labels)
         self._require_session()
@@ -204,17 +204,17 @@ class Classifier:
         """Return probabilities, float32 [texts, labels].
 
         Raises:
-            DataError: these are not several texts, or one of them is not a str.
+            DataError: the argument is not a series of texts, or one of them is not a str.
         """
         return self._probabilities(
             self._tokenizer.encode_batch(list(texts_of(texts, "predict_proba")))
         )
 
     def scores(self, texts: Iterable[str]) -> Scores:
-        """Return what the network says of texts, for `decide`, which may be called elsewhere.
+        """Return the scores of texts, for `decide`, which may run in another process.
 
         Raises:
-            DataError: these are not several texts, or one of them is not a str.
+            DataError: the argument is not a series of texts, or one of them is not a str.
         """
         encoded = self._tokenizer.encode_batch(list(texts_of(texts, "scores")))
         truncated = [item.truncated for item in encoded]
@@ -228,15 +228,15 @@ class Classifier:
         )
 
     def decide(self, scores: Scores, *, top_k: int | None = None) -> list[Prediction]:
-        """Return the predictions that `scores` come to.
+        """Return the predictions of scores.
 
         Args:
-            scores: what `scores` returned, of this bundle.
+            scores: the result of `scores`, of the same bundle.
             top_k: as for `predict`.
 
         Raises:
             ConfigError: `top_k` is not from 1 to the number of labels.
-            DataError: these are no such scores.
+            DataError: the argument is not such scores.
         """
         if not isinstance(scores, Scores) or scores.probabilities.shape[1] != len(self.labels):
             raise DataError(
@@ -248,25 +248,26 @@ class Classifier:
         """Return a stream, which classifies one text while it arrives.
 
         Raises:
-            ConfigError: the bundle cannot stream: its network reads texts in both directions.
+            ConfigError: the bundle cannot stream, because its network is bidirectional or its
+                tokenizer is not of the kind that training writes.
         """
         from textgate.inference.streaming import Stream
 
         session = self._require_session()
         if not self._manifest.state:
             raise ConfigError(
-                f"{self._path}: cannot stream: the network needs the end of a text before its "
-                "beginning; train one with --one-directional"
+                f"{self._path}: cannot stream: the network is bidirectional; train one with "
+                "--one-directional"
             )
         if not self._tokenizer.splits_at_separators:
             raise ConfigError(
                 f"{self._path}: cannot stream: tokenizer.json is not of the kind that textgate "
-                "train writes, so what is settled in half a text is not known"
+                "train writes, so the tokens of half a text are unknown"
             )
         return Stream(self._tokenizer, session, self._manifest.state, self._decision)
 
     def describe(self) -> dict[str, Any]:
-        """Return what is worth knowing about the loaded model, as JSON-ready values."""
+        """Return the facts of the loaded model as JSON-ready values."""
         manifest = self._manifest
         return {
             "path": str(self._path),
@@ -283,11 +284,11 @@ class Classifier:
         }
 
     def stages(self) -> Stages:
-        """Return the two stages of a prediction apart, for measuring them."""
+        """Return the two stages of a prediction, to measure them separately."""
         return Stages(self._tokenizer, self._require_session())
 
     def close(self) -> None:
-        """Let go of the session; the classifier cannot be used afterwards."""
+        """Release the session; the classifier cannot be used afterwards."""
         self._engine = None
 
     def __enter__(self) -> Classifier:
@@ -303,14 +304,14 @@ class Classifier:
         return f"Classifier({str(self._path)!r}, labels={list(self.labels)!r})"
 
     def _predictions(self, texts: Iterator[str], top_k: int | None) -> Iterator[Prediction]:
-        for window in windows(texts, BATCHES * self._batch_size):
+        for window in windows(texts, WINDOW_BATCHES * self._batch_size):
             yield from self.decide(self.scores(window), top_k=top_k)
 
     def _probabilities(self, encoded: Sequence[Encoded]) -> NDArray[np.float32]:
         session = self._require_session()
         result = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
-        for places in batches_by_length(encoded, self._batch_size):
-            result[places] = session.run(*padded([encoded[place] for place in places]))
+        for indices in batches_by_length(encoded, self._batch_size):
+            result[indices] = session.run(*padded([encoded[index] for index in indices]))
         return result
 
     def _require_session(self) -> Session | NativeSession:
@@ -321,7 +322,7 @@ class Classifier:
 
 @dataclass(frozen=True)
 class Stages:
-    """Tokenizing and running, one without the other."""
+    """The stages of a prediction: tokenizing and running."""
 
     _tokenizer: TextTokenizer
     _session: Session | NativeSession
@@ -344,7 +345,7 @@ def _reload(path: str, options: dict[str, Any], checksum: str) -> Classifier:
 
 
 def _require_same(bundle: Bundle, checksum: str | None) -> None:
-    """Refuse another bundle than the one that was pickled or copied."""
+    """Refuse a bundle other than the one that was pickled or copied."""
     found = bundle.manifest.checksum
     if checksum is not None and found != checksum:
         raise BundleError(
@@ -354,9 +355,9 @@ def _require_same(bundle: Bundle, checksum: str | None) -> None:
 
 
 def _token_limit(max_tokens: int | None, manifest: Manifest) -> int:
-    most = manifest.max_tokens
+    limit = manifest.max_tokens
     if max_tokens is None:
-        return most
+        return limit
     return whole_number(
-        max_tokens, "max_tokens", most=most, wanted=f"from 1 to the bundle's {most}"
+        max_tokens, "max_tokens", limit=limit, wanted=f"from 1 to the bundle's {limit}"
     )

@@ -1,4 +1,4 @@
-"""What a classifier answers, and how probabilities become an answer."""
+"""Predictions, and the decision that turns probabilities into a prediction."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DEFAULT_THRESHOLD = 0.5  # of a multi-label decision without a threshold of its own
+DEFAULT_THRESHOLD = 0.5  # of a label without its own in a multi-label model
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer for one text.
+    """The prediction for one text.
 
     Attributes:
-        label: the most probable label that applies; None if none does, or if the classifier
+        label: the most probable label that applies; None if no label applies or the classifier
             abstains.
-        labels: all labels that apply, the most probable first: one or none for a single-label
+        labels: all labels that apply, the most probable first: at most one for a single-label
             model, any number for a multi-label one.
-        score: the probability of `top_label`, in 0..1.
-        scores: the probability of every label, in the bundle's order; or of the `top_k` most
-            probable ones that were asked for, the most probable first.
-        top_label: the most probable label, whatever comes of it: below its threshold, or of a text
-            without a known token, it is not `label`.
-        reason: why `label` is None, or None.
+        score: the probability of `top_label`, from 0 to 1.
+        scores: the probabilities of all labels, in the bundle's order; or of the `top_k` most
+            probable labels, the most probable first.
+        top_label: the most probable label, even if it is below its threshold or the text has no
+            known token.
+        reason: the reason why `label` is None; None if there is a label.
         tokens: how many tokens were read.
-        truncated: whether the text was longer than what was read.
+        truncated: whether the text has more tokens than were read.
     """
 
     label: str | None
@@ -45,13 +45,14 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the network says of some texts, before it is decided on: small enough to send about.
+    """Probabilities of texts before a decision, small enough to send between processes.
 
     Attributes:
         probabilities: float32 [texts, labels].
-        tokens: how many tokens of each text were read.
+        tokens: the number of tokens read of each text.
         truncated: whether each text was longer than that.
-        reasons: why a text gets no label, whatever the probabilities; None where it may get one.
+        reasons: the reason why a text gets no label, whatever the probabilities; None if it may get
+            one.
     """
 
     probabilities: NDArray[np.float32]
@@ -73,7 +74,7 @@ class Decision:
 
     Attributes:
         labels: label names in column order.
-        thresholds: the least probability of each label, None for no demand of its own.
+        thresholds: the threshold of each label; None for no threshold of its own.
         multi_label: whether several labels may apply.
     """
 
@@ -103,11 +104,11 @@ class Decision:
         """Return the prediction for one row of probabilities.
 
         Args:
-            probabilities: one for each label.
-            tokens: how many tokens were read.
+            probabilities: the probability of each label.
+            tokens: the number of tokens that were read.
             truncated: whether the text was longer than that.
-            reason: why the text gets no label, whatever the probabilities, or None.
-            top_k: of how many labels `scores` tells, the most probable; None for all.
+            reason: the reason why the text gets no label, whatever the probabilities; or None.
+            top_k: how many labels, the most probable ones, are in `scores`; None for all.
         """
         score = max(probabilities)
         top = probabilities.index(score)
@@ -143,7 +144,7 @@ class Decision:
         return tuple(self.labels[column] for column in chosen)
 
     def _shortfall(self, score: float, top: int) -> str:
-        """Return why no label applies."""
+        """Return the reason why no label applies."""
         if self.multi_label:
             return "no label reaches its threshold"
         return (

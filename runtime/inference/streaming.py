@@ -1,9 +1,9 @@
-"""Classifying a text while it arrives: every piece costs its own tokens, whatever came before.
+"""Streams, which classify a text while it arrives, at the cost of the new tokens alone.
 
-What has arrived ends, in general, inside a word, and more of it may change its token. So the text
-is cut behind its last separator (white space, or punctuation that is always a token by itself).
-The tokens before the cut are settled: they move the network's state on, for good. The rest, at most
-the beginning of a word, is scored from that state without moving it, and again when it has grown.
+The text so far may end inside a word, whose token may still change. It is therefore cut after its
+last separator (white space, or punctuation that is always a token by itself). The tokens before the
+cut are settled and advance the network's state. The rest, at most the beginning of a word, is
+scored from that state without advancing it, and again when it has grown.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 class Stream:
     """One text, classified while it arrives. Make one with `Classifier.stream`.
 
-    After every piece the prediction is that of `Classifier.predict` for the text so far, however it
-    was cut into pieces: the same tokens, and the same scores but for the last bits. A piece costs
-    its own tokens, and the tokenizing of the word that it goes on with. Where `predict` stops
-    reading, the prediction stays as it is, and pieces cost nothing.
+    After every piece the prediction is that of `Classifier.predict` for the text so far, however
+    the text is cut into pieces: the tokens are the same, and the scores are the same up to
+    rounding. A piece costs its own tokens, and the tokenizing of the word that it continues. After
+    the limit at which `predict` stops reading, the prediction no longer changes, and pieces cost
+    nothing.
 
     A stream belongs to one thread; any number of them may share a classifier.
     """
@@ -65,9 +66,9 @@ class Stream:
         """Take the next piece of the text and return the prediction for the text so far.
 
         Args:
-            piece: text, or UTF-8 cut anywhere: bytes that may yet become a character are kept for
-                the next piece, and those that cannot are read as U+FFFD. Text may follow bytes
-                that end with a whole character.
+            piece: text, or UTF-8 cut anywhere: an incomplete character is kept for the next piece,
+                and invalid bytes are read as U+FFFD. Text may follow bytes that end with a
+                complete character.
             final: whether the text ends here.
 
         Raises:
@@ -83,7 +84,7 @@ class Stream:
         return self._prediction
 
     def finish(self) -> Prediction:
-        """Return the prediction for the whole text, after which nothing can be fed.
+        """Return the prediction for the whole text, and end the stream.
 
         Raises:
             ConfigError: the stream was finished before.
@@ -91,8 +92,8 @@ class Stream:
         return self.feed("", final=True)
 
     def copy(self) -> Stream:
-        """Return a stream that goes on from here by itself, for another continuation."""
-        return copy.copy(self)  # what it holds is replaced, never changed
+        """Return an independent stream with the same text so far, for another continuation."""
+        return copy.copy(self)  # its attributes are replaced, never changed
 
     def _decoded(self, piece: object, *, final: bool) -> str:
         if isinstance(piece, str):
@@ -107,14 +108,14 @@ class Stream:
         return self._characters(piece, final=final)
 
     def _characters(self, piece: bytes | bytearray | memoryview, *, final: bool) -> str:
-        """Return the characters that bytes complete, and keep the bytes of an unfinished one."""
+        """Return the complete characters, and keep the bytes of an incomplete one."""
         data = self._undecoded + bytes(piece)
         text, used = codecs.utf_8_decode(data, "replace", final)
         self._undecoded = data[used:]
         return text
 
     def _read(self, text: str) -> Prediction:
-        """Move on by a text and return the prediction for all that was read."""
+        """Read more text and return the prediction for the text so far."""
         seen, beyond = text[: self._room], len(text) > self._room
         self._room -= len(seen)
         cut = settled_length(seen)  # the rest so far holds no separator
@@ -143,9 +144,9 @@ class Stream:
         )
 
     def _reached(self, ids: list[int]) -> tuple[_Position, bool]:
-        """Return where these tokens lead from the settled ones, and whether some are too many.
+        """Return the position after these tokens, and whether some are beyond the limit.
 
-        What was run ahead for the same tokens is not run again.
+        The tokens that were run ahead before are not run again.
         """
         room = self._tokenizer.max_tokens - self._settled.tokens
         known, position = self._ahead
@@ -156,7 +157,7 @@ class Stream:
         return reached, len(ids) > room
 
     def _run(self, position: _Position, ids: list[int]) -> _Position:
-        """Return where tokens lead from a position."""
+        """Return the position after tokens that follow a position."""
         if not ids:
             return position
         probabilities, *state = self._session.run_from(
@@ -175,10 +176,10 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class _Position:
-    """Where the network stands after some tokens; never changed, so that streams may share it."""
+    """State of the network after some tokens, which several streams may share."""
 
     tokens: int
-    known: bool  # whether one of the tokens is
+    known: bool  # whether one of the tokens is known
     state: Mapping[str, NDArray[np.float32]]
     probabilities: Sequence[float]
 

@@ -1,4 +1,4 @@
-"""Text to token ids: the one rule that training, verification and the runtime share."""
+"""Tokenizer of texts, shared by training, verification and the runtime."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from textgate.errors import BundleError
 from textgate.inference.word_ids import WordIds, normalizers
+from textgate.messages import reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,16 +22,15 @@ if TYPE_CHECKING:
 PADDING_ID = 0
 UNKNOWN_ID = 1
 
-# Tokenizers read a whole text before they truncate it. Cutting the characters first bounds the time
-# and memory a text can take; 64 a token is far above any language's average.
+# The library reads a whole text before it truncates the tokens. Cutting the characters first bounds
+# the time and memory of a text; 64 per token is far above the average of any language.
 CHARACTERS_PER_TOKEN = 64
 
-# Where a text may be cut, after the character, before the rest of it is known: white space, which
-# belongs to no token, and punctuation that is a token by itself. None of these is ever part of a
-# word, and none has a part in a composition or a reordering of Unicode's form NFC, neither with
-# what stands before it nor with what follows (unlike "=", which becomes one character with U+0338).
-# The apostrophe and the underscore belong to words. Kept to Unicode's own White_Space: Python also
-# takes U+001C to U+001F for spaces.
+# Characters after which a text may be cut before the rest of it is known: white space, which
+# belongs to no token, and punctuation that is a token by itself. None of them is part of a word,
+# and none is composed or reordered with its neighbours in Unicode's form NFC (unlike "=", which
+# becomes one character with U+0338). The apostrophe and the underscore belong to words. White space
+# is that of Unicode: Python also takes U+001C to U+001F for spaces.
 _WHITE_SPACE = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
@@ -43,19 +43,20 @@ _MARKS = (
 SEPARATORS = _WHITE_SPACE + _MARKS
 
 _LOCAL_NORMALIZERS = {"NFC", "Lowercase"}
-# Words, numbers and separators, every character of which must be a piece by itself.
+# Words, numbers and separators, in which every character must be a piece by itself.
 _PROBE = "".join("a|b||1|2|".replace("|", separator) for separator in SEPARATORS)
 _WITHOUT_SPACES = [character for character in _PROBE if character not in _WHITE_SPACE]
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A text as the network reads it.
+    """Tokens of a text.
 
     Attributes:
         ids: token ids, at least one and at most the tokenizer's `max_tokens`.
-        truncated: whether the text went on after the last of them.
-        reason: why the text gets no label, whatever the network says; None where it may get one.
+        truncated: whether the text has more tokens.
+        reason: the reason why the text gets no label, whatever the probabilities; None if it may
+            get one.
     """
 
     ids: list[int]
@@ -64,18 +65,18 @@ class Encoded:
 
 
 class TextTokenizer:
-    """Turns texts into ids.
+    """Tokenizer of a bundle or a run.
 
-    A text without any token (empty, or only spaces) becomes the single unknown token, so that every
-    text has a length of at least 1.
+    A text without tokens (empty, or only spaces) becomes the single unknown token, so that every
+    text has at least one token.
 
     Args:
         tokenizer_json: a tokenizer in the Hugging Face format.
-        max_tokens: how many tokens of a text are kept; the rest is cut off.
+        max_tokens: how many tokens of a text are kept.
 
     Attributes:
-        max_tokens: as given.
-        max_characters: how many characters of a text are looked at.
+        max_tokens: how many tokens of a text are kept.
+        max_characters: how many characters of a text are read.
 
     Raises:
         BundleError: the JSON is not a tokenizer.
@@ -86,14 +87,14 @@ class TextTokenizer:
         self.max_characters = CHARACTERS_PER_TOKEN * max_tokens
         try:
             self._tokenizer = Tokenizer.from_str(tokenizer_json)
-        except Exception as problem:  # the package raises bare Exceptions
-            raise BundleError(f"tokenizer.json is not a tokenizer: {_reason(problem)}") from None
+        except Exception as problem:  # the library raises bare Exceptions
+            raise BundleError(f"tokenizer.json is not a tokenizer: {reason(problem)}") from None
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
 
     @property
     def vocabulary_size(self) -> int:
-        """How many ids there are."""
+        """The number of token ids."""
         return int(self._tokenizer.get_vocab_size())
 
     def encode(self, text: str) -> Encoded:
@@ -102,7 +103,7 @@ class TextTokenizer:
         return self._encoded(self.token_ids(text[:limit]), was_cut=len(text) > limit)
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
-        """Return the ids of several texts, in order; other threads can run meanwhile."""
+        """Return the ids of several texts, in order; other threads can run in the meantime."""
         limit = self.max_characters
         found = self._batch_ids([text[:limit] for text in texts])
         return [
@@ -111,7 +112,7 @@ class TextTokenizer:
         ]
 
     def token_ids(self, text: str) -> list[int]:
-        """Return the ids of a piece of a text: all of them, and none for a piece without tokens."""
+        """Return all ids of a piece of a text; [] for a piece without tokens."""
         if not text:
             return []
         if self._word_ids is not None and text.isascii():
@@ -120,10 +121,10 @@ class TextTokenizer:
 
     @cached_property
     def splits_at_separators(self) -> bool:
-        """Whether every text has the tokens of its pieces, if it is cut after `SEPARATORS`.
+        """Whether cutting a text after any of `SEPARATORS` leaves its tokens unchanged.
 
-        True of what training writes. Another tokenizer may keep a space at the front of a word,
-        join punctuation, or look for tokens that hold spaces; it is not guessed at.
+        It does for tokenizers that training writes. Another tokenizer may keep a space before a
+        word, join punctuation, or have tokens with spaces; the result is then False.
         """
         tokenizer = self._tokenizer
         splitter = tokenizer.pre_tokenizer
@@ -136,10 +137,10 @@ class TextTokenizer:
         )
 
     def knows(self, ids: Sequence[int]) -> bool:
-        """Return whether training can have taught anything about one of these tokens.
+        """Return whether one of these tokens is known from training.
 
-        Not about the unknown token; and of a subword tokenizer, not about single bytes, which stand
-        for characters that are no piece.
+        The unknown token is not, nor are the single bytes by which a subword tokenizer writes
+        characters that it does not know.
         """
         return not self._unknown_ids.issuperset(ids)
 
@@ -155,14 +156,14 @@ class TextTokenizer:
         if getattr(model, "byte_fallback", False):
             tokens += [f"<0x{byte:02X}>" for byte in range(256)]
         ids = [model.token_to_id(token) for token in tokens if token is not None]
-        return frozenset(place for place in ids if place is not None)
+        return frozenset(each for each in ids if each is not None)
 
     @cached_property
     def _word_ids(self) -> WordIds | None:
         return WordIds.of(self._tokenizer)
 
     def _batch_ids(self, texts: list[str]) -> list[list[int]]:
-        """Return the ids of texts; those that are not ASCII go through the library together."""
+        """Return the ids of texts; the library tokenizes those that are not ASCII together."""
         words = self._word_ids
         if words is None:
             return self._ids(texts)
@@ -174,22 +175,21 @@ class TextTokenizer:
     def _looked_up(self, words: WordIds, text: str) -> list[int]:
         try:
             return words.ids(text)
-        except Exception as problem:  # the package raises bare Exceptions
-            raise BundleError(f"tokenizer.json cannot be used: {_reason(problem)}") from None
+        except Exception as problem:  # the library raises bare Exceptions
+            raise BundleError(f"tokenizer.json cannot be used: {reason(problem)}") from None
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         try:
             encodings = self._encodings(texts)
         except (UnicodeEncodeError, TypeError):  # which of them depends on the release
             encodings = self._encodings([without_surrogates(text) for text in texts])
-        except Exception as problem:  # the package raises bare Exceptions
-            raise BundleError(f"tokenizer.json cannot be used: {_reason(problem)}") from None
+        except Exception as problem:  # the library raises bare Exceptions
+            raise BundleError(f"tokenizer.json cannot be used: {reason(problem)}") from None
         return [encoding.ids for encoding in encodings]
 
     def _encodings(self, texts: list[str]) -> list[Encoding]:
-        # For its first batch, be it of one text, the package makes a thread for every processor,
-        # and warns when the process forks from then on. Without other threads there is no need to
-        # let them run.
+        # For its first batch, even of one text, the library starts a thread per processor and warns
+        # about later forks. A single text in a process of one thread does not need a batch.
         if len(texts) == 1 and threading.active_count() == 1:
             return [self._tokenizer.encode(texts[0])]
         return self._tokenizer.encode_batch_fast(texts)
@@ -205,34 +205,30 @@ class TextTokenizer:
 
 
 def reason_for_no_label(*, tokens: int, truncated: bool) -> str:
-    """Return why a text without a known token gets no label.
+    """Return the reason why a text without a known token gets no label.
 
     Args:
-        tokens: how many tokens were read.
-        truncated: whether the text went on after them.
+        tokens: the number of tokens that were read.
+        truncated: whether the text has more.
     """
     return "no known token was read" if tokens or truncated else "the text is empty"
 
 
 def settled_length(text: str) -> int:
-    """Return how many characters at the beginning have tokens that no continuation can change."""
+    """Return the number of first characters whose tokens cannot change when the text grows."""
     match = _up_to_last_separator().match(text)
     return match.end() if match else 0
 
 
 @cache
 def _up_to_last_separator() -> re.Pattern[str]:
-    return re.compile(f".*[{re.escape(SEPARATORS)}]", re.DOTALL)  # takes time, for streams alone
-
-
-def _reason(problem: Exception) -> str:
-    """Return what the package says on one line, and not too long: it may quote the tokenizer."""
-    reason = " ".join(str(problem).split())
-    return reason if len(reason) <= 400 else reason[:397] + "..."
+    return re.compile(
+        f".*[{re.escape(SEPARATORS)}]", re.DOTALL
+    )  # slow to compile, and only streams need it
 
 
 def _is_local(normalizer: dict[str, Any]) -> bool:
-    """Return whether a separator keeps a normalizer from seeing across it, and is kept by it."""
+    """Return whether a normalizer keeps separators and never combines text across one."""
     if normalizer["type"] == "Replace":
         old = normalizer["pattern"].get("String", "")
         return len(old) == len(normalizer["content"]) == 1 and old not in SEPARATORS

@@ -1,8 +1,8 @@
-"""Token ids of ASCII texts, word by word out of a memory: the pipeline without its detours.
+"""Token ids of ASCII texts from a cache of words, without the library's pipeline.
 
-The library normalizes, splits and looks up with care for all of Unicode, and notes where each token
-came from. In a text of ASCII letters there is nothing to normalize but the case, and most words
-have been seen before. This takes a sixth of the time, and gives the same ids.
+The library normalizes and splits for all of Unicode, and records the position of each token. In an
+ASCII text only the case needs to be normalized, and most words have occurred before. The cache
+gives the same ids in a sixth of the time.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from tokenizers.models import Model
 
-# What these do to ASCII is nothing, or to make letters small.
+# Normalizers that leave ASCII unchanged except for the case.
 _HARMLESS = frozenset({"NFC", "Lowercase"})
 _WORD_OR_MARK = re.compile(r"\w+|[^\w\s]", re.ASCII)
-_MOST_WORDS = 2**14
-_LONGEST_WORD = 64  # characters; longer ones are not remembered
+_MAX_WORDS = 2**14  # in the cache
+_MAX_WORD = 64  # characters of a word in the cache
 
 
 class WordIds:
-    """Looks ASCII texts up word by word; threads may share it. Make one with `WordIds.of`.
+    """Cache of the ids of words; threads may share it. Make one with `WordIds.of`.
 
     Args:
-        model: what gives a word its ids.
-        expression: what finds the words.
-        lowercase: whether letters are made small.
+        model: the model that returns the ids of a word.
+        expression: the regular expression that finds words.
+        lowercase: whether texts are lower-cased.
     """
 
     def __init__(self, model: Model, expression: str, *, lowercase: bool) -> None:
@@ -42,9 +42,9 @@ class WordIds:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> WordIds | None:
-        """Return what looks words up as a tokenizer does, None if it does more than that.
+        """Return the cache of a tokenizer; None if its tokens are not those of the words.
 
-        What training writes treats every word of an ASCII text by itself.
+        Tokenizers that training writes treat every word of an ASCII text by itself.
         """
         expression, parts, model = _expression(tokenizer), normalizers(tokenizer), tokenizer.model
         if (
@@ -61,11 +61,11 @@ class WordIds:
         """Return the ids of a text.
 
         Args:
-            text: of ASCII characters alone.
+            text: a text of ASCII characters.
         """
         if self._lowercase:
             text = text.lower()
-        # All that the expressions add to this one is about apostrophes.
+        # The known expressions differ from this one only at apostrophes.
         splitter = self._splitter if "'" in text else _WORD_OR_MARK
         known = self._known
         result: list[int] = []
@@ -76,20 +76,20 @@ class WordIds:
 
     @cached_property
     def _splitter(self) -> re.Pattern[str]:
-        # In ASCII alone: Python's white space is not quite Unicode's.
+        # ASCII only, because Python's white space differs from Unicode's.
         return re.compile(self._expression, re.ASCII)
 
     def _looked_up(self, word: str) -> list[int]:
         found = [token.id for token in self._model.tokenize(word)]
-        if len(word) <= _LONGEST_WORD:
-            if len(self._known) >= _MOST_WORDS:
+        if len(word) <= _MAX_WORD:
+            if len(self._known) >= _MAX_WORDS:
                 self._known.clear()
             self._known[word] = found
         return found
 
 
 def normalizers(tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    """Return the parts of a tokenizer's normalizer, as its file has them."""
+    """Return the parts of a tokenizer's normalizer, as in its file."""
     if tokenizer.normalizer is None:
         return []
     normalizer = json.loads(tokenizer.normalizer.__getstate__())
@@ -98,7 +98,7 @@ def normalizers(tokenizer: Tokenizer) -> list[dict[str, Any]]:
 
 
 def _expression(tokenizer: Tokenizer) -> str:
-    """Return the expression that finds words; none where something else does."""
+    """Return the regular expression that finds words; "" if something else does."""
     if tokenizer.pre_tokenizer is None:
         return ""
     splitter = json.loads(tokenizer.pre_tokenizer.__getstate__())

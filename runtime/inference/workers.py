@@ -1,8 +1,7 @@
-"""Processes that help to classify many texts: forked from this one, they share its memory.
+"""Forked worker processes for many texts, which share the memory of the loaded model.
 
-A thread that classifies waits for Python's lock between the calls that let go of it; a process has
-a lock of its own. It costs the model's session once more, and what is sent: texts one way, numbers
-the other.
+A thread that classifies waits for Python's lock; a process has its own. Each process costs another
+session of the model, and the transfer of texts and scores.
 """
 
 from __future__ import annotations
@@ -27,22 +26,22 @@ if TYPE_CHECKING:
 
 
 def can_fork() -> bool:
-    """Return whether this process can be forked in safety: on Linux, with no thread but this one.
+    """Return whether this process can be forked safely: on Linux, with no other thread.
 
-    Libraries of macOS break in a forked child, and a lock that another thread holds is never let
-    go of there.
+    Libraries of macOS fail in a forked child, and a lock that another thread holds is never
+    released there.
     """
     return sys.platform == "linux" and threading.active_count() == 1
 
 
 class ForkedWorkers:
-    """Processes that each read texts, run the network, and send back what it says.
+    """Worker processes that return the scores of texts.
 
-    They end when they are closed, and when this process ends, however it does.
+    They end when they are closed, and when this process ends for any reason.
 
     Args:
-        classifier: what classifies; it should not have been used, or its session is made twice.
-        count: how many processes.
+        classifier: the classifier; if it has been used, its session is created twice.
+        count: the number of processes.
     """
 
     def __init__(self, classifier: Classifier, count: int) -> None:
@@ -55,13 +54,13 @@ class ForkedWorkers:
         for _ in range(count):
             ours, theirs = context.Pipe()
             self._ours.append(ours)
-            # What is inherited holds the pipes open that tell a worker that this process has ended.
+            # A worker sees the end of this process only if it closes the pipes that it inherits.
             inherited = [*self._ours]
             process = context.Process(
                 target=_work, args=(classifier, theirs, inherited), daemon=True
             )
             with warnings.catch_warnings():
-                # Some releases warn of the threads of numpy's libraries, which look after them.
+                # Some releases warn about the threads of numpy's libraries, which handle forks.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 process.start()
             theirs.close()
@@ -69,10 +68,10 @@ class ForkedWorkers:
             self._idle.put(ours)
 
     def scores(self, texts: Sequence[str]) -> Scores:
-        """Return what the network says of texts; call it from as many threads as there are workers.
+        """Return the scores of texts; call it from as many threads as there are workers.
 
         Raises:
-            TextgateError: as the classifier does, or the worker has ended.
+            TextgateError: the classifier raised it, or the worker has ended.
         """
         worker = self._idle.get()
         try:
@@ -80,8 +79,8 @@ class ForkedWorkers:
             answer: Scores | Exception = worker.recv()
         except (EOFError, OSError):
             raise TextgateError(
-                "a worker process ended before it answered, as one does that the system kills for "
-                "its memory; take fewer --jobs"
+                "a worker process ended before it answered, perhaps because memory ran out; take "
+                "fewer --jobs"
             ) from None
         finally:
             self._idle.put(worker)
@@ -90,7 +89,7 @@ class ForkedWorkers:
         return answer
 
     def close(self) -> None:
-        """End the workers; nothing may be under way."""
+        """End the workers, which must be idle."""
         for worker in self._ours:
             worker.close()
         for process in self._processes:
@@ -98,19 +97,19 @@ class ForkedWorkers:
 
 
 def _work(classifier: Classifier, caller: Connection, inherited: Sequence[Connection]) -> None:
-    """Answer until the caller closes its end of the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller is told too, and closes the pipe
+    """Answer requests until the caller closes its end of the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller gets it too, and closes the pipe
     for connection in inherited:
         connection.close()
     with suppress(EOFError, OSError):
         while True:
             caller.send(_answer(classifier, caller.recv()))
-    # Not by sys.exit: at the end of a forked process ONNX Runtime waits for threads it lacks.
+    # Not sys.exit: in a forked process ONNX Runtime would wait for threads that do not exist.
     os._exit(0)
 
 
 def _answer(classifier: Classifier, texts: Sequence[str]) -> Scores | Exception:
     try:
         return classifier.scores(texts)
-    except Exception as problem:  # of any kind: it is raised where the answer is waited for
+    except Exception as problem:  # any error is raised in the caller
         return problem

@@ -1,8 +1,8 @@
-"""Rows of text, with or without labels, out of files; results back into files.
+"""Rows of text, with or without labels, read from files, and results written to files.
 
-Reads plain text, JSON, JSON Lines, CSV, TSV, fastText files and Parquet, all but the last also
-gzipped.
-What reads and what writes is imported when it is first used: a command often needs only the one.
+Plain text, JSON, JSON Lines, CSV, TSV, fastText files and Parquet are read; all but Parquet may be
+gzipped. Modules are imported when they are first used: a command often reads or writes, but not
+both.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from textgate.rows.columns import Columns
-    from textgate.rows.readers import FORMATS, load_labelled, read_rows
+    from textgate.rows.columns import INPUT_FORMATS, Columns
+    from textgate.rows.readers import load_labelled, read_rows
     from textgate.rows.row import Row, fingerprint
     from textgate.rows.writers import RESULT_FORMATS, ResultWriter, open_writer
 
 __all__ = [
-    "FORMATS",
+    "INPUT_FORMATS",
     "RESULT_FORMATS",
     "Columns",
     "ResultWriter",
@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "columns": ("Columns",),
-    "readers": ("FORMATS", "load_labelled", "read_rows"),
+    "columns": ("INPUT_FORMATS", "Columns"),
+    "readers": ("load_labelled", "read_rows"),
     "row": ("Row", "fingerprint"),
     "writers": ("RESULT_FORMATS", "ResultWriter", "open_writer"),
 }

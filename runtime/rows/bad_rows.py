@@ -1,4 +1,4 @@
-"""Rows that cannot be used: what is counted of them, and how they are told together."""
+"""Rows that cannot be used: their counts, and the messages about them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from textgate.errors import DataError
 
 LEAVE_OUT = "--skip-bad-rows leaves out"
 
-_MOST_PLACES = 3  # that are named of a kind
+_MAX_PLACES = 3  # named per kind
 
 
 class BadRowError(DataError):
     """A row that cannot be used, in a file whose other rows can be.
 
     Attributes:
-        place: where in its file it is, as in ``line 3``.
-        kind: what rows like it are counted as, as in "3 for an empty label".
+        place: its place in the file, such as ``line 3``.
+        kind: the reason as it is counted, such as ``an empty label`` in "3 for an empty label".
     """
 
     def __init__(self, message: str, place: str, kind: str) -> None:
@@ -26,7 +26,7 @@ class BadRowError(DataError):
 
 
 class BadRows:
-    """How many rows cannot be used, for which reasons, and where the first of them are."""
+    """Counts of rows that cannot be used, by reason, with the places of the first ones."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -40,11 +40,11 @@ class BadRows:
         self._first = self._first or row
         self._kinds[row.kind] += 1
         places = self._places.setdefault(row.kind, [])
-        if len(places) < _MOST_PLACES:
+        if len(places) < _MAX_PLACES:
             places.append(row.place)
 
     def message(self, rows: int) -> str:
-        """Return the message that refuses a file of so many rows because of these."""
+        """Return the message that refuses the file, which has `rows` rows."""
         if self.count == 1:
             return f"{self._first}; {LEAVE_OUT} rows like it"
         return (
@@ -53,12 +53,12 @@ class BadRows:
         )
 
     def note(self, name: str, rows: int) -> str:
-        """Return what is said of a file of so many rows that these are left out of."""
+        """Return the note that the bad rows were left out of the file, which has `rows` rows."""
         return f"{name}: left out {self.count:,} of {rows:,} rows: {self._summary()}"
 
     def _summary(self) -> str:
         return ", ".join(
             f"{count:,} for {kind} ({', '.join(self._places[kind])}"
-            f"{', ...' if count > _MOST_PLACES else ''})"
+            f"{', ...' if count > _MAX_PLACES else ''})"
             for kind, count in self._kinds.most_common()
         )

@@ -1,4 +1,4 @@
-"""How the rows of a file are read: out of which columns, separated by what, in which encoding."""
+"""Columns of texts and labels in a file of rows, and the format of the file."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from dataclasses import dataclass
 
 from textgate.errors import ConfigError
 
+INPUT_FORMATS = ("text", "jsonl", "json", "csv", "tsv", "fasttext", "parquet")
 PROBABILITIES = "probs"  # the column of soft labels
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Where files keep texts and labels, and how the files are written.
+    """Names of the columns of texts and labels in files, and the format of the files.
 
     Attributes:
-        text: the column of the texts, or several: their texts are joined with a line end, those
-            that are missing or empty left out.
+        text: the column of the texts, or several: their texts are joined with a line end; missing
+            and empty ones are left out.
         label: the column of the labels.
-        format: the files' format; None goes by their names.
-        label_separator: what stands between the labels of one cell; None: a cell is one label.
-        label_fields: columns of one label each, which say whether it applies, in place of `label`.
-        delimiter: the character between the cells of CSV; None: a comma, or what the header shows.
-        encoding: of text files, by Python's name; None: UTF-8, or what a byte order mark says.
+        format: the files' format; None for the one of their names.
+        label_separator: the text between the labels of one cell; None if a cell is one label.
+        label_fields: columns of one label each, which hold whether it applies, instead of `label`.
+        delimiter: the character between the cells of CSV; None for a comma, or that of the header.
+        encoding: Python's name of the encoding; None for UTF-8, or the one of a byte order mark.
         skip_bad_rows: whether rows that cannot be used are left out, counted and reported.
 
     Raises:
@@ -46,7 +47,7 @@ class Columns:
         _require_names("label_fields", self.label_fields)
         _refuse_repeated("text field", self.text_fields)
         if self.label_fields:
-            from textgate.rows.labels import clean_label  # which most commands need not wait for
+            from textgate.rows.labels import clean_label  # most commands do not need it
 
             labels = tuple(map(clean_label, self.label_fields))
             _refuse_repeated("label field", labels)
@@ -62,13 +63,13 @@ class Columns:
                 )
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             raise ConfigError(
-                f"the delimiter must be one character, no quote and no line end, not "
+                f"the delimiter must be one character, but not a quote or a line end; found "
                 f"{self.delimiter!r}"
             )
         if self.encoding is not None and not _decodes_text(self.encoding):
             raise ConfigError(
-                f"{self.encoding!r} is not an encoding that is known; known are utf-8, utf-16, "
-                "cp1252, latin-1, gb18030, shift_jis and all others of Python"
+                f"{self.encoding!r} is not a known encoding; known are utf-8, utf-16, cp1252, "
+                "latin-1, gb18030, shift_jis and all others of Python"
             )
 
     @property
@@ -77,7 +78,7 @@ class Columns:
         return (self.text,) if isinstance(self.text, str) else self.text
 
     def wanted(self, *, labelled: bool) -> tuple[tuple[str, str], ...]:
-        """Return the columns that are read, each with the option that names it."""
+        """Return the names of the columns to read, each with the option that sets it."""
         texts = tuple((name, "--text-field") for name in self.text_fields)
         if not labelled:
             return texts
@@ -87,7 +88,7 @@ class Columns:
 
 
 def _require_names(what: str, names: object) -> None:
-    if isinstance(names, str):  # whose letters would be the names
+    if isinstance(names, str):  # its letters would be taken for the names
         raise ConfigError(f"{what} should be a tuple of names, not {names!r}; put it in one")
     if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{what} should name columns as strings, not {names!r}")
@@ -103,7 +104,7 @@ def _decodes_text(encoding: str) -> bool:
     try:
         codecs.getincrementaldecoder(encoding)
         b"a".decode(encoding)
-    except UnicodeError:  # half a character of it
+    except UnicodeError:  # b"a" is half a character
         return True
     except (LookupError, ValueError):
         return False

@@ -1,4 +1,4 @@
-"""Rows out of tables as text: CSV and TSV, each with a header."""
+"""Reader of CSV and TSV, each with a header."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from textgate.errors import DataError
+from textgate.messages import counted
 from textgate.rows.reading import Reading
 from textgate.rows.row import Row
 from textgate.rows.source import without_end
 
-_LONGEST_CELL = 2**30  # characters; the csv module stops at 131,072 unless told otherwise
-_OTHER_DELIMITERS = {";": "';'", "\t": "tabs", "|": "'|'"}  # than a comma, and their names
+_MAX_CELL = 2**30  # characters; the default of the csv module is 131,072
+_OTHER_DELIMITERS = {";": "';'", "\t": "tabs", "|": "'|'"}  # and their names
 _CSV_ADVICE = "a cell that holds a comma, a quote or a line end is quoted, the quotes in it doubled"
 _TSV_ADVICE = "cells are separated by tabs and cannot hold one"
 _NO_HEADER = "; the first line names the columns: if the file has none, add it"
@@ -21,19 +22,19 @@ _NO_HEADER = "; the first line names the columns: if the file has none, add it"
 def read_csv(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield the rows of a CSV file with a header, quoted as RFC 4180 says.
 
-    Where no delimiter is given, the columns that are read are not in a header that is separated by
-    commas, and they are in one that is separated by semicolons, tabs or ``|``, it is these.
+    If no delimiter is given, it is a comma. It is a semicolon, a tab or ``|`` if the header has the
+    wanted columns only when it is split there.
 
     Raises:
         DataError: the quoting, the header or a row is wrong.
     """
-    # The limit is the process's: it is only ever raised, for another reader may be under way.
-    csv.field_size_limit(max(_LONGEST_CELL, csv.field_size_limit()))
+    # The limit is global and only ever raised: another reader may be running.
+    csv.field_size_limit(max(_MAX_CELL, csv.field_size_limit()))
     return _table(_csv_cells(lines, reading), reading, _CSV_ADVICE)
 
 
 def read_tsv(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
-    """Yield the rows of a TSV file with a header. Nothing is quoted: a quote is a character.
+    """Yield the rows of a TSV file with a header. There is no quoting: a quote is a character.
 
     Raises:
         DataError: the header or a row is wrong.
@@ -41,10 +42,8 @@ def read_tsv(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     quoted = _QuotedCells(reading)
     try:
         yield from _table(quoted.watched(_tsv_cells(lines, reading)), reading, _TSV_ADVICE)
-    except DataError:
+    finally:
         quoted.report()
-        raise
-    quoted.report()
 
 
 def _table(lines: Iterable[tuple[int, list[str]]], reading: Reading, advice: str) -> Iterator[Row]:
@@ -77,7 +76,7 @@ def _table(lines: Iterable[tuple[int, list[str]]], reading: Reading, advice: str
 
 
 def _is_repeated(cells: list[str], header: list[str]) -> bool:
-    """Return whether a row is the header once more, as where two files were put together."""
+    """Return whether a row repeats the header, as in a file made of several files."""
     return len(header) > 1 and [cells[0].removeprefix("\ufeff"), *cells[1:]] == header
 
 
@@ -113,8 +112,8 @@ def _reason(problem: csv.Error) -> str:
     reason = str(problem).partition(" - ")[0]
     return {
         "unexpected end of data": "a quote is opened and never closed",
-        "new-line character seen in unquoted field": "a carriage return that ends no line; lines "
-        "end in a line feed, or in both",
+        "new-line character seen in unquoted field": "a carriage return within a line; lines end "
+        "in a line feed, or in both",
     }.get(reason, reason)
 
 
@@ -125,28 +124,28 @@ def _held(lines: Iterator[str], held: list[str]) -> Iterator[str]:
 
 
 def _delimiter(lines: Iterator[str], held: list[str], reading: Reading) -> str:
-    """Return what stands between the cells; the lines up to the end of the header are read."""
+    """Return the delimiter; the lines up to the end of the header are read."""
     header = _first_cells(lines, ",")
     if header is not None and (not header or reading.has_columns(header)):
         return ","
     others = {mark: _first_cells(iter(held), mark) or [] for mark in _OTHER_DELIMITERS}
     found = next((mark for mark, cells in others.items() if reading.has_columns(cells)), None)
     if found is None and (header is None or len(header) == 1):
-        # The columns are others than those wanted: the message names them one by one.
-        most = max(others, key=lambda mark: len(others[mark]))
-        found = most if len(others[most]) > 1 else None
+        # The wanted columns are missing: the message then names the columns one by one.
+        longest = max(others, key=lambda mark: len(others[mark]))
+        found = longest if len(others[longest]) > 1 else None
     if found is None:
         return ","
     shown = "'\\t'" if found == "\t" else f"{found!r}"
     reading.note(
-        f"{reading.name}: the cells are separated by {_OTHER_DELIMITERS[found]}, by its header; "
-        f"--delimiter {shown} says so"
+        f"{reading.name}: the cells are taken as separated by {_OTHER_DELIMITERS[found]}, "
+        f"because of the header; set it with --delimiter {shown}"
     )
     return found
 
 
 def _first_cells(lines: Iterator[str], delimiter: str) -> list[str] | None:
-    """Return the first cells that there are, none at the end; None if they are not valid."""
+    """Return the first cells, [] if there are none; None if they are not valid CSV."""
     try:
         return next(filter(None, csv.reader(lines, strict=True, delimiter=delimiter)), [])
     except csv.Error:
@@ -161,19 +160,19 @@ def _tsv_cells(lines: Iterator[str], reading: Reading) -> Iterator[tuple[int, li
 
 
 class _QuotedCells:
-    """Notices that the cells of a TSV file are quoted, as spreadsheets write them.
+    """Detects quoted cells in a TSV file, which spreadsheets write.
 
-    A quoted cell may hold tabs and line ends, which cut it here into several cells or rows.
+    A quoted cell may hold tabs and line ends, at which it is cut into several cells or rows.
     """
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._count = 0
         self._first = 0
-        self._opened = 0  # the line of a quote that is not closed yet
+        self._opened = 0  # the line of a quote that is still open
 
     def watched(self, lines: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
-        """Pass lines of cells on."""
+        """Yield the lines of cells unchanged."""
         for line, cells in lines:
             quoted = line if any(map(_is_quoted, cells)) else 0
             quoted = self._closed(cells, line) or quoted
@@ -183,7 +182,7 @@ class _QuotedCells:
             yield line, cells
 
     def _closed(self, cells: list[str], line: int) -> int:
-        """Return the line on which a quote was opened that one of these cells closes, or 0."""
+        """Return the line of the opening quote that one of these cells closes, or 0."""
         found = 0
         for cell in cells:
             if cell.count('"') % 2 == 0:
@@ -195,9 +194,9 @@ class _QuotedCells:
         return found
 
     def report(self) -> None:
-        """Say so if there were some."""
+        """Note the quoted cells, if there were any."""
         if self._count:
-            lines = "1 line has" if self._count == 1 else f"{self._count:,} lines have"
+            lines = counted(self._count, "line has", "lines have")
             self._reading.note(
                 f"{self._reading.name}: {lines} cells in quotes, such as line {self._first}; TSV "
                 "has no quoting, so the quotes belong to the text: if they do not, pass "
@@ -206,7 +205,7 @@ class _QuotedCells:
 
 
 def _is_quoted(cell: str) -> bool:
-    """Return whether a cell is one in quotes, with those within it doubled."""
+    """Return whether a cell is in quotes, with the quotes within it doubled."""
     if len(cell) < 3 or cell[0] != '"' or cell[-1] != '"':
         return False
     inner = cell[1:-1]

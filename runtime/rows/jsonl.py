@@ -1,4 +1,4 @@
-"""Rows out of JSON: JSON Lines with one object a line, and files that hold one list of objects."""
+"""Reader of JSON Lines, with one object per line, and of JSON files that hold a list of objects."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import re
 from collections.abc import Iterator
 
 from textgate.errors import DataError
-from textgate.rows.labels import shown
+from textgate.messages import shown
 from textgate.rows.reading import Reading
 from textgate.rows.row import Row
 from textgate.rows.source import without_end
 
-_LARGEST = 2**28  # characters of a JSON file, which is held as a whole
+_MAX_JSON = 2**28  # characters of a JSON file, which is held in memory
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def read_jsonl(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
-    """Yield a row an object; blank lines are skipped.
+    """Yield one row per object; blank lines are skipped.
 
     Raises:
-        DataError: a line is not a JSON object, or its fields are not what they should be.
+        DataError: a line is not a JSON object, or one of its fields cannot be used.
     """
     objects = _Objects()
     is_first = True
@@ -34,13 +34,15 @@ def read_jsonl(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
         try:
             value = objects.parse(content)
         except _JsonError as problem:
-            message = f"{problem}; JSON Lines holds one object a line{hint or _line_hint(content)}"
+            message = (
+                f"{problem}; JSON Lines holds one object per line{hint or _line_hint(content)}"
+            )
             if hint:
                 raise DataError(f"{reading.name}, {place}: {message}") from None
             reading.refuse(message, place=place, kind="invalid JSON")
             continue
         if hint:
-            raise DataError(f"{reading.name}, {place}: {_no_object(value)}{hint}")
+            raise DataError(f"{reading.name}, {place}: {_not_an_object(value)}{hint}")
         row = _row(value, objects, reading, number, place)
         if row is not None:
             yield row
@@ -50,7 +52,7 @@ def read_json(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     """Yield the rows of a file that holds one list of objects; it is held in memory as a whole.
 
     Raises:
-        DataError: the file is too large or something else, or a row is wrong.
+        DataError: the file is too large or not a list of objects, or a row is wrong.
     """
     content = _content(lines, reading)
     start = _after_space(content, 0)
@@ -59,28 +61,28 @@ def read_json(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
     if content[start] != "[":
         raise DataError(f"{reading.name}: {_what_else(content)}")
     objects = _Objects()
-    place = _after_space(content, start + 1)
+    position = _after_space(content, start + 1)
     number = 0
-    more = not content.startswith("]", place)
+    more = not content.startswith("]", position)
     while more:
         number += 1
         where = f"row {number}"
         try:
-            value, place = objects.parse_next(content, place)
+            value, position = objects.parse_next(content, position)
         except _JsonError as problem:
             raise DataError(f"{reading.name}, {where}: {problem}") from None
         row = _row(value, objects, reading, number, where)
         if row is not None:
             yield row
-        place = _after_space(content, place)
-        more = content.startswith(",", place)
-        if not more and not content.startswith("]", place):
+        position = _after_space(content, position)
+        more = content.startswith(",", position)
+        if not more and not content.startswith("]", position):
             raise DataError(
                 f"{reading.name}: the list breaks off after row {number}, or a comma is missing"
             )
-        place = _after_space(content, place + 1) if more else place
-    if _after_space(content, place + 1) != len(content):
-        raise DataError(f"{reading.name}: there is something behind the list of rows")
+        position = _after_space(content, position + 1) if more else position
+    if _after_space(content, position + 1) != len(content):
+        raise DataError(f"{reading.name}: there is more after the list of rows")
 
 
 def _content(lines: Iterator[str], reading: Reading) -> str:
@@ -89,16 +91,16 @@ def _content(lines: Iterator[str], reading: Reading) -> str:
     for line in lines:
         parts.append(line)
         size += len(line)
-        if size > _LARGEST:
+        if size > _MAX_JSON:
             raise DataError(
-                f"{reading.name}: larger than the {_LARGEST:,} characters that are read of a JSON "
+                f"{reading.name}: larger than the {_MAX_JSON:,} characters that are read of a JSON "
                 "file; write JSON Lines (.jsonl), which is read a row at a time"
             )
     return "".join(parts)
 
 
 def _what_else(content: str) -> str:
-    """Return what is to be said of JSON that is no list."""
+    """Return the message about JSON that is not a list."""
     try:
         value, end = _Objects().parse_next(content, _after_space(content, 0))
     except _JsonError as problem:
@@ -124,7 +126,7 @@ def _what_else(content: str) -> str:
 
 def _row(value: object, objects: _Objects, reading: Reading, number: int, place: str) -> Row | None:
     if not isinstance(value, dict):
-        reading.refuse(_no_object(value), place=place, kind="something else than an object")
+        reading.refuse(_not_an_object(value), place=place, kind="a value that is not an object")
         return None
     if objects.repeated is not None:
         reading.refuse(
@@ -136,12 +138,12 @@ def _row(value: object, objects: _Objects, reading: Reading, number: int, place:
     return reading.row(list(value.items()), line=number, place=place)
 
 
-def _no_object(value: object) -> str:
+def _not_an_object(value: object) -> str:
     return f'expected an object such as {{"text": ...}}, found {shown(value)}'
 
 
 def _whole_file_hint(first: str) -> str:
-    """Return what to say if the first line is the beginning of JSON over several lines."""
+    """Return a hint if the first line begins a JSON value of several lines."""
     beginning = first.strip(" \t\r")
     if beginning.startswith("[") or beginning == "{":
         return "; the file looks like one JSON value over several lines: pass --input-format json"
@@ -149,26 +151,26 @@ def _whole_file_hint(first: str) -> str:
 
 
 def _line_hint(content: str) -> str:
-    """Return what may be wrong with a line that is not JSON."""
+    """Return a hint about a line that is not JSON."""
     if content.startswith("\ufeff"):
         return "; the line begins with a byte order mark: the file may be several files in one"
-    return "; a carriage return alone ends no line" if "\r" in content else ""
+    return "; a carriage return alone does not end a line" if "\r" in content else ""
 
 
-def _after_space(content: str, place: int) -> int:
-    found = _SPACE.match(content, place)
-    return place if found is None else found.end()
+def _after_space(content: str, position: int) -> int:
+    found = _SPACE.match(content, position)
+    return position if found is None else found.end()
 
 
 class _JsonError(Exception):
-    """What a text has instead of JSON."""
+    """A text is not JSON."""
 
 
 class _Objects:
-    """Reads values, and notices an object that names a field twice.
+    """Parser of values that detects objects which name a field twice.
 
     Attributes:
-        repeated: a field that the last value that was read names twice, or one in it; or None.
+        repeated: a field that the last value, or an object in it, names twice; or None.
     """
 
     def __init__(self) -> None:
@@ -183,11 +185,11 @@ class _Objects:
         except (ValueError, RecursionError) as problem:
             raise _JsonError(_what_is_wrong(problem, in_a_line=True)) from None
 
-    def parse_next(self, content: str, place: int) -> tuple[object, int]:
-        """Return the value that begins at a place of a text, and where it ends."""
+    def parse_next(self, content: str, position: int) -> tuple[object, int]:
+        """Return the value that begins at a position of a text, and the position of its end."""
         self.repeated = None
         try:
-            return self._decoder.raw_decode(content, place)
+            return self._decoder.raw_decode(content, position)
         except (ValueError, RecursionError) as problem:
             raise _JsonError(_what_is_wrong(problem, in_a_line=False)) from None
 

@@ -1,4 +1,4 @@
-"""Labels: out of the values of files, written in one way, and which of them look alike."""
+"""Labels: read from the values of files, cleaned, and compared with known ones."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from textgate.errors import DataError
-from textgate.suggestion import nearest
+from textgate.messages import MAX_LISTED, counted, listed, nearest, shown
 
-_SEPARATORS = (";", "|", ",")  # what joins labels in files that people make
-_LONGEST_SHOWN = 60  # characters of a value, so that a message stays one line
-_MOST_NAMED = 10  # labels in a message
+_SEPARATORS = (";", "|", ",")  # common ones between labels
 
 # Zero width space, soft hyphen, word joiner, byte order mark, and the marks of direction. Not the
 # zero width joiners, which some scripts and emoji are written with.
@@ -20,7 +18,7 @@ _INVISIBLE = re.compile(
     "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
 )
 _JOINERS = "\u200c\u200d"
-_SHAPES = re.compile(f"[{_JOINERS}\ufe00-\ufe0f]")  # which change the look of what is before them
+_SHAPES = re.compile(f"[{_JOINERS}\ufe00-\ufe0f]")  # change the look of the character before them
 _LIKE_LATIN = str.maketrans(  # Cyrillic capitals, Cyrillic small letters, Greek ones
     "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0406\u0408\u0405"
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455"
@@ -30,7 +28,7 @@ _LIKE_LATIN = str.maketrans(  # Cyrillic capitals, Cyrillic small letters, Greek
 _GAPS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 _WHOLE_NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
 
-# "1.0" is what tables of numbers with gaps are written with.
+# Tables of numbers with gaps are written with "1.0".
 _YES, _NO = frozenset({"1", "1.0", "true", "yes"}), frozenset({"", "0", "0.0", "false", "no"})
 
 
@@ -38,20 +36,19 @@ class LabelError(DataError):
     """A value is not a label.
 
     Attributes:
-        kind: what rows with such values are counted as, as in "for an empty label".
+        kind: the reason as it is counted, such as ``an empty label``.
     """
 
-    def __init__(self, message: str, kind: str = "something else than a label") -> None:
+    def __init__(self, message: str, kind: str = "a value that is not a label") -> None:
         super().__init__(message)
         self.kind = kind
 
 
 def clean_label(label: str) -> str:
-    """Return a label as everybody who means it would write it.
+    """Return a label in a normal form, which keeps all that is visible, such as case.
 
-    Characters that cannot be seen are dropped, white space around it too, white space of any kind
-    within it becomes one space, and letters with accents are composed (Unicode's form NFC). What
-    can be seen, such as case, is kept.
+    Invisible characters and white space around the label are dropped, white space within it becomes
+    one space, and letters with accents are composed (Unicode's form NFC).
     """
     if label.isascii() and label.isalnum():
         return label
@@ -67,16 +64,16 @@ def labels_of(
     may_be_none: bool = False,
     clean: Callable[[str], str] = clean_label,
 ) -> tuple[str, ...]:
-    """Return the labels that a value holds: one, or a list of any number.
+    """Return the labels in a value: one, or a list of any number.
 
     A label is a string that is not blank, a whole number, or true or false.
 
     Args:
         value: the value of a cell or a field.
-        where: how messages name it.
-        separator: what stands between several labels in a string.
+        where: the name of the value in messages.
+        separator: the text between several labels in a string.
         may_be_none: whether an empty string means that no label applies.
-        clean: how a label is written, see `clean_label`.
+        clean: normalizes a label, as `clean_label` does.
 
     Raises:
         LabelError: the value is not a label, or a list of labels.
@@ -90,37 +87,37 @@ def labels_of(
 
 
 def applies(value: object, *, where: str) -> bool:
-    """Return whether the label of a column of its own applies to a row.
+    """Return whether a label with its own column applies to a row.
 
     Raises:
-        LabelError: the value says neither yes nor no.
+        LabelError: the value means neither yes nor no.
     """
     if value is None:
         return False
     if isinstance(value, str):
-        said = value.strip().lower()
-        if said in _YES or said in _NO:
-            return said in _YES
+        answer = value.strip().lower()
+        if answer in _YES or answer in _NO:
+            return answer in _YES
     elif isinstance(value, int | float) and value in (0, 1):
         return value == 1
     raise LabelError(
         f"{where} should be 0 or 1, true or false, yes or no, or empty, found {shown(value)}",
-        "a label field that says neither yes nor no",
+        "a label field that means neither yes nor no",
     )
 
 
 def probabilities_of(
     value: object, *, where: str, clean: Callable[[str], str] = clean_label
 ) -> tuple[tuple[str, float], ...]:
-    """Return the soft labels that a value holds: an object of labels and probabilities.
+    """Return the soft labels in a value: an object of labels and probabilities.
 
     Args:
         value: the value of a field.
-        where: how messages name it.
-        clean: how a label is written.
+        where: the name of the value in messages.
+        clean: normalizes a label.
 
     Raises:
-        LabelError: the value is something else, or no label is at all probable.
+        LabelError: the value is not such an object, or every probability is 0.
     """
     kind = "wrong soft labels"
     if not isinstance(value, dict):
@@ -147,33 +144,33 @@ def probabilities_of(
     return tuple(found.items())
 
 
-def label_places(labels: Sequence[str]) -> dict[str, int]:
-    """Return the place of every label, also in a model from before labels were cleaned."""
-    return {clean_label(label): place for place, label in enumerate(labels)} | {
-        label: place for place, label in enumerate(labels)
+def label_indices(labels: Sequence[str]) -> dict[str, int]:
+    """Return the index of every label, by its name as given and by its cleaned name."""
+    return {clean_label(label): index for index, label in enumerate(labels)} | {
+        label: index for index, label in enumerate(labels)
     }
 
 
 def require_known(
     rows: Iterable[tuple[int, Iterable[str]]], known: Sequence[str], *, file: str, among: str
 ) -> None:
-    """Refuse labels that are not among the known ones, all of them together.
+    """Refuse unknown labels, in one message for all of them.
 
     Args:
-        rows: the line of every row, and its labels.
-        known: the labels that there are.
-        file: how messages name the rows.
-        among: what has the known ones, as in ``in the training rows, which have``.
+        rows: the line and the labels of every row.
+        known: the known labels.
+        file: the name of the rows' file in messages.
+        among: where the known labels are from, as in ``in the training rows, which have``.
 
     Raises:
-        DataError: naming each of them, on how many rows it is, and what is known.
+        DataError: names each unknown label, its number of rows, and the known labels.
     """
-    places = label_places(known)
+    indices = label_indices(known)
     counts: Counter[str] = Counter()
     lines: dict[str, int] = {}
     for line, labels in rows:
         for label in labels:
-            if label not in places:
+            if label not in indices:
                 counts[label] += 1
                 lines.setdefault(label, line)
     if not counts:
@@ -182,15 +179,15 @@ def require_known(
 
     def named(label: str) -> str:
         count, twin = counts[label], like.get(look_of(label))
-        near = nearest(label, known) if twin is None and len(counts) <= _MOST_NAMED else None
-        said = [] if twin is None else [f"which looks like {shown(twin)}"]
+        near = nearest(label, known) if twin is None and len(counts) <= MAX_LISTED else None
+        details = [] if twin is None else [f"which looks like {shown(twin)}"]
         if near is not None:
-            said = [f"did you mean {shown(near)}?"]
+            details = [f"did you mean {shown(near)}?"]
         if len(counts) > 1:
-            said.insert(0, f"{count:,} {'row' if count == 1 else 'rows'}, line {lines[label]}")
+            details.insert(0, f"{counted(count, 'row', 'rows')}, line {lines[label]}")
         elif count > 1:
-            said.insert(0, f"{count:,} rows")
-        return f"{shown(label)} ({', '.join(said)})" if said else shown(label)
+            details.insert(0, f"{count:,} rows")
+        return f"{shown(label)} ({', '.join(details)})" if details else shown(label)
 
     where = f"{file}, line {min(lines.values())}"
     if len(counts) == 1:
@@ -206,9 +203,9 @@ def require_known(
 
 
 def joining_separator(labels: Iterable[str]) -> str | None:
-    """Return what seems to join several labels in one: ``;``, ``|`` or ``,``; None if nothing does.
+    """Return the character that seems to join several labels in one: ``;``, ``|`` or ``,``.
 
-    Something does if labels, split by it, come to fewer ones.
+    It is one at which the labels split into fewer different ones; None if there is none.
     """
     different = set(labels)
     for separator in _SEPARATORS:
@@ -220,7 +217,7 @@ def joining_separator(labels: Iterable[str]) -> str | None:
 
 
 def joined_note(labels: Iterable[str]) -> str:
-    """Return what is to be said of labels that look joined, or nothing."""
+    """Return a note about labels that look joined, or ""."""
     different = sorted(set(labels))
     listing = next((label for label in different if label[:1] + label[-1:] == "[]"), None)
     if listing is not None:
@@ -240,10 +237,10 @@ def joined_note(labels: Iterable[str]) -> str:
 
 
 def look_of(label: str) -> str:
-    """Return what labels that can be taken for one another have in common.
+    """Return a form that is the same for labels which are easily confused.
 
-    Case, full-width forms, letters of other scripts that look like Latin ones, punctuation at the
-    end, hyphens and underscores for spaces, and the zeros of whole numbers make no difference.
+    It ignores case, full-width forms, letters of other scripts that look like Latin ones,
+    punctuation at the end, hyphens and underscores for spaces, and leading zeros of whole numbers.
     """
     plain = unicodedata.normalize("NFKC", _SHAPES.sub("", label).translate(_LIKE_LATIN))
     look = _GAPS.sub(" ", plain.casefold()).strip().strip("'\"").rstrip(" .,;:!?") or plain
@@ -251,30 +248,8 @@ def look_of(label: str) -> str:
     return look if number is None else number[1] + number[2]
 
 
-def listed(labels: Sequence[str], named: Callable[[str], str] | None = None) -> str:
-    """Return labels as messages name them, the first ones of many."""
-    first = ", ".join(map(named or shown, labels[:_MOST_NAMED]))
-    more = len(labels) - _MOST_NAMED
-    return f"{first} and {more:,} more" if more > 0 else first
-
-
-def shown(value: object) -> str:
-    """Return a value as messages quote it: on one line, cut where it is long."""
-    if value is None:
-        return "null"
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, str | bytes):
-        quoted = repr(value[:_LONGEST_SHOWN])
-        return quoted if len(value) <= _LONGEST_SHOWN else f"{quoted}..."
-    quoted = repr(value)
-    return quoted if len(quoted) <= _LONGEST_SHOWN else f"{quoted[:_LONGEST_SHOWN]}..."
-
-
 def _separate(separator: str) -> str:
-    return f"--label-separator {separator!r} reads them as several labels of a row"
+    return f"--label-separator {separator!r} reads them as several labels per row"
 
 
 def _label(value: object, where: str, clean: Callable[[str], str]) -> str:
@@ -291,12 +266,12 @@ def _label(value: object, where: str, clean: Callable[[str], str]) -> str:
         raise LabelError(f"{where} is null; {advice}", "an empty label")
     if isinstance(value, float):
         if value != value:  # noqa: PLR0124 - NaN alone differs from itself
-            raise LabelError(f"{where} is NaN, which is nothing; {advice}", "an empty label")
+            raise LabelError(f"{where} is NaN, which is not a label; {advice}", "an empty label")
         raise LabelError(
             f"{where} is the number {value!r}, but labels are names; if it is a score to be "
             "predicted, turn it into labels first (for instance 'low' and 'high'); if it is the "
-            "number of a class, write it without a point, or as a string",
-            "a label that is a number with a point",
+            "number of a class, write it without a decimal point, or as a string",
+            "a label that is a number with a decimal point",
         )
     raise LabelError(
         f"{where} should be a string, a whole number, true or false, or a list of these, "

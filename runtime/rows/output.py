@@ -1,4 +1,4 @@
-"""Where results go, a file or standard output: in whole lines, whatever stops the work."""
+"""Output of results to a file or standard output, in whole lines even if the work stops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import stat
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,9 +19,9 @@ from textgate.errors import DataError
 
 
 class Output(ABC):
-    """Takes lines, and hands them on when it is flushed: all of them, or an error is raised.
+    """Buffer of lines that writes all of them when it is flushed, or raises an error.
 
-    Ctrl-C waits meanwhile; a second one does not.
+    An interrupt waits until a flush is done; a second interrupt does not.
     """
 
     name = "the results"
@@ -30,25 +30,25 @@ class Output(ABC):
         self._held: list[str] = []
 
     def write(self, text: str) -> None:
-        """Hold a text."""
+        """Add a text to the buffer."""
         self._held.append(text)
 
     def take(self) -> str:
-        """Return what is held, to be handed on by nobody."""
+        """Return the content of the buffer and clear it."""
         text = "".join(self._held)
         self._held.clear()
         return text
 
     def flush(self) -> None:
-        """Hand on what is held.
+        """Write the content of the buffer.
 
         Raises:
             DataError: it cannot be written.
-            BrokenPipeError: nobody reads it any more.
+            BrokenPipeError: the reader has stopped.
         """
         data = self.take().encode("utf-8")
         try:
-            with _interrupts_put_off():
+            with _interrupts_delayed():
                 self._write(data)
         except BrokenPipeError:
             raise
@@ -57,7 +57,7 @@ class Output(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what was opened."""
+        """Close what was opened."""
 
     @abstractmethod
     def _write(self, data: bytes) -> None: ...
@@ -75,42 +75,60 @@ class StandardOutput(Output):
         if sys.stdout is None:
             raise DataError("the results cannot be written: standard output is closed")
         sys.stdout.flush()
-        # Not the buffer in between: it would try again, when Python exits, what has failed.
+        # Without the buffer of sys.stdout, which would try a failed write again when Python exits.
         self._raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
 
     def close(self) -> None:
-        """Leave it open: it was before."""
+        """Do nothing: standard output stays open."""
 
     def _write(self, data: bytes) -> None:
         _write_all(self._raw, data)
 
 
 class ResultFile(Output):
-    """A file, made when the first results are there. What fails half-way is taken back.
+    """A file, created by the first flush. A write that fails is undone.
 
-    One process at a time writes to it, where the system has locks.
+    If the system has file locks, one process at a time can write to it.
 
     Args:
-        path: the file; a device or a named pipe is written as it is.
+        path: the file; it may be a device or a named pipe.
         force: whether an older file may be replaced.
-        keep: go on with an older file after so many bytes; what follows them is cut off.
+        keep: bytes of an older file to keep and continue; what follows them is cut off.
+        opened: called when the file is open, unless it is a device or a named pipe.
 
     Raises:
-        DataError: an older file is in the way.
+        DataError: there is an older file, and it may not be replaced.
     """
 
-    def __init__(self, path: Path, *, force: bool = False, keep: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        force: bool = False,
+        keep: int | None = None,
+        opened: Callable[[], object] = lambda: None,
+    ) -> None:
         super().__init__()
         self.name = f"{path}: the results"
         self._path = path
         self._keep = keep
         self._force = force
+        self._opened = opened
         self._raw: Any = None
-        self._end: int | None = None  # of the whole lines, where that can be told
+        self._end: int | None = None  # of the whole lines; None for a device or a pipe
         if keep is None and not force and path.is_file():
             raise DataError(
                 f"{path} already exists; choose another path, pass --force, or --resume"
             )
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole lines in the file; 0 for a device or a named pipe."""
+        return self._end or 0
+
+    def sync(self) -> None:
+        """Ask the system to write the file to the disk."""
+        os.fsync(self._raw.fileno())
 
     def close(self) -> None:
         """Close the file."""
@@ -132,19 +150,20 @@ class ResultFile(Output):
     def _open(self) -> None:
         older = self._keep is not None or self._force or not _is_absent_or_file(self._path)
         mode = "xb" if not older else "wb" if self._keep is None else "r+b"
-        # Not emptied before it is known that nobody else writes to it.
-        self._raw = open(self._path, mode, buffering=0, opener=_open_as_it_is)  # noqa: SIM115
+        # The file is emptied only after it is locked.
+        self._raw = open(self._path, mode, buffering=0, opener=_open_untruncated)  # noqa: SIM115
         if stat.S_ISREG(os.fstat(self._raw.fileno()).st_mode):
             self._lock()
             self._end = self._keep or 0
             self._raw.truncate(self._end)
             self._raw.seek(self._end)
+            self._opened()
 
     def _lock(self) -> None:
-        """Keep other processes from writing to the file, where the system can.
+        """Keep other processes from writing to the file, if the system has locks.
 
         Raises:
-            DataError: one does already.
+            DataError: another process writes to it.
         """
         try:
             import fcntl
@@ -161,7 +180,7 @@ class ResultFile(Output):
             return
 
 
-def _open_as_it_is(path: str, flags: int) -> int:
+def _open_untruncated(path: str, flags: int) -> int:
     return os.open(path, flags & ~os.O_TRUNC, 0o666)
 
 
@@ -173,29 +192,29 @@ def _write_all(raw: Any, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         written = raw.write(rest)
-        if written is None:  # whoever made it does not wait for its reader
+        if written is None:  # a non-blocking pipe that is full
             select.select([], [raw], [])
         else:
             rest = rest[written:]
 
 
 @contextmanager
-def _interrupts_put_off() -> Iterator[None]:
+def _interrupts_delayed() -> Iterator[None]:
     before = signal.getsignal(signal.SIGINT)
     if not callable(before) or threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[FrameType | None] = []
+    interrupts: list[FrameType | None] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
-        if came:
+    def delay(number: int, frame: FrameType | None) -> None:
+        if interrupts:
             before(number, frame)
-        came.append(frame)
+        interrupts.append(frame)
 
-    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, delay)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-        if came:
-            before(signal.SIGINT, came[0])
+        if interrupts:
+            before(signal.SIGINT, interrupts[0])

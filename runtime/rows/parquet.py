@@ -1,4 +1,4 @@
-"""Rows out of Parquet files, by way of pyarrow, which is imported when it is needed."""
+"""Reader of Parquet files, with pyarrow, which is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textgate.rows.reading import Pairs, Reading
 from textgate.rows.row import Row
 from textgate.rows.source import AnyPath, open_binary, unreadable
 
-_BATCH = 256  # rows held at a time
+_MAX_BATCH = 256  # rows in memory
 
 
 def import_parquet() -> ModuleType:
@@ -33,7 +33,7 @@ def read_parquet(path: AnyPath, reading: Reading) -> Iterator[Row]:
         MissingPackageError: pyarrow is not installed.
     """
     number = 0
-    # Opened here and not by pyarrow, which takes some names for addresses on the network.
+    # Opened here, because pyarrow takes some names for addresses on the network.
     with open_binary(path) as stream:
         for pairs in _records(stream, reading):
             number += 1
@@ -50,8 +50,8 @@ def _records(stream: BinaryIO, reading: Reading) -> Iterator[Pairs]:
         with parquet.ParquetFile(stream) as file:
             names = file.schema_arrow.names
             reading.check_header(names, where=reading.name)
-            for batch in file.iter_batches(batch_size=_BATCH):
-                # Not as dictionaries: columns that nobody reads may have the same name.
+            for batch in file.iter_batches(batch_size=_MAX_BATCH):
+                # Not as dictionaries: columns that are not read may have the same name.
                 columns = [column.to_pylist() for column in batch.columns]
                 for values in zip(*columns, strict=True):
                     yield list(zip(names, values, strict=True))

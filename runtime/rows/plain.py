@@ -1,4 +1,4 @@
-"""Rows out of plain text, one a line, and out of fastText's labelled lines."""
+"""Reader of plain text, one text per line, and of fastText's labelled lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORD = re.compile(r"[^ \t]+")
 
 
 def read_text(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
-    """Yield every line as a row, the empty ones too, so that results stay beside their lines."""
+    """Yield every line as a row, including empty ones, so that results match the lines."""
     for line in lines:
         reading.rows += 1
         text = without_end(line)
@@ -26,23 +26,23 @@ def read_text(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
 
 
 def _note_other_format(text: str, reading: Reading) -> None:
-    """Say so if the first line of a file that is taken for plain text looks like something else."""
+    """Note that the first line of a plain text looks like another format."""
     hint = reading.table_hint(text)
     if text.startswith(_PREFIX):
         hint = f"; it starts with {_PREFIX}: --input-format fasttext leaves such labels out"
     if hint:
         reading.note(
-            f"{reading.name}: plain text, of which every line is a text, also line 1{hint}"
+            f"{reading.name}: read as plain text, every line as a text, including line 1{hint}"
         )
 
 
 def read_fasttext(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
-    """Yield a row a line: words with ``__label__`` in front of them, then the text.
+    """Yield one row per line: words that begin with ``__label__``, then the text.
 
-    Words like these further on belong to the text. Blank lines are skipped.
+    Such words after the first other word belong to the text. Blank lines are skipped.
 
     Raises:
-        DataError: a line has no label, though labels are read, or one without a name.
+        DataError: labels are read, and a line has none, or one without a name.
     """
     for number, line in enumerate(lines, start=1):
         content = without_end(line)

@@ -1,4 +1,4 @@
-"""Reading rows: the formats, how one is chosen, and what a labelled set must hold."""
+"""Reading of files of rows: the choice of the format, and the checks of a labelled set."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 
 from textgate.errors import ConfigError, DataError
 from textgate.logs import logger
-from textgate.rows.columns import PROBABILITIES, Columns
+from textgate.messages import shown
+from textgate.rows.columns import INPUT_FORMATS, PROBABILITIES, Columns
 from textgate.rows.delimited import read_csv, read_tsv
 from textgate.rows.jsonl import read_json, read_jsonl
-from textgate.rows.labels import joined_note, shown
+from textgate.rows.labels import joined_note
 from textgate.rows.parquet import import_parquet, read_parquet
 from textgate.rows.plain import read_fasttext, read_text
-from textgate.rows.reading import Note, Reading
+from textgate.rows.reading import Header, Note, Reading
 from textgate.rows.row import Row
 from textgate.rows.source import STANDARD_INPUT, AnyPath, read_lines, source_name
 
@@ -37,8 +38,6 @@ _EXTENSIONS = {
 }
 _SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
-FORMATS = (*_READERS, "parquet")
-
 
 def read_rows(
     path: AnyPath,
@@ -48,29 +47,32 @@ def read_rows(
     soft_labels: bool = False,
     may_have_none: bool = False,
     note: Note = logger.warning,
+    header: Header = lambda _: None,
 ) -> Iterator[Row]:
-    """Return an iterator over the rows of a file that holds one row (or a few hundred) at a time.
+    """Return an iterator over the rows of a file.
 
-    The file is opened when the first row is asked for; only JSON is held as a whole. A row that
-    cannot be used is an error, unless the columns say that such rows are left out.
+    The file is opened when the first row is requested, and read row by row; JSON is held in memory,
+    and Parquet a few hundred rows at a time. A row that cannot be used is an error, unless
+    ``columns.skip_bad_rows`` is set.
 
     Args:
         path: the file; ``-`` is standard input. A name that ends in ``.gz`` is decompressed.
-        columns: where the file keeps texts and labels. A format of None goes by the name:
+        columns: the columns of texts and labels. A format of None is that of the name:
             ``.jsonl``, ``.ndjson``, ``.json``, ``.csv``, ``.tsv``, ``.parquet``, and ``.txt`` or
             standard input for plain text, which is ``fasttext`` where labels are read.
-        labelled: whether labels are read, and every row must have them. Otherwise the label's
-            column is one of the extras, and a fastText file's labels are dropped.
+        labelled: whether labels are read; every row must then have them. Otherwise the label's
+            column is one of the extras, and the labels of a fastText file are dropped.
         soft_labels: whether, of labelled JSON, the field ``probs`` is read: an object of labels and
             probabilities. A row that has it needs no label.
-        may_have_none: whether an empty cell in place of a label means that no label applies; so it
-            does, whatever is said here, if the columns have a label separator.
-        note: hears what somebody should know of the file, a sentence each.
+        may_have_none: whether an empty cell means that no label applies; always so if the columns
+            have a label separator.
+        note: receives notes about the file, one sentence each.
+        header: receives the names of a table's columns, before its first row.
 
     Raises:
         ConfigError: at once, if the settings cannot work.
         MissingPackageError: at once, if the rows are Parquet and pyarrow is not installed.
-        DataError: while iterating, if the file cannot be read or a row is not what it should be.
+        DataError: while iterating, if the file cannot be read or a row cannot be used.
     """
     rows, _ = _opened(
         path,
@@ -80,6 +82,7 @@ def read_rows(
         may_have_none=may_have_none,
         collects=False,
         note=note,
+        header=header,
     )
     return rows
 
@@ -96,17 +99,17 @@ def load_labelled(
     """Return all rows of a labelled file.
 
     Args:
-        path: as for `read_rows`, and so all others but the next one.
-        columns: where the file keeps texts and labels.
-        several_labels: whether a set in which every row has the same one label is refused.
+        path: as for `read_rows`, like all arguments except `several_labels`.
+        columns: the columns of texts and labels.
+        several_labels: whether to refuse a set whose rows all have the same single label.
         soft_labels: whether ``probs`` is read.
         may_have_none: whether an empty cell means that no label applies.
-        note: hears what somebody should know.
+        note: receives notes about the file.
 
     Raises:
         ConfigError: the settings cannot work.
-        DataError: the file cannot be read, rows are wrong, which are counted, or there is nothing
-            to learn from.
+        DataError: the file cannot be read, some rows cannot be used, or there is nothing to learn
+            from.
     """
     found, reading = _opened(
         path,
@@ -146,6 +149,7 @@ def _opened(
     may_have_none: bool,
     collects: bool,
     note: Note,
+    header: Header = lambda _: None,
 ) -> tuple[Iterator[Row], Reading]:
     """Return the rows of a file and the reading that counts them.
 
@@ -153,8 +157,8 @@ def _opened(
         ConfigError: the settings cannot work or an optional package is missing.
     """
     chosen = columns.format or _format_of(path, labelled=labelled)
-    if chosen not in FORMATS:
-        raise ConfigError(f"format {chosen!r} is not one of {', '.join(FORMATS)}")
+    if chosen not in INPUT_FORMATS:
+        raise ConfigError(f"format {chosen!r} is not one of {', '.join(INPUT_FORMATS)}")
     if labelled and chosen == "text":
         raise ConfigError(
             f"{source_name(path)}: plain text has no labels; use one of the other formats "
@@ -179,6 +183,7 @@ def _opened(
         may_have_none=may_have_none,
         collects=collects,
         note=note,
+        header=header,
     )
     return reading.read(_rows(path, chosen, reading)), reading
 
@@ -187,14 +192,14 @@ def _rows(path: AnyPath, chosen: str, reading: Reading) -> Iterator[Row]:
     if chosen == "parquet":
         yield from read_parquet(path, reading)
         return
-    # Closed at once, also if a row is wrong: the error may be kept for longer than the file.
+    # Closed at once, even after an error, which may be kept for long.
     lines = read_lines(path, reading.columns.encoding, reading.note, option="--encoding")
     with closing(lines):
         yield from _READERS[chosen](lines, reading)
 
 
 def _format_of(path: AnyPath, *, labelled: bool) -> str:
-    """Return the format that a file's name stands for."""
+    """Return the format of a file's name."""
     extension = ".txt"
     if str(path) != STANDARD_INPUT:
         extension = Path(Path(path).name.lower().removesuffix(".gz")).suffix
@@ -202,8 +207,9 @@ def _format_of(path: AnyPath, *, labelled: bool) -> str:
         raise ConfigError(f"{path}: a spreadsheet is not read; save the sheet as CSV in UTF-8")
     if extension not in _EXTENSIONS:
         raise ConfigError(
-            f"{path}: the name does not say which format it is; known are "
-            f"{' '.join(_EXTENSIONS)} (also with .gz); or pass --input-format: {', '.join(FORMATS)}"
+            f"{path}: the name tells no format; known are "
+            f"{' '.join(_EXTENSIONS)} (also with .gz); or pass --input-format: "
+            f"{', '.join(INPUT_FORMATS)}"
         )
     chosen = _EXTENSIONS[extension]
     return "fasttext" if chosen == "text" and labelled else chosen

@@ -1,4 +1,4 @@
-"""One reading of a file: what is asked of its rows, and what is odd about them."""
+"""State of reading one file: the requirements on its rows, and the oddities found so far."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TypeAlias
 
 from textgate.errors import DataError
+from textgate.messages import counted, did_you_mean, listed, shown
 from textgate.rows.bad_rows import LEAVE_OUT, BadRowError, BadRows
 from textgate.rows.columns import PROBABILITIES, Columns
 from textgate.rows.labels import (
@@ -16,33 +17,33 @@ from textgate.rows.labels import (
     clean_label,
     labels_of,
     probabilities_of,
-    shown,
 )
 from textgate.rows.row import Row, require_row
-from textgate.suggestion import did_you_mean
 
 Note: TypeAlias = Callable[[str], object]
+Header: TypeAlias = Callable[[Sequence[str]], object]
 Pairs: TypeAlias = Sequence[tuple[str, object]]
 
-_MOST_SHOWN = 20  # column names
-_TABLES = {"\t": "tsv", ",": "csv", ";": "csv", "|": "csv"}  # what separates the cells of which
+_MAX_NAMED = 20  # columns
+_TABLES = {"\t": "tsv", ",": "csv", ";": "csv", "|": "csv"}  # delimiter -> format
 
 
 class Reading:
-    """What is asked of the rows of a file, and what was odd about those that have been read.
+    """Requirements on the rows of a file, and the oddities of those that have been read.
 
     Args:
-        name: how messages name the file.
-        columns: where it keeps texts and labels.
+        name: the name of the file in messages.
+        columns: its columns of texts and labels.
         labelled: whether labels are read.
-        soft: whether `PROBABILITIES` is read too, and stands in for a label that is not there.
-        may_have_none: whether a cell without a label means that none applies.
-        collects: whether bad rows are counted and left out; else the first one is an error.
-        note: hears what somebody should know of the file, a sentence each.
+        soft: whether soft labels are read from `PROBABILITIES`; they replace a missing label.
+        may_have_none: whether an empty cell means that no label applies.
+        collects: whether bad rows are counted and left out; otherwise the first one is an error.
+        note: receives notes about the file, one sentence each.
+        header: receives the names of a table's columns.
 
     Attributes:
-        rows: how many rows there were, bad ones too.
-        bad_rows: those that were left out.
+        rows: the number of rows so far, including bad ones.
+        bad_rows: the rows that were left out.
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class Reading:
         may_have_none: bool = False,
         collects: bool = False,
         note: Note,
+        header: Header = lambda _: None,
     ) -> None:
         self.name = name
         self.columns = columns
         self.labelled = labelled
         self.soft = soft
         self.note = note
+        self._header = header
         self.rows = 0
         self.bad_rows = BadRows()
         self.several_texts = len(columns.text_fields) > 1
@@ -68,7 +71,7 @@ class Reading:
         self._collects = collects or columns.skip_bad_rows
         self._wanted = columns.wanted(labelled=labelled)
         self._own_labels = [(field, clean_label(field)) for field in columns.label_fields]
-        # Of several text fields or label fields a row may lack some; that all do is a mistake.
+        # A row may lack some of several text or label fields; one that all rows lack is a mistake.
         self._unseen = (
             {name for name, option in self._wanted if option != "--label-field"}
             if self.several_texts or (labelled and self._own_labels)
@@ -81,33 +84,31 @@ class Reading:
         self._first_return = 0
 
     def read(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Yield the rows of a reader; at the end, say what was odd.
+        """Yield the rows of a reader, and note oddities at the end, even after an error.
 
         Raises:
             DataError: as the reader does; or no row had a field that was named.
         """
         try:
             yield from rows
-        except DataError:
+            if self._unseen and self.rows > self.bad_rows.count:
+                raise DataError(
+                    f"{self.name}: no row has the field {shown(min(self._unseen))}; name the right "
+                    f"one with {dict(self._wanted)[min(self._unseen)]}"
+                )
+        finally:
             self._report()
-            raise
-        if self._unseen and self.rows > self.bad_rows.count:
-            raise DataError(
-                f"{self.name}: no row has the field {shown(min(self._unseen))}; name the right one "
-                f"with {dict(self._wanted)[min(self._unseen)]}"
-            )
-        self._report()
 
     def row(self, pairs: Pairs, *, line: int, place: str) -> Row | None:
-        """Return the row that a record holds, or None if it is left out.
+        """Return the row of a record, or None if it is left out.
 
         Args:
-            pairs: its columns and their values, in order.
-            line: the row's place in its file.
-            place: how messages name that place.
+            pairs: the names and values of its columns, in order.
+            line: the number of the row in its file.
+            place: the place of the row in messages.
 
         Raises:
-            BadRowError: it cannot be used, and such rows are not left out.
+            BadRowError: the row cannot be used, and such rows are not left out.
         """
         self.rows += 1
         try:
@@ -119,16 +120,16 @@ class Reading:
     def labelled_line(
         self, text: str, words: Sequence[str], *, line: int, prefix: str
     ) -> Row | None:
-        """Return the row that a line of fastText's holds, or None if it is left out.
+        """Return the row of a line of a fastText file, or None if it is left out.
 
         Args:
             text: the text.
-            words: what stands behind the prefixes in front of it.
-            line: its place in its file.
-            prefix: what the prefixes are.
+            words: the words after the prefixes before it.
+            line: the number of the line.
+            prefix: the prefix of labels.
 
         Raises:
-            BadRowError: it cannot be used, and such rows are not left out.
+            BadRowError: the row cannot be used, and such rows are not left out.
         """
         self.rows += 1
         if not self.labelled:
@@ -158,15 +159,15 @@ class Reading:
         self._refuse(self._bad(problem, place, kind))
 
     def labels(self, value: object, *, what: str, place: str) -> tuple[str, ...]:
-        """Return the labels that a value holds.
+        """Return the labels in a value.
 
         Args:
             value: the value of a cell or a field.
-            what: how messages name it.
-            place: how they name the row's place.
+            what: the name of the value in messages.
+            place: the place of the row in messages.
 
         Raises:
-            BadRowError: the value is no label.
+            BadRowError: the value is not a label.
         """
         try:
             return labels_of(
@@ -180,16 +181,16 @@ class Reading:
             raise self._bad(str(problem), place, problem.kind) from None
 
     def watch_returns(self, line: str, number: int) -> None:
-        """Notice carriage returns within a line, which may be the ends of other ones."""
+        """Count carriage returns within a line, which may be ends of lines."""
         if "\r" in line.rstrip("\r"):
             self._returns += 1
             self._first_return = self._first_return or number
 
     def cleaned(self, row: Row) -> Row:
-        """Return a row with its labels as they are written everywhere.
+        """Return a row with clean labels.
 
         Raises:
-            DataError: a label is empty, or soft ones of it are written alike.
+            DataError: a label is empty, or two soft labels become the same.
         """
         place = f"line {row.line}"
         labels = tuple(dict.fromkeys(self._clean(label, place) for label in row.labels))
@@ -203,11 +204,11 @@ class Reading:
         return dataclasses.replace(row, labels=labels, probabilities=soft)
 
     def has_columns(self, names: Collection[str]) -> bool:
-        """Return whether all the columns that are read are among these."""
+        """Return whether these names include all wanted columns."""
         return all(name in names for name, _ in self._wanted)
 
     def table_hint(self, line: str) -> str:
-        """Return what to say of a line of plain text that looks like one of another format."""
+        """Return a hint about a line of plain text that looks like another format."""
         beginning = line.strip()
         if beginning.startswith('{"'):
             return "; it looks like JSON Lines: pass --input-format jsonl"
@@ -220,12 +221,12 @@ class Reading:
         return ""
 
     def check_header(self, names: Sequence[str], *, where: str, hint: str = "") -> None:
-        """Refuse a table that lacks a column that is read, or has it twice.
+        """Refuse a table that lacks a wanted column, or has it twice.
 
         Args:
-            names: its columns.
-            where: how messages name the header.
-            hint: what else may be wrong if a column is missing.
+            names: the names of its columns.
+            where: the name of the header in messages.
+            hint: a hint to add if a column is missing.
 
         Raises:
             DataError: the table cannot be used.
@@ -240,6 +241,7 @@ class Reading:
                     "but one"
                 )
         self._unseen.clear()
+        self._header(names)
 
     def _row(self, pairs: Pairs, line: int, place: str) -> Row:
         record = dict(pairs)
@@ -250,7 +252,7 @@ class Reading:
             text = self._text(record, place)
             taken = self.columns.text_fields
             extras = {name: value for name, value in record.items() if name not in taken}
-            return Row(text, (), line, extras, columns=tuple(pairs))
+            return Row(text, (), line, extras, cells=tuple(pairs))
         used = {name for name, _ in self._wanted}
         probabilities: tuple[tuple[str, float], ...] = ()
         if self.soft and record.get(PROBABILITIES) is not None:
@@ -275,12 +277,13 @@ class Reading:
             raise self._bad(self._lacking(record), place, f"no field {shown(name)}")
 
     def _lacking(self, names: Collection[str]) -> str:
-        """Return what is to be said of the first column that is not there, or nothing."""
+        """Return the message about the first wanted column that is missing, or ""."""
         for name, option in self._wanted:
             if name not in names:
+                found = listed(list(names), limit=_MAX_NAMED) or "no field at all"
                 return (
-                    f"no field {shown(name)}{did_you_mean(name, names)}, found "
-                    f"{_listed(list(names))}; name the right one with {option}"
+                    f"no field {shown(name)}{did_you_mean(name, names)}, found {found}; name the "
+                    f"right one with {option}"
                 )
         return ""
 
@@ -294,7 +297,7 @@ class Reading:
                 raise self._bad(
                     f"the text (field {shown(name)}) should be a string, found {shown(value)}",
                     place,
-                    "a text that is no string",
+                    "a text that is not a string",
                 )
         if not texts:
             names = ", ".join(map(shown, self.columns.text_fields))
@@ -345,14 +348,14 @@ class Reading:
     def _report(self) -> None:
         if self._first_cleaned is not None:
             label, place = self._first_cleaned
-            labels = "1 label" if self._cleaned == 1 else f"{self._cleaned:,} labels"
+            labels = counted(self._cleaned, "label", "labels")
             self.note(
-                f"{self.name}: white space, characters that cannot be seen and accents written "
-                f"apart were put right in {labels}, such as {label!a} on {place}, which is read as "
+                f"{self.name}: white space, invisible characters and separate accents were "
+                f"normalized in {labels}, such as {label!a} on {place}, which is read as "
                 f"{shown(self._label_names[label])}"
             )
         if self._returns:
-            lines = "1 line has" if self._returns == 1 else f"{self._returns:,} lines have"
+            lines = counted(self._returns, "line has", "lines have")
             self.note(
                 f"{self.name}: {lines} carriage returns within, such as line {self._first_return}; "
                 "if these end lines, replace them by line feeds"
@@ -362,25 +365,19 @@ class Reading:
 
 
 def with_clean_labels(rows: Iterable[Row], *, name: str, note: Note) -> list[Row]:
-    """Return rows that are read from no file with their labels as those of a file are written.
+    """Return rows that were made by a program with clean labels, as the rows of files have them.
 
     Args:
         rows: the rows.
-        name: how messages name them.
-        note: hears if labels were changed.
+        name: their name in messages.
+        note: receives a note if labels were changed.
 
     Raises:
-        DataError: one of them is no `Row` of a text and labels, or soft labels of it are written
-            alike.
+        DataError: one of them is not a `Row` of a text and labels, or two of its soft labels become
+            the same.
     """
     given = list(rows)
     for number, row in enumerate(given):
         require_row(row, where=f"{name}[{number}]")
     reading = Reading(name, Columns(), labelled=True, note=note)
     return list(reading.read(map(reading.cleaned, given)))
-
-
-def _listed(names: Sequence[str]) -> str:
-    listed = ", ".join(shown(name) for name in names[:_MOST_SHOWN])
-    more = len(names) - _MOST_SHOWN
-    return (listed or "no field at all") + (f" and {more} more" if more > 0 else "")

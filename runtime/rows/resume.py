@@ -1,167 +1,201 @@
-"""Going on with a file of results: what it holds, and which rows have none yet."""
+"""Resume file: the state of unfinished results, from which `classify --resume` continues.
+
+It lies beside the results and is named after them: ``results.csv.resume``. It holds the number of
+rows that have results, the bytes of these, a digest of the rows, and the settings. It is written
+when the results begin and every few seconds from then on, and removed when they are complete.
+Results after its last state are computed again, so that the file ends up as that of an
+uninterrupted run.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self
 
+from textgate.bundle import strict_json
+from textgate.bundle.schema import FieldReader
 from textgate.errors import DataError
 from textgate.rows.row import Row
 
-_TABLES = ("csv", "tsv")
-_ANSWER = {"label", "score", "scores", "truncated", "reason"}
-_ANSWER_BY_LABEL = ("score:", "top:")
-_ADVICE = "--resume goes on with the same rows, bundle and format"
+if TYPE_CHECKING:
+    from textgate.rows.output import ResultFile
+
+_VERSION = 1
+_INTERVAL = 2.0  # seconds between two updates
+_MAX_BYTES = 2**20
+_ANEW = "pass --force instead of --resume to write it anew"
 
 
-@dataclass(frozen=True)
-class Written:
-    """What a file of results holds.
+class _State(NamedTuple):
+    """Rows that have results, the bytes of these, and the digest of the rows."""
 
-    Attributes:
-        path: the file.
-        format: of the results.
-        header: a table's first line; "" where there is none.
-        last: the last whole result, "" where there is none.
-        count: how many whole results there are.
-        size: bytes up to the end of the last of them.
-    """
-
-    path: Path
-    format: str
-    header: str
-    last: str
-    count: int
+    rows: int
     size: int
+    digest: hashlib._Hash
 
 
-def read_written(path: Path, result_format: str) -> Written:
-    """Return what a file of results holds; a result that is not whole does not count.
+class ResumeFile:
+    """The resume file of one file of results.
 
-    Args:
-        path: the file.
-        result_format: one of `RESULT_FORMATS`.
-
-    Raises:
-        DataError: the file cannot be read, or it does not hold a single whole line.
-    """
-    if not path.is_file():  # what a device or a pipe holds has no end, or none yet
-        raise DataError(f"{path}: is no file, and --resume goes on with one")
-    records = [b"", b""]  # the first and the last
-    count = size = read = quotes = 0
-    begun: list[bytes] = []
-    try:
-        with path.open("rb") as stream:
-            for line in stream:
-                begun.append(line)
-                read += len(line)
-                quotes += line.count(b'"')
-                # A line end within quotes belongs to a cell.
-                if line.endswith(b"\n") and not (result_format == "csv" and quotes % 2):
-                    records[min(count, 1)] = b"".join(begun)
-                    begun.clear()
-                    count, size = count + 1, read
-        first, last = (record.decode("utf-8") for record in records)
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read: {problem.strerror}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not a file of results: it is not UTF-8") from None
-    if read and not count:
-        raise DataError(f"{path}: holds no whole result; pass --force to write it anew")
-    if result_format in _TABLES:
-        return Written(path, result_format, first, last, max(0, count - 1), size)
-    return Written(path, result_format, "", last or first, count, size)
-
-
-def rows_left(
-    rows: Iterable[Row],
-    written: Written,
-    *,
-    source: str,
-    rendered: Callable[[Row], str],
-    ranked: bool = False,
-) -> Iterator[Row]:
-    """Pass over the rows that have results and return the others.
-
-    The file's header, where it has one, and its last result are compared with the rows.
+    As a context, it is removed at the end, or brought up to date if the work fails.
 
     Args:
-        rows: all rows.
-        written: what the file holds.
-        source: how messages name where the rows are from.
-        rendered: returns what is written for a row that is answered in some way; the first time
-            with the header above it.
-        ranked: whether a result has the scores of its most probable labels alone.
-
-    Raises:
-        DataError: the file does not hold the results of these rows, or a row cannot be read.
+        results: the file of results.
+        settings: everything else that determines the results, by the names that messages use; ""
+            for what is not set.
     """
-    rest = iter(rows)
-    first = next(rest, None) if written.header or written.count else None
-    if first is None:
-        _require(written, 0, source)
-        return rest
-    line = rendered(first)
-    if not line.startswith(written.header):
-        header = line.partition("\n")[0]
-        raise DataError(
-            f"{written.path}: its first line is not the header of these results, {header!r}; "
-            f"{_ADVICE}"
-        )
-    if not written.count:
-        return itertools.chain([first], rest)
-    number = 1
-    last = first
-    for number, last in zip(range(2, written.count + 1), rest, strict=False):  # noqa: B007
-        pass
-    _require(written, number, source)
-    line = line[len(written.header) :] if number == 1 else rendered(last)
-    where = f"{written.path}, result {number}"
-    try:
-        found, expected = (_own_part(one, written, ranked) for one in (written.last, line))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error):
-        raise DataError(f"{where}: not a result in {written.format}; {_ADVICE}") from None
-    if found != expected:
-        raise DataError(f"{where}: not of row {number} of {source}; {_ADVICE}")
-    return rest
+
+    def __init__(self, results: Path, settings: Mapping[str, str]) -> None:
+        self.path = Path(f"{results}.resume")
+        self._results = results
+        self._settings = dict(settings)
+        self._state = _State(0, 0, hashlib.sha256())
+        self._saved_at: float | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._saved_at is None:
+            return
+        with suppress(OSError):  # the results are right without it
+            if kind is None:
+                self.path.unlink(missing_ok=True)
+            else:
+                self.save()
+
+    def rows_left(self, rows: Iterable[Row], *, source: str) -> tuple[Row | None, Iterator[Row]]:
+        """Pass over the rows that have results; return the first of them and the rows left.
+
+        Args:
+            rows: all rows.
+            source: the name of their file, for messages.
+
+        Raises:
+            DataError: the results cannot be continued with these rows and settings, or a row
+                cannot be read.
+        """
+        if not self._results.is_file():  # a device or a pipe
+            raise DataError(f"{self._results}: not a regular file, so --resume cannot continue it")
+        count, size, expected = self._read()
+        rest = iter(rows)
+        first = None
+        passed = 0
+        digest = hashlib.sha256()
+        for row in islice(rest, count):
+            first = first or row
+            passed += 1
+            _add(digest, row)
+        if passed < count:
+            raise DataError(
+                f"{self._results}: holds the results of {count:,} rows, but {source} has only "
+                f"{passed:,}; give the same rows, or {_ANEW}"
+            )
+        if count and digest.hexdigest() != expected:
+            raise DataError(
+                f"{self._results}: holds the results of other rows than the first {count:,} of "
+                f"{source}; give the same rows, or {_ANEW}"
+            )
+        self._state = _State(count, size, digest)
+        return first, rest
+
+    @property
+    def size(self) -> int:
+        """Bytes of the results that are kept."""
+        return self._state.size
+
+    def advance(self, rows: Iterable[Row], results: ResultFile) -> None:
+        """Note that rows have results, all of which have been written.
+
+        Raises:
+            OSError: the resume file cannot be written.
+        """
+        digest, count = self._state.digest.copy(), self._state.rows
+        for row in rows:
+            _add(digest, row)
+            count += 1
+        self._state = _State(count, results.size, digest)
+        if self._saved_at is not None and time.monotonic() - self._saved_at >= _INTERVAL:
+            results.sync()  # or, after a crash, the resume file could count what was lost
+            self.save()
+
+    def save(self) -> None:
+        """Write the resume file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        from textgate.atomic import write_bytes  # which results on standard output do without
+
+        document = {
+            "version": _VERSION,
+            "rows": self._state.rows,
+            "bytes": self._state.size,
+            "digest": self._state.digest.hexdigest(),
+            "settings": self._settings,
+        }
+        write_bytes(self.path, (json.dumps(document, indent=2) + "\n").encode())
+        self._saved_at = time.monotonic()
+
+    def _read(self) -> tuple[int, int, str]:
+        """Return the rows, the bytes and the digest that the resume file holds."""
+        found_size = self._results.stat().st_size
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            if found_size == 0:
+                return 0, 0, ""
+            raise DataError(
+                f"{self._results}: cannot be resumed without {self.path.name}, which is missing: "
+                f"the results are complete, or the file was removed; {_ANEW}"
+            ) from None
+        except OSError as problem:
+            raise DataError(f"{self.path}: cannot be read: {problem.strerror}") from None
+        where = str(self.path)
+        try:
+            fields = FieldReader(
+                strict_json.parse(content, where=where, error=DataError, limit=_MAX_BYTES),
+                where=where,
+                error=DataError,
+            )
+            fields.integer("version", low=_VERSION, high=_VERSION)
+            count, size = fields.integer("rows"), fields.integer("bytes")
+            digest, settings = fields.text("digest"), fields.raw("settings")
+            if not isinstance(settings, dict):
+                raise fields.fail("settings", "an object")
+        except DataError as problem:
+            raise DataError(f"{problem}; {self._results} cannot be resumed: {_ANEW}") from None
+        for name, value in self._settings.items():
+            before = settings.get(name, "")
+            if before != value:
+                raise DataError(
+                    f"{self._results}: begun {_with(name, before)}, not {_with(name, value)}; give "
+                    f"the same settings, or {_ANEW}"
+                )
+        if found_size < size:
+            raise DataError(
+                f"{self._results}: holds {found_size:,} bytes, but {self.path.name} counts "
+                f"{size:,}; the results were changed or damaged: {_ANEW}"
+            )
+        return count, size, digest
 
 
-def _require(written: Written, rows: int, source: str) -> None:
-    if rows < written.count:
-        raise DataError(
-            f"{written.path}: holds {written.count} results, but {source} has only {rows} rows; "
-            f"{_ADVICE}"
-        )
+def _with(name: str, value: str) -> str:
+    return f"with {name} {value}" if value else f"without {name}"
 
 
-def _own_part(line: str, written: Written, ranked: bool) -> object:
-    """Return what a result says of its row and of the bundle, without the answer.
-
-    Raises:
-        ValueError: the line is not a result; or one of the errors that reading it may bring.
-    """
-    if written.format == "jsonl":
-        value = json.loads(line)
-        own = {name: cell for name, cell in value.items() if name not in _ANSWER}
-        return own, len(value["scores"]) if ranked else list(value["scores"])
-    if written.format == "text":
-        _, score, *best, text = line.rstrip("\n").split("\t")
-        return float(score) >= 0, len(best), text
-    names, cells = (_cells(part, written.format) for part in (written.header, line))
-    return [
-        cell
-        for name, cell in zip(names, cells, strict=True)
-        if name not in _ANSWER and not name.startswith(_ANSWER_BY_LABEL)
-    ]
-
-
-def _cells(line: str, result_format: str) -> list[str]:
-    if result_format == "tsv":
-        return line.rstrip("\n").split("\t")
-    csv.field_size_limit(max(len(line), csv.field_size_limit()))
-    return next(csv.reader(io.StringIO(line, newline=""), strict=True))
+def _add(digest: hashlib._Hash, row: Row) -> None:
+    data = repr(row.cells or row.text).encode("utf-8", "surrogatepass")
+    digest.update(len(data).to_bytes(8, "big") + data)

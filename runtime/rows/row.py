@@ -1,4 +1,4 @@
-"""One row of a data set, and the fingerprint of many."""
+"""Row of a data set, and the fingerprint of rows."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ _SOFT = b"\xff" * 8
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A text with its labels and whatever else its file holds about it.
+    """A text with its labels and the other columns of its row.
 
     Attributes:
-        text: the text, exactly as in the file. It may be empty, hold line ends or NUL, and, out of
-            a JSON escape, a lone surrogate.
-        labels: no label for a row that was read without labels, one in a single-label set, any
-            number, each once, in a multi-label set.
-        line: where the row starts in its file: the line, or the row of a Parquet file; from 1.
-        extras: the other columns by name, in the file's order; of several that have the same name
-            the last.
-        probabilities: soft labels, where they were read: pairs of a label, each once, and how
-            probable somebody finds it, from 0 to 1. In a single-label set they add up to 1.
-        columns: of a row that was read without labels, all its columns as the file has them: pairs
-            of a name and a value, in order. Empty where the file has no columns.
+        text: the text, exactly as in the file. It may be empty, and may hold line ends, NUL or,
+            from a JSON escape, a lone surrogate.
+        labels: () for a row that was read without labels; one label in a single-label set; any
+            number of different labels in a multi-label set.
+        line: the number of the row's first line in its file, from 1; in JSON and Parquet, of the
+            row.
+        extras: the other columns by name, in the file's order; of columns with the same name, the
+            last one.
+        probabilities: soft labels: pairs of a label and its probability from 0 to 1, each label
+            once. In a single-label set the probabilities add up to 1.
+        cells: all cells of a row that was read without labels, as the file has them: pairs of a
+            column's name and a value, in order. Empty if the file has no columns.
     """
 
     text: str
@@ -37,18 +38,18 @@ class Row:
     line: int
     extras: Mapping[str, object] = field(default_factory=dict)
     probabilities: tuple[tuple[str, float], ...] = ()
-    columns: tuple[tuple[str, object], ...] = field(default=(), compare=False, repr=False)
+    cells: tuple[tuple[str, object], ...] = field(default=(), compare=False, repr=False)
 
 
 def require_row(value: object, *, where: str) -> None:
-    """Refuse what a caller gives in the place of a row, before its letters are taken for labels.
+    """Refuse a value that is not a valid row.
 
     Args:
-        value: what was given.
-        where: how messages name it.
+        value: the value.
+        where: the name of the value in messages.
 
     Raises:
-        DataError: it is no `Row`, or a field of it is not what it should be.
+        DataError: it is not a `Row`, or one of its fields has a wrong type.
     """
     if not isinstance(value, Row):
         raise DataError(
@@ -92,13 +93,11 @@ def _are_probabilities(pairs: object) -> bool:
 def fingerprint(rows: Iterable[Row]) -> str:
     """Return a SHA-256 digest, in hexadecimal, of the texts and labels in their order.
 
-    Labels are those that are named and the soft ones.
-
     Lines and extras do not count, so the same data has the same fingerprint in every file format.
     Each text is hashed as its length in bytes (8 bytes, big-endian) and its UTF-8, followed by the
-    number of labels (8 bytes) and the labels, each in the manner of the text. Soft labels, if there
-    are any, follow: eight bytes 0xff, which no text's length begins with, their number (8 bytes),
-    and each as its label and its probability (IEEE 754, 8 bytes, big-endian).
+    number of labels (8 bytes) and the labels, each hashed like the text. Soft labels, if there are
+    any, follow: eight bytes 0xff, which cannot begin the length of a text, their number (8 bytes),
+    and each label with its probability (IEEE 754, 8 bytes, big-endian).
     """
     digest = hashlib.sha256()
     for row in rows:

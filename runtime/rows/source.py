@@ -1,4 +1,4 @@
-"""Opening what rows are read from, and cutting it into lines of text."""
+"""Opening of files of rows and of standard input, and their lines of text."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ AnyPath = str | os.PathLike[str]
 
 STANDARD_INPUT = "-"
 
-_LONGEST_LINE = 2**30  # bytes; a file without line ends fails with a message, not for memory
-_MARKS = {  # byte order marks and what they are of, longer ones first
+_MAX_LINE = 2**30  # bytes; a file without line ends fails before memory runs out
+_MARKS = {  # byte order mark -> encoding, longer marks first
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",
     codecs.BOM_UTF32_BE: "utf-32-be",
@@ -41,7 +41,7 @@ _MISTAKEN_FOR_TEXT = {
 
 
 def source_name(path: AnyPath) -> str:
-    """Return how messages name a path."""
+    """Return the name of a path in messages."""
     return "standard input" if str(path) == STANDARD_INPUT else str(path)
 
 
@@ -54,19 +54,20 @@ def read_lines(
 ) -> Generator[str]:
     r"""Yield the lines of a text file, one at a time, each with its line end if it has one.
 
-    Only ``\n`` ends a line: the other characters that `str.splitlines` cuts at belong to a text.
-    A byte order mark is dropped. A name that ends in ``.gz`` is decompressed; ``-`` reads standard
-    input.
+    Only ``\n`` ends a line; the other characters at which `str.splitlines` cuts belong to the text.
+    A byte order mark is dropped. A file whose name ends in ``.gz`` is decompressed; ``-`` is
+    standard input.
 
     Args:
         path: the file.
-        encoding: how its text is written; None is UTF-8, or UTF-16 or UTF-32 if the file begins
-            with the byte order mark of these.
-        note: hears that a byte order mark has decided.
-        option: what says the encoding, where somebody can.
+        encoding: its encoding; None for UTF-8, or for UTF-16 or UTF-32 if the file begins with
+            their byte order mark.
+        note: receives a note if a byte order mark sets the encoding.
+        option: the option of the encoding, for messages; None if there is none.
 
     Raises:
-        DataError: the file cannot be read, is not the gzip its name says, or not in the encoding.
+        DataError: the file cannot be read, is not gzip though its name says so, or is not in the
+            encoding.
     """
     name = source_name(path)
     with _open(path) as stream:
@@ -76,7 +77,7 @@ def read_lines(
         if encoding is None:
             encoding = family
             if encoding != "utf-8":
-                note(f"{name}: read as {encoding}, which its byte order mark says")
+                note(f"{name}: read as {encoding}, because of its byte order mark")
         elif marked is not None and codecs.lookup(encoding).name not in (
             marked,
             family,
@@ -107,10 +108,10 @@ def _utf8_lines(first: bytes, stream: Lines, name: str, option: str | None) -> I
 
 
 def _decoded_lines(first: bytes, stream: Lines, name: str, encoding: str) -> Iterator[str]:
-    """Yield lines of any encoding. What ends in the byte of a line feed need not be one there."""
+    """Yield lines of any encoding: a byte 0x0a need not be a line end in it."""
     decoder = codecs.getincrementaldecoder(encoding)()
     number, size, data = 1, 0, first
-    held: list[str] = []  # of a line whose end has not come
+    held: list[str] = []  # parts of an unfinished line
     at_start = True
     while True:
         try:
@@ -148,7 +149,7 @@ def without_end(line: str) -> str:
 
 @contextmanager
 def open_binary(path: AnyPath) -> Iterator[io.BufferedReader]:
-    """Open a file as it is, without decompressing it.
+    """Open a file without decompressing it.
 
     Raises:
         DataError: the file cannot be opened.
@@ -180,15 +181,15 @@ def _open(path: AnyPath) -> Iterator[Lines]:
             yield tracked.lines(stream)
             return
         tracked.begin(stream)
-        if not stream.peek(1):  # gzip takes no byte at all for the end of the data
+        if not stream.peek(1):  # gzip takes an empty file for the end of the data
             raise DataError(_damaged(source_name(path), 1))
-        # GzipFile finds lines in Python code; the buffer around it does so in C.
+        # GzipFile searches for line ends in Python; the buffer around it does so in C.
         yield io.BufferedReader(gzip.GzipFile(fileobj=stream))
 
 
 def _read_line(stream: Lines, name: str, number: int) -> bytes:
     try:
-        data = stream.readline(_LONGEST_LINE + 1)
+        data = stream.readline(_MAX_LINE + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError(_damaged(name, number)) from None
     except OSError as problem:
@@ -198,9 +199,9 @@ def _read_line(stream: Lines, name: str, number: int) -> bytes:
 
 
 def _require_length(size: int, name: str, number: int) -> None:
-    if size > _LONGEST_LINE:
+    if size > _MAX_LINE:
         raise DataError(
-            f"{name}, line {number}: longer than {_LONGEST_LINE >> 30} GiB; is this a text file?"
+            f"{name}, line {number}: longer than {_MAX_LINE >> 30} GiB; is this a text file?"
         )
 
 
@@ -211,8 +212,8 @@ def _damaged(name: str, number: int) -> str:
     )
 
 
-def _not_utf8(name: str, number: int, data: bytes, place: int, option: str | None) -> str:
-    message = f"{name}, line {number}: byte {data[place]:#04x} is not UTF-8"
+def _not_utf8(name: str, number: int, data: bytes, position: int, option: str | None) -> str:
+    message = f"{name}, line {number}: byte {data[position]:#04x} is not UTF-8"
     if number == 1:
         for start, kind in _MISTAKEN_FOR_TEXT.items():
             if data.startswith(start):
@@ -220,14 +221,14 @@ def _not_utf8(name: str, number: int, data: bytes, place: int, option: str | Non
         wide = _wide_encoding(data)
         if wide is not None:
             return f"{name}, line 1: looks like {wide}, not UTF-8; {_advice(option, [wide])}"
-    from textgate.rows.encodings import likely_encodings  # which only this message needs
+    from textgate.rows.encodings import likely_encodings  # only this message needs it
 
     likely = likely_encodings(data)
     return f"{message}; it may be {likely[0]}: {_advice(option, likely)}"
 
 
 def _advice(option: str | None, encodings: Sequence[str]) -> str:
-    """Return what to do with a file in another encoding."""
+    """Return the advice about a file in another encoding."""
     convert = "convert the file to UTF-8"
     if option is None:
         return convert
@@ -237,7 +238,7 @@ def _advice(option: str | None, encodings: Sequence[str]) -> str:
 
 
 def _wide_encoding(line: bytes) -> str | None:
-    """Return the UTF-16 that a first line of mostly ASCII is in, without a byte order mark."""
+    """Return UTF-16 with its byte order if the first line is ASCII in it, without a mark."""
     start = line[:2048]
     if len(start) < 8:
         return None

@@ -1,4 +1,4 @@
-"""How far a file has been read, and whether more of a pipe has come, while its rows are read."""
+"""Tracked paths: the fraction of a file that has been read, and arriving lines of a pipe."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import select
 import stat
 from typing import BinaryIO, Protocol
 
-_MOST_AT_ONCE = 2**16  # bytes, taken from a pipe
+_MAX_PIECE = 2**16  # bytes of one read from a pipe
 
 
 class Lines(Protocol):
-    """What lines are read from."""
+    """A source of lines."""
 
     def readline(self, limit: int, /) -> bytes:
-        """Return the next line, or so many bytes of it; nothing at the end."""
+        """Return the next line, or `limit` bytes of it; b"" at the end."""
 
 
 class TrackedPath:
-    """A path that knows, wherever a path to rows is taken, what has been read of them.
+    """A path to rows that knows how much of the file has been read.
 
-    The lines of a pipe and of a terminal are taken as they arrive.
+    Lines of a pipe and of a terminal are read as they arrive.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -34,36 +34,37 @@ class TrackedPath:
 
     __str__ = __fspath__
 
-    def share_read(self) -> float | None:
-        """Return how much of the file has been read, 0..1: of a compressed one, of its own bytes.
+    def fraction_read(self) -> float | None:
+        """Return the fraction of the file's bytes that has been read, from 0 to 1.
 
-        None where that cannot be known: nothing has been read yet, or it is no file but a pipe.
+        For a compressed file, these are the compressed bytes. None if it is unknown: nothing has
+        been read yet, or the path is a pipe.
         """
         if self._file is None:
             return None
         if self._file.closed:
             return 1.0
         try:
-            # The system's place in the file, a little ahead of the reader's.
+            # The system's position in the file, a little ahead of the reader's.
             read = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
             return min(1.0, read / os.fstat(self._file.fileno()).st_size)
         except (OSError, ZeroDivisionError):
             return None
 
     def more_has_come(self) -> bool:
-        """Return whether the next line can be read without waiting for somebody to write it."""
+        """Return whether the next line can be read without waiting."""
         return self._arriving is None or self._arriving.has_line()
 
     def begin(self, stream: BinaryIO) -> None:
-        """Note what is being read."""
+        """Set the stream that is read."""
         try:
             is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-        except OSError:  # nothing that the system knows
+        except OSError:  # not a stream of the system
             is_file = False
         self._file = stream if is_file else None
 
     def lines(self, stream: BinaryIO) -> Lines:
-        """Note what is being read, and return what to read its lines from."""
+        """Set the stream that is read, and return the source of its lines."""
         self.begin(stream)
         if self._file is not None or not isinstance(stream, io.BufferedReader):
             return stream
@@ -72,27 +73,27 @@ class TrackedPath:
 
 
 class _Arriving:
-    """Lines out of a pipe, which can tell whether one has arrived."""
+    """Lines of a pipe, with a check whether one has arrived."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
         self._held = bytearray()
-        self._searched = 0  # bytes that are known to hold no line end
+        self._searched = 0  # bytes that hold no line end
         self._at_end = False
 
     def has_line(self) -> bool:
-        """Return whether a line, or the end, can be had without waiting."""
+        """Return whether a line or the end can be read without waiting."""
         while not self._at_end and self._line_length() is None:
             try:
                 if not select.select([self._raw], [], [], 0)[0]:
                     return False
-            except (OSError, ValueError):  # this system cannot tell
+            except (OSError, ValueError):  # this system has no select for it
                 return False
             self._take()
         return True
 
     def readline(self, limit: int, /) -> bytes:
-        """Return the next line, or so many bytes of it; nothing at the end."""
+        """Return the next line, or `limit` bytes of it; b"" at the end."""
         while (length := self._line_length()) is None:
             if self._at_end or len(self._held) >= limit:
                 length = len(self._held)
@@ -111,7 +112,7 @@ class _Arriving:
         return end + 1
 
     def _take(self) -> None:
-        while (piece := self._raw.read(_MOST_AT_ONCE)) is None:  # whoever gave it does not wait
+        while (piece := self._raw.read(_MAX_PIECE)) is None:  # a non-blocking pipe that is empty
             select.select([self._raw], [], [])
         self._held += piece
         self._at_end = not piece

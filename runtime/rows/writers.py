@@ -1,4 +1,4 @@
-"""Writing results: one line a text, in the format that the next program reads."""
+"""Writers of results, one line per text, in several formats."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from textgate.errors import ConfigError, DataError
+from textgate.messages import listed
 
 if TYPE_CHECKING:
     from textgate.rows.reading import Pairs
 
 RESULT_FORMATS = ("text", "jsonl", "csv", "tsv")
 
-_DIGITS = 6  # of every score; float32 holds no more
-LABEL_SEPARATOR = "|"  # between the labels of one text, where there is no list
+SCORE_DIGITS = 6  # decimals; float32 holds no more
+LABEL_SEPARATOR = "|"  # between the labels of one text, in formats without lists
 _LINE_BREAKING = re.compile(r"\r\n|[\t\n\r]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Sink(Protocol):
-    """What lines are written to."""
+    """A target of lines."""
 
     def write(self, text: str, /) -> object:
-        """Take a text."""
+        """Write a text."""
 
 
 class _Result(NamedTuple):
     """The arguments of `ResultWriter.write`."""
 
     text: str
-    columns: Pairs
+    cells: Pairs
     label: str | Sequence[str]
     score: float
     scores: Mapping[str, float]
@@ -43,7 +44,7 @@ class _Result(NamedTuple):
 
 
 class ResultWriter(ABC):
-    """Writes the results of classifying texts, one call a text; `open_writer` makes one.
+    """Writes results, one call per text; `open_writer` returns one.
 
     Lone surrogates, which UTF-8 cannot hold, become U+FFFD.
     """
@@ -55,7 +56,7 @@ class ResultWriter(ABC):
     def write(  # noqa: PLR0917 - the columns of a result, in their order
         self,
         text: str,
-        columns: Pairs,
+        cells: Pairs,
         label: str | Sequence[str],
         score: float,
         scores: Mapping[str, float],
@@ -66,29 +67,44 @@ class ResultWriter(ABC):
 
         Args:
             text: the text as it was read.
-            columns: the columns of its row, the text among them, in order; they are written before
-                those of the result. One that is named like a column of the result is written as
+            cells: the cells of its row, including the text, in order; they are written before those
+                of the result. A column with the name of a column of the result is written as
                 ``input.NAME``.
             label: the label, or the list of labels of a multi-label result.
-            score: the probability of the label (of a list: whatever the caller ranks by).
-            scores: the probability of every label, or of the most probable ones, the best first.
-            truncated: whether only the text's beginning was classified.
-            reason: why there is no label, or None; it is written in JSON Lines.
+            score: the probability of the most probable label.
+            scores: the probabilities of all labels, or of the most probable ones in descending
+                order.
+            truncated: whether only the beginning of the text was classified.
+            reason: the reason for no label, or None; only JSON Lines hold it.
 
         Raises:
             DataError: the columns cannot be written in this format.
             OSError: the stream cannot take the line.
         """
-        line = self._line(_Result(text, columns, label, score, scores, truncated, reason))
+        line = self._line(_Result(text, cells, label, score, scores, truncated, reason))
         self._stream.write(_without_surrogates(line))
+
+    def begin(self, names: Sequence[str]) -> None:
+        """Write the header of a table; other formats have none.
+
+        `write` does so before the first result.
+
+        Args:
+            names: the columns of the rows.
+        """
+        self._stream.write(_without_surrogates(self._header(names)))
 
     def joined(self, label: str | Sequence[str]) -> str:
         """Return a label, or several labels in one string."""
         return label if isinstance(label, str) else self._label_separator.join(label)
 
+    def _header(self, names: Sequence[str]) -> str:  # noqa: ARG002
+        """Return the header with its line end; "" if the format has none."""
+        return ""
+
     @abstractmethod
     def _line(self, result: _Result) -> str:
-        """Return what is written for one result, with its line end."""
+        """Return the line of one result, with its line end."""
 
 
 def open_writer(
@@ -100,21 +116,20 @@ def open_writer(
     multi_label: bool = False,
     label_separator: str = LABEL_SEPARATOR,
 ) -> ResultWriter:
-    """Return a writer of results onto an open stream, which stays the caller's to close.
+    """Return a writer of results to an open stream, which the caller closes.
 
     Args:
-        stream: takes the lines; their encoding should be UTF-8, their ends untranslated.
+        stream: the target; it should encode in UTF-8 and leave line ends as they are.
         format: ``text`` (label, score and text, for reading), ``jsonl``, ``csv`` or ``tsv``.
         labels: every label, in the order of their columns in CSV and TSV.
-        top_k: how many labels, the most probable ones, are written with their scores in place of
-            the scores of all; None for all.
+        top_k: how many labels, the most probable ones, are written with their scores instead of the
+            scores of all labels; None for all.
         multi_label: whether a text may have several labels.
-        label_separator: what stands between them where there is no list, in all formats but
-            ``jsonl``.
+        label_separator: the text between several labels, in all formats but ``jsonl``.
 
     Raises:
-        ConfigError: the format is not one of `RESULT_FORMATS`, or several labels could not be told
-            apart, because one holds the separator or the format cannot hold it.
+        ConfigError: the format is not one of `RESULT_FORMATS`, or the separator could not separate
+            the labels of one text.
     """
     if format not in RESULT_FORMATS:
         raise ConfigError(f"format {format!r} is not one of {', '.join(RESULT_FORMATS)}")
@@ -122,24 +137,34 @@ def open_writer(
         return _JsonLinesWriter(stream)
     if not label_separator:
         raise ConfigError("the label separator is empty; give one such as ; or |")
-    if multi_label and format != "csv" and _LINE_BREAKING.search(label_separator):
-        raise ConfigError(
-            f"the label separator {label_separator!r} would become a space in {format}, which "
-            "holds neither tabs nor line ends within; give another, or write jsonl or csv"
-        )
-    divided = next((label for label in labels if label_separator in label), None)
-    if multi_label and divided is not None:
-        raise ConfigError(
-            f"the label {divided!r} holds {label_separator!r}, which stands between the labels of "
-            "a text; give another with --label-separator, or write jsonl"
-        )
+    if multi_label:
+        require_separator(label_separator, labels, format)
     if format == "text":
         return _TextWriter(stream, label_separator, ranked=top_k is not None)
     return _TableWriter(stream, labels, label_separator, top_k=top_k, quoted=format == "csv")
 
 
+def require_separator(separator: str, labels: Sequence[str], result_format: str) -> None:
+    """Refuse a separator that could not separate the labels of one text.
+
+    Raises:
+        ConfigError: a label holds the separator, or the format cannot hold it.
+    """
+    if result_format != "csv" and _LINE_BREAKING.search(separator):
+        raise ConfigError(
+            f"the label separator {separator!r} would become a space in {result_format}, which "
+            "holds neither tabs nor line ends within; give another, or write jsonl or csv"
+        )
+    divided = next((label for label in labels if separator in label), None)
+    if divided is not None:
+        raise ConfigError(
+            f"the label {divided!r} holds {separator!r}, which separates the labels of a "
+            "text; give another with --label-separator, or write jsonl"
+        )
+
+
 class _TextWriter(ResultWriter):
-    """Label, score and text, separated by tabs; with `top_k` the best labels before the text."""
+    """Label, score and text, separated by tabs; with `top_k`, the best labels before the text."""
 
     def __init__(self, stream: Sink, label_separator: str, *, ranked: bool) -> None:
         super().__init__(stream, label_separator)
@@ -156,10 +181,10 @@ class _TextWriter(ResultWriter):
 
 
 class _JsonLinesWriter(ResultWriter):
-    """One object a line: the columns of the row, then the result.
+    """One object per line: the cells of the row, then the result.
 
-    A column whose name another one before it has, which tables can have, gets a number behind it.
-    Written piece by piece: an encoder that is handed the whole takes three times as long.
+    A column with the name of an earlier one, which tables may have, gets a number. The object is
+    written in pieces, which is three times as fast as encoding it as a whole.
     """
 
     _COLUMNS = ("label", "score", "scores", "truncated", "reason")
@@ -173,14 +198,14 @@ class _JsonLinesWriter(ResultWriter):
             f'"scores":{{{",".join(scores)}}},'
             f'"truncated":{"true" if result.truncated else "false"}{reason}}}\n'
         )
-        names = _numbered(_renamed([name for name, _ in result.columns], self._COLUMNS))
-        values = (value for _, value in result.columns)
-        columns = _json(dict(zip(names, values, strict=True)))
-        return f"{columns[:-1]},{own}" if names else f"{{{own}"
+        names = _numbered(_renamed([name for name, _ in result.cells], self._COLUMNS))
+        values = (value for _, value in result.cells)
+        cells = _json(dict(zip(names, values, strict=True)))
+        return f"{cells[:-1]},{own}" if names else f"{{{own}"
 
 
 class _TableWriter(ResultWriter):
-    """A header, made of the first row's columns, and a row a result."""
+    """A header with the columns of the first row, and one row per result."""
 
     def __init__(
         self,
@@ -202,13 +227,16 @@ class _TableWriter(ResultWriter):
         self._names: list[str] | None = None  # of the rows' columns
         self._count = 0
 
+    def _header(self, names: Sequence[str]) -> str:
+        self._names = list(names)
+        return self._row([*_renamed(names, self._columns), *self._columns])
+
     def _line(self, result: _Result) -> str:
         header = ""
         self._count += 1
         if self._names is None:
-            self._names = [name for name, _ in result.columns]
-            header = self._row([*_renamed(self._names, self._columns), *self._columns])
-        cells = [_cell(value) for value in self._values(result.columns, self._names)]
+            header = self._header([name for name, _ in result.cells])
+        cells = [_cell(value) for value in self._values(result.cells)]
         cells += (self.joined(result.label), _number(result.score))
         if self._labels is None:
             for name, score in result.scores.items():
@@ -218,22 +246,24 @@ class _TableWriter(ResultWriter):
         cells.append(_cell(result.truncated))
         return header + self._row(cells)
 
-    def _values(self, columns: Pairs, names: list[str]) -> list[object]:
+    def _values(self, cells: Pairs) -> list[object]:
         """Return the values of a row in the order of the header."""
-        found = [name for name, _ in columns]
+        names = self._names or []
+        found = [name for name, _ in cells]
         if found == names:
-            return [value for _, value in columns]
+            return [value for _, value in cells]
         if sorted(found) == sorted(names) and len(set(names)) == len(names):
-            values = dict(columns)
+            values = dict(cells)
             return [values[name] for name in names]
         raise DataError(
-            f"result {self._count}: its row has the columns {_listed(found)}, the first row "
-            f"had {_listed(names)}; a table needs the same ones, so write jsonl instead"
+            f"result {self._count}: its row has the columns {listed(found) or 'none'}, the first "
+            f"row had {listed(names) or 'none'}; a table needs the same ones, so write jsonl "
+            "instead"
         )
 
 
 def _renamed(names: Sequence[str], taken: Collection[str]) -> list[str]:
-    """Return the names of a row's columns, changed where the result's columns have them."""
+    """Return the names of a row's columns, changed if a column of the result has the same name."""
     renamed = []
     for name in names:
         free = name
@@ -244,7 +274,7 @@ def _renamed(names: Sequence[str], taken: Collection[str]) -> list[str]:
 
 
 def _numbered(names: Sequence[str]) -> list[str]:
-    """Return names of which no two are alike: the second ``x`` is ``x.2``."""
+    """Return different names: the second ``x`` becomes ``x.2``."""
     if len(set(names)) == len(names):
         return list(names)
     different: dict[str, None] = {}
@@ -259,20 +289,16 @@ def _numbered(names: Sequence[str]) -> list[str]:
 
 def _without_surrogates(line: str) -> str:
     try:
-        line.encode("utf-8")  # several times as fast as looking for them
+        line.encode("utf-8")  # several times as fast as a search
     except UnicodeEncodeError:
         return _LONE_SURROGATE.sub("\ufffd", line)
     return line
 
 
 def _number(score: float) -> str:
-    """Return a score in JSON, which is the same in tables."""
-    rounded = round(float(score), _DIGITS)
+    """Return a score as JSON and tables hold it."""
+    rounded = round(float(score), SCORE_DIGITS)
     return repr(rounded) if math.isfinite(rounded) else "null"
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(repr(name) for name in names) or "none"
 
 
 def _on_one_line(text: str) -> str:
@@ -284,7 +310,7 @@ def _tsv_row(cells: Sequence[str]) -> str:
 
 
 class _Echo:
-    """Gives back what it is to write, and so does `writerow` of a writer on it."""
+    """Returns what it is given to write, so that `writerow` returns the line."""
 
     def write(self, line: str) -> str:
         return line
@@ -308,7 +334,7 @@ def _cell(value: object) -> str:
 
 
 def _json(value: object) -> str:
-    """Return compact JSON; what JSON has no type for is written as a string, NaN as null."""
+    """Return compact JSON; types that JSON lacks are written as strings, NaN as null."""
     try:
         try:
             return _encoded(value)
@@ -316,7 +342,7 @@ def _json(value: object) -> str:
             return _encoded(_finite(value))
     except RecursionError:
         raise DataError(
-            "a column of the input is nested too deeply to be written again; write the text format"
+            "a column of the input is nested too deeply to be written; write the text format"
         ) from None
 
 
@@ -324,7 +350,7 @@ def _as_text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-# Made once: json.dumps makes an encoder at every call.
+# Made once: json.dumps makes an encoder in every call.
 _encoded = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_text
 ).encode

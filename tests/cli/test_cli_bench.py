@@ -110,7 +110,7 @@ def test_it_fails_if_what_was_timed_is_wrong(command, bundle, monkeypatch):
         (["--lengths", "none"], "'none' is not a list of numbers from 1 on"),
         (["--batch-sizes", "none"], "'none' is not a list of numbers from 1 on"),
         (["--threads", "0"], "'0' is neither a number from 1 on nor auto"),
-        (["--text-file", "texts"], "the name does not say which format it is"),
+        (["--text-file", "texts"], "the name tells no format"),
     ],
 )
 def test_wrong_usage(command, bundle, options, message):
@@ -157,9 +157,9 @@ def test_an_evaluation_for_each_bundle_or_none(command, bundle, tmp_path):
 @pytest.mark.parametrize(
     ("page", "complaint"),
     [
-        ("texts.txt", "texts.txt: is what is read; write the page to another file"),
-        ("linked.txt", "linked.txt: is what is read"),
-        ("evaluation.json", "evaluation.json: is what is read"),
+        ("texts.txt", "texts.txt: is an input of this command; write the page"),
+        ("linked.txt", "linked.txt: is an input of this command"),
+        ("evaluation.json", "evaluation.json: is an input of this command"),
         ("missing/page.html", "page.html: there is no folder missing; make it first"),
     ],
 )

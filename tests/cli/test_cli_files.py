@@ -1,4 +1,4 @@
-"""`textgate classify -i FILE -o FILE`: whole lines whatever happens, and going on from there."""
+"""`textgate classify -i FILE -o FILE`: whole lines whatever happens, and `--resume`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 MAIN = "from textgate.cli import main; main()"
-ROOM = 700_001  # bytes of a file
+ROOM = 350_001  # bytes of a file
 LIMITED = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({ROOM}, {ROOM})); {MAIN}"
-MANY = 20_000
+MANY = 10_000
 SECONDS = 60  # before a test gives up on a process
 
 
@@ -89,17 +89,17 @@ def test_the_file_s_name_tells_the_format(command, bundle, rows, tmp_path, name,
 @pytest.mark.parametrize(
     ("arguments", "status", "complaint"),
     [
-        (["--resume"], 2, "--resume goes with --output"),
-        (["--force"], 2, "--force goes with --output"),
-        (["-o", "a.jsonl", "--resume", "--force"], 2, "goes on with a file, and --force replaces"),
+        (["--resume"], 2, "--resume needs --output"),
+        (["--force"], 2, "--force needs --output"),
+        (["-o", "a.jsonl", "--resume", "--force"], 2, "--resume continues a file, and --force"),
         (["-o", "a.jsonl.gz"], 2, "results are not compressed; leave .gz out of the name"),
         (["-o", "older.jsonl"], 1, "older.jsonl already exists; choose another path, pass --force"),
-        (["-o", "rows.jsonl", "--force"], 1, "rows.jsonl: is what is read; write the results to"),
-        (["-o", "rows.jsonl", "--resume"], 1, "rows.jsonl: is what is read"),
+        (["-o", "rows.jsonl", "--force"], 1, "rows.jsonl: is the input; write the results to"),
+        (["-o", "rows.jsonl", "--resume"], 1, "rows.jsonl: is the input"),
         (["-o", "nowhere/a.jsonl"], 1, "a.jsonl: the results cannot be written: No such file or"),
         (["-o", "."], 1, "the results cannot be written: Is a directory"),
-        (["-o", ".", "--resume"], 1, "is no file, and --resume goes on with one"),
-        (["-o", "older.jsonl", "--resume"], 1, "result 1: not a result in jsonl; --resume goes on"),
+        (["-o", ".", "--resume"], 1, "not a regular file, so --resume cannot continue it"),
+        (["-o", "older.jsonl", "--resume"], 1, "cannot be resumed without older.jsonl.resume"),
     ],
 )
 def test_what_is_refused(command, bundle, tmp_path, monkeypatch, arguments, status, complaint):
@@ -139,7 +139,7 @@ def test_what_is_read_is_never_written(bundle, tmp_path, arguments, redirected, 
         timeout=SECONDS,
         check=False,
     )
-    complaint = f"textgate: {named}: is what is read; write the results to another file\n"
+    complaint = f"textgate: {named}: is the input; write the results to another file\n"
     assert (ended.returncode, ended.stderr) == (1, complaint)
     assert rows.read_text() == "a fine film\n" * 2_000
 
@@ -164,6 +164,31 @@ def test_no_rows_make_an_empty_file(command, bundle, tmp_path):
     assert path.read_bytes() == b""
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.parquet"])
+@pytest.mark.parametrize(
+    ("result_format", "header"),
+    [
+        ("csv", "id,text,label,score,score:negative,score:positive,truncated\n"),
+        ("tsv", "id\ttext\tlabel\tscore\tscore:negative\tscore:positive\ttruncated\n"),
+        ("jsonl", ""),
+        ("text", ""),
+    ],
+)
+def test_a_table_without_rows_has_results_without_rows(
+    command, bundle, tmp_path, name, result_format, header
+):
+    if name == "a.parquet":
+        pa = pytest.importorskip("pyarrow", reason="Parquet is read with pyarrow, an extra")
+        from pyarrow import parquet
+
+        none = pa.array([], pa.string())
+        parquet.write_table(pa.table({"id": none, "text": none}), tmp_path / name)
+    else:
+        (tmp_path / name).write_text("id,text\n" if name == "a.csv" else "id\ttext\n")
+    shown = command("classify", "-m", bundle, "-i", tmp_path / name, "--format", result_format)
+    assert (shown.status, shown.out) == (0, header)
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_rows_before_a_bad_one_are_in_the_file(command, bundle, tmp_path, jobs):
     (tmp_path / "a.jsonl").write_bytes(b'{"text": "good"}\n' * 700 + b"oops\n")
@@ -176,69 +201,90 @@ def test_rows_before_a_bad_one_are_in_the_file(command, bundle, tmp_path, jobs):
     assert path.read_text(encoding="utf-8").count("\tgood\n") == 700
 
 
-# Going on
+# Resuming
 
 
-@pytest.mark.parametrize("more", [[], ["--top-k", "1"]])
+@pytest.fixture
+def half(command, bundle, rows, tmp_path):
+    """Leaves half the results of the rows behind, and returns the arguments that continue them."""
+
+    def leave(*more):
+        lines = rows.read_bytes().splitlines(keepends=True)
+        (tmp_path / "rows.jsonl").write_bytes(b"".join([*lines[:11], b"oops\n", *lines[12:]]))
+        arguments = ["classify", "-m", bundle, "-i", tmp_path / "rows.jsonl"]
+        arguments += ["-o", tmp_path / "results", *more]
+        assert "line 12: not valid JSON" in command(*arguments).message
+        (tmp_path / "rows.jsonl").write_bytes(b"".join(lines))
+        return arguments
+
+    return leave
+
+
+@pytest.mark.parametrize("more", [[], ["--top-k", "1"], ["--batch-size", "1"]])
 @pytest.mark.parametrize("result_format", ["jsonl", "csv", "tsv", "text"])
-def test_going_on_from_anywhere(command, bundle, rows, tmp_path, result_format, more):
-    path = tmp_path / "results"
-    arguments = ["classify", "-m", bundle, "-i", rows, "-o", path, "--format", result_format]
-    arguments += more
-    assert command(*arguments).status == 0
-    whole = path.read_bytes()
-    first = whole.index(b"\n") + 1
-    for size in (0, *range(first, len(whole), 131), len(whole) - 1, len(whole)):
-        path.write_bytes(whole[:size])
-        shown = command(*arguments, "--resume", "--jobs", 1 + size % 2)
-        assert (shown.status, shown.out, shown.err) == (0, "", "")
-        assert path.read_bytes() == whole
-
-
-@pytest.mark.parametrize("result_format", ["jsonl", "csv", "tsv", "text"])
-@pytest.mark.parametrize(("before", "after"), [([], ["--top-k", "1"]), (["--top-k", "1"], [])])
-def test_going_on_with_other_columns_is_refused(
-    command, bundle, rows, tmp_path, result_format, before, after
+def test_resumed_results_are_those_of_an_uninterrupted_run(
+    command, bundle, rows, tmp_path, half, result_format, more
 ):
-    path = tmp_path / "results"
-    arguments = ["classify", "-m", bundle, "-i", rows, "-o", path, "--format", result_format]
-    assert command(*arguments, *before).status == 0
-    whole = path.read_bytes()
-    shown = command(*arguments, *after, "--resume")
+    more = ["--format", result_format, *more]
+    whole = command("classify", "-m", bundle, "-i", rows, *more).out.encode()
+    arguments = half(*more)
+    begun = (tmp_path / "results").read_bytes()
+    assert 0 < len(begun) < len(whole)
+    assert whole.startswith(begun)
+    for added in (b"", b'"half', begun[-20:]):
+        half(*more, "--force")
+        (tmp_path / "results").write_bytes(begun + added)
+        shown = command(*arguments, "--resume", "--jobs", 2)
+        assert (shown.status, shown.out, shown.err) == (0, "", "")
+        assert (tmp_path / "results").read_bytes() == whole
+        assert not (tmp_path / "results.resume").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (
+            ["--top-k", "1"],
+            "begun without --top-k, not with --top-k 1; give the same settings, or pass",
+        ),
+        (["--format", "csv"], "begun with --format jsonl, not with --format csv"),
+        (["--max-tokens", "3"], "begun without --max-tokens, not with --max-tokens 3"),
+        (["--abstain-below", "0.9"], "begun without --abstain-below, not with --abstain-below 0.9"),
+        (["--text-field", "label"], "begun with --text-field text, not with --text-field label"),
+        (["-m", "sentiment"], "begun with the bundle with the checksum "),
+        (["-i", "other.jsonl"], "holds the results of other rows than the first 11 of other.jsonl"),
+        (["-i", "few.jsonl"], "holds the results of 11 rows, but few.jsonl has only 3"),
+    ],
+)
+def test_other_rows_settings_or_models_are_refused(
+    command, tmp_path, monkeypatch, half, write_jsonl, more, complaint
+):
+    monkeypatch.chdir(tmp_path)
+    write_jsonl(Path("other.jsonl"), [{"id": n, "text": "other"} for n in range(30)])
+    write_jsonl(Path("few.jsonl"), [{"id": n, "text": "other"} for n in range(3)])
+    arguments = half()
+    before = Path("results").read_bytes()
+    shown = command(*arguments, "--resume", *more)
+    assert (shown.status, Path("results").read_bytes()) == (1, before)
+    assert complaint in shown.message
+    assert command(*arguments, "--resume").status == 0
+
+
+def test_a_missing_resume_file_is_refused(command, half, tmp_path):
+    arguments = half()
+    (tmp_path / "results.resume").unlink()
+    shown = command(*arguments, "--resume")
     assert shown.status == 1
-    assert "--resume goes on with the same rows, bundle and format" in shown.message
-    assert path.read_bytes() == whole
+    assert "cannot be resumed without results.resume, which is missing" in shown.message
+    assert "pass --force instead of --resume to write it anew" in shown.message
+    assert command(*arguments, "--force").status == 0
 
 
-def test_going_on_with_texts(command, bundle, tmp_path):
-    path = tmp_path / "results.csv"
-    arguments = ["classify", "-m", bundle, "-o", path]
-    assert command(*arguments, "a", "b").status == 0
-    shown = command(*arguments, "--resume", "a", "c")
-    assert (
-        "results.csv, result 2: not of row 2 of the command line; --resume goes on" in shown.message
-    )
-    shown = command(*arguments, "--resume", "a")
-    assert "holds 2 results, but the command line has only 1 rows" in shown.message
-
-
-def test_going_on_with_nothing_begins(command, bundle, rows, tmp_path):
+def test_resuming_nothing_begins(command, bundle, rows, tmp_path):
     path = tmp_path / "results.jsonl"
     assert command("classify", "-m", bundle, "-i", rows, "-o", path, "--resume").status == 0
     assert path.read_bytes().count(b"\n") == 23
-
-
-def test_going_on_with_another_file_is_refused_and_changes_nothing(
-    command, bundle, rows, tmp_path, write_jsonl
-):
-    path = tmp_path / "results.jsonl"
-    command("classify", "-m", bundle, "-i", rows, "-o", path)
-    before = path.read_bytes()
-    other = write_jsonl(tmp_path / "other.jsonl", [{"id": n, "text": "other"} for n in range(30)])
-    shown = command("classify", "-m", bundle, "-i", other, "-o", path, "--resume")
-    assert shown.status == 1
-    assert "result 23: not of row 23 of" in shown.message
-    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 # Interrupted, killed, out of room: in processes of their own
@@ -263,7 +309,7 @@ def wait_for_results(process, path):
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)]
 )
-def test_stopped_half_way_and_gone_on_with(
+def test_stopped_half_way_and_resumed(
     command, bundle, many, all_of_them, tmp_path, number, status, jobs
 ):
     path = tmp_path / "results.jsonl"
@@ -313,11 +359,11 @@ def test_a_device_without_room(command, bundle, more):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_device_is_nothing_to_go_on_with(command, bundle):
+def test_a_device_cannot_be_resumed(command, bundle):
     """Reading it would have no end."""
     shown = command("classify", "-m", bundle, "-o", "/dev/full", "--resume", "good")
     assert shown.status == 1
-    assert "/dev/full: is no file, and --resume goes on with one" in shown.message
+    assert "/dev/full: not a regular file, so --resume cannot continue it" in shown.message
 
 
 def test_a_pipe_takes_results(bundle, rows, tmp_path):

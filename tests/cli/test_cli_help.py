@@ -17,9 +17,9 @@ CORE = ("classify", "evaluate", "bench", "inspect", "models")
 EXTRA = ("train", "fit", "teach", "pretrain", "export", "compare")
 
 
-def python(code, *arguments):
+def python(code, *arguments, options=()):
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
+        [sys.executable, *options, "-c", code, *map(str, arguments)],
         check=False,
         capture_output=True,
         text=True,
@@ -93,6 +93,24 @@ def test_wrong_usage(command, arguments, message):
     assert shown.out == ""
 
 
+HELP = """
+import sys
+import click
+from textgate.cli import commands
+context = click.Context(commands)
+for name in sys.argv[1:]:
+    command = commands.get_command(context, name)
+    print(command.get_help(click.Context(command, info_name=name)))
+"""
+
+
+def test_the_help_needs_no_docstrings():
+    """`python -OO` drops them."""
+    plain, optimized = (python(HELP, *CORE, options=options) for options in ([], ["-OO"]))
+    assert plain.stdout == optimized.stdout
+    assert "Classify the given texts" in plain.stdout
+
+
 LIGHT = """
 import sys
 from textgate.cli import _status
@@ -109,6 +127,24 @@ def test_help_imports_nothing_heavy(arguments):
     done = python(LIGHT, *arguments)
     assert done.returncode == 0, done.stderr
     assert "textgate" in done.stdout
+
+
+INTERRUPTED = """
+import importlib.abc, runpy, sys
+class Interrupt(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[-1]:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+runpy.run_module("textgate", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["textgate.cli", "click", "textgate.cli.classify", "numpy"])
+def test_an_interrupt_while_modules_are_imported(module):
+    done = python(INTERRUPTED, "classify", "good", module)
+    ended = done.returncode, done.stdout, done.stderr.strip()
+    assert ended == (130, "", "textgate: interrupted")
 
 
 # An installation without some packages, whatever is installed here.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -29,28 +27,6 @@ QUICK = ("--hidden", "6", "--embedding-size", "4", "--epochs", "2", "--batch-siz
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     torch.set_num_threads(1)
-
-
-HELP = """
-import click
-from textgate.cli import commands
-context = click.Context(commands)
-for name in commands.list_commands(context):
-    command = commands.get_command(context, name)
-    print(command.get_help(click.Context(command, info_name=name)))
-"""
-
-
-def test_the_help_needs_no_docstrings():
-    """`python -OO` throws them away."""
-    said = {
-        option: subprocess.run(
-            [sys.executable, *option, "-c", HELP], check=True, capture_output=True, text=True
-        ).stdout
-        for option in ((), ("-OO",))
-    }
-    assert said[()] == said["-OO",]
-    assert "Train a classifier on labelled rows." in said[()]
 
 
 def objects(rows):
@@ -210,7 +186,7 @@ def test_every_command_reads_rows_in_the_same_way(command, separable, tmp_path):
     assert read_run(run).labels == ("bad", "good")
     assert (read_run(run).train.rows, read_run(run).dev.rows) == (120, 40)
     for path, rows in ((train, 122), (dev, 42)):
-        assert f"{path}: white space, characters that cannot be seen" in shown.err
+        assert f"{path}: white space, invisible characters" in shown.err
         assert f"{path}: left out 2 of {rows} rows: 2 for another number of cells" in shown.err
     shown = command("export", run, "-o", bundle, "--verify", test, *options)
     assert shown.status == 0, shown.err
@@ -369,7 +345,7 @@ def test_odd_texts_do_not_hurt(command, tmp_path, write_jsonl):
         {"text": f"{text} {word}", "label": label}
         for text in odd
         for word, label in (("fine", "good \U0001f600"), ("awful", "b\u00e4d"))
-    ] + [{"text": "", "label": "b\u00e4d"}, {"text": "word " * 10_000_000, "label": "b\u00e4d"}]
+    ] + [{"text": "", "label": "b\u00e4d"}, {"text": "word " * 1_000_000, "label": "b\u00e4d"}]
     path = write_jsonl(tmp_path / "a.jsonl", rows)
     shown = command("train", path, "-o", tmp_path / "run", *QUICK)
     assert shown.status == 0, shown.err
@@ -690,7 +666,7 @@ EXPORT = [
     (["--max-size", "1KB"], 1, "no bundle of this network fits into 1 KB"),
     (["--precision", "float32", "--fallback"], 2, "are for int8; leave them out"),
     (["--verify", "nothing.csv"], 1, "nothing.csv: cannot be read: No such file or directory"),
-    (["--verify", "nothing"], 2, "the name does not say which format it is"),
+    (["--verify", "nothing"], 2, "the name tells no format"),
 ]
 
 
@@ -876,7 +852,8 @@ def test_compare(command, data, test_rows, tmp_path):
     assert again.status == 1
     assert len(again.err.splitlines()) == 1  # before anything is trained
     assert "already exists; choose another path or pass --force" in again.message
-    assert command(*arguments, "--force").status == 0
+    one = ("compare", data, "--test", test_rows, "-o", out, "--preset", "seed-rnn", "--force")
+    assert command(*one).status == 0
 
 
 @pytest.mark.usefixtures("tiny_presets")
@@ -893,7 +870,7 @@ def test_compare_reads_rows_in_the_same_way(command, separable, tmp_path):
     assert shown.status == 0, shown.err
     assert "left out 2 of 32 rows" in shown.err
     assert "left out 2 of 82 rows" in shown.err
-    assert shown.err.count("the cells are separated by ';'") == 2
+    assert shown.err.count("the cells are taken as separated by ';'") == 2
 
 
 @pytest.mark.usefixtures("tiny_presets")

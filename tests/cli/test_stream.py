@@ -38,6 +38,7 @@ class Script:
 
     def __init__(self, rows, *, multi_label=False, thresholds=(None, None, None)):
         self.manifest = SimpleNamespace(task="multi-label" if multi_label else "single-label")
+        self.labels = ("bad", "good", "o\tdd")
         self.decision = Decision(("bad", "good", "o\tdd"), thresholds, multi_label)
         self.rows = list(rows)
         self.fed = []
@@ -114,6 +115,20 @@ def test_stopping_leaves_the_rest_unread():
 def test_text_lines(capsys, row, several, line):
     classify_pieces(Script([row], multi_label=several), [b"x"])
     assert capsys.readouterr().out == f"{line}\n{line}\n"
+
+
+def test_labels_that_could_not_be_told_apart(capsys):
+    def stream(**options):
+        scripted = Script([BOTH], multi_label=True)
+        scripted.labels = ("bad", "a|b", "o\tdd")
+        classify_pieces(scripted, [b"x"], **options)
+
+    with pytest.raises(ConfigError, match=r"the label 'a\|b' holds '\|', which separates"):
+        stream()
+    assert capsys.readouterr().out == ""
+    stream(as_json=True)
+    stream(label_separator=";")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("good;bad\t")
 
 
 def test_json_lines(capsys):
@@ -248,11 +263,9 @@ REFUSED = [
     (["--stream", "--format", "csv"], "text or jsonl, not csv"),
     (["--stream", "--format", "tsv"], "text or jsonl, not tsv"),
     (["--stream", "--text-field", "text"], "--text-field is for rows"),
-    (["--stream", "--label-separator", ";"], "--label-separator is for rows"),
-    (["--stream", "--input-format", "text"], "--input-format is for rows"),
     (["--stream", "--top-k", "1"], "--top-k is for rows"),
-    (["--stop-at", "0.9"], "--stop-at goes with --stream"),
-    (["--stop-at", "0.9", "a text"], "--stop-at goes with --stream"),
+    (["--stop-at", "0.9"], "--stop-at needs --stream"),
+    (["--stop-at", "0.9", "a text"], "--stop-at needs --stream"),
     (["--stream", "--stop-at", "0"], "above 0 and up to 1"),
     (["--stream", "--stop-at", "1.5"], "above 0 and up to 1"),
     (["--stream", "--stop-at", "nan"], "above 0 and up to 1"),

@@ -26,7 +26,7 @@ with atheris.instrument_imports(include=["textgate", "csv", "json"]):
     from textgate.bundle.checks.tokenizer import check_tokenizer
     from textgate.bundle.manifest import MANIFEST, Manifest
     from textgate.errors import TextgateError
-    from textgate.rows import FORMATS, Columns, read_rows
+    from textgate.rows import INPUT_FORMATS, Columns, read_rows
 
 SOUND = Manifest.parse((GOLDEN / MANIFEST).read_bytes(), where="golden")
 ROWS = {
@@ -70,7 +70,7 @@ def try_rows(data: bytes) -> None:
     """Read one input as a file of rows."""
     if len(data) < 2:
         return
-    chosen, labelled = FORMATS[data[0] % len(FORMATS)], bool(data[1] & 1)
+    chosen, labelled = INPUT_FORMATS[data[0] % len(INPUT_FORMATS)], bool(data[1] & 1)
     packed = bool(data[1] & 2) and chosen != "parquet"
     path = Path(SCRATCH.name) / ("rows.gz" if packed else "rows")
     path.write_bytes(data[2:])
@@ -91,7 +91,7 @@ def bundle_corpus() -> Iterator[tuple[str, bytes]]:
 
 def rows_corpus() -> Iterator[tuple[str, bytes]]:
     """Yield a file in every format, with labels and without."""
-    for number, name in enumerate(FORMATS):
+    for number, name in enumerate(INPUT_FORMATS):
         for flags in (0, 1):
             yield f"{name}-{flags}", bytes((number, flags)) + ROWS[name]
     import pyarrow as pa
@@ -99,7 +99,7 @@ def rows_corpus() -> Iterator[tuple[str, bytes]]:
 
     path = Path(SCRATCH.name) / "table"
     pq.write_table(pa.table({"text": ["good"], "label": ["a"]}), path)
-    yield "table", bytes((FORMATS.index("parquet"), 1)) + path.read_bytes()
+    yield "table", bytes((INPUT_FORMATS.index("parquet"), 1)) + path.read_bytes()
 
 
 TARGETS = {"bundle": (try_bundle, bundle_corpus), "rows": (try_rows, rows_corpus)}

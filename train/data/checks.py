@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from textgate.errors import DataError
-from textgate.rows.labels import joined_note, look_of, shown
+from textgate.messages import counted, listed, shown
+from textgate.rows.labels import joined_note, look_of
 from textgate.train.data.label_set import only_soft
 
 if TYPE_CHECKING:
@@ -109,11 +110,6 @@ def check_held_out(
     )
 
 
-def counted(number: int, one: str, several: str) -> str:
-    """Return a number before a noun in the singular or the plural."""
-    return f"{number:,} {one if number == 1 else several}"
-
-
 def _contradictions(rows: Iterable[Row]) -> str:
     """Return a note on texts with different labels; soft labels do not contradict one another."""
     labelled = [row for row in rows if not only_soft(row)]
@@ -166,7 +162,7 @@ def _single_row_labels(rows: Iterable[Row], counts: Counter[str]) -> str:
         return ""
     return (
         f"{counted(len(named), 'label has', 'labels have')} a single row, too few to learn from: "
-        f"{_first_of(named)}"
+        f"{listed(named, str, limit=_MAX_NAMED_LABELS)}"
     )
 
 
@@ -198,8 +194,8 @@ def _similar_labels(counts: Counter[str]) -> str:
     if not groups:
         return ""
     return (
-        f"labels look alike: {_first_of(groups)}; they are learned as different labels, so if they "
-        "mean the same, write them the same way"
+        f"labels look alike: {listed(groups, str, limit=_MAX_NAMED_LABELS)}; they are learned "
+        "as different labels, so if they mean the same, write them the same way"
     )
 
 
@@ -225,8 +221,3 @@ def _labels(row: Row) -> tuple[str, ...]:
     if not only_soft(row):
         return row.labels
     return (max(row.probabilities, key=lambda pair: pair[1])[0],)
-
-
-def _first_of(items: Sequence[str]) -> str:
-    more = len(items) - _MAX_NAMED_LABELS
-    return ", ".join(items[:_MAX_NAMED_LABELS]) + (f" and {more:,} more" if more > 0 else "")

@@ -8,7 +8,7 @@ import numpy as np
 
 from textgate.errors import DataError
 from textgate.inference.batching import windows
-from textgate.rows.labels import label_places, require_known
+from textgate.rows.labels import label_indices, require_known
 from textgate.train.data.dataset import Dataset
 from textgate.train.data.label_set import adds_up_to_one, only_soft, sum_of_soft
 
@@ -69,7 +69,7 @@ def encode_rows(
         file=file,
         among="in the training rows, which have",
     )
-    columns = label_places(labels)
+    columns = label_indices(labels)
     targets = np.zeros((len(rows), len(labels)), dtype=np.float32)
     for index, weighted in enumerate(labels_of_rows):
         for label, target in weighted:

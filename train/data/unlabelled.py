@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from textgate.bundle.run import DataSummary, written_name
 from textgate.errors import ConfigError, DataError
+from textgate.messages import counted
 from textgate.rows import Row, fingerprint, read_rows
 from textgate.rows.source import STANDARD_INPUT
-from textgate.train.data.checks import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

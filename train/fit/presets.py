@@ -9,7 +9,7 @@ Adam, binary cross-entropy. They differ in the cell alone.
 from __future__ import annotations
 
 from textgate.errors import ConfigError
-from textgate.suggestion import did_you_mean
+from textgate.messages import did_you_mean
 from textgate.train.fit.config import TrainingConfig
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from textgate.errors import ConfigError
-from textgate.suggestion import did_you_mean
+from textgate.messages import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,6 +19,7 @@ from torch import nn
 
 from textgate.errors import CheckpointError, ConfigError, needing
 from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN, Encoded, without_surrogates
+from textgate.messages import reason
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -88,8 +89,7 @@ class EncoderTokenizer:
             self._tokenizer.no_padding()
             self._tokenizer.enable_truncation(max_tokens)
         except Exception as problem:  # the package raises bare Exceptions
-            reason = " ".join(str(problem).split())[:200]
-            raise CheckpointError(f"{path}: no tokenizer: {reason}") from None
+            raise CheckpointError(f"{path}: no tokenizer: {reason(problem)}") from None
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
         """Return the ids of texts in order, at least one per text."""
@@ -168,7 +168,7 @@ def load_encoder(folder: Path) -> nn.Module:
                 output_loading_info=True,
             )
         except _UNUSABLE as problem:
-            raise ConfigError(f"{folder}: no encoder to load: {_reason(problem)}") from None
+            raise ConfigError(f"{folder}: no encoder to load: {reason(problem)}") from None
     missing = [name for name in sorted(loaded["missing_keys"]) if "pooler" not in name]
     if missing:
         raise ConfigError(
@@ -194,7 +194,7 @@ def build_encoder(folder: Path) -> nn.Module:
             )
             encoder = transformers.AutoModel.from_config(config, trust_remote_code=False)
         except _UNUSABLE as problem:
-            raise CheckpointError(f"{folder}: damaged: {_reason(problem)}") from None
+            raise CheckpointError(f"{folder}: damaged: {reason(problem)}") from None
     result: nn.Module = encoder.float()
     return result
 
@@ -213,9 +213,3 @@ def _quiet(transformers: Any) -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
-
-
-def _reason(problem: Exception) -> str:
-    """Return the library's message on one line, shortened."""
-    reason = " ".join(str(problem).split()) or type(problem).__name__
-    return reason if len(reason) <= 300 else reason[:297] + "..."

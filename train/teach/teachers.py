@@ -15,6 +15,7 @@ from textgate.bundle.storage import GRAPH, MANIFEST, read_bundle
 from textgate.errors import CheckpointError, ConfigError
 from textgate.inference.classifier import Classifier
 from textgate.inference.tokenizer import TextTokenizer
+from textgate.messages import listed
 from textgate.train.data.dataset import Dataset
 from textgate.train.data.encoding import encode_texts
 from textgate.train.fit.checkpoint import file_sha256, load_model
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
     # From texts to calibrated probabilities, float32 [texts, labels].
     Classify = Callable[[Sequence[str]], NDArray[np.float32]]
-
-_MAX_SHOWN_LABELS = 10
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,8 @@ def check_teachers(
     for teacher in teachers:
         if set(teacher.labels) != set(labels):
             raise ConfigError(
-                f"{teacher.path} tells {_list_labels(teacher.labels)}, but {file} has "
-                f"{_list_labels(labels)}; a teacher needs the labels of the rows"
+                f"{teacher.path} tells {listed(sorted(teacher.labels))}, but {file} has "
+                f"{listed(sorted(labels))}; a teacher needs the labels of the rows"
             )
         if teacher.task != task:
             raise ConfigError(
@@ -183,9 +182,3 @@ def _finetuned_teacher(folder: Path) -> Teacher:
         return open_finetuned(folder, device)
 
     return Teacher(folder, manifest.labels, manifest.task, file_sha256(folder / WEIGHTS), load)
-
-
-def _list_labels(labels: Sequence[str]) -> str:
-    shown = ", ".join(repr(label) for label in sorted(labels)[:_MAX_SHOWN_LABELS])
-    more = len(labels) - _MAX_SHOWN_LABELS
-    return f"{shown} and {more} more" if more > 0 else shown

@@ -15,7 +15,7 @@ import numpy as np
 
 from textgate.bundle.run import written_name
 from textgate.errors import DataError
-from textgate.rows.labels import shown
+from textgate.messages import shown
 from textgate.rows.source import read_lines, source_name, unreadable, without_end
 
 if TYPE_CHECKING:

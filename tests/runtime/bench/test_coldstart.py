@@ -42,6 +42,6 @@ def test_a_process_that_fails_says_why(bundle, tmp_path):
 
 
 def test_a_process_that_hangs_is_given_up(bundle, monkeypatch):
-    monkeypatch.setattr(coldstart, "_PATIENCE", 0.01)
+    monkeypatch.setattr(coldstart, "_TIMEOUT", 0.01)
     with pytest.raises(TextgateError, match=r"took more than 0\.01 s"):
         cold_starts({"a": (bundle, "auto")}, "text", processes=1)

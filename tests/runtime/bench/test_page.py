@@ -116,7 +116,7 @@ def test_every_figure_and_table_is_there():
     assert sum(tag == "tr" for tag, _ in found.tags) == len(result.lines) + 1 + 2 * 3
     said = " ".join(found.texts["p"])
     assert "A <processor>" in said
-    assert "second and first decide alike on 97.50% of 48 texts" in said
+    assert "second and first give the same labels on 97.50% of 48 texts" in said
     assert "first: accuracy 0.7000" in said
     assert "0.125 ms" in found.texts["td"]
 
@@ -213,7 +213,7 @@ document.getElementById("frame").onload = () => {{
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium on the path: apt-get install chromium")
-@pytest.mark.parametrize("width", [320, 390, 768, 1200])
+@pytest.mark.parametrize("width", [320, 1200])
 @pytest.mark.parametrize(
     ("result", "whole"),
     [

@@ -58,8 +58,8 @@ def test_equal_factors_are_equally_far_apart_on_a_logarithmic_axis() -> None:
         ((0.1, 10), LOGARITHMIC, ["0.1", "0.3", "1", "3", "10"]),
         ((1, 1e6), LOGARITHMIC, ["1", "100", "10000", "1e+06"]),
         ((7, 7), LINEAR, ["6.8", "7", "7.2"]),
-        ((0.2442, 0.2452), Axis("a", least_span=0.25), ["0.22", "0.24", "0.26"]),
-        ((0.2, 0.4), Axis("a", least_span=0.25), ["0.2", "0.25", "0.3", "0.35", "0.4"]),
+        ((0.2442, 0.2452), Axis("a", min_span=0.25), ["0.22", "0.24", "0.26"]),
+        ((0.2, 0.4), Axis("a", min_span=0.25), ["0.2", "0.25", "0.3", "0.35", "0.4"]),
     ],
 )
 def test_the_scale_has_round_numbers(

@@ -192,7 +192,7 @@ def test_to_json_holds_plain_json_values() -> None:
     [
         (np.empty((0, 2)), np.empty(0, dtype=int), ("a", "b"), "at least one row"),
         (np.empty((2, 0)), [0, 0], (), "at least one row and one label"),
-        ([0.5, 0.5], [0], ("a", "b"), r"shape \[rows, 2\], one column a label, found \[2\]"),
+        ([0.5, 0.5], [0], ("a", "b"), r"shape \[rows, 2\], one column per label, found \[2\]"),
         ([[0.5, 0.5]], [0], ABC, r"shape \[rows, 3\].* found \[1, 2\]"),
         ([[0.5, 0.5]], [0, 1], ("a", "b"), r"truth: expected whole numbers of shape \[1\]"),
         ([[0.5, 0.5]], [[0]], ("a", "b"), r"truth: .* found int.* of shape \[1, 1\]"),
@@ -221,7 +221,7 @@ def test_single_label_refusals(
         ([[0.5, math.nan]], [[True, True]], (), "row 1, label 'b': .* found nan"),
         ([[0.5, 0.5]], [[1, 0]], (), r"booleans of shape \[1, 2\], found int"),
         ([[0.5, 0.5]], [True, False], (), r"booleans .* found bool of shape \[2\]"),
-        ([[0.5, 0.5]], [[True, False]], (0.5,), r"one a label \(2\) or none, found 1"),
+        ([[0.5, 0.5]], [[True, False]], (0.5,), r"one per label \(2\) or none, found 1"),
         ([[0.5, 0.5]], [[True, False]], (None, 1.5), "label 'b': .* found 1.5"),
         ([[0.5, 0.5]], [[True, False]], (math.nan, None), "label 'a': .* found nan"),
     ],

@@ -190,7 +190,7 @@ def test_chance_is_not_remembered():
 
 
 def test_the_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr(word_ids, "_MOST_WORDS", 10)
+    monkeypatch.setattr(word_ids, "_MAX_WORDS", 10)
     words = WordIds.of(made())
     for number in range(100):
         words.ids(f"w{number} " + "x" * 65)
@@ -217,7 +217,7 @@ def test_no_unknown_token_is_said_in_words():
 
 
 def test_several_threads(monkeypatch):
-    monkeypatch.setattr(word_ids, "_MOST_WORDS", 50)
+    monkeypatch.setattr(word_ids, "_MAX_WORDS", 50)
     words, tokenizer = WordIds.of(made()), made()
     texts = [f"it isn't film number {number} of {number // 2}" for number in range(400)]
     expected = [tokenizer.encode(text).ids for text in texts]

@@ -33,17 +33,17 @@ BAD = {
         ),
         [1, 11],
         (
-            "2 for an empty label (line 7, line 8), 1 for a text that is no string (line 2), "
+            "2 for an empty label (line 7, line 8), 1 for a text that is not a string (line 2), "
             "1 for no field 'label' (line 3), 1 for invalid JSON (line 4), "
-            "1 for something else than an object (line 5), "
-            "1 for a label that is a number with a point (line 6), "
-            "1 for something else than a label (line 9), 1 for a field given twice (line 10)"
+            "1 for a value that is not an object (line 5), "
+            "1 for a label that is a number with a decimal point (line 6), "
+            "1 for a value that is not a label (line 9), 1 for a field given twice (line 10)"
         ),
     ),
     "a.json": (
         '[{"text": "a", "label": "x"}, 5, {"text": "b"}, {"text": "c", "label": "y"}]',
         [1, 4],
-        "1 for something else than an object (row 2), 1 for no field 'label' (row 3)",
+        "1 for a value that is not an object (row 2), 1 for no field 'label' (row 3)",
     ),
     "a.txt": (
         "__label__x a\nb\nc\nd\ne\n__label__y f\n",

@@ -86,7 +86,7 @@ MESSAGES = [
         ", line 3: not valid CSV (a quote is opened and never closed); a cell that holds",
     ),
     ("a.csv", 'text,label\n"a" b,x\n', ", line 2: not valid CSV (',' expected after '\"'); "),
-    ("a.csv", "text,label\na\rb,x\n", "not valid CSV (a carriage return that ends no line; lines"),
+    ("a.csv", "text,label\na\rb,x\n", "not valid CSV (a carriage return within a line; lines"),
     ("a.tsv", "text,label\na,x\n", ", line 1 (the header): no field 'text', found 'text,label'"),
     ("a.tsv", "text\tlabel\na\tb\tx\n", ", line 2: 3 cells, the header has 2; cells are separated"),
     ("a.tsv", 'text\tlabel\n"a\nb"\tx\n', ", line 2: 1 cells, the header has 2; "),
@@ -185,7 +185,7 @@ def test_a_folder_is_no_file(tmp_path, name):
 
 
 def test_a_line_without_an_end_is_refused_before_memory_runs_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("textgate.rows.source._LONGEST_LINE", 2**10)
+    monkeypatch.setattr("textgate.rows.source._MAX_LINE", 2**10)
     path = tmp_path / "a.txt"
     path.write_bytes(b"short\n" + b"a" * 2**10)
     assert len(read(path, labelled=False)) == 2
@@ -201,13 +201,13 @@ def test_a_line_without_an_end_is_refused_before_memory_runs_out(tmp_path, monke
             "a.xml",
             {},
             (
-                "a.xml: the name does not say which format it is; known are .jsonl .ndjson .json "
+                "a.xml: the name tells no format; known are .jsonl .ndjson .json "
                 ".csv .tsv .txt .parquet (also with .gz); or pass --input-format: text, jsonl, "
                 "json, csv, tsv, fasttext, parquet"
             ),
         ),
-        ("rows", {}, "rows: the name does not say which format it is"),
-        ("rows.gz", {}, "rows.gz: the name does not say which format it is"),
+        ("rows", {}, "rows: the name tells no format"),
+        ("rows.gz", {}, "rows.gz: the name tells no format"),
         (
             "a.csv",
             {"format": "xml"},

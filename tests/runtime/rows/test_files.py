@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -45,7 +46,7 @@ def test_columns_that_nobody_reads_may_have_one_name(tmp_path, name):
     path = save(tmp_path / name, content if name == "a.csv" else content.replace(",", "\t"))
     assert loaded(path, Columns("v2", "v1")) == ([("one", "ham"), ("two", "spam")], [])
     row = next(read_rows(path, Columns("v2"), labelled=False))
-    assert row.columns == (("v1", "ham"), ("v2", "one"), ("", "a"), ("", ""), ("", "b"))
+    assert row.cells == (("v1", "ham"), ("v2", "one"), ("", "a"), ("", ""), ("", "b"))
 
 
 def test_columns_of_parquet_may_have_one_name(tmp_path):
@@ -57,7 +58,7 @@ def test_columns_of_parquet_may_have_one_name(tmp_path):
     parquet.write_table(table, tmp_path / "a.parquet")
     assert loaded(tmp_path / "a.parquet") == ([("t", "x")], [])
     row = next(read_rows(tmp_path / "a.parquet", labelled=False))
-    assert row.columns == (("text", "t"), ("label", "x"), ("n", 1), ("n", 2))
+    assert row.cells == (("text", "t"), ("label", "x"), ("n", 1), ("n", 2))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_texts_of_several_columns_are_joined(tmp_path, name, subject, body, text
     assert loaded(path, TWO) == ([(text, "x")], [])
     (found,) = read_rows(path, TWO, labelled=False)
     assert found.text == text
-    assert found.columns == tuple(row.items())
+    assert found.cells == tuple(row.items())
 
 
 def test_a_row_may_lack_some_of_its_texts(tmp_path):
@@ -138,7 +139,9 @@ def test_a_row_may_not_lack_all_and_not_all_rows_may_lack_one(tmp_path, content,
 
 # Delimiters
 
-BY_HEADER = "the cells are separated by {}, by its header; --delimiter {} says so"
+BY_HEADER = (
+    "the cells are taken as separated by {}, because of the header; set it with --delimiter {}"
+)
 DELIMITED = [
     ("text;label\na, b;x\n", "';'", "';'"),
     ('"text";"label"\n"a, b";"x"\n', "';'", "';'"),
@@ -281,7 +284,7 @@ def test_an_encoding_that_is_given(tmp_path, name, packed, encoding):
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 def test_a_byte_order_mark_says_it_too(tmp_path, name, encoding):
     path = save(tmp_path / name, ("\ufeff" + TEXTS[name]).encode(encoding))
-    assert loaded(path) == (ROWS, [f"read as {encoding[:6]}, which its byte order mark says"])
+    assert loaded(path) == (ROWS, [f"read as {encoding[:6]}, because of its byte order mark"])
 
 
 def test_standard_input_in_another_encoding(monkeypatch):
@@ -416,7 +419,7 @@ OTHER = [
     ("a.json", '[{"text": "a"}, {"text"', "row 2: not valid JSON at line 1, column 24"),
     ("a.json", '[{"text": "a"} {"text": "b"}]', "the list breaks off after row 1, or a comma is"),
     ("a.json", '[{"text": "a"}', "the list breaks off after row 1"),
-    ("a.json", '[{"text": "a"}] [', "there is something behind the list of rows"),
+    ("a.json", '[{"text": "a"}] [', "there is more after the list of rows"),
     ("a.json", '[{"text": "a"},]', "row 2: not valid JSON"),
     ("a.json", "[" * 100_000, "row 1: lists or objects are nested too deeply"),
     (
@@ -427,7 +430,7 @@ OTHER = [
     ("a.jsonl", '[{"text": "a"},\n{"text": "b"}]', "over several lines: pass --input-format json"),
     ("a.jsonl", '[{"text": "a"}]', "over several lines: pass --input-format json"),
     ("a.jsonl", '{\n"text": "a"\n}', "over several lines: pass --input-format json"),
-    ("a.jsonl", '{"text": "a"}\r{"text": "b"}\r', "a carriage return alone ends no line"),
+    ("a.jsonl", '{"text": "a"}\r{"text": "b"}\r', "a carriage return alone does not end a line"),
     ("a.jsonl", '\ufeff{"text": "a"}\n\ufeff{"text": "b"}\n', "begins with a byte order mark"),
 ]
 
@@ -443,7 +446,7 @@ def test_json_that_is_something_else(tmp_path, name, content, message):
 
 
 def test_a_list_that_is_too_large_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("textgate.rows.jsonl._LARGEST", 20)
+    monkeypatch.setattr("textgate.rows.jsonl._MAX_JSON", 20)
     path = save(tmp_path / "a.json", '[{"text":\n"a text"\n}]')
     with pytest.raises(DataError, match="larger than the 20 characters that are read of a JSON"):
         texts(path)
@@ -475,7 +478,7 @@ def test_plain_text_that_looks_like_something_else_is_told(tmp_path, content, hi
     path = save(tmp_path / "a.txt", content)
     found, (note,) = texts(path)
     assert found == content.splitlines()
-    assert note.endswith(f"also line 1; {hint}")
+    assert note.endswith(f"including line 1; {hint}")
     assert texts(path, Columns(format="text")) == (found, [])
 
 
@@ -517,3 +520,17 @@ def test_lines_that_end_in_carriage_returns_are_told(tmp_path, name, content, la
 @pytest.mark.parametrize("content", ["good\r\nbad\r\n", "good\r\r\nbad\r\r\n"])
 def test_line_ends_of_windows_are_none_within(tmp_path, content):
     assert texts(save(tmp_path / "a.txt", content))[1] == []
+
+
+def test_notes_before_a_failure_are_heard(tmp_path):
+    """Whether the rows fail at their end, or their reader stops early."""
+    notes = []
+    path = save(tmp_path / "a.jsonl", '{"a": "x", "label": "good "}\n')
+    columns = Columns(text=("a", "b"))
+    with pytest.raises(DataError, match="no row has the field 'b'"):
+        list(read_rows(path, columns, labelled=True, note=notes.append))
+    assert "were normalized in 1 label" in notes.pop()
+    path = save(tmp_path / "a.txt", "good\rbad\nbad\n")
+    with closing(read_rows(path, labelled=False, note=notes.append)) as rows:
+        next(rows)
+    assert "1 line has carriage returns within" in notes.pop()

@@ -150,8 +150,8 @@ def test_a_label_field_that_is_not_there(tmp_path):
         ({"text": ("a", "a")}, "the text field 'a' is given twice"),
         ({"delimiter": ";;"}, "the delimiter must be one character"),
         ({"delimiter": '"'}, "the delimiter must be one character"),
-        ({"encoding": "klingon"}, "'klingon' is not an encoding that is known"),
-        ({"encoding": "hex"}, "'hex' is not an encoding that is known"),
+        ({"encoding": "klingon"}, "'klingon' is not a known encoding"),
+        ({"encoding": "hex"}, "'hex' is not a known encoding"),
     ],
 )
 def test_columns_that_cannot_work(options, message):
@@ -262,8 +262,8 @@ def test_it_is_said_that_labels_were_put_right(tmp_path, name):
     notes = []
     assert labels_in(path, note=notes.append) == [("spam",)] * 3 + [("ham",)]
     (note,) = notes
-    assert note.startswith(f"{path}: white space, characters that cannot be seen and accents")
-    assert " were put right in 2 labels, such as '" in note
+    assert note.startswith(f"{path}: white space, invisible characters and separate accents")
+    assert " were normalized in 2 labels, such as '" in note
     assert note.endswith("which is read as 'spam'")
 
 
@@ -379,7 +379,7 @@ def test_labels_that_look_joined(labels, separator):
 def test_what_is_said_of_joined_labels():
     assert joined_note(["a", "a;b", "b;c", "a;c"]) == (
         "labels look joined: 4 different ones, such as 'a;b', are made of 3 with ';' between them; "
-        "--label-separator ';' reads them as several labels of a row"
+        "--label-separator ';' reads them as several labels per row"
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from textgate.errors import DataError
-from textgate.rows import FORMATS, Columns, Row, read_rows
+from textgate.rows import INPUT_FORMATS, Columns, Row, read_rows
 
 BOM = "\ufeff"
 
@@ -207,4 +207,4 @@ def test_memory_does_not_grow_with_the_file(tmp_path, name):
 
 
 def test_every_format_is_listed():
-    assert FORMATS == ("text", "jsonl", "json", "csv", "tsv", "fasttext", "parquet")
+    assert INPUT_FORMATS == ("text", "jsonl", "json", "csv", "tsv", "fasttext", "parquet")

@@ -1,173 +1,180 @@
-"""Going on with a file of results: what counts in it, and which rows are left."""
+"""Resume files: what they hold, when they are written and removed, and what they refuse."""
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import closing, suppress
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from textgate.errors import DataError
-from textgate.rows import Row, open_writer
-from textgate.rows.resume import read_written, rows_left
+from textgate.rows import Row
+from textgate.rows.output import ResultFile
+from textgate.rows.resume import ResumeFile
 
-LABELS = ("bad", "good")
+SETTINGS = {"--format": "jsonl", "--top-k": ""}
+TEXTS = ["a film", 'two\nlines, "quoted"', "", "caf\u00e9", "half \ud800 a pair"]
 ROWS = [
-    Row("a film", (), 1, {"id": 1}),
-    Row('two\nlines, "quoted"', (), 2, {"id": 2}),
-    Row("", (), 3, {"id": 3}),
-    Row("caf\u00e9", (), 4, {"id": 4}),
+    Row(text, (), line, {}, cells=(("id", line), ("text", text)))
+    for line, text in enumerate(TEXTS, start=1)
 ]
 
 
-class Sink:
-    def __init__(self):
-        self.lines = []
-
-    def write(self, text):
-        self.lines.append(text)
-
-
-def rendering(result_format, label=""):
-    """What is written for a row, the first time with the header."""
-    sink = Sink()
-    writer = open_writer(sink, result_format, LABELS)
-
-    def rendered(row):
-        columns = [*row.extras.items(), ("text", row.text)]
-        writer.write(row.text, columns, label, 0.5, {"bad": 0.5, "good": 0.5}, False)
-        return sink.lines.pop()
-
-    return rendered
-
-
-def written_file(path, result_format, rows, *, more=b""):
-    rendered = rendering(result_format, label="good")
-    path.write_bytes("".join(map(rendered, rows)).encode() + more)
-    return path
-
-
-def left(path, result_format, rows=ROWS):
-    written = read_written(path, result_format)
-    rest = rows_left(rows, written, source="rows.jsonl", rendered=rendering(result_format))
-    return [row.line for row in rest]
-
-
-FORMATS = ["jsonl", "csv", "tsv", "text"]
-
-
-@pytest.mark.parametrize("result_format", FORMATS)
-@pytest.mark.parametrize("count", range(len(ROWS) + 1))
-def test_rows_that_have_results_are_passed_over(tmp_path, result_format, count):
-    path = written_file(tmp_path / "a", result_format, ROWS[:count])
-    assert read_written(path, result_format).size == path.stat().st_size
-    assert left(path, result_format) == [row.line for row in ROWS[count:]]
-
-
-@pytest.mark.parametrize("result_format", FORMATS)
-def test_a_result_cut_anywhere_does_not_count(tmp_path, result_format):
-    whole = written_file(tmp_path / "whole", result_format, ROWS).read_bytes()
-    ends = {}
-    for count in range(len(ROWS) + 1):
-        size = written_file(tmp_path / "part", result_format, ROWS[:count]).stat().st_size
-        ends[size] = count
-    header = len(whole.partition(b"\n")[0]) + 1 if result_format in ("csv", "tsv") else 0
-    first = min(size for size in ends if size)
-    for size in range(len(whole) + 1):
-        path = tmp_path / "cut"
-        path.write_bytes(whole[:size])
-        if 0 < size < (header or first):
-            with pytest.raises(DataError, match="holds no whole result; pass --force"):
-                read_written(path, result_format)
-            continue
-        written = read_written(path, result_format)
-        end = max(one for one in (*ends, header) if one <= size)
-        assert (written.size, written.count) == (end, ends.get(end, 0))
-
-
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        (b"\xff\xfe\n", "not a file of results: it is not UTF-8"),
-        (b"no line end", "holds no whole result; pass --force to write it anew"),
-        (b"not json\n", "result 1: not a result in jsonl; --resume goes on with the same rows"),
-        (b"[1]\n", "result 1: not a result in jsonl"),
-        (b'{"text": "a film"}\n', "result 1: not a result in jsonl"),
-        (b'{"scores": 5}\n', "result 1: not a result in jsonl"),
-        (b"[" * 100_000 + b"\n", "result 1: not a result in jsonl"),
-        (b'{"a": ' + b"9" * 5000 + b"}\n", "result 1: not a result in jsonl"),
-    ],
-)
-def test_files_that_hold_something_else(tmp_path, content, complaint):
-    (tmp_path / "a").write_bytes(content)
-    with pytest.raises(DataError, match=complaint) as caught:
-        left(tmp_path / "a", "jsonl")
-    assert str(caught.value).startswith(str(tmp_path / "a"))
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("result_format", FORMATS)
-@pytest.mark.parametrize("count", [1, 3])
-def test_results_of_other_rows(tmp_path, result_format, count):
-    path = written_file(tmp_path / "a", result_format, ROWS[:count])
-    others = [*ROWS[: count - 1], Row("another", (), count, {"id": count}), *ROWS[count:]]
-    with pytest.raises(
-        DataError, match=rf"result {count}: not of row {count} of rows\.jsonl; --res"
+def interrupted(path, count):
+    """Leave results behind that were interrupted after some rows."""
+    state = ResumeFile(path, SETTINGS)
+    with (
+        suppress(KeyboardInterrupt),
+        state,
+        closing(ResultFile(path, force=True, opened=state.save)) as out,
     ):
-        left(path, result_format, others)
+        out.flush()
+        for row in ROWS[:count]:
+            out.write(f"{row.line}\n")
+            out.flush()
+            state.advance([row], out)
+        raise KeyboardInterrupt
+    return state.path
 
 
-@pytest.mark.parametrize("result_format", FORMATS)
-def test_more_results_than_rows(tmp_path, result_format):
-    path = written_file(tmp_path / "a", result_format, ROWS)
-    with pytest.raises(DataError, match=r"holds 4 results, but rows\.jsonl has only 3 rows; --res"):
-        left(path, result_format, ROWS[:3])
-    with pytest.raises(DataError, match=r"holds 4 results, but rows\.jsonl has only 0 rows"):
-        left(path, result_format, [])
+def left(path, rows=ROWS, given=SETTINGS):
+    """The bytes that are kept, the first row of those with results, and the lines of the others."""
+    state = ResumeFile(path, given)
+    first, rest = state.rows_left(rows, source="rows.jsonl")
+    return state.size, first, [row.line for row in rest]
 
 
-@pytest.mark.parametrize("result_format", ["csv", "tsv"])
-def test_another_header(tmp_path, result_format):
-    path = written_file(tmp_path / "a", result_format, ROWS[:2])
-    other = [Row(row.text, (), row.line, {"number": row.line}) for row in ROWS]
-    with pytest.raises(DataError, match="its first line is not the header of these results, 'num"):
-        left(path, result_format, other)
+@pytest.mark.parametrize("count", range(len(ROWS) + 1))
+@pytest.mark.parametrize("more", [b"", b"half a result", b"6\n7\n"])
+def test_rows_that_have_results_are_passed_over(tmp_path, count, more):
+    path = tmp_path / "a.jsonl"
+    interrupted(path, count)
+    path.write_bytes(path.read_bytes() + more)
+    first = ROWS[0] if count else None
+    assert left(path) == (2 * count, first, [row.line for row in ROWS[count:]])
 
 
-def test_another_bundle_s_labels(tmp_path):
-    path = tmp_path / "a"
-    path.write_text(
-        '{"id":1,"text":"a film","label":"x","score":1.0,"scores":{"x":1.0},"truncated":false}\n',
-        encoding="utf-8",
-    )
-    with pytest.raises(DataError, match="result 1: not of row 1"):
-        left(path, "jsonl")
+def test_it_is_removed_when_the_results_are_complete(tmp_path):
+    path = tmp_path / "a.jsonl"
+    state = ResumeFile(path, SETTINGS)
+    with state, closing(ResultFile(path, opened=state.save)) as out:
+        out.flush()
+        assert state.path.name == "a.jsonl.resume"
+        assert json.loads(state.path.read_text()) == {
+            "version": 1,
+            "rows": 0,
+            "bytes": 0,
+            "digest": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "settings": SETTINGS,
+        }
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_it_is_brought_up_to_date_now_and_then(tmp_path, monkeypatch):
+    """As a process that is killed cannot do at its end."""
+    path = tmp_path / "a.jsonl"
+    state = ResumeFile(path, SETTINGS)
+    found = []
+    with state, closing(ResultFile(path, opened=state.save)) as out:
+        for row, seconds in zip(ROWS, [60, 0, 60, 0, 60], strict=True):
+            out.write(f"{row.line}\n")
+            out.flush()
+            monkeypatch.setattr("textgate.rows.resume._INTERVAL", 30 - seconds)
+            state.advance([row], out)
+            found.append(json.loads(state.path.read_text())["rows"])
+    assert found == [1, 1, 3, 3, 5]
+
+
+def test_empty_results_without_it_are_begun(tmp_path):
+    """A process may be killed between making the two files."""
+    (tmp_path / "a").write_bytes(b"")
+    assert left(tmp_path / "a") == (0, None, [1, 2, 3, 4, 5])
+
+
+DAMAGE = [
+    (None, "cannot be resumed without a.jsonl.resume, which is missing: the results are complete"),
+    (b"", "not valid JSON in UTF-8"),
+    (b"\xff", "not valid JSON in UTF-8"),
+    (b"[]", "expected a JSON object"),
+    (b" " * 2**20 + b"{}", "larger than the 1,048,576 bytes"),
+    (b"{}", "field 'version' is missing"),
+    ({"version": 2}, "field 'version' should be a whole number from 1 to 1, found 2"),
+    ({"rows": -1}, "field 'rows' should be a whole number"),
+    ({"bytes": True}, "field 'bytes' should be a whole number"),
+    ({"digest": None}, "field 'digest' should be a string"),
+    ({"settings": []}, "field 'settings' should be an object"),
+    (
+        {"settings": {}},
+        "begun without --format, not with --format jsonl; give the same settings, or",
+    ),
+    ({"bytes": 7}, "holds 6 bytes, but a.jsonl.resume counts 7; the results were changed"),
+    ({"digest": "0"}, "holds the results of other rows than the first 3 of rows.jsonl"),
+]
+
+
+@pytest.mark.parametrize(("damage", "complaint"), DAMAGE)
+def test_damaged_or_missing(tmp_path, damage, complaint):
+    path = tmp_path / "a.jsonl"
+    resume = interrupted(path, 3)
+    if damage is None:
+        resume.unlink()
+    elif isinstance(damage, bytes):
+        resume.write_bytes(damage)
+    else:
+        resume.write_text(json.dumps(json.loads(resume.read_text()) | damage))
+    with pytest.raises(DataError) as caught:
+        left(path)
+    assert str(caught.value).startswith(str(path))
+    assert complaint in str(caught.value)
+    assert str(caught.value).endswith("pass --force instead of --resume to write it anew")
+
+
+OTHERS = [
+    (ROWS[:2], SETTINGS, "holds the results of 3 rows, but rows.jsonl has only 2; give the same"),
+    ([], SETTINGS, "holds the results of 3 rows, but rows.jsonl has only 0; give the same rows"),
+    (ROWS[::-1], SETTINGS, "holds the results of other rows than the first 3 of rows.jsonl; give"),
+    (
+        [Row(row.text, (), row.line) for row in ROWS],
+        SETTINGS,
+        "holds the results of other rows than the first 3",
+    ),
+    (
+        ROWS,
+        SETTINGS | {"--top-k": "2"},
+        "begun without --top-k, not with --top-k 2; give the same settings",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rows", "given", "complaint"), OTHERS)
+def test_other_rows_or_settings(tmp_path, rows, given, complaint):
+    path = tmp_path / "a.jsonl"
+    resume = interrupted(path, 3)
+    before = path.read_bytes(), resume.read_bytes()
+    with pytest.raises(DataError) as caught:
+        left(path, rows, given)
+    assert f"{path}: {complaint}" in str(caught.value)
+    assert (path.read_bytes(), resume.read_bytes()) == before
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(
-    st.binary(max_size=80) | st.text('{}[]":,textidlabscore1.\n\t\\ "\u20ac').map(str.encode),
-    st.sampled_from(FORMATS),
-    st.booleans(),
-)
-def test_any_bytes_are_results_or_a_data_error_on_one_line(tmp_path, data, result_format, follows):
-    path = written_file(tmp_path / "a", result_format, ROWS[:1] if follows else [], more=data)
-    refusal = f"{path}"
-    try:
-        assert left(path, result_format) in ([1, 2, 3, 4], [2, 3, 4], [3, 4], [4], [])
-    except DataError as problem:
-        refusal = str(problem)
-    assert refusal.startswith(str(path))
-    assert len(refusal.splitlines()) == 1
+@given(st.binary(max_size=80) | st.text('{}[]":,rowsbyte1.\n\\ \u20ac').map(str.encode))
+def test_any_bytes_are_refused_on_one_line(tmp_path, data):
+    path = tmp_path / "a.jsonl"
+    interrupted(path, 1).write_bytes(data)
+    with pytest.raises(DataError) as caught:
+        left(path)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_what_is_no_file_is_not_read(tmp_path):
-    """A device may go on for ever, and a pipe may never begin."""
+def test_what_is_not_a_file_cannot_be_resumed(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
-        with pytest.raises(DataError, match="is no file, and --resume goes on with one"):
-            read_written(path, "jsonl")
+        with pytest.raises(DataError, match="not a regular file, so --resume cannot continue it"):
+            left(path)

@@ -17,23 +17,23 @@ from textgate.rows.tracking import TrackedPath
 LINES = "".join(f"a text of some length, number {number}\n" for number in range(20_000))
 
 
-def shares(path, **options):
-    """The share that has been read after every row."""
+def fractions(path, **options):
+    """The fraction that has been read after every row."""
     tracked = TrackedPath(path)
-    assert tracked.share_read() is None
+    assert tracked.fraction_read() is None
     found = []
     for _ in read_rows(tracked, Columns(**options), labelled=False):
-        found.append(tracked.share_read())
+        found.append(tracked.fraction_read())
         assert tracked.more_has_come()
-    assert tracked.share_read() == 1.0
+    assert tracked.fraction_read() == 1.0
     return found
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
-def test_the_share_of_a_file_grows_from_0_to_1(tmp_path, name):
+def test_the_fraction_of_a_file_grows_from_0_to_1(tmp_path, name):
     data = LINES.encode()
     (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-    found = shares(tmp_path / name)
+    found = fractions(tmp_path / name)
     assert found == sorted(found)
     assert found[0] < 0.5
     assert found[-1] == 1.0
@@ -43,7 +43,7 @@ def test_the_share_of_a_file_grows_from_0_to_1(tmp_path, name):
 
 def test_an_empty_file(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"")
-    assert shares(tmp_path / "a.txt") == []
+    assert fractions(tmp_path / "a.txt") == []
 
 
 def test_it_is_a_path_like_any_other(tmp_path):
@@ -61,16 +61,16 @@ def test_standard_input_from_a_file_is_a_file(tmp_path, monkeypatch):
         tracked = TrackedPath("-")
         rows = read_rows(tracked, labelled=False)
         next(rows)
-        assert 0 < tracked.share_read() < 0.5
+        assert 0 < tracked.fraction_read() < 0.5
         assert len(list(rows)) == 20_000 - 1
-        assert tracked.share_read() == 1.0
+        assert tracked.fraction_read() == 1.0
 
 
 def test_standard_input_that_is_no_file_of_the_system(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"good\nbad\n")))
     tracked = TrackedPath("-")
     assert [row.text for row in read_rows(tracked, labelled=False)] == ["good", "bad"]
-    assert tracked.share_read() is None
+    assert tracked.fraction_read() is None
     assert tracked.more_has_come()
 
 
@@ -114,7 +114,7 @@ def test_what_has_come_through_a_pipe(pipe):
     assert tracked.more_has_come()  # the end can be had at once
     assert next(rows).text == "three"
     assert list(rows) == []
-    assert tracked.share_read() is None
+    assert tracked.fraction_read() is None
 
 
 @pytest.mark.parametrize("size", [1, 3, 2**16, 200_000])
@@ -156,7 +156,7 @@ def test_named_pipes(tmp_path, name):
     tracked = TrackedPath(path)
     assert [row.text for row in read_rows(tracked, labelled=False)] == ["good", "bad"]
     writer.join()
-    assert tracked.share_read() is None
+    assert tracked.fraction_read() is None
     assert tracked.more_has_come()
 
 

@@ -208,7 +208,7 @@ def test_deep_nesting_is_refused_in_words(format_name):
     deep: object = []
     for _ in range(100_000):
         deep = [deep]
-    with pytest.raises(DataError, match="nested too deeply to be written again"):
+    with pytest.raises(DataError, match="nested too deeply to be written"):
         written(format_name, "good", extras={"x": deep})
 
 

@@ -38,7 +38,7 @@ def test_a_given_format_is_for_file_names_without_one(tmp_path):
     (tmp_path / "a.txt").write_text(FILES["a.txt"], encoding="utf-8")
     paths = [tmp_path / "a.rows", tmp_path / "a.txt"]
     assert list(Unlabelled(paths, Columns(format="csv"), [])) == ["Fine.", "Awful!"] * 2
-    with pytest.raises(ConfigError, match="the name does not say which format it is"):
+    with pytest.raises(ConfigError, match="the name tells no format"):
         Unlabelled(paths, Columns(), [])
 
 
