@@ -196,11 +196,11 @@ def _check_teachers(
     output: Path, teachers: Sequence[str | Path], unlabelled: Sequence[str | Path]
 ) -> None:
     if isinstance(teachers, str | Path):  # a string is a sequence of its letters
-        raise ConfigError(f"teachers should be a list, not {teachers!s}; put it in one")
+        raise ConfigError(f"teachers must be a list, not {teachers!s}; put it in a list")
     if unlabelled and not teachers:
         raise ConfigError("texts without labels need a teacher to label them; add one: --teacher")
     if any(Path(path).resolve() == output.resolve() for path in teachers):
-        raise ConfigError(f"{output} cannot be its own teacher; choose another folder to make")
+        raise ConfigError(f"{output} cannot be its own teacher; choose another output folder")
 
 
 def _report(ready: Preparation, progress: Progress) -> None:

@@ -50,6 +50,9 @@ class RunFolder(Generic[EpochT]):
         manifest: name of the file that says what is trained on what. It is there from the start.
         epoch: class of the epochs in its checkpoint.
         temporary: names of the files that a finished folder no longer needs.
+
+    Raises:
+        CheckpointError: in every method, if a file cannot be written or is damaged.
     """
 
     path: Path
@@ -65,12 +68,7 @@ class RunFolder(Generic[EpochT]):
     def create(self, manifest: str, *, force: bool) -> Iterator[Path]:
         """Yield a new folder, to fill with everything that is settled before the first step.
 
-        Args:
-            manifest: the contents of the manifest, which is written last.
-            force: whether to replace a folder of this kind.
-
-        Raises:
-            CheckpointError: the path is in use, or the folder cannot be written.
+        The manifest is written last. `force` replaces an existing folder of this kind.
         """
         with new_folder(
             self.path, force=force, error=CheckpointError, complete_marker=self.manifest
@@ -79,37 +77,21 @@ class RunFolder(Generic[EpochT]):
             (folder / self.manifest).write_text(manifest, encoding="utf-8")
 
     def load_checkpoint(self) -> TrainingState[EpochT] | None:
-        """Return the last checkpoint, or None if there is none yet.
-
-        Raises:
-            CheckpointError: it is damaged.
-        """
+        """Return the last checkpoint, or None if there is none yet."""
         path = self.path / CHECKPOINT
         return load_state(path, self.epoch) if path.is_file() else None
 
     def save_checkpoint(self, state: TrainingState[EpochT]) -> None:
-        """Replace the checkpoint atomically.
-
-        Raises:
-            CheckpointError: it cannot be written.
-        """
+        """Replace the checkpoint atomically."""
         save_state(self.path / CHECKPOINT, state)
 
     def save_weights(self, weights: dict[str, torch.Tensor]) -> str:
-        """Write the final weights and return the checksum of their file.
-
-        Raises:
-            CheckpointError: they cannot be written.
-        """
+        """Write the final weights and return the checksum of their file."""
         write_tensors(self.path / MODEL, weights, {})
         return file_sha256(self.path / MODEL)
 
     def finish(self, manifest: str) -> None:
-        """Replace the manifest, which from then on says that training has finished.
-
-        Raises:
-            CheckpointError: it cannot be written; the checkpoint is still there.
-        """
+        """Replace the manifest by one that has an outcome, then remove temporary files."""
         write_atomically(self.path / self.manifest, manifest.encode("utf-8"))
         self.tidy()
 
@@ -125,18 +107,12 @@ class RunFolder(Generic[EpochT]):
         progress.note(f"{self.path} is finished already")
         self.tidy()
 
-    # Resuming
-
     def mismatch(self, difference: str) -> CheckpointError:
-        """Return the error for inputs that differ from those of the folder."""
+        """Return the error for resuming with inputs that differ from those of the folder."""
         return CheckpointError(f"{self.path}: begun {difference}, or start again in another folder")
 
     def require_same_settings(self, begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        """Refuse other settings; a setting that the folder does not name is taken as it is.
-
-        Raises:
-            CheckpointError: a setting differs.
-        """
+        """Refuse settings with other values than in the folder, which may lack newer ones."""
         for name, value in wanted.items():
             if begun.get(name, value) != value:
                 raise self.mismatch(
@@ -144,11 +120,7 @@ class RunFolder(Generic[EpochT]):
                 )
 
     def require_same_rows(self, name: str, begun: DataSummary, given: DataSummary) -> None:
-        """Refuse other rows than those of the folder, whatever file they are in.
-
-        Raises:
-            CheckpointError: they differ; `name` says which rows they are, ``train`` or ``dev``.
-        """
+        """Refuse other rows than those of the folder, whatever file they are in."""
         if begun.sha256 != given.sha256:
             raise self.mismatch(f"with other {name} rows than these; give the same file")
 
@@ -160,11 +132,7 @@ class RunFolder(Generic[EpochT]):
         *,
         advice: str = "give the same",
     ) -> None:
-        """Refuse other files or models than those of the folder, or another order of them.
-
-        Raises:
-            CheckpointError: they differ; it names them by `kind` and those of the folder by name.
-        """
+        """Refuse other files or models than those of the folder, or another order of them."""
         if [item.sha256 for item in begun] != [item.sha256 for item in given]:
             names = [item.name if isinstance(item, ModelSummary) else item.file for item in begun]
             raise self.mismatch(
@@ -173,11 +141,7 @@ class RunFolder(Generic[EpochT]):
             )
 
     def require_same_network(self, begun: object, wanted: object, *names: str) -> None:
-        """Refuse a network whose manifest has other attributes of these names.
-
-        Raises:
-            CheckpointError: one of them differs.
-        """
+        """Refuse a network whose manifest has other attributes of these names."""
         if any(getattr(begun, name) != getattr(wanted, name) for name in names):
             raise CheckpointError(
                 f"{self.path}: begun as another network; start again in another folder"
@@ -212,13 +176,7 @@ def read_manifest(path: Path, *, format: str, version: int, otherwise: str) -> F
 
 
 def manifest_json(manifest: DataclassInstance, *, format: str, version: int) -> str:  # noqa: A002
-    """Return the text of a manifest: all fields of a dataclass, but ``outcome`` only if it is set.
-
-    Args:
-        manifest: the dataclass.
-        format: name of the format.
-        version: version of the format.
-    """
+    """Return the text of a manifest: all fields of a dataclass, without an outcome of None."""
     fields = dataclasses.asdict(manifest)
     if fields["outcome"] is None:
         del fields["outcome"]
@@ -227,12 +185,7 @@ def manifest_json(manifest: DataclassInstance, *, format: str, version: int) -> 
 
 
 def read_settings(default: _Settings, fields: FieldReader, path: Path) -> _Settings:
-    """Return the settings in a manifest.
-
-    Args:
-        default: the values of missing settings.
-        fields: the settings by name.
-        path: the manifest, for messages.
+    """Return the settings in a manifest, those of `default` where it has none.
 
     Raises:
         CheckpointError: a setting is unknown, of the wrong type or out of range.

@@ -76,11 +76,7 @@ class Learner(ABC, Generic[EpochT]):
 
     @abstractmethod
     def step(self, rows: NDArray[np.int64], number: int) -> tuple[float, int]:
-        """Train on the rows with these indices, int64 [batch].
-
-        Args:
-            rows: the indices.
-            number: steps before this one, in all epochs.
+        """Train on the rows with these indices, int64 [batch], after a number of steps.
 
         Returns:
             The mean loss, and the number of examples that it is the mean of.

@@ -55,10 +55,10 @@ def evaluate_logits(
         temperature: divisor of the logits.
     """
     names = labels or [str(column) for column in range(targets.shape[1])]
-    answers = probabilities(logits, temperature, multi_label=multi_label)
+    found = probabilities(logits, temperature, multi_label=multi_label)
     if multi_label:
-        return evaluate_multi_label(answers, targets > 0.5, names)
-    return evaluate_single_label(answers, targets.argmax(axis=1), names)
+        return evaluate_multi_label(found, targets > 0.5, names)
+    return evaluate_single_label(found, targets.argmax(axis=1), names)
 
 
 def finished_epoch(

@@ -1,1 +1,1 @@
-"""Teachers: fine-tuning a transformer, and learning from teachers' answers."""
+"""Teachers: fine-tuning of transformers, and distillation."""

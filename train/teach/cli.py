@@ -102,7 +102,7 @@ def teach_command(
         )
     if threads is not None:
         torch.set_num_threads(threads)
-    taught = teach(
+    teacher = teach(
         data,
         output,
         transformer=transformer,
@@ -114,7 +114,7 @@ def teach_command(
         force=force,
         progress=TerminalProgress(quiet=quiet),
     )
-    outcome, quality = taught.outcome, taught.outcome.quality
+    outcome, quality = teacher.outcome, teacher.outcome.quality
     click.echo(
         f"{output}: epoch {outcome.best_epoch} of {len(outcome.history)}, on "
         f"{format_count(quality.rows)} dev rows accuracy {quality.accuracy:.4f}, macro-F1 "

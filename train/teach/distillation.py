@@ -99,7 +99,7 @@ class Distillation:
                     f"{kept}: damaged: it holds predictions {list(predictions.shape)}, not "
                     f"{list(targets.shape)}; remove it, and the teachers are asked again"
                 )
-            progress.note("the teachers' answers are kept with the run")
+            progress.note("the run holds the teachers' predictions already")
         else:
             predictions = self._predict(device, progress)
             write_tensors(kept, {_PREDICTIONS: torch.from_numpy(predictions)}, {})
@@ -113,7 +113,7 @@ class Distillation:
         mean = np.zeros((len(self), len(self.labels)), dtype=np.float32)
         for teacher in self.teachers:
             classify = teacher.open(device)
-            progress.begin(f"asking {_name(teacher.path)}", len(self))
+            progress.begin(f"labelling with {_name(teacher.path)}", len(self))
             done = 0
             for texts in windows(self.texts(), _WINDOW):
                 if done + len(texts) > len(self):

@@ -95,7 +95,7 @@ def check_teachers(
     for teacher in teachers:
         if set(teacher.labels) != set(labels):
             raise ConfigError(
-                f"{teacher.path} tells {listed(sorted(teacher.labels))}, but {file} has "
+                f"{teacher.path} has the labels {listed(sorted(teacher.labels))}, but {file} has "
                 f"{listed(sorted(labels))}; a teacher needs the labels of the rows"
             )
         if teacher.task != task:
@@ -122,7 +122,7 @@ def predict(
     probabilities = classify(texts)
     if not np.isfinite(probabilities).all():
         raise CheckpointError(
-            f"{teacher.path}: answers NaN or infinite values, so it cannot teach; train it again"
+            f"{teacher.path}: predicts NaN or infinite values, so it cannot teach; train it again"
         )
     return probabilities[:, [teacher.labels.index(label) for label in labels]]
 

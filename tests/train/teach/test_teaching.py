@@ -135,7 +135,7 @@ def test_targets_are_mixed(tmp_path):
     distillation.mix(targets, weight=0.25, kept=kept, device=torch.device("cpu"), progress=heard)
     # The mean of the teachers: bad 0.6, 0.4 and 0.75.
     assert targets == pytest.approx(np.array([[0.9, 0.1], [0.1, 0.9], [0.75, 0.25]]))
-    assert heard.begun == [("asking fake", 3)] * 2
+    assert heard.begun == [("labelling with fake", 3)] * 2
     assert heard.steps == 6
     assert heard.notes == [
         "2 teachers have labelled 3 texts; they agree with the label of 100.0% of the labelled rows"
@@ -270,7 +270,7 @@ def begin(separable, dev, quick, teacher, texts, tmp_path):
     return begin
 
 
-@pytest.mark.parametrize("where", ["asking teacher.run", "epoch 1", "epoch 3"])
+@pytest.mark.parametrize("where", ["labelling with teacher.run", "epoch 1", "epoch 3"])
 def test_resuming_gives_the_same_weights(begin, where):
     whole = begin("whole")
     with pytest.raises(Stopped):
@@ -279,8 +279,8 @@ def test_resuming_gives_the_same_weights(begin, where):
     resumed = begin(resume=True, progress=heard)
     for name, weight in whole.model.weights.items():
         assert torch.equal(resumed.model.weights[name], weight), name
-    asked = [what for what, _ in heard.begun if what.startswith("asking")]
-    assert asked == (["asking teacher.run"] if where.startswith("asking") else [])
+    asked = [what for what, _ in heard.begun if what.startswith("labelling")]
+    assert asked == (["labelling with teacher.run"] if where.startswith("labelling") else [])
 
 
 OTHERS = [
@@ -372,8 +372,8 @@ def test_teachers_with_other_labels_are_refused(teacher, bundle):
             [find_teacher(bundle)], ("odd", "good"), task="single-label", file="rows.csv"
         )
     assert str(caught.value) == (
-        f"{bundle} tells 'bad', 'good', but rows.csv has 'good', 'odd'; a teacher needs the labels "
-        "of the rows"
+        f"{bundle} has the labels 'bad', 'good', but rows.csv has 'good', 'odd'; a teacher needs "
+        "the labels of the rows"
     )
     with pytest.raises(ConfigError, match="is a single-label classifier, but x is a multi-label"):
         check_teachers([find_teacher(bundle)], ("bad", "good"), task="multi-label", file="x")
@@ -393,7 +393,7 @@ def test_other_folders_are_refused(begin, tmp_path):
 def test_nan_predictions_are_refused(begin, monkeypatch):
     hopeless = answering(*[[np.nan, np.nan]] * 500)
     monkeypatch.setattr("textgate.train.fitting.find_teacher", lambda _: hopeless)
-    with pytest.raises(CheckpointError, match="fake: answers NaN or infinite values, so it"):
+    with pytest.raises(CheckpointError, match="fake: predicts NaN or infinite values, so it"):
         begin()
 
 
