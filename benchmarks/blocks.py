@@ -315,6 +315,42 @@ def _quantized_rows(result: Result) -> Iterable[Result]:
         }
 
 
+# The README's first table: name, system in `accuracy`, point in `pareto`, entry in `latency_peers`.
+_RIVALS = (
+    ("**textgate**, int8", "textgate", "textgate", "default"),
+    ("TF-IDF and logistic regression", "TF-IDF", "TF-IDF", "TF-IDF, logistic regression"),
+    ("fastText", "fastText", "fastText", "fastText"),
+    ("MiniLM-L6, int8", "MiniLM", "MiniLM", "transformer 6x384 int8"),
+)
+
+def why() -> str:
+    """Return textgate beside what else could be used: accuracy, size, time and memory."""
+    accuracy, points, peers = map(read_result, ("accuracy", "pareto", "latency_peers"))
+    if not (accuracy and points and peers):
+        return not_yet("accuracy")
+    scores: dict[str, list[float]] = {}
+    for one in accuracy["sets"]:
+        scores.setdefault("textgate", []).append(one["textgate"]["accuracy"]["mean"])
+        for peer in one["peers"]:
+            scores.setdefault(peer["system"], []).append(peer["accuracy"])
+    same_set = next(one for one in accuracy["sets"] if one["data"] == points["data"])
+    sizes = {point["name"]: point["bytes"] for point in points["points"]}
+    sizes["textgate"] = same_set["textgate"]["bytes"]["mean"]
+    entries = {entry["name"]: entry for entry in peers["entries"]}
+    lines = [
+        [
+            name,
+            f"{statistics.fmean(scores[system]):.4f}" if system in scores else "not measured",
+            format_bytes(round(sizes[point])) if point in sizes else "not measured",
+            f"{entries[entry]['times']['25']['ratios']['default'][0]:.2g} x",
+            format_bytes(entries[entry]["peak_bytes"]),
+        ]
+        for name, system, point, entry in _RIVALS
+    ]
+    header = ["", f"accuracy, mean of {len(accuracy['sets'])} sets", "model", "time", "memory"]
+    return f"{markdown_table(header, lines, align='<>>>>')}\n\n{noisy('ratios')(peers)}".rstrip()
+
+
 # Time
 
 

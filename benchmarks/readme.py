@@ -26,12 +26,11 @@ from textgate.train import PRESETS
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
-    "README.md": (
-        "first", "quickstart", "footprint", "inspect", "accuracy", "costs", "quantization",
-    ),
+    "README.md": ("first", "why", "quickstart", "footprint", "accuracy", "costs"),
     "benchmarks/README.md": ("production", "training", "ablation", "students"),
-    "benchmarks/tables.md": ("pareto", "peers", "memory"),
+    "benchmarks/tables.md": ("quantization", "pareto", "peers", "memory"),
     "benchmarks/default_model/README.md": ("sentiment_now",),
+    "docs/training.md": ("inspect",),
     "runtime/models/sentiment/README.md": ("sentiment",),
 }  # fmt: skip
 COSTS = {
@@ -106,7 +105,9 @@ def costs() -> str:
 
 
 # Blocks that are not made of one result.
-OTHERS = {"inspect": inspect, "costs": costs, "production": blocks.production}
+OTHERS = {
+    "inspect": inspect, "costs": costs, "production": blocks.production, "why": blocks.why,
+}  # fmt: skip
 
 if __name__ == "__main__":
     main()
