@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import json
@@ -57,10 +58,18 @@ def numbers_in(value: object) -> Iterator[float]:
             yield from numbers_in(item)
 
 
-def constants_of(module: str) -> set[float]:
-    """The numbers among the constants of a module."""
-    found = vars(importlib.import_module(f"textgate.{module}"))
-    return {number for name in found if name.isupper() for number in numbers_in(found[name])}
+def constants_of(module: str) -> list[float]:
+    """The numbers among the constants that a module defines itself."""
+    found = importlib.import_module(f"textgate.{module}")
+    tree = ast.parse(Path(found.__file__).read_text(encoding="utf-8"))
+    own = {
+        name.id
+        for statement in tree.body
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        for name in ast.walk(statement)
+        if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store) and name.id.isupper()
+    }
+    return [number for name in sorted(own) for number in numbers_in(getattr(found, name))]
 
 
 MIB = 2**20
