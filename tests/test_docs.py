@@ -164,6 +164,7 @@ SENTENCES = [
     ("README.md", f"{lstm_ratio('timed', 'int8_ms', 'float32_ms', tokens=100):.2f} of the time"),
     ("README.md", f"Python {PROJECT['requires-python'].removeprefix('>=')} or later"),
     ("README.md", re.search(r"^torch==\S+", text_of("constraints.txt"), re.MULTILINE)[0]),
+    ("README.md", f"lost more than {100 * MAX_ACCURACY_DROP:g} points of accuracy"),
     ("README.md", f"It depends on {', '.join(DEPENDENCIES[:-1])} and {DEPENDENCIES[-1]}."),
     ("docs/training.md", f"one-directional LSTM of {PretrainingConfig().hidden_size} units"),
     ("docs/training.md", f"One LSTM layer of {DEFAULT.hidden_sizes[0]} units"),
