@@ -10,18 +10,22 @@ BASE ?= HEAD~1
 
 export OMP_NUM_THREADS = 1
 
-.PHONY: benchmarks quick-benchmarks quantization streaming native latency-peers \
+.PHONY: benchmarks quick-benchmarks quantization streaming native memory-of-cells latency-peers \
 	accuracy production pareto guard tables check-tables
 .NOTPARALLEL:
 
-benchmarks: accuracy production latency-peers pareto
+benchmarks: accuracy production latency-peers memory-of-cells pareto
 benchmarks: quantization streaming tables
 
 quick-benchmarks: $(PEERS)/done
+	$(PYTHON) benchmarks/memory_of_cells.py --quick
 	$(PEERS)/bin/python benchmarks/latency_peers.py --quick --only torch
 
 latency-peers: $(PEERS)/done
 	$(PEERS)/bin/python benchmarks/latency_peers.py $(foreach bundle,$(BUNDLES),-m $(bundle))
+
+memory-of-cells:
+	$(PYTHON) benchmarks/memory_of_cells.py
 
 accuracy:
 	$(PYTHON) benchmarks/accuracy.py $(if $(wildcard $(DATA)),--data $(DATA))

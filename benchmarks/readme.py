@@ -13,6 +13,7 @@ without a result says that it was not measured yet. The README's first table com
 from __future__ import annotations
 
 import re
+import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,19 +25,26 @@ from pages.pictures import PICTURES
 from pages.templates import GOALS, MACHINE, filled, goal_rows, not_measured, read_result, table
 
 from textgate.cli.inspect import layer_table
+from textgate.tables import format_bytes, markdown_table
 from textgate.train import PRESETS
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
-    "README.md": (
-        "first", "quickstart", "footprint", "inspect", "accuracy", "costs", "quantization",
-    ),
+    "README.md": ("first", "why", "quickstart", "footprint", "accuracy", "costs"),
     "benchmarks/README.md": ("production", "ablation"),
-    "benchmarks/tables.md": ("pareto", "peers"),
+    "benchmarks/tables.md": ("quantization", "pareto", "peers"),
     "benchmarks/default_model/README.md": ("sentiment_now",),
+    "docs/training.md": ("inspect",),
     "runtime/models/sentiment/README.md": ("sentiment",),
 }  # fmt: skip
 PRODUCTION = ("startup", "overhead", "throughput", "streaming", "soak")
+# Name in the README's first table, name in `accuracy` and `pareto`, entry in `latency_peers`.
+RIVALS = (
+    ("**textgate**, int8", "textgate", "default"),
+    ("TF-IDF and logistic regression", "TF-IDF", "TF-IDF, logistic regression"),
+    ("fastText", "fastText", "fastText"),
+    ("MiniLM-L6, int8", "MiniLM", "transformer 6x384 int8"),
+)
 COSTS = {
     "pareto": "Accuracy against the time of a text and against the size of the model",
     "latency_peers": "Time of one text, beside what else could be used",
@@ -96,6 +104,37 @@ def production() -> str:
     return "\n\n".join([made, *dict.fromkeys(filled(MACHINE, one) for one in results.values())])
 
 
+def why() -> str:
+    """Return the table of textgate and its rivals: accuracy, size, time and memory."""
+    accuracy, points, peers = map(read_result, ("accuracy", "pareto", "latency_peers"))
+    if not (accuracy and points and peers):
+        return not_measured("accuracy")
+    sets = accuracy["sets"]
+    scores = {"textgate": [one["textgate"]["accuracy"]["mean"] for one in sets]}
+    for peer in (peer for one in sets for peer in one["peers"]):
+        scores.setdefault(peer["system"], []).append(peer["accuracy"])
+    sizes = {point["name"]: point["bytes"] for point in points["points"]}
+    for one in sets:
+        if one["data"] == points["data"]:
+            sizes["textgate"] = one["textgate"]["bytes"]["mean"]
+    entries = {entry["name"]: entry for entry in peers["entries"]}
+    lines = [
+        [
+            name,
+            f"{statistics.fmean(scores[system]):.4f}" if system in scores else "not measured",
+            format_bytes(round(sizes[system])) if system in sizes else "not measured",
+            f"{entries[entry]['times']['25']['ratios']['default'][0]:.2g} x",
+            format_bytes(entries[entry]["peak_bytes"]),
+        ]
+        for name, system, entry in RIVALS
+        if entry in entries
+    ]
+    header = ["", f"accuracy, mean of {len(sets)} sets", "model", "time", "peak memory"]
+    noise = "Times were measured on a noisy machine: their ratios may hold."
+    told = [noise] if peers["noise"]["reasons"] else []
+    return "\n\n".join([markdown_table(header, lines, align="<>>>>"), *told])
+
+
 def inspect() -> str:
     """Return the output of `textgate inspect` for the reference LSTM."""
     config = PRESETS["seed-lstm"]
@@ -120,7 +159,7 @@ def costs() -> str:
 
 
 # Blocks that are not made of one result.
-OTHERS = {"inspect": inspect, "costs": costs, "production": production}
+OTHERS = {"inspect": inspect, "costs": costs, "production": production, "why": why}
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""Write docs/commands.md from the commands' own help, or check that it is up to date.
+"""Writes docs/commands.md from the help of the commands, or checks that it is up to date.
 
 python docs/make_commands.py [--check]
 """
@@ -23,7 +23,7 @@ def main(check: bool) -> None:
     if not check:
         PAGE.write_text(text, encoding="utf-8")
     elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
-        click.echo("docs/commands.md is stale; run python docs/make_commands.py", err=True)
+        click.echo("docs/commands.md is out of date; run python docs/make_commands.py", err=True)
         sys.exit(1)
 
 
@@ -36,7 +36,7 @@ def page() -> str:
         terminal_width=100,
         help_option_names=["-h", "--help"],
     )
-    parts = ["# Commands", "What `-h` says, written by `python docs/make_commands.py`."]
+    parts = ["# Commands", "The help of every command, written by `python docs/make_commands.py`."]
     parts.append(f"```\n{commands.get_help(context)}\n```")
     for name in commands.list_commands(context):
         command = commands.get_command(context, name)

@@ -1,4 +1,4 @@
-"""What is installed is what lies in the folders, and arrows point one way."""
+"""The distribution contains every module and data file, and the dependencies stay few."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"textgate": "runtime", "textgate.train": "train", "textgate.export": "export"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUPTOOLS = PROJECT["tool"]["setuptools"]
-BUILT = {".so", ".dylib", ".dll"}  # the native engine, which setup.py puts into the wheel
+BUILT = {".so", ".dylib", ".dll"}  # the native engine, which setup.py adds to the wheel
 
 
 def module_name(path: Path) -> str:
-    """The name a file of one of the folders is imported by."""
+    """The name by which a file of one of the folders is imported."""
     folder, *inside = path.relative_to(ROOT).with_suffix("").parts
     package = next(name for name, place in FOLDERS.items() if place == folder)
     return ".".join([package, *(part for part in inside if part != "__init__")])
@@ -34,7 +34,7 @@ MODULES = {
 
 
 def imports(path: Path) -> set[str]:
-    """Every module a file imports, wherever in it, those for type checkers included."""
+    """All modules that a file imports, anywhere in it, including those for type checkers."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -45,7 +45,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def test_every_package_is_listed_and_every_listed_one_is_there():
+def test_the_listed_packages_are_those_in_the_folders():
     packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
     assert packages == set(SETUPTOOLS["packages"])
     assert SETUPTOOLS["package-dir"] == FOLDERS
@@ -56,13 +56,13 @@ def test_every_folder_with_modules_is_a_package():
         assert (path.parent / "__init__.py").is_file(), path.parent
 
 
-def test_types_are_shipped():
+def test_the_package_is_marked_as_typed():
     assert (ROOT / "runtime" / "py.typed").is_file()
     assert "py.typed" in SETUPTOOLS["package-data"]["textgate"]
 
 
-def test_data_files_of_the_package_are_listed():
-    """Whatever lies in the folders and is no Python must be named, or the wheel lacks it."""
+def test_every_data_file_is_listed():
+    """The wheel lacks files that are neither Python nor listed."""
     listed = {
         path
         for package, patterns in SETUPTOOLS["package-data"].items()
@@ -78,32 +78,32 @@ def test_data_files_of_the_package_are_listed():
     assert others == listed
 
 
-def test_the_wheel_stays_small():
-    """Its files are compressed one by one, as here."""
+def test_the_wheel_has_at_most_6_megabytes():
+    """A wheel compresses its files one by one, as here."""
     files = [path for folder in FOLDERS.values() for path in (ROOT / folder).rglob("*")]
     shipped = [path for path in files if path.is_file() and path.suffix != ".pyc"]
     assert sum(len(zlib.compress(path.read_bytes())) for path in shipped) <= 6_000_000
 
 
-def test_the_version_is_said_once_more_and_the_same():
+def test_the_version_is_that_of_the_project():
     assert PROJECT["project"]["version"] == textgate.__version__
 
 
-def test_the_command_is_there():
+def test_the_command_runs_the_main_function():
     target, _, function = PROJECT["project"]["scripts"]["textgate"].partition(":")
     assert target in MODULES
     assert function == "main"
 
 
 FORBIDDEN = {
-    # where a module lies -> what it must not import
+    # package -> what its modules must not import
     "textgate": ("torch", "onnx", "safetensors", "tqdm", "textgate.train", "textgate.export"),
     "textgate.train": ("onnx", "textgate.export"),
 }
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_arrows_point_one_way(name):
+def test_a_module_imports_nothing_forbidden(name):
     folder = next(
         package for package in sorted(FOLDERS, reverse=True) if f"{name}.".startswith(f"{package}.")
     )
@@ -114,7 +114,7 @@ def test_arrows_point_one_way(name):
         assert top not in ("runtime", "train", "export", "tests", "benchmarks"), f"{name}: {found}"
 
 
-def test_the_core_needs_its_dependencies_and_no_others():
+def test_the_runtime_imports_only_its_dependencies():
     declared = {"click", "numpy", "onnxruntime", "tokenizers"}
     names = {entry.partition(">")[0] for entry in PROJECT["project"]["dependencies"]}
     assert names == declared
@@ -127,8 +127,7 @@ def test_the_core_needs_its_dependencies_and_no_others():
     assert used - sys.stdlib_module_names - {"textgate", "__future__"} <= declared | {"pyarrow"}
 
 
-def test_the_cheap_modules_stay_cheap():
-    """`inspect` reads a run with these; they need neither numpy nor ONNX Runtime."""
+def test_inspecting_a_run_imports_neither_numpy_nor_onnx_runtime():
     for name in (
         "textgate",
         "textgate.errors",
@@ -149,7 +148,7 @@ def test_the_cheap_modules_stay_cheap():
 
 
 def top_level_imports(path: Path) -> list[str]:
-    """The modules a file imports when it is imported itself."""
+    """The modules that a file imports when it is imported."""
     found = []
     waiting = ast.parse(path.read_text(encoding="utf-8")).body
     for node in waiting:

@@ -1,4 +1,4 @@
-"""The recipes of the documentation run as they stand."""
+"""The recipes of the documentation run unchanged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(heading: str) -> dict[str, object]:
     """Return the names that the Python blocks under a heading define."""
     names: dict[str, object] = {}
     for block in blocks(heading):
-        exec(compile(block, heading, "exec"), names)  # the page is the project's own
+        exec(compile(block, heading, "exec"), names)  # the page is part of the project
     return names
 
 
@@ -53,6 +53,6 @@ def test_training_in_python(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("wrong", [None, float("nan")])
-def test_a_missing_text_has_to_be_filled(wrong):
+def test_a_missing_text_is_an_error(wrong):
     with Classifier.load("sentiment") as classifier, pytest.raises(DataError):
         list(classifier.predict_many([wrong]))
