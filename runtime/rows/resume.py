@@ -1,9 +1,9 @@
 """Resume file: the state of unfinished results, from which `classify --resume` continues.
 
-It lies beside the results and is named after them: ``results.csv.resume``. It holds the number of
-rows that have results, the bytes of these, a digest of the rows, and the settings. It is written
-when the results begin and every few seconds from then on, and removed when they are complete.
-Results after its last state are computed again, so that the file ends up as that of an
+It lies beside the results and is named after them, as in ``results.csv.textgate-resume``. It holds
+the number of rows that have results, the bytes of these, a digest of the rows, and the settings. It
+is written when the results begin and every few seconds from then on, and removed when they are
+complete. Results after its last state are computed again, so that the file ends up as that of an
 uninterrupted run.
 """
 
@@ -53,7 +53,7 @@ class ResumeFile:
     """
 
     def __init__(self, results: Path, settings: Mapping[str, str]) -> None:
-        self.path = Path(f"{results}.resume")
+        self.path = Path(f"{results}.textgate-resume")
         self._results = results
         self._settings = dict(settings)
         self._state = _State(0, 0, hashlib.sha256())

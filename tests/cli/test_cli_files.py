@@ -99,7 +99,11 @@ def test_the_file_s_name_tells_the_format(command, bundle, rows, tmp_path, name,
         (["-o", "nowhere/a.jsonl"], 1, "a.jsonl: the results cannot be written: No such file or"),
         (["-o", "."], 1, "the results cannot be written: Is a directory"),
         (["-o", ".", "--resume"], 1, "not a regular file, so --resume cannot continue it"),
-        (["-o", "older.jsonl", "--resume"], 1, "cannot be resumed without older.jsonl.resume"),
+        (
+            ["-o", "older.jsonl", "--resume"],
+            1,
+            "cannot be resumed without older.jsonl.textgate-resume",
+        ),
     ],
 )
 def test_what_is_refused(command, bundle, tmp_path, monkeypatch, arguments, status, complaint):
@@ -237,7 +241,7 @@ def test_resumed_results_are_those_of_an_uninterrupted_run(
         shown = command(*arguments, "--resume", "--jobs", 2)
         assert (shown.status, shown.out, shown.err) == (0, "", "")
         assert (tmp_path / "results").read_bytes() == whole
-        assert not (tmp_path / "results.resume").exists()
+        assert not (tmp_path / "results.textgate-resume").exists()
 
 
 @pytest.mark.parametrize(
@@ -272,10 +276,10 @@ def test_other_rows_settings_or_models_are_refused(
 
 def test_a_missing_resume_file_is_refused(command, half, tmp_path):
     arguments = half()
-    (tmp_path / "results.resume").unlink()
+    (tmp_path / "results.textgate-resume").unlink()
     shown = command(*arguments, "--resume")
     assert shown.status == 1
-    assert "cannot be resumed without results.resume, which is missing" in shown.message
+    assert "cannot be resumed without results.textgate-resume, which is missing" in shown.message
     assert "pass --force instead of --resume to write it anew" in shown.message
     assert command(*arguments, "--force").status == 0
 

@@ -62,7 +62,7 @@ def test_it_is_removed_when_the_results_are_complete(tmp_path):
     state = ResumeFile(path, SETTINGS)
     with state, closing(ResultFile(path, opened=state.save)) as out:
         out.flush()
-        assert state.path.name == "a.jsonl.resume"
+        assert state.path.name == "a.jsonl.textgate-resume"
         assert json.loads(state.path.read_text()) == {
             "version": 1,
             "rows": 0,
@@ -95,7 +95,10 @@ def test_empty_results_without_it_are_begun(tmp_path):
 
 
 DAMAGE = [
-    (None, "cannot be resumed without a.jsonl.resume, which is missing: the results are complete"),
+    (
+        None,
+        "cannot be resumed without a.jsonl.textgate-resume, which is missing: the results are",
+    ),
     (b"", "not valid JSON in UTF-8"),
     (b"\xff", "not valid JSON in UTF-8"),
     (b"[]", "expected a JSON object"),
@@ -110,7 +113,7 @@ DAMAGE = [
         {"settings": {}},
         "begun without --format, not with --format jsonl; give the same settings, or",
     ),
-    ({"bytes": 7}, "holds 6 bytes, but a.jsonl.resume counts 7; the results were changed"),
+    ({"bytes": 7}, "holds 6 bytes, but a.jsonl.textgate-resume counts 7; the results were changed"),
     ({"digest": "0"}, "holds the results of other rows than the first 3 of rows.jsonl"),
 ]
 
