@@ -3,7 +3,8 @@
 from textgate.errors import needing
 
 with needing("train", "textgate.export"):
-    from textgate.export.exporter import PRECISIONS, Exported, export
+    from textgate.bundle.manifest import PRECISIONS
+    from textgate.export.exporter import Exported, export
     from textgate.export.quality import MAX_ACCURACY_DROP
     from textgate.export.thresholds import Answers
 

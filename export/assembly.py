@@ -22,6 +22,7 @@ from textgate.export.verification import run
 if TYPE_CHECKING:
     import onnxruntime
 
+    from textgate.bundle.manifest import Precision
     from textgate.bundle.run import RunManifest
     from textgate.export.candidate import Candidate, Original
     from textgate.train.fit.checkpoint import TrainedModel
@@ -54,7 +55,7 @@ class Assembly:
     model: TrainedModel
     original: Original
     name: str
-    precision: str
+    precision: Precision
     verify_file: str | None = None
     has_thresholds: bool = False
 

@@ -15,6 +15,7 @@ from textgate.tables import format_bytes, format_count
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from textgate.bundle.manifest import Precision
     from textgate.export.quantize.plan import Plan
 
 _CLEARLY_BETTER = 1.2  # times the mean difference of a probability
@@ -32,7 +33,7 @@ class Wishes:
         max_bytes: most bytes of the whole bundle, or None.
     """
 
-    precision: str
+    precision: Precision
     embedding_bits: int
     max_accuracy_drop: float
     fallback: bool

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from textgate.bundle.manifest import PRECISIONS
 from textgate.bundle.storage import bundle_bytes
 from textgate.cli import options
 from textgate.evaluation.coverage import label_thresholds, threshold_table
-from textgate.export.exporter import PRECISIONS, Exported
+from textgate.export.exporter import Exported
 from textgate.export.exporter import export as export_run
 from textgate.export.quality import MAX_ACCURACY_DROP
 from textgate.export.report import format_report

@@ -13,6 +13,7 @@ import torch
 from textgate.atomic import refuse_occupied, write_bytes
 from textgate.bench.machine import this_machine
 from textgate.bundle.architecture import parameter_count
+from textgate.bundle.manifest import PRECISIONS
 from textgate.bundle.run import RUN
 from textgate.bundle.storage import MANIFEST, bundle_bytes
 from textgate.cli import options
@@ -20,7 +21,7 @@ from textgate.cli.bench import measure_together
 from textgate.cli.evaluate import evaluate_rows
 from textgate.cli.sections import SectionedCommand, section
 from textgate.errors import CheckpointError, DataError, ExportError, TextgateError
-from textgate.export.exporter import PRECISIONS, export
+from textgate.export.exporter import export
 from textgate.inference.classifier import Classifier
 from textgate.rows import Columns, load_labelled
 from textgate.rows.source import STANDARD_INPUT

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from textgate.atomic import refuse_occupied
 from textgate.bundle import run as run_folder
-from textgate.bundle.manifest import Manifest
+from textgate.bundle.manifest import PRECISIONS, Manifest
 from textgate.bundle.run import read_run, written_name
 from textgate.bundle.storage import MANIFEST, write_bundle
 from textgate.errors import ConfigError, ExportError
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from textgate.export.candidate import Candidate
     from textgate.export.quality import Comparison
 
-PRECISIONS = ("int8", "float32")
 _PROBED_TEXTS = 64  # enough to see a dependence on batch or chunks, few enough to take no time
 
 
@@ -145,7 +144,7 @@ def export(
         model,
         original,
         name=output.resolve().name,
-        precision=precision,
+        precision=wishes.precision,
         verify_file=None if verify is None else written_name(Path(verify).name),
         has_thresholds=answers is not None,
     )

@@ -10,12 +10,13 @@ import click
 import torch
 
 from textgate.atomic import refuse_occupied
+from textgate.bundle.manifest import PRECISIONS
 from textgate.bundle.run import is_run
 from textgate.bundle.storage import MANIFEST
 from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
 from textgate.errors import CheckpointError, ConfigError, ExportError
-from textgate.export.exporter import PRECISIONS, Exported, export
+from textgate.export.exporter import Exported, export
 from textgate.rows import Columns
 from textgate.tables import format_bytes, format_count
 from textgate.train.fit.config import TrainingConfig

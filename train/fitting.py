@@ -23,6 +23,7 @@ from textgate.train.fit.checkpoint import (
     save_model,
     save_state,
 )
+from textgate.train.fit.config import recorded_settings
 from textgate.train.fit.device import find_device
 from textgate.train.fit.progress import Progress
 from textgate.train.fit.resuming import require_same_rows, require_same_settings, tidy
@@ -123,7 +124,7 @@ def fit(
         _require_same_pretrained(output, stored.pretrained, started_from)
         preset = preset or stored.preset
         if preset == stored.preset:
-            settings = {**named_settings(stored.settings), **settings}
+            settings = {**recorded_settings(stored.settings, where=output), **settings}
     preset = preset or "default"
     ready = prepare(
         data,

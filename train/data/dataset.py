@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from textgate.bundle.architecture import Task, TaskSetting
     from textgate.inference.tokenizer import Encoded
     from textgate.rows import Row
 
@@ -194,7 +195,9 @@ def _total(row: Row) -> float:
     return math.fsum(probability for _, probability in row.probabilities)
 
 
-def find_labels(rows: Sequence[Row], *, task: str, file: str) -> tuple[tuple[str, ...], str]:
+def find_labels(
+    rows: Sequence[Row], *, task: TaskSetting, file: str
+) -> tuple[tuple[str, ...], Task]:
     """Return the labels in the order of their names, soft ones included, and the task.
 
     Args:

@@ -18,6 +18,7 @@ from textgate.train.data.holdout import check_held_out, hold_out
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from textgate.bundle.architecture import Task, TaskSetting
     from textgate.rows.reading import Note
 
 
@@ -38,7 +39,7 @@ class SplitRows:
     train: list[Row]
     dev: list[Row]
     labels: tuple[str, ...]
-    task: str
+    task: Task
     file: str
     dev_file: str
     notes: tuple[str, ...]
@@ -49,7 +50,7 @@ def split_rows(
     dev: str | Path | Sequence[Row] | None,
     columns: Columns,
     *,
-    task: str,
+    task: TaskSetting,
     dev_fraction: float,
     seed: int,
 ) -> SplitRows:

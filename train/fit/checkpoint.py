@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 from textgate.atomic import write_bytes
+from textgate.bundle.schema import NonNegative, PositiveCount, Share
 from textgate.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ class Epoch:
         seconds: the time it took, dev included.
     """
 
-    number: int
+    number: PositiveCount
     train_loss: float
     dev_loss: float
-    dev_score: float
-    seconds: float
+    dev_score: Share
+    seconds: NonNegative
 
     def rank(self, criterion: str = "score") -> tuple[float, float]:
         """Return what orders epochs: the score on dev, then the loss on it; or the other way."""

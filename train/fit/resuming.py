@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from textgate.errors import CheckpointError, ConfigError
-from textgate.train.fit.settings import changed
+from textgate.errors import CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from _typeshed import DataclassInstance
-
     from textgate.bundle.run import DataSummary
-    from textgate.bundle.schema import FieldReader
-
-    _Settings = TypeVar("_Settings", bound=DataclassInstance)
-
-
-def read_settings(default: _Settings, fields: FieldReader, path: Path) -> _Settings:
-    """Return the settings that a folder was begun with, out of their fields.
-
-    Args:
-        default: what those are that are missing.
-        fields: the settings by name.
-        path: the file they are in.
-
-    Raises:
-        CheckpointError: one of them is unknown, of the wrong type or out of range.
-    """
-    try:
-        return changed(default, {name: fields.raw(name) for name in fields.names()})
-    except (ConfigError, TypeError) as problem:
-        raise CheckpointError(f"{path}: settings: {problem}") from None
 
 
 def require_same_settings(

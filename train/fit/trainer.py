@@ -81,7 +81,7 @@ def train_network(
         if start is not None:
             start.apply(model)
         steps = math.ceil(len(train) / config.batch_size)
-        optimizer = Optimizer(model, config, steps=steps * config.epochs)
+        optimizer = Optimizer(model, config)
         state = resume_from or TrainingState(weights={}, best_weights={}, optimizer={})
         if resume_from is not None:
             restore_weights(model, resume_from.weights)

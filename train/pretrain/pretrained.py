@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 
-from textgate.bundle.run import DataSummary, ModelSummary, read_data, written_name
-from textgate.bundle.schema import FieldReader, versioned_fields
-from textgate.errors import CheckpointError
+from textgate.bundle.architecture import MAX_SIZE
+from textgate.bundle.run import MANIFEST_LIMIT, DataSummary, ModelSummary, written_name
+from textgate.bundle.schema import (
+    Place,
+    PositiveCount,
+    Range,
+    Sha256,
+    decode,
+)
+from textgate.bundle.strict_json import Format
+from textgate.errors import CheckpointError, ConfigError
 from textgate.train.fit.checkpoint import damage_told, read_tensors
-from textgate.train.fit.resuming import read_settings
 from textgate.train.pretrain.language_model import LanguageModel
 from textgate.train.pretrain.pretrainer import Pass
 from textgate.train.pretrain.pretraining_config import PretrainingConfig
@@ -23,15 +29,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FORMAT = "textgate-pretrained"
-FORMAT_VERSION = 1
+FORMAT = Format(
+    "textgate-pretrained",
+    version=1,
+    limit=MANIFEST_LIMIT,
+    remedy="pretrain again, or use the textgate release that wrote it",
+)
 PRETRAINED = "pretrained.json"
 TOKENIZER = "tokenizer.json"
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 EMBEDDING = "embedding.weight"
 LAYER = "layers.0."  # what the recurrent layer's tensors begin with
-_LIMIT = 2**26  # bytes
 
 
 @dataclass(frozen=True)
@@ -44,9 +53,16 @@ class Outcome:
         history: every epoch.
     """
 
-    sha256: str
-    best_epoch: int
+    sha256: Sha256
+    best_epoch: PositiveCount
     history: tuple[Pass, ...]
+
+    def __post_init__(self) -> None:
+        if self.best_epoch > (last := len(self.history)):
+            raise ConfigError(
+                f"field 'best_epoch' should be a whole number from 1 to {last}, found "
+                f"{self.best_epoch}"
+            )
 
     @property
     def perplexity(self) -> float:
@@ -69,31 +85,16 @@ class PretrainedManifest:
     """
 
     settings: PretrainingConfig
-    vocabulary_size: int
+    vocabulary_size: Annotated[int, Range(3, MAX_SIZE)]
     texts: tuple[DataSummary, ...]
-    held_out: int
-    tokenizer_sha256: str
+    held_out: PositiveCount
+    tokenizer_sha256: Sha256
     versions: dict[str, str]
     outcome: Outcome | None = None
 
     def to_json(self) -> str:
         """Return the text of ``pretrained.json``."""
-        value: dict[str, Any] = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "settings": vars(self.settings),
-            "vocabulary_size": self.vocabulary_size,
-            "texts": [vars(file) for file in self.texts],
-            "held_out": self.held_out,
-            "tokenizer_sha256": self.tokenizer_sha256,
-            "versions": self.versions,
-        }
-        if self.outcome is not None:
-            value["outcome"] = {
-                **vars(self.outcome),
-                "history": [vars(done) for done in self.outcome.history],
-            }
-        return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        return FORMAT.to_text(self)
 
 
 @dataclass(frozen=True)
@@ -143,27 +144,9 @@ def read_pretrained(folder: Path) -> PretrainedManifest:
         ) from None
     except OSError as problem:
         raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
-    fields = versioned_fields(
-        content,
-        where=str(path),
-        error=CheckpointError,
-        limit=_LIMIT,
-        format=FORMAT,
-        version=FORMAT_VERSION,
-        otherwise="pretrain again",
-    )
-    versions = fields.object("versions")
-    manifest = PretrainedManifest(
-        settings=read_settings(PretrainingConfig(), fields.object("settings"), path),
-        vocabulary_size=fields.integer("vocabulary_size", low=3, high=2**24),
-        texts=tuple(read_data(item) for item in fields.objects("texts")),
-        held_out=fields.integer("held_out", low=1),
-        tokenizer_sha256=fields.sha256("tokenizer_sha256"),
-        versions={name: versions.text(name) for name in versions.names()},
-        outcome=_read_outcome(fields.object("outcome")) if "outcome" in fields.names() else None,
-    )
-    fields.finish()
-    return manifest
+    place = Place(str(path), CheckpointError)
+    document = FORMAT.read(content, place)
+    return decode(PretrainedManifest, document, place)
 
 
 def open_pretrained(folder: Path) -> Pretrained:
@@ -221,24 +204,3 @@ def read_tokenizer(folder: Path, manifest: PretrainedManifest) -> str:
         if hashlib.sha256(content).hexdigest() != manifest.tokenizer_sha256:
             raise ValueError(f"it does not match its checksum in {PRETRAINED}")
         return content.decode("utf-8")
-
-
-def _read_outcome(fields: FieldReader) -> Outcome:
-    history = []
-    for item in fields.objects("history"):
-        history.append(
-            Pass(
-                number=item.integer("number", low=1),
-                train_loss=item.number("train_loss"),
-                perplexity=item.number("perplexity", low=1),
-                seconds=item.number("seconds", low=0),
-            )
-        )
-        item.finish()
-    outcome = Outcome(
-        sha256=fields.sha256("sha256"),
-        best_epoch=fields.integer("best_epoch", low=1, high=len(history)),
-        history=tuple(history),
-    )
-    fields.finish()
-    return outcome

@@ -6,11 +6,12 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 
+from textgate.bundle.schema import NonNegative, PositiveCount, Range
 from textgate.errors import ConfigError
 from textgate.train.fit.checkpoint import (
     damage_told,
@@ -47,10 +48,10 @@ class Pass:
         seconds: the time it took, held-out texts included.
     """
 
-    number: int
+    number: PositiveCount
     train_loss: float
-    perplexity: float
-    seconds: float
+    perplexity: Annotated[float, Range(1)]
+    seconds: NonNegative
 
 
 @dataclass

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from textgate.bundle.manifest import Quality, read_quality
-from textgate.bundle.run import DataSummary, read_data, written_name
-from textgate.bundle.schema import FieldReader, versioned_fields
-from textgate.errors import CheckpointError
+from textgate.bundle.architecture import MaxTokens, Task
+from textgate.bundle.manifest import Quality
+from textgate.bundle.run import MANIFEST_LIMIT, DataSummary, written_name
+from textgate.bundle.schema import (
+    Keys,
+    Place,
+    PositiveCount,
+    Range,
+    Sha256,
+    decode,
+)
+from textgate.bundle.strict_json import Format
+from textgate.errors import CheckpointError, ConfigError
 from textgate.train.data.dataset import Dataset, encode_texts
 from textgate.train.fit.checkpoint import Epoch, file_sha256
-from textgate.train.fit.resuming import read_settings
 from textgate.train.fit.scoring import probabilities
 from textgate.train.teach.encoders import (
     CONFIG,
@@ -37,11 +44,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT = "textgate-teacher"
-FORMAT_VERSION = 2
+FORMAT = Format(
+    "textgate-teacher",
+    version=2,
+    limit=MANIFEST_LIMIT,
+    remedy="make it again with textgate teach, or use the textgate release that wrote it",
+)
 TEACHER = "teacher.json"
 CHECKPOINT = "checkpoint.safetensors"
-_LIMIT = 2**26  # bytes; labels can be many
 _BATCH = 64
 COPIED = (CONFIG, TOKENIZER)  # of the encoder's files, those that stay as they are
 _ENCODER_FILES = (*COPIED, WEIGHTS)
@@ -57,7 +67,7 @@ class EncoderSummary:
     """
 
     name: str
-    sha256: dict[str, str]
+    sha256: Annotated[dict[str, Sha256], Keys(_ENCODER_FILES)]
 
 
 @dataclass(frozen=True)
@@ -72,11 +82,18 @@ class FinetuningOutcome:
         history: every epoch.
     """
 
-    sha256: str
-    temperature: float
-    best_epoch: int
+    sha256: Sha256
+    temperature: Annotated[float, Range(1e-3, 1e3)]
+    best_epoch: PositiveCount
     quality: Quality
     history: tuple[Epoch, ...]
+
+    def __post_init__(self) -> None:
+        if self.best_epoch > (last := len(self.history)):
+            raise ConfigError(
+                f"field 'best_epoch' should be a whole number from 1 to {last}, found "
+                f"{self.best_epoch}"
+            )
 
 
 @dataclass(frozen=True)
@@ -97,8 +114,8 @@ class FinetunedManifest:
     """
 
     labels: tuple[str, ...]
-    task: str
-    max_tokens: int
+    task: Task
+    max_tokens: MaxTokens
     bfloat16: bool
     settings: FinetuningConfig
     encoder: EncoderSummary
@@ -109,26 +126,7 @@ class FinetunedManifest:
 
     def to_json(self) -> str:
         """Return the text of ``teacher.json``."""
-        value: dict[str, Any] = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "labels": list(self.labels),
-            "task": self.task,
-            "max_tokens": self.max_tokens,
-            "bfloat16": self.bfloat16,
-            "settings": vars(self.settings),
-            "encoder": vars(self.encoder),
-            "train": vars(self.train),
-            "dev": vars(self.dev),
-            "versions": self.versions,
-        }
-        if self.outcome is not None:
-            value["outcome"] = {
-                **vars(self.outcome),
-                "quality": vars(self.outcome.quality),
-                "history": [vars(epoch) for epoch in self.outcome.history],
-            }
-        return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        return FORMAT.to_text(self)
 
 
 def is_finetuned(folder: Path) -> bool:
@@ -147,30 +145,9 @@ def read_finetuned(folder: Path) -> FinetunedManifest:
         content = path.read_bytes()
     except OSError as problem:
         raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
-    fields = versioned_fields(
-        content,
-        where=str(path),
-        error=CheckpointError,
-        limit=_LIMIT,
-        format=FORMAT,
-        version=FORMAT_VERSION,
-        otherwise="make it again with textgate teach",
-    )
-    versions = fields.object("versions")
-    manifest = FinetunedManifest(
-        labels=fields.texts("labels"),
-        task=fields.text("task", choices=("single-label", "multi-label")),
-        max_tokens=fields.integer("max_tokens", low=1, high=1_000_000),
-        bfloat16=fields.boolean("bfloat16"),
-        settings=read_settings(FinetuningConfig(), fields.object("settings"), path),
-        encoder=_read_encoder(fields.object("encoder")),
-        train=read_data(fields.object("train")),
-        dev=read_data(fields.object("dev")),
-        versions={name: versions.text(name) for name in versions.names()},
-        outcome=_read_outcome(fields.object("outcome")) if "outcome" in fields.names() else None,
-    )
-    fields.finish()
-    return manifest
+    place = Place(str(path), CheckpointError)
+    document = FORMAT.read(content, place)
+    return decode(FinetunedManifest, document, place)
 
 
 def read_finished(folder: Path) -> tuple[FinetunedManifest, FinetuningOutcome]:
@@ -263,37 +240,3 @@ def finetuned_logits(
             moved = batch.to(device)
             logits[places] = model(moved.ids, moved.lengths).cpu().numpy()
     return logits
-
-
-def _read_encoder(fields: FieldReader) -> EncoderSummary:
-    sums = fields.object("sha256")
-    summary = EncoderSummary(
-        fields.text("name"), {file: sums.sha256(file) for file in _ENCODER_FILES}
-    )
-    for reader in (sums, fields):
-        reader.finish()
-    return summary
-
-
-def _read_outcome(fields: FieldReader) -> FinetuningOutcome:
-    history = []
-    for item in fields.objects("history"):
-        history.append(
-            Epoch(
-                number=item.integer("number", low=1),
-                train_loss=item.number("train_loss"),
-                dev_loss=item.number("dev_loss"),
-                dev_score=item.number("dev_score", low=0, high=1),
-                seconds=item.number("seconds", low=0),
-            )
-        )
-        item.finish()
-    outcome = FinetuningOutcome(
-        sha256=fields.sha256("sha256"),
-        temperature=fields.number("temperature", low=1e-3, high=1e3),
-        best_epoch=fields.integer("best_epoch", low=1, high=len(history)),
-        quality=read_quality(fields.object("quality")),
-        history=tuple(history),
-    )
-    fields.finish()
-    return outcome

@@ -165,8 +165,6 @@ def test_training_leaves_it_as_it_is(tmp_path):
     assert share[0, 0] == share[1, 1]
     (told,) = (note for note in notes if note.startswith("the linear branch alone: log loss"))
     assert float(told.rpartition(" ")[2]) in PENALTIES
-    again = fit(
-        data, tmp_path / "longer", settings={**settings, "epochs": 4, "schedule": "constant"}
-    )
+    again = fit(data, tmp_path / "longer", settings={**settings, "epochs": 4})
     assert torch.equal(again.model.weights["linear.tokens.weight"], tokens)
     assert dataclasses.asdict(again.manifest.architecture)["linear_size"] == 2
