@@ -30,9 +30,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one direction": {"bidirectional": False},
     "both directions": {"bidirectional": True},
     "mean beside max pooling": {"pooling": ("max", "mean")},
-    "falling learning rate": {"schedule": "cosine"},
-    "a tenth of the tokens dropped": {"token_dropout": 0.1},
-    "label smoothing 0.1": {"label_smoothing": 0.1},
     "dropout 0.5": {"embedding_dropout": 0.5, "head_dropout": 0.5},
 }
 

@@ -15,6 +15,7 @@ from textgate.export.graph.nodes import IR_VERSION, OPSET
 from textgate.export.report import operator_reports
 
 if TYPE_CHECKING:
+    from textgate.bundle.manifest import Precision
     from textgate.bundle.run import RunManifest
     from textgate.export.candidate import Candidate, Original
     from textgate.train.fit.checkpoint import TrainedModel
@@ -45,7 +46,7 @@ class Assembly:
     model: TrainedModel
     original: Original
     name: str
-    precision: str
+    precision: Precision
     verify_file: str | None = None
     has_thresholds: bool = False
 

@@ -16,6 +16,7 @@ from textgate.tables import format_bytes, format_count
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from textgate.bundle.manifest import Precision
     from textgate.export.quantize.plan import Plan
 
 # A scale per channel makes an integer LSTM an eighth slower than a scale per matrix. Its mean
@@ -38,7 +39,7 @@ class Constraints:
         ConfigError: a value is out of range, or two of them exclude each other.
     """
 
-    precision: str
+    precision: Precision
     embedding_bits: int
     max_accuracy_drop: float
     fallback: bool

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from textgate.bundle.manifest import PRECISIONS
+from textgate.bundle.manifest import PRECISIONS, Precision
 from textgate.bundle.storage import bundle_bytes
 from textgate.cli import options
 from textgate.evaluation.coverage import label_thresholds, threshold_table
@@ -81,7 +81,7 @@ _MAX_SHOWN_THRESHOLDS = 20
 def export(
     run: Path,
     output: Path,
-    precision: str,
+    precision: Precision,
     embedding_bits: str,
     verify: str | None,
     max_accuracy_drop: float,

@@ -14,7 +14,7 @@ from textgate.atomic import refuse_occupied, write_bytes
 from textgate.bench.machine import this_machine
 from textgate.bench.measure import measure_together
 from textgate.bundle.architecture import parameter_count
-from textgate.bundle.manifest import PRECISIONS
+from textgate.bundle.manifest import PRECISIONS, Precision
 from textgate.bundle.run import RUN
 from textgate.bundle.storage import MANIFEST, bundle_bytes
 from textgate.cli import options
@@ -119,7 +119,7 @@ def compare(
     test: str,
     dev: str | None,
     presets: tuple[str, ...],
-    precision: str,
+    precision: Precision,
     tokens: int,
     seed: int,
     output: Path,

@@ -43,6 +43,7 @@ from textgate.train.network.model import TextClassifier
 if TYPE_CHECKING:
     import onnxruntime
 
+    from textgate.bundle.manifest import Precision
     from textgate.export.candidate import Candidate
     from textgate.export.quality import Comparison
 
@@ -76,7 +77,7 @@ def export(
     run: str | Path,
     output: str | Path,
     *,
-    precision: str = "int8",
+    precision: Precision = "int8",
     embedding_bits: int = 8,
     verify: str | Path | None = None,
     columns: Columns | None = None,
@@ -152,7 +153,7 @@ def export(
         model,
         original,
         name=output.resolve().name,
-        precision=precision,
+        precision=constraints.precision,
         verify_file=None if verify is None else written_name(Path(verify).name),
         has_thresholds=answers is not None,
     )

@@ -10,7 +10,7 @@ import click
 import torch
 
 from textgate.atomic import refuse_occupied
-from textgate.bundle.manifest import PRECISIONS
+from textgate.bundle.manifest import PRECISIONS, Precision
 from textgate.bundle.run import is_run
 from textgate.bundle.storage import MANIFEST, bundle_bytes
 from textgate.cli import options
@@ -81,7 +81,7 @@ def fit_command(
     preset: str | None,
     config: Path | None,
     seed: int | None,
-    precision: str,
+    precision: Precision,
 ) -> None:
     """Train a classifier on labelled rows and export it as a verified bundle.
 
@@ -134,7 +134,7 @@ def fit_command(
     progress.note(f"to use it: textgate classify -m {shlex.quote(str(output))} 'some text'")
 
 
-def _line(done: Exported, precision: str) -> str:
+def _line(done: Exported, precision: Precision) -> str:
     quality = done.comparison.after
     return (
         f"{done.path}: {precision}, {format_bytes(bundle_bytes(done.path))} in all, on "

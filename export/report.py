@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textgate.bundle.architecture import Architecture
+    from textgate.bundle.manifest import Precision
     from textgate.export.quantize.plan import Plan
 
 _EMBEDDINGS = {32: "float32", 8: "int8 per column", 4: "4-bit per row"}
@@ -73,10 +74,12 @@ def remarks(reports: Sequence[OperatorReport]) -> list[str]:
     ]
 
 
-def _operators(architecture: Architecture, plan: Plan) -> list[tuple[str, str, str, str]]:
+def _operators(architecture: Architecture, plan: Plan) -> list[tuple[str, str, str, Precision]]:
     """Return name, kind, storage and computation of each operator."""
     net = architecture
-    rows = [("embedding", "Embedding", _EMBEDDINGS[plan.embedding_bits], "float32")]
+    rows: list[tuple[str, str, str, Precision]] = [
+        ("embedding", "Embedding", _EMBEDDINGS[plan.embedding_bits], "float32")
+    ]
     granularity = "per channel" if plan.per_channel else "per tensor"
     for index in range(len(net.hidden_sizes)):
         storage = plan.storage(index, net.cell)
@@ -85,7 +88,7 @@ def _operators(architecture: Architecture, plan: Plan) -> list[tuple[str, str, s
             Storage.STORED: f"int8 {granularity}",
             Storage.COMPUTED: f"7-bit in int8 {granularity}",
         }[storage]
-        computed = "int8" if storage is Storage.COMPUTED else "float32"
+        computed: Precision = "int8" if storage is Storage.COMPUTED else "float32"
         rows.append((f"{net.cell}_{index + 1}", net.cell.upper(), stored, computed))
     if "attention" in net.pooling:
         rows.append(("attention", "Attention", "float32", "float32"))

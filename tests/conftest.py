@@ -234,7 +234,6 @@ SETTINGS = {
     "vectors": "none",
     "max_tokens": 20,
     "learning_rate": 0.02,
-    "schedule": "constant",
     "batch_size": 16,
     "epochs": 12,
 }

@@ -13,7 +13,7 @@ from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
 from textgate.rows import Columns
 from textgate.tables import format_count
-from textgate.train.fit.config import CRITERIA, SCHEDULES, TASKS, TOKENIZERS, TrainingConfig
+from textgate.train.fit.config import CRITERIA, TASKS, TOKENIZERS, TrainingConfig
 from textgate.train.fit.presets import PRESETS
 from textgate.train.fit.progress import TerminalProgress
 from textgate.train.fit.settings import read_settings
@@ -123,7 +123,6 @@ def poolings(
 )
 @click.option("--batch-size", type=int, help="Rows per step.")
 @click.option("--learning-rate", type=float, help="Learning rate of Adam.")
-@click.option("--schedule", type=click.Choice(SCHEDULES), help="Learning rate schedule.")
 @click.option(
     "--average", type=float, help="Decay of the moving average of the weights; 0 for none."
 )
@@ -132,13 +131,11 @@ def poolings(
 )
 @click.option("--layer-dropout", type=float, help="Fraction dropped between recurrent layers.")
 @click.option("--head-dropout", type=float, help="Fraction of the pooled vector that is dropped.")
-@click.option("--token-dropout", type=float, help="Share of tokens replaced by the unknown token.")
 @click.option(
     "--adversarial",
     type=float,
     help="Size of the adversarial perturbation of the embedding; 0 for none.",
 )
-@click.option("--label-smoothing", type=float, help="Share of each target spread over all labels.")
 @click.option("--class-weights", type=float, help="Class weighting: 0 none, 1 balanced.")
 @click.option("--seed", type=int, help="Seed of all random numbers.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")

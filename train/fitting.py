@@ -25,13 +25,13 @@ from textgate.errors import CheckpointError, ConfigError
 from textgate.rows import Columns
 from textgate.train.fit.calibration import fit_temperature
 from textgate.train.fit.checkpoint import Epoch, TrainedModel, load_model, save_model
-from textgate.train.fit.config import TrainingConfig
+from textgate.train.fit.config import TrainingConfig, recorded_settings
 from textgate.train.fit.device import find_device
 from textgate.train.fit.folder import RunFolder, settings_by_name
 from textgate.train.fit.loop import train
 from textgate.train.fit.progress import Progress
 from textgate.train.fit.scoring import evaluate_logits
-from textgate.train.fit.settings import format_labels, named_settings
+from textgate.train.fit.settings import format_labels
 from textgate.train.fit.trainer import Trainer, predict_logits
 from textgate.train.network.model import TextClassifier
 from textgate.train.preparation import Preparation, Sources, prepare
@@ -130,7 +130,7 @@ def fit(
         _require_same_pretrained(folder, stored.pretrained, initial)
         preset = preset or stored.preset
         if preset == stored.preset:
-            chosen = {**named_settings(stored.settings), **chosen}
+            chosen = {**recorded_settings(stored.settings, where=output), **chosen}
     sources = Sources(
         data,
         dev,

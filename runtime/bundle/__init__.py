@@ -1,1 +1,1 @@
-"""A bundle or a run as files: what each says, and how it is read and written."""
+"""Files of bundles and runs: their content, reading and writing."""

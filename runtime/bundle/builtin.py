@@ -1,4 +1,4 @@
-"""The models that come with the package, by name."""
+"""Models that come with the package, by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def bundled_path(name: str) -> Path:
     """Return the folder of a model that comes with the package.
 
     Raises:
-        KeyError: there is none of that name.
+        KeyError: no model has that name.
     """
     if name not in MODELS:
         raise KeyError(name)
@@ -35,12 +35,12 @@ def find_bundle(name: str | Path | None = None) -> Path:
     """Return the folder of a bundle.
 
     Args:
-        name: its path, or the name of a model that comes with the package, unless there is a file
-            or a folder of that name; None takes what the environment variable TEXTGATE_MODEL says,
-            else the default model.
+        name: its path, or the name of a model that comes with the package, unless a file or folder
+            has that name; None takes the environment variable TEXTGATE_MODEL, else the default
+            model.
 
     Raises:
-        ConfigError: it is no path, or an empty one.
+        ConfigError: the name is not a path, or empty.
     """
     given = os.fspath(name) if isinstance(name, os.PathLike) else name
     if given is not None and not isinstance(given, str):
@@ -64,7 +64,7 @@ def open_bundle(name: str | Path | None = None) -> Bundle:
 
     Raises:
         BundleError: it is missing, damaged, unsafe, or of a version this release does not read.
-        ConfigError: it is no path, or an empty one.
+        ConfigError: the name is not a path, or empty.
     """
     from textgate.bundle.storage import read_bundle
 

@@ -1,4 +1,4 @@
-"""The environment variables that are read. None stays set: one is, while a library is imported."""
+"""Environment variables that are read; one is set while ONNX Runtime is imported."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MODEL = "TEXTGATE_MODEL"  # names the bundle where nobody gives one
-ENGINE = "TEXTGATE_ENGINE"  # names the engine where nobody gives one
+MODEL = "TEXTGATE_MODEL"  # the bundle, unless one is given
+ENGINE = "TEXTGATE_ENGINE"  # the engine, unless one is given
 
 # ONNX Runtime reads it once, when its native module is imported.
 NO_ONNX_RUNTIME_TELEMETRY = "ORT_DISABLE_TELEMETRY"
@@ -15,7 +15,7 @@ NO_ONNX_RUNTIME_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 @contextmanager
 def variable(name: str, value: str) -> Iterator[None]:
-    """Give an environment variable a value for the length of a ``with``, whatever it is outside."""
+    """Set an environment variable inside a ``with``, and restore it afterwards."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:

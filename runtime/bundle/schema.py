@@ -1,183 +1,291 @@
-"""Reading values out of parsed JSON, field by field, with the field's name in every complaint."""
+"""Decoder of JSON files into dataclasses, driven by the annotations of their fields.
+
+A field is a ``bool``, ``int``, ``float``, ``str``, ``Literal`` of strings, ``Any``, a dataclass, a
+union or a tuple of these, or a ``dict`` of these by name. ``Annotated`` adds a `Range` to a number,
+a `Pattern` to a string, or `Keys` to a ``dict``. The same annotations check settings that come from
+Python.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from contextlib import suppress
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
-from textgate.bundle import strict_json
-from textgate.errors import TextgateError
+from textgate.errors import ConfigError, TextgateError
 
-_T = TypeVar("_T")
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
-SHA256 = re.compile(r"[0-9a-f]{64}")
+    class _Dataclass(Protocol):
+        __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
 
-def versioned_fields(
-    content: bytes,
-    *,
-    where: str,
-    error: type[TextgateError],
-    limit: int,
-    format: str,  # noqa: A002 - the field's own name
-    version: int,
-    otherwise: str,
-    said: str = "format version",
-) -> FieldReader:
-    """Return the fields of a JSON file that begins with its format and the format's version.
+_T = TypeVar("_T", bound="_Dataclass")
 
-    Args:
-        content: the file.
-        where: how messages name it.
-        error: the class of the error to raise.
-        limit: most bytes.
-        format: what the field ``format`` must say.
-        version: what the field ``format_version`` must say.
-        otherwise: what to do with a file of another version, besides taking the release that wrote
-            it.
-        said: how a message begins to tell of the version.
+
+@dataclass(frozen=True)
+class Range:
+    """Bounds of a number, included unless `above` excludes `low` or `below` excludes `high`."""
+
+    low: float
+    high: float = math.inf
+    above: bool = False
+    below: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        return (self.low < value if self.above else self.low <= value) and (
+            value < self.high if self.below else value <= self.high
+        )
+
+    def __str__(self) -> str:
+        start = f"{'above' if self.above else 'from'} {_digits(self.low)}"
+        if self.high == math.inf:
+            return start
+        end = "to below" if self.below else "and up to" if self.above else "to"
+        return f"{start} {end} {_digits(self.high)}"
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Form of a string: a regular expression, and the words for it after "a string"."""
+
+    expression: str
+    words: str
+
+    def __contains__(self, value: str) -> bool:
+        return re.fullmatch(self.expression, value) is not None
+
+    def __str__(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Names that a ``dict`` must have, all of them and no others."""
+
+    names: tuple[str, ...]
+
+
+Count = Annotated[int, Range(0, 2**53)]
+PositiveCount = Annotated[int, Range(1, 2**53)]
+Share = Annotated[float, Range(0, 1)]
+NonNegative = Annotated[float, Range(0)]
+Sha256 = Annotated[str, Pattern("[0-9a-f]{64}", "of 64 hexadecimal digits")]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A JSON object, as messages name it, or the settings that come from Python.
+
+    Attributes:
+        name: the file, and the fields that lead to the object; empty for settings.
+        error: the class of the errors about it.
+    """
+
+    name: str
+    error: type[TextgateError]
+
+    def inside(self, field: str) -> Place:
+        """Return the place of an object in one of the fields."""
+        return Place(f"{self.name}: {field}", self.error)
+
+    def problem(self, message: str) -> TextgateError:
+        """Return the error with a message about the object."""
+        return self.error(f"{self.name}: {message}")
+
+    def mismatch(self, field: str, expected: str, found: object) -> TextgateError:
+        """Return the error for a field that is not what was expected."""
+        if not self.name:
+            return self.error(f"{field} must be {expected}, not {found!r:.60}")
+        return self.problem(f"field {field!r} should be {expected}, found {_shown(found)}")
+
+
+_SETTINGS = Place("", ConfigError)
+_hints: dict[Any, dict[str, Any]] = {}  # of each dataclass that has been read
+
+
+def decode(kind: type[_T], value: object, place: Place) -> _T:
+    """Return the dataclass that a parsed JSON object holds.
+
+    A field with a default may be missing. If the class has ``LATER``, a set of names, then these
+    fields may be missing, all together, and no others.
 
     Raises:
-        TextgateError: of class `error`, if it is no JSON, or of another format or version.
+        TextgateError: a field is missing, unknown, of the wrong type or out of range, or the
+            dataclass raises a `ConfigError`.
     """
-    fields = FieldReader(
-        strict_json.parse(content, where=where, error=error, limit=limit), where=where, error=error
-    )
-    fields.text("format", choices=(format,))
-    found = fields.integer("format_version")
-    if found != version:
-        raise error(
-            f"{where}: {said} {found}, this release reads {version}; {otherwise}, or use the "
-            "textgate release that wrote it"
-        )
-    return fields
-
-
-class FieldReader:
-    """Takes the fields of one JSON object apart, refusing what is missing, mistyped or unknown.
-
-    Args:
-        value: the parsed JSON value that should be an object.
-        where: how messages name it, for instance ``model/textgate.json: architecture``.
-        error: the class of the error to raise.
-    """
-
-    def __init__(self, value: object, *, where: str, error: type[TextgateError]) -> None:
-        self._where = where
-        self._error = error
-        if not isinstance(value, dict):
-            raise error(f"{where}: expected an object, found {_kind(value)}")
-        self._value: Mapping[str, Any] = value
-        self._seen: set[str] = set()
-
-    def finish(self) -> None:
-        """Refuse the fields that nothing asked for."""
-        unknown = sorted(set(self._value) - self._seen)
-        if unknown:
-            raise self._error(f"{self._where}: unknown field {unknown[0]!r}")
-
-    def fail(self, name: str, expected: str) -> TextgateError:
-        """Return the error for a field that is not what was expected."""
-        found = _kind(self._value.get(name))
-        return self._error(f"{self._where}: field {name!r} should be {expected}, found {found}")
-
-    def names(self) -> tuple[str, ...]:
-        """Return the names of all fields, for an object whose names are data."""
-        return tuple(self._value)
-
-    def raw(self, name: str) -> Any:
-        """Return the field as it was parsed."""
-        self._seen.add(name)
-        if name not in self._value:
-            raise self._error(f"{self._where}: field {name!r} is missing")
-        return self._value[name]
-
-    def object(self, name: str) -> FieldReader:
-        """Return a reader for the object in this field."""
-        return FieldReader(self.raw(name), where=f"{self._where}: {name}", error=self._error)
-
-    def objects(self, name: str) -> list[FieldReader]:
-        """Return a reader for each of the objects in this list."""
-        value = self.raw(name)
-        if not isinstance(value, list):
-            raise self.fail(name, "a list of objects")
-        return [
-            FieldReader(item, where=f"{self._where}: {name}[{index}]", error=self._error)
-            for index, item in enumerate(value)
-        ]
-
-    def text(self, name: str, *, choices: tuple[str, ...] | None = None) -> str:
-        """Return a string, one of `choices` if they are given."""
-        value = self.raw(name)
-        if not isinstance(value, str) or (choices is not None and value not in choices):
-            raise self.fail(name, "a string" if choices is None else f"one of {', '.join(choices)}")
-        return value
-
-    def sha256(self, name: str) -> str:
-        """Return a SHA-256 digest in lower-case hexadecimal."""
-        value = self.raw(name)
-        if not isinstance(value, str) or not SHA256.fullmatch(value):
-            raise self.fail(name, "64 hexadecimal digits")
-        return value
-
-    def boolean(self, name: str) -> bool:
-        """Return true or false."""
-        value = self.raw(name)
-        if not isinstance(value, bool):
-            raise self.fail(name, "true or false")
-        return value
-
-    def integer(self, name: str, *, low: int = 0, high: int = 2**53) -> int:
-        """Return a whole number from `low` to `high`."""
-        value = self.raw(name)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise self.fail(name, f"a whole number from {low} to {high}")
-        return value
-
-    def number(self, name: str, *, low: float = -math.inf, high: float = math.inf) -> float:
-        """Return a finite number from `low` to `high`."""
-        value = self.raw(name)
-        if not _is_finite(value) or not low <= value <= high:
-            raise self.fail(name, f"a number from {low:g} to {high:g}")
-        return float(value)
-
-    def optional(self, name: str, read: Callable[[str], _T]) -> _T | None:
-        """Return what `read` makes of the field, or None where it is null."""
-        return None if self.raw(name) is None else read(name)
-
-    def texts(self, name: str, *, choices: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        """Return a list of strings, each one of `choices` if they are given."""
-        value = self.raw(name)
-        if not isinstance(value, list) or not all(
-            isinstance(item, str) and (choices is None or item in choices) for item in value
-        ):
-            expected = "a list of strings" if choices is None else f"a list out of {choices}"
-            raise self.fail(name, expected)
-        return tuple(value)
-
-    def integers(self, name: str, *, low: int = 0, high: int = 2**53) -> tuple[int, ...]:
-        """Return a list of whole numbers from `low` to `high`."""
-        value = self.raw(name)
-        if not isinstance(value, list) or not all(
-            isinstance(item, int) and not isinstance(item, bool) and low <= item <= high
-            for item in value
-        ):
-            raise self.fail(name, f"a list of whole numbers from {low} to {high}")
-        return tuple(value)
-
-
-def _is_finite(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
+    document, fields = _object(value, place), dataclasses.fields(kind)
+    optional = {field.name for field in fields if field.default is not dataclasses.MISSING}
+    if (later := getattr(kind, "LATER", None)) is not None:
+        optional = later if later.isdisjoint(document) else set()
+    values = {
+        name: read_field(document, name, hint, place)
+        for name, hint in hints(kind).items()
+        if name in document or name not in optional
+    }
+    _refuse_others(document, values, place)
     try:
-        return math.isfinite(value)
+        return kind(**values)
+    except ConfigError as problem:
+        raise place.problem(str(problem)) from None
+
+
+def read_field(document: dict[str, Any], name: str, kind: Any, place: Place) -> Any:
+    """Return the field of a JSON object that has this name and is annotated with this kind.
+
+    Raises:
+        TextgateError: it is missing or not of this kind.
+    """
+    if name not in document:
+        raise place.problem(f"field {name!r} is missing")
+    return _read(document[name], kind, name, place)
+
+
+def check(settings: _Dataclass) -> None:
+    """Refuse settings whose values do not fit their annotations.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    for name, kind in hints(type(settings)).items():
+        check_value(name, getattr(settings, name), kind)
+
+
+def check_value(name: str, value: object, kind: Any) -> None:
+    """Refuse the value of a setting that does not fit an annotation.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    _read(value, kind, name, _SETTINGS)
+
+
+def hints(kind: type[_Dataclass]) -> dict[str, Any]:
+    """Return the annotation of each field of a dataclass."""
+    if kind not in _hints:
+        found = get_type_hints(kind, include_extras=True)
+        _hints[kind] = {field.name: found[field.name] for field in dataclasses.fields(kind)}
+    return _hints[kind]
+
+
+def _read(value: Any, kind: Any, name: str, place: Place) -> Any:
+    """Return a value as its annotation has it: a list as a tuple, a number as a float if needed."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _read_bounded(value, kind, name, place)
+    if origin in (Union, UnionType):
+        return _read_option(value, arguments, name, place)
+    if origin is tuple:
+        return _read_items(value, arguments, name, place)
+    if origin is dict:
+        return _read_names(value, arguments, place.inside(name))
+    if dataclasses.is_dataclass(kind):
+        return decode(cast("type[_Dataclass]", kind), value, place.inside(name))
+    if not _fits(value, kind):
+        raise place.mismatch(name, _expected(kind), value)
+    return float(value) if kind is float else value
+
+
+def _read_bounded(value: Any, kind: Any, name: str, place: Place) -> Any:
+    base, bounds = get_args(kind)
+    found = _read(value, base, name, place)
+    if isinstance(bounds, Keys):
+        for key in bounds.names:
+            read_field(found, key, Any, place.inside(name))
+        _refuse_others(found, bounds.names, place.inside(name))
+    elif found not in bounds:
+        raise place.mismatch(name, _expected(kind), value)
+    return found
+
+
+def _read_option(value: Any, kinds: tuple[Any, ...], name: str, place: Place) -> Any:
+    for kind in kinds:
+        if dataclasses.is_dataclass(kind):  # which may be missing, but not null
+            return _read(value, kind, name, place)
+        with suppress(place.error):
+            return _read(value, kind, name, place)
+    raise place.mismatch(name, " or ".join(map(_expected, kinds)), value)
+
+
+def _read_items(value: Any, kinds: tuple[Any, ...], name: str, place: Place) -> tuple[Any, ...]:
+    size = None if kinds[-1] is Ellipsis else len(kinds)
+    if not isinstance(value, list if place.name else tuple) or size not in (None, len(value)):
+        expected = "a tuple" if not place.name and isinstance(value, list) else "a list"
+        raise place.mismatch(name, expected if size is None else f"{expected} of {size}", value)
+    return tuple(
+        _read(item, kinds[0], f"{name}[{index}]", place) for index, item in enumerate(value)
+    )
+
+
+def _read_names(value: Any, kinds: tuple[Any, ...], place: Place) -> dict[str, Any]:
+    names, kind = kinds
+    document = _object(value, place)
+    if get_origin(names) is Literal:
+        _refuse_others(document, get_args(names), place)
+    return {name: read_field(document, name, kind, place) for name in document}
+
+
+def _object(value: object, place: Place) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise place.problem(f"expected an object, found {_shown(value)}")
+    return value
+
+
+def _refuse_others(document: dict[str, Any], known: Collection[str], place: Place) -> None:
+    if unknown := sorted(document.keys() - known):
+        raise place.problem(f"unknown field {unknown[0]!r}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Return whether a value is of a scalar type or one of a ``Literal``."""
+    if get_origin(kind) is Literal:
+        return isinstance(value, str) and value in get_args(kind)
+    if kind is Any or isinstance(value, bool):
+        return kind in (Any, bool)
+    if kind is not float:
+        return isinstance(value, kind)
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
     except OverflowError:  # a whole number beyond what a float can hold
         return False
 
 
-def _kind(value: object) -> str:
+_WORDS = {str: "a string", bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def _expected(kind: Any) -> str:
+    """Return how messages describe a scalar type, a ``Literal``, or one of these in bounds."""
+    arguments = get_args(kind)
+    if not arguments:
+        return "null" if kind is NoneType else _WORDS[kind]
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(arguments)}"
+    return f"{_expected(arguments[0])} {arguments[1]}"
+
+
+def _digits(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"
+
+
+def _shown(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A bundle on disk: read with every check done, written whole or not at all."""
+"""Bundles on disk: read with every check, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from textgate.bundle.checks.tokenizer import check_tokenizer
 from textgate.bundle.manifest import (
     CARD,
     FILE_LIMITS,
+    FORMAT,
     GRAPH,
     MANIFEST,
-    MANIFEST_LIMIT,
     TOKENIZER,
     FileEntry,
     Manifest,
@@ -44,7 +44,7 @@ class Bundle:
 
     Attributes:
         path: its folder.
-        manifest: what it says about itself.
+        manifest: its manifest.
         graph: the content of ``model.onnx``.
         tokenizer: the text of ``tokenizer.json``.
     """
@@ -56,19 +56,19 @@ class Bundle:
 
 
 def read_bundle(path: Path | str) -> Bundle:
-    """Return the bundle in a folder; safe to call on a stranger's.
+    """Return the bundle in a folder; safe for bundles from strangers.
 
-    Sizes and checksums are checked before anything parses the files. The card (``README.md``) is
-    documentation: it may have been edited or be missing.
+    Sizes and checksums are checked before the files are parsed. The card (``README.md``) is
+    documentation, which may be edited or missing.
 
     Raises:
-        BundleError: the folder is no bundle, or the bundle is damaged, unsafe, or of a version
-            this release does not read.
+        BundleError: the folder is not a bundle, or the bundle is damaged, unsafe, or of a version
+            that this release does not read.
     """
     folder = Path(path)
     _check_folder(folder)
     manifest = Manifest.parse(
-        _read(folder, MANIFEST, limit=MANIFEST_LIMIT), where=str(folder / MANIFEST)
+        _read(folder, MANIFEST, limit=FORMAT.limit), where=str(folder / MANIFEST)
     )
     graph = _read_listed(folder, GRAPH, manifest)
     tokenizer = _read_listed(folder, TOKENIZER, manifest)
@@ -93,19 +93,19 @@ def write_bundle(
 ) -> Manifest:
     """Write a bundle and return its manifest, with the files' sizes and checksums filled in.
 
-    What was written is read again with `read_bundle` before it gets its name, so that nothing
-    unreadable is ever published.
+    The files are read again with `read_bundle` before the folder gets its name, so that no
+    unreadable bundle is published.
 
     Args:
         path: the folder to make.
-        manifest_without_files: everything but ``files``, which is replaced.
+        manifest_without_files: the manifest, whose ``files`` are replaced.
         files: the content of ``model.onnx``, ``tokenizer.json`` and ``README.md``, by name.
-        force: whether to replace a bundle that is already there.
+        force: whether to replace an existing bundle.
 
     Raises:
-        ExportError: the folder exists or cannot be written, or what it would hold is no bundle.
+        ExportError: the folder exists or cannot be written, or the files are not a bundle.
     """
-    from textgate.atomic import new_folder  # what only reads bundles does without
+    from textgate.atomic import new_folder  # not needed to read bundles
 
     target = Path(path)
     if set(files) != set(FILE_LIMITS):
@@ -152,7 +152,7 @@ def file_entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse what is no bundle, saying what it is instead."""
+    """Refuse a path that is not a bundle, with what it is instead."""
     try:
         if folder.is_file():
             raise BundleError(f"{folder}: a file, but a bundle is a folder; name the folder")
@@ -173,7 +173,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _read_listed(folder: Path, name: str, manifest: Manifest) -> bytes:
-    """Return a file of the size and checksum that the manifest gives it."""
+    """Return a file after checking its size and checksum against the manifest."""
     entry = manifest.files[name]
     content = _read(folder, name, limit=FILE_LIMITS[name], size=entry.size)
     if hashlib.sha256(content).hexdigest() != entry.sha256:
@@ -185,7 +185,7 @@ def _read_listed(folder: Path, name: str, manifest: Manifest) -> bytes:
 
 
 def _read(folder: Path, name: str, *, limit: int, size: int | None = None) -> bytes:
-    """Return a regular file of the folder, its size checked before it is read."""
+    """Return a regular file of the folder after checking its size."""
     path = folder / name
     try:
         real = path.resolve(strict=True)
@@ -205,7 +205,7 @@ def _read(folder: Path, name: str, *, limit: int, size: int | None = None) -> by
                 " get or export the bundle again"
             )
         with real.open("rb") as file:
-            # One byte more than there should be, in case the file has grown since.
+            # One more byte than expected, to notice that the file has grown.
             content = file.read(status.st_size + 1)
     except FileNotFoundError:
         raise BundleError(f"{path}: missing; get or export the bundle again") from None

@@ -1,28 +1,74 @@
-"""JSON with a single reading, and its checksum, which no layout of the text changes."""
+"""JSON files that every parser reads alike, their formats, and checksums of their content."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
+from textgate.bundle.schema import Count, Place, read_field
 from textgate.errors import TextgateError
 
 DEPTH_LIMIT = 16  # objects and lists inside one another
 
 
+@dataclass(frozen=True)
+class Format:
+    """A kind of JSON file, which holds its format and version.
+
+    Attributes:
+        name: the field ``format``.
+        version: the field ``format_version``.
+        limit: maximum size in bytes.
+        remedy: what to do with a file of an older version.
+    """
+
+    name: str
+    version: int
+    limit: int
+    remedy: str
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields that every file of this kind has."""
+        return {"format": self.name, "format_version": self.version}
+
+    def to_text(self, value: Any) -> str:
+        """Return the file of a dataclass, without its fields that are None."""
+        fields = {name: one for name, one in dataclasses.asdict(value).items() if one is not None}
+        return json.dumps({**self.fields, **fields}, indent=2, ensure_ascii=False) + "\n"
+
+    def read(self, content: bytes, place: Place) -> dict[str, Any]:
+        """Return the fields of a file except format and version.
+
+        Raises:
+            TextgateError: it is not JSON, or of another format or version.
+        """
+        document = parse(content, where=place.name, error=place.error, limit=self.limit)
+        if (found := read_field(document, "format", str, place)) != self.name:
+            raise place.mismatch("format", self.name, found)
+        if (found := read_field(document, "format_version", Count, place)) != self.version:
+            remedy = "upgrade textgate" if found > self.version else self.remedy
+            raise place.problem(
+                f"format version {found}, but this release reads version {self.version}; {remedy}"
+            )
+        return {name: one for name, one in document.items() if name not in self.fields}
+
+
 def parse(text: bytes, *, where: str, error: type[TextgateError], limit: int) -> dict[str, Any]:
-    """Return the JSON object in `text`, refusing what parsers read in different ways.
+    """Return the JSON object in `text`; refuse text that parsers read in different ways.
 
     Args:
         text: UTF-8.
         where: how messages name the file.
         error: the class of the error to raise.
-        limit: how many bytes are too many to parse.
+        limit: maximum size in bytes.
 
     Raises:
-        TextgateError: of class `error`: not JSON in UTF-8, not an object, a field given twice, a
-            number that is none, text that is no Unicode, nested too deeply, or too large.
+        TextgateError: of class `error`: the text is not JSON in UTF-8, not an object, nested too
+            deeply or too large, or has a field twice, NaN, infinity, or half a surrogate pair.
     """
     if len(text) > limit:
         raise error(f"{where}: larger than the {limit:,} bytes that are read of such a file")
@@ -32,7 +78,7 @@ def parse(text: bytes, *, where: str, error: type[TextgateError], limit: int) ->
         )
         if _is_deeper(document, DEPTH_LIMIT):
             raise RecursionError
-        # A lone surrogate, written as an escape, would only fail when the text is printed.
+        # An escaped lone surrogate passes the parser, but fails when the text is printed.
         json.dumps(document, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise error(f"{where}: holds half a surrogate pair, which is not text") from None
@@ -46,7 +92,7 @@ def parse(text: bytes, *, where: str, error: type[TextgateError], limit: int) ->
 
 
 def sha256(document: dict[str, Any]) -> str:
-    """Return the SHA-256 of the document written with sorted names, no spaces, and in ASCII."""
+    """Return the SHA-256 of the document as ASCII with sorted names and no spaces."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 

@@ -6,13 +6,14 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from textgate.bundle.builtin import find_bundle
-from textgate.bundle.schema import FieldReader
+from textgate.bundle.schema import Place, PositiveCount, Share, read_field
 from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
 from textgate.errors import ConfigError, DataError
@@ -179,14 +180,10 @@ def _accuracy(name: str, file: Path) -> Accuracy:
     except OSError as problem:
         raise DataError(f"{file}: cannot be read: {problem.strerror}") from None
     document = strict_json.parse(text, where=str(file), error=DataError, limit=_MAX_EVALUATION)
-    fields = FieldReader(document, where=str(file), error=DataError)
-    interval = fields.raw("accuracy_interval")
-    is_pair = isinstance(interval, list) and len(interval) == 2
-    if not is_pair or not all(isinstance(end, float | int) and 0 <= end <= 1 for end in interval):
-        raise fields.fail("accuracy_interval", "two numbers from 0 to 1")
+    field = partial(read_field, document, place=Place(str(file), DataError))
     return Accuracy(
         bundle=name,
-        rows=fields.integer("rows", low=1),
-        accuracy=fields.number("accuracy", low=0, high=1),
-        interval=(float(interval[0]), float(interval[1])),
+        rows=field("rows", PositiveCount),
+        accuracy=field("accuracy", Share),
+        interval=field("accuracy_interval", tuple[Share, Share]),
     )

@@ -82,7 +82,7 @@ def _as_json(path: Path, architecture: Architecture, labels: tuple[str, ...]) ->
         "path": str(path),
         "labels": list(labels),
         "task": architecture.task,
-        "architecture": architecture.to_json(),
+        "architecture": dataclasses.asdict(architecture),
         "layers": [dataclasses.asdict(layer) for layer in layers(architecture)],
         "parameters": parameter_count(architecture),
     }

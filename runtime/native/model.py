@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textgate.bundle.architecture import CELLS, GATES, POOLINGS
 from textgate.native.expected import (
     ANCHORS,
     COMPUTED,
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
 
 MAGIC, ALIGNMENT = 0x31454754, 64
 _OPSET = 18
-_CELLS = ("rnn", "lstm", "gru")
-_POOLINGS = ("last", "max", "mean", "attention")
 _EMBEDDINGS = {32: 0, 8: 1, 4: 2}
-_GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 _LSTM_LIMIT, _STORED_LIMIT = 64, 127
 _SATURATED = (-30.0, 30.0, 30.0, 0.0)  # the biases of the units that hold an LSTM's range
 
@@ -71,9 +69,9 @@ class _Converter:
         tensors.extend(self._dense())
         tensors.extend(self._linear())
         temperature = self._take("inverse_temperature", "f4", 1)
-        poolings = [_POOLINGS.index(name) for name in net.pooling]
+        poolings = [POOLINGS.index(name) for name in net.pooling]
         words = [
-            *(MAGIC, VERSION, 0, _CELLS.index(net.cell), len(net.hidden_sizes), net.directions),
+            *(MAGIC, VERSION, 0, CELLS.index(net.cell), len(net.hidden_sizes), net.directions),
             *(net.vocabulary_size, net.embedding_size, _EMBEDDINGS[storage.embedding_bits]),
             *(len(poolings), *(poolings + [0] * 4)[:4]),
             *(len(net.dense_sizes) + 1, int(storage.output == STORED)),
@@ -263,7 +261,7 @@ class _Converter:
         name, directions = f"{net.cell}_{layer + 1}", net.directions
         storage, gates, units = (
             self._storage.layers[layer],
-            _GATES[net.cell],
+            GATES[net.cell],
             net.hidden_sizes[layer],
         )
         width = self._input_width(layer)

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from textgate.bundle import strict_json
-from textgate.bundle.schema import FieldReader
+from textgate.bundle.schema import Count, Place, read_field
 from textgate.errors import DataError
 from textgate.rows.row import Row
 
@@ -163,18 +163,16 @@ class ResumeFile:
             ) from None
         except OSError as problem:
             raise DataError(f"{self.path}: cannot be read: {problem.strerror}") from None
-        where = str(self.path)
+        place = Place(str(self.path), DataError)
         try:
-            fields = FieldReader(
-                strict_json.parse(content, where=where, error=DataError, limit=_MAX_BYTES),
-                where=where,
-                error=DataError,
+            document = strict_json.parse(
+                content, where=place.name, error=DataError, limit=_MAX_BYTES
             )
-            fields.integer("version", low=_VERSION, high=_VERSION)
-            count, size = fields.integer("rows"), fields.integer("bytes")
-            digest, settings = fields.text("digest"), fields.raw("settings")
-            if not isinstance(settings, dict):
-                raise fields.fail("settings", "an object")
+            if (version := read_field(document, "version", Count, place)) != _VERSION:
+                raise place.mismatch("version", str(_VERSION), version)
+            count, size = (read_field(document, name, Count, place) for name in ("rows", "bytes"))
+            digest = read_field(document, "digest", str, place)
+            settings = read_field(document, "settings", dict[str, str], place)
         except DataError as problem:
             raise DataError(f"{problem}; {self._results} cannot be resumed: {_ANEW}") from None
         for name, value in self._settings.items():

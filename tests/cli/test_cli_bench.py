@@ -132,8 +132,11 @@ WRONG_EVALUATIONS = [
     (f'{{"accuracy": 0.5, {INTERVAL}}}', "field 'rows' is missing"),
     (f'{{"rows": 0, "accuracy": 0.5, {INTERVAL}}}', "whole number from 1"),
     (f'{{"rows": 9, "accuracy": 50, {INTERVAL}}}', "a number from 0 to 1"),
-    ('{"rows": 9, "accuracy": 0.5, "accuracy_interval": [0.4]}', "two numbers from 0 to 1"),
-    ('{"rows": 9, "accuracy": 0.5, "accuracy_interval": ["a", 1]}', "two numbers from 0 to 1"),
+    ('{"rows": 9, "accuracy": 0.5, "accuracy_interval": [0.4]}', "a list of 2, found"),
+    (
+        '{"rows": 9, "accuracy": 0.5, "accuracy_interval": ["a", 1]}',
+        "interval[0]' should be a number",
+    ),
 ]
 
 

@@ -177,7 +177,7 @@ def test_a_run_that_cannot_be_exported_is_kept(command, arguments, out, monkeypa
 REFUSED = [
     (["--preset", "best"], 2, "Invalid value for '--preset': 'best' is not one of"),
     (["--precision", "int4"], 2, "Invalid value for '--precision': 'int4' is not one of"),
-    (["--seed", "-1"], 2, "seed must be from 0 to"),
+    (["--seed", "-1"], 2, "seed must be a whole number from 0 to"),
     (["--dev", "nothing.csv"], 1, "nothing.csv: cannot be read"),
     (["--text-field", "said"], 1, "no field 'said', found 'text', 'label'"),
 ]

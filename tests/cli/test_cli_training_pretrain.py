@@ -84,7 +84,7 @@ WRONG = [
     (["texts", "--cell", "cnn"], 2, "Error: Invalid value for '--cell': 'cnn' is not one of"),
     (["texts", "--bidirectional"], 2, "Error: No such option '--bidirectional'"),
     (["texts", "--vocabulary-size", "100"], 2, "textgate: vocabulary_size 100 is too small for"),
-    (["texts", "--learning-rate", "nan"], 2, "textgate: learning_rate must be from 0 to 100, not"),
+    (["texts", "--learning-rate", "nan"], 2, "textgate: learning_rate must be a number, not nan"),
     (["-"], 2, "textgate: texts without labels are read several times; give a file, not -"),
     (["missing.txt"], 1, "missing.txt: cannot be read: No such file or directory"),
     (["texts"], 1, "texts.jsonl, line 1: no field 'text', found 'said'; name the right one"),

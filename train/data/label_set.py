@@ -11,13 +11,16 @@ from textgate.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from textgate.bundle.architecture import Task, TaskSetting
     from textgate.rows import Row
 
 _SUM_TOLERANCE = 1e-3  # rounded soft labels still add up to 1
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def find_labels(rows: Sequence[Row], *, task: str, file: str) -> tuple[tuple[str, ...], str]:
+def find_labels(
+    rows: Sequence[Row], *, task: TaskSetting, file: str
+) -> tuple[tuple[str, ...], Task]:
     """Return the labels in the order of their names, soft ones included, and the task.
 
     Args:

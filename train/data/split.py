@@ -18,6 +18,7 @@ from textgate.train.data.label_set import find_labels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from textgate.bundle.architecture import Task, TaskSetting
     from textgate.rows.reading import Note
 
 
@@ -38,7 +39,7 @@ class SplitRows:
     train: list[Row]
     dev: list[Row]
     labels: tuple[str, ...]
-    task: str
+    task: Task
     file: str
     dev_file: str
     notes: tuple[str, ...]
@@ -49,7 +50,7 @@ def split_rows(
     dev: str | Path | Sequence[Row] | None,
     columns: Columns,
     *,
-    task: str,
+    task: TaskSetting,
     dev_fraction: float,
     seed: int,
 ) -> SplitRows:
@@ -72,17 +73,17 @@ def split_rows(
     rows, file = _load_rows(
         data, columns, training=True, empty_labels=empty_labels, note=notes.append
     )
-    labels, task = find_labels(rows, task=task, file=file)
+    labels, found = find_labels(rows, task=task, file=file)
     if dev is not None:
         dev_rows, dev_file = _load_rows(
             dev, columns, training=False, empty_labels=empty_labels, note=notes.append
         )
         notes += check_rows(rows, dev_rows, file=file, dev_file=dev_file)
-        return SplitRows(rows, dev_rows, labels, task, file, dev_file, tuple(notes))
+        return SplitRows(rows, dev_rows, labels, found, file, dev_file, tuple(notes))
     notes += check_rows(rows, [], file=file, dev_file=file)
     train, dev_rows = hold_out(rows, dev_fraction, seed=seed)
     note = check_held_out(rows, dev_rows, dev_fraction, file=file)
-    return SplitRows(train, dev_rows, labels, task, file, file, (*notes, *filter(None, [note])))
+    return SplitRows(train, dev_rows, labels, found, file, file, (*notes, *filter(None, [note])))
 
 
 def _load_rows(

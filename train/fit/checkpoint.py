@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 from textgate.atomic import write_bytes
+from textgate.bundle.schema import NonNegative, PositiveCount, Share
 from textgate.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ class Epoch:
         seconds: duration, including the evaluation on dev.
     """
 
-    number: int
+    number: PositiveCount
     train_loss: float
     dev_loss: float
-    dev_score: float
-    seconds: float
+    dev_score: Share
+    seconds: NonNegative
 
     def rank(self, criterion: str = "score") -> tuple[float, float]:
         """Return the sort key of epochs: dev score before dev loss, or loss before score."""

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from textgate.atomic import new_folder
 from textgate.bundle.run import CHECKPOINT, MODEL, ModelSummary
-from textgate.bundle.schema import FieldReader, versioned_fields
-from textgate.errors import CheckpointError, ConfigError
+from textgate.bundle.schema import Place, decode
+from textgate.errors import CheckpointError
 from textgate.train.fit.checkpoint import (
     EpochT,
     file_sha256,
@@ -23,7 +21,7 @@ from textgate.train.fit.checkpoint import (
     write_atomically,
     write_tensors,
 )
-from textgate.train.fit.settings import changed, named_settings
+from textgate.train.fit.settings import named_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,12 +31,11 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from textgate.bundle.run import DataSummary
+    from textgate.bundle.strict_json import Format
     from textgate.train.fit.checkpoint import TrainingState
     from textgate.train.fit.progress import Progress
 
-    _Settings = TypeVar("_Settings", bound=DataclassInstance)
-
-_MAX_MANIFEST_BYTES = 2**26  # labels can be many
+    _Manifest = TypeVar("_Manifest", bound=DataclassInstance)
 
 
 @dataclass(frozen=True)
@@ -148,14 +145,13 @@ class RunFolder(Generic[EpochT]):
             )
 
 
-def read_manifest(path: Path, *, format: str, version: int, otherwise: str) -> FieldReader:  # noqa: A002
-    """Return the fields of a manifest that `manifest_json` wrote.
+def read_manifest(path: Path, kind: type[_Manifest], form: Format) -> _Manifest:
+    """Return the manifest of a folder.
 
     Args:
         path: the file.
-        format: the expected format.
-        version: the expected format version.
-        otherwise: what to do about another version, besides using the release that wrote it.
+        kind: the dataclass that it holds.
+        form: its format.
 
     Raises:
         CheckpointError: the file cannot be read, is damaged, or has another format or version.
@@ -164,36 +160,8 @@ def read_manifest(path: Path, *, format: str, version: int, otherwise: str) -> F
         content = path.read_bytes()
     except OSError as problem:
         raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
-    return versioned_fields(
-        content,
-        where=str(path),
-        error=CheckpointError,
-        limit=_MAX_MANIFEST_BYTES,
-        format=format,
-        version=version,
-        otherwise=otherwise,
-    )
-
-
-def manifest_json(manifest: DataclassInstance, *, format: str, version: int) -> str:  # noqa: A002
-    """Return the text of a manifest: all fields of a dataclass, without an outcome of None."""
-    fields = dataclasses.asdict(manifest)
-    if fields["outcome"] is None:
-        del fields["outcome"]
-    value = {"format": format, "format_version": version, **fields}
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
-def read_settings(default: _Settings, fields: FieldReader, path: Path) -> _Settings:
-    """Return the settings in a manifest, those of `default` where it has none.
-
-    Raises:
-        CheckpointError: a setting is unknown, of the wrong type or out of range.
-    """
-    try:
-        return changed(default, {name: fields.raw(name) for name in fields.names()})
-    except (ConfigError, TypeError) as problem:
-        raise CheckpointError(f"{path}: settings: {problem}") from None
+    place = Place(str(path), CheckpointError)
+    return decode(kind, form.read(content, place), place)
 
 
 def settings_by_name(settings: object, config: type[DataclassInstance]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What moves the weights: the optimizers, the schedule of their rates, and the moving average."""
+"""Optimizers with learning rates for each table, and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from textgate.train.fit.config import TrainingConfig
 
-_WARM_UP = 0.05  # of all steps
-_AVERAGE_EVERY = 8  # steps: often enough for an average over hundreds
+_WARM_UP = 0.05  # share of all steps
+_AVERAGE_INTERVAL = 8  # steps; short enough for an average over hundreds
 
 
 class Embedded(Protocol):
@@ -34,15 +34,18 @@ class Embedded(Protocol):
 
 
 class Optimizer:
-    """Adam for the network, and for its tables at rates of their own.
+    """Adam, with separate learning rates for the network's tables.
 
     Args:
         model: the network.
-        config: the rates, the schedule, and whether tables are updated sparsely.
-        steps: how many there will be if training is not stopped early.
+        config: the rates, and whether tables are updated sparsely.
+        steps: for falling rates, the number of all steps: the rates rise for a twentieth of them,
+            then fall to 0 along a cosine; None keeps the rates constant.
     """
 
-    def __init__(self, model: Embedded, config: TrainingConfig, *, steps: int) -> None:
+    def __init__(
+        self, model: Embedded, config: TrainingConfig, *, steps: int | None = None
+    ) -> None:
         self._model = model
         self._config = config
         self._steps = steps
@@ -80,10 +83,10 @@ class Optimizer:
             optimizer.zero_grad(set_to_none=True)
 
     def step(self, number: int) -> None:
-        """Move the weights.
+        """Update the weights.
 
         Args:
-            number: steps before this one.
+            number: number of earlier steps.
         """
         torch.nn.utils.clip_grad_norm_(self._dense, self._config.gradient_norm)
         share = self._share(number)
@@ -102,10 +105,10 @@ class Optimizer:
         }
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Go on from what `tensors` returned.
+        """Continue from what `tensors` returned.
 
         Raises:
-            CheckpointError: it is of another network.
+            CheckpointError: it belongs to another network.
         """
         names = {id(weight): name for name, weight in self._model.named_parameters()}
         for optimizer in self._optimizers:
@@ -116,13 +119,13 @@ class Optimizer:
                     step = moments["step"]
                     optimizer.state[weight] = {
                         **moments,
-                        # Where steps are counted: with a plain number, or on the CPU.
+                        # SparseAdam counts steps with an int, Adam with a tensor on the CPU.
                         "step": int(step) if lazy else step.cpu(),
                     }
 
     def _share(self, number: int) -> float:
-        """Return what the rates are multiplied with."""
-        if self._config.schedule == "constant":
+        """Return the factor of the rates."""
+        if self._steps is None:
             return 1.0
         warm_up = max(1.0, _WARM_UP * self._steps)
         falling = 0.5 * (1.0 + math.cos(math.pi * min(1.0, number / self._steps)))
@@ -134,8 +137,8 @@ class Average:
 
     Args:
         model: the network.
-        decay: what is kept of the average at a step, less in the beginning.
-        weights: the average so far; None begins anew.
+        decay: share of the average that a step keeps; less in the beginning.
+        weights: the average so far; None starts a new one.
     """
 
     def __init__(
@@ -149,13 +152,13 @@ class Average:
         }
 
     def update(self, number: int) -> None:
-        """Take in the weights after a step.
+        """Add the weights after a step.
 
         Args:
-            number: steps before this one.
+            number: number of earlier steps.
         """
-        if number % _AVERAGE_EVERY == 0:
-            decay = min(self._decay, (1 + number) / (10 + number)) ** _AVERAGE_EVERY
+        if number % _AVERAGE_INTERVAL == 0:
+            decay = min(self._decay, (1 + number) / (10 + number)) ** _AVERAGE_INTERVAL
             with torch.no_grad():
                 for name, tensor in self._current.items():
                     self.weights[name].lerp_(tensor.detach(), 1.0 - decay)
@@ -167,12 +170,12 @@ def read_moments(
     """Return Adam's moments and step count of a weight: copies, on its device.
 
     Args:
-        tensors: those of a whole network, by ``<parameter>/<moment>``.
-        name: the weight's.
+        tensors: moments of a whole network, by ``<parameter>/<moment>``.
+        name: the weight's name.
         weight: the weight.
 
     Raises:
-        CheckpointError: they are missing, or of another weight.
+        CheckpointError: they are missing, or belong to another weight.
     """
     prefix = f"{name}/"
     moments = {

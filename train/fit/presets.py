@@ -1,19 +1,20 @@
-"""Named settings to start from.
+"""Presets: named settings to start from.
 
 The ``seed-`` presets are the reference networks of the course chapter this project grew out of:
 Embedding(1000, 64) over at most 100 tokens, a cell of 128 units over the whole sequence, dropout
 0.2, a cell of 64 units of which the last state is used, Dense 32 with ReLU, Dense 1 with a sigmoid;
-Adam, binary cross-entropy. They differ in the cell alone.
+Adam, binary cross-entropy. They differ only in the cell.
 """
 
 from __future__ import annotations
 
+from textgate.bundle.architecture import Cell
 from textgate.errors import ConfigError
 from textgate.messages import did_you_mean
 from textgate.train.fit.config import TrainingConfig
 
 
-def _seed(cell: str) -> TrainingConfig:
+def _seed(cell: Cell) -> TrainingConfig:
     return TrainingConfig(
         cell=cell,
         embedding_size=64,
@@ -33,11 +34,11 @@ def _seed(cell: str) -> TrainingConfig:
 
 RECIPE = "default"
 PRESETS = {
-    # The rest depends on the rows, see `textgate.train.fit.recipe`.
+    # Other settings depend on the rows, see `textgate.train.fit.recipe`.
     RECIPE: TrainingConfig(
         cell="lstm",
         embedding_size=100,
-        hidden_sizes=(126,),  # with two anchors 128, whole blocks of the integer kernel
+        hidden_sizes=(126,),  # 128 with two anchors: whole blocks of the integer kernel
         bidirectional=False,
         pooling=("max",),
         dense_sizes=(),
@@ -50,7 +51,7 @@ PRESETS = {
         tokenizer="subwords",
         vectors="english",
         linear_size=0,
-        linear_buckets=2**16,  # for whoever asks for a branch
+        linear_buckets=2**16,  # if a branch is asked for
         linear_dropout=0.3,
         linear_rate=0.01,
         learning_rate=2e-3,

@@ -1,7 +1,7 @@
-"""The default recipe: settings that suit the rows, and why.
+"""Default recipe: the settings that depend on the rows, and the reason for each.
 
-What is chosen here are the things that depend on the data; what is good for all of it is in the
-preset. Everything was chosen on the dev rows of several public sets, see benchmarks/ablation.
+The settings that suit all rows are in the default preset. All were chosen on the dev rows of
+several public data sets, see benchmarks/ablation.py.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from textgate.train.data.unlabelled import Unlabelled
     from textgate.train.text.vectors import Vectors
 
-_SAMPLE = 5_000  # rows that are looked at
-_ORDINARY = 14  # characters of a word
-_LONGEST = 0.98  # share of the texts that are read whole
-_TOKENS = (64, 1024)
-_ROWS = 70_000  # rows to go through, all epochs together
-_LEAST_EPOCHS = (4, 8)  # the second, as long as that is no more than _MOST_ROWS
-_MOST_ROWS = 700_000  # all epochs together
-_MOST_EPOCHS = 30
-_ONE_DIRECTION = 2  # labels for which the other direction gains nothing on dev
-_FEW_LABELS = 8  # for which the linear branch has a column each
-_COMPRESSED = 32  # columns of the branch for more labels
-_UNBALANCED = 1.5  # rows of the most frequent label for one of the rarest
-_COMPENSATION = 1.0
-# Share of the running words from which vectors are of the texts' language. English ones know nine
-# in ten of the words in English texts, and more, but also two in three in Spanish texts: lists made
-# from the web hold the small words of every language.
-_KNOWN = 0.8
+_SAMPLE_SIZE = 5_000  # rows whose words are counted
+_MAX_WORD_LENGTH = 14  # characters of a word that is estimated as one token
+_WHOLE_SHARE = 0.98  # share of the texts that are read to their end
+_MIN_TOKENS, _MAX_TOKENS = 64, 1024  # of a text
+_TOTAL_ROWS = 70_000  # rows of all epochs together that two labels need
+_MIN_EPOCHS, _MORE_EPOCHS = 4, 8  # the second, unless all epochs together have too many rows
+_MAX_TOTAL_ROWS = 700_000  # of all epochs together
+_MAX_EPOCHS = 30
+_MAX_ONE_DIRECTION_LABELS = 2  # with so few, a second direction gains nothing on dev
+_MAX_FULL_LABELS = 8  # with so few, the linear branch has one column per label
+_COMPRESSED_COLUMNS = 32  # of the linear branch with more labels
+_MIN_IMBALANCE = 1.5  # rows of the most frequent label per row of the rarest
+_BALANCED_WEIGHTS = 1.0
+# Share of the running words that vectors of the texts' language know. English vectors know 90 % or
+# more of the words in English texts, but also 67 % in Spanish texts: word lists from the web hold
+# the short words of every language.
+_MIN_KNOWN_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Choice:
 
     Attributes:
         settings: names and values.
-        reason: why, in words.
+        reason: the reason, as a note tells it.
     """
 
     settings: dict[str, Any]
@@ -60,10 +60,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What suits the rows.
+    """Settings that suit the rows.
 
     Attributes:
-        choices: every decision.
+        choices: all decisions.
     """
 
     choices: tuple[Choice, ...]
@@ -74,7 +74,7 @@ class Recipe:
         return {name: value for choice in self.choices for name, value in choice.settings.items()}
 
     def notes(self, overridden: Collection[str]) -> list[str]:
-        """Return a line a decision, without the settings that somebody made."""
+        """Return one line per decision, without the settings that were overridden."""
         lines = []
         for choice in self.choices:
             made = {
@@ -105,12 +105,12 @@ def recommend(
         task: ``single-label`` or ``multi-label``.
         vectors: the pretrained vectors that could be used, or None.
         unlabelled: texts to train on that a teacher labels.
-        given: settings that somebody made, by name: what they leave without meaning is not chosen.
+        given: settings of the user, by name; settings that have no effect beside them are left out.
     """
     count = len(rows) + len(unlabelled)
     every = chain((row.text for row in rows), unlabelled)
-    most = CHARACTERS_PER_TOKEN * _TOKENS[1]  # what is behind them is never read
-    sample = islice(every, 0, None, max(1, count // _SAMPLE))
+    most = CHARACTERS_PER_TOKEN * _MAX_TOKENS  # no later character is ever read
+    sample = islice(every, 0, None, max(1, count // _SAMPLE_SIZE))
     texts = [split_words(text[:most]) for text in sample]
     choices = [
         _reading(texts),
@@ -127,41 +127,38 @@ def recommend(
 
 def _reading(texts: Sequence[Sequence[str]]) -> Choice:
     lengths = np.array([sum(map(_pieces, words)) for words in texts])
-    longest = int(np.quantile(lengths, _LONGEST))
-    low, high = _TOKENS
-    tokens = min(high, max(low, 16 * math.ceil(1.25 * longest / 16)))
+    longest = int(np.quantile(lengths, _WHOLE_SHARE))
+    tokens = min(_MAX_TOKENS, max(_MIN_TOKENS, 16 * math.ceil(1.25 * longest / 16)))
     return Choice(
         {"max_tokens": tokens},
-        f"half of the texts have {int(np.median(lengths))} tokens or fewer, {_LONGEST:.0%} at most "
-        f"{longest:,}",
+        f"half of the texts have {int(np.median(lengths))} tokens or fewer, {_WHOLE_SHARE:.0%} at "
+        f"most {longest:,}",
     )
 
 
 def _pieces(word: str) -> int:
-    """Return about how many tokens a word takes; in some scripts one "word" is a whole sentence."""
-    return 1 if len(word) <= _ORDINARY else math.ceil(len(word) / 2)
+    """Return an estimate of a word's tokens; in some scripts one "word" is a whole sentence."""
+    return 1 if len(word) <= _MAX_WORD_LENGTH else math.ceil(len(word) / 2)
 
 
 def _passes(rows: int, labels: int, said: str) -> Choice:
-    low, high = _LEAST_EPOCHS
-    least = min(high, max(low, round(_MOST_ROWS / rows)))
-    epochs = _ROWS / rows
-    if labels > 2:  # there is more to tell apart
+    least = min(_MORE_EPOCHS, max(_MIN_EPOCHS, round(_MAX_TOTAL_ROWS / rows)))
+    epochs = _TOTAL_ROWS / rows
+    if labels > 2:  # more labels take longer to learn
         epochs *= 2
     return Choice(
-        {"epochs": min(_MOST_EPOCHS, max(least, round(epochs)))},
+        {"epochs": min(_MAX_EPOCHS, max(least, round(epochs)))},
         f"{rows:,} {said} with {format_labels(labels)}",
     )
 
 
 def _directions(labels: int) -> list[Choice]:
-    if labels <= _ONE_DIRECTION:
+    if labels <= _MAX_ONE_DIRECTION_LABELS:
         return []
     return [
         Choice(
             {"bidirectional": True},
-            f"{labels:,} labels are told apart better so; only a network with --one-directional "
-            "can answer while a text arrives",
+            f"better with {labels:,} labels; only a network with --one-directional can stream",
         )
     ]
 
@@ -170,10 +167,10 @@ def _branch(labels: int, given: Mapping[str, Any]) -> list[Choice]:
     chosen: dict[str, Any] = {"linear_size": labels, "linear_buckets": 2**16}
     columns = f"with a column for each of {labels} labels" if labels > 1 else "with one column"
     reason = f"a linear branch over words and pairs {columns}"
-    if labels > _FEW_LABELS:
-        chosen = {"linear_size": _COMPRESSED, "linear_buckets": 2**14, "linear_rate": 0.005}
+    if labels > _MAX_FULL_LABELS:
+        chosen = {"linear_size": _COMPRESSED_COLUMNS, "linear_buckets": 2**14, "linear_rate": 0.005}
         reason = f"a linear branch over words and pairs, {labels:,} labels compressed to "
-        reason += str(_COMPRESSED)
+        reason += str(_COMPRESSED_COLUMNS)
     if "linear_size" in given:
         del chosen["linear_size"]
         reason = f"a linear branch over words and pairs for {format_labels(labels)}"
@@ -185,7 +182,7 @@ def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
     running = sum(counts.values())
     known = sum(count for word, count in counts.items() if word in vectors.words)
     share = known / max(1, running)
-    if share < _KNOWN:
+    if share < _MIN_KNOWN_SHARE:
         return Choice(
             {"vectors": NO_VECTORS},
             f"the vectors {vectors.name} know {share:.0%} of the running words",
@@ -198,15 +195,16 @@ def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
 
 def _balance(rows: Sequence[Row], labels: Sequence[str]) -> list[Choice]:
     counts = Counter(label for row in rows for label in row.labels)
-    if not counts:  # soft labels alone
+    if not counts:  # all rows have soft labels
         return []
     most, least = max(counts.values()), min(counts[label] for label in labels)
-    # Of many labels the rarest are rightly answered seldom; of two, the rare one is looked for.
-    if len(labels) > 2 or most < _UNBALANCED * max(1, least):
+    # The rarest of many labels should be rare in the answers, too; of two labels, the rare one is
+    # usually the one that matters.
+    if len(labels) > 2 or most < _MIN_IMBALANCE * max(1, least):
         return []
     return [
         Choice(
-            {"class_weights": _COMPENSATION},
+            {"class_weights": _BALANCED_WEIGHTS},
             f"a label with {most:,} rows beside one with {least:,}",
         )
     ]

@@ -77,7 +77,7 @@ class Trainer(Learner[Epoch]):
         self._multi_label = architecture.task == "multi-label"
         self.score = score_name(multi_label=self._multi_label)
         self._objective = Objective(config, train, architecture, device=device)
-        self._optimizer = Optimizer(model, config, steps=self.steps)
+        self._optimizer = Optimizer(model, config)
         if state is not None:
             self._optimizer.restore(state.optimizer)
         self._average = None

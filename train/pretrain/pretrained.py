@@ -5,14 +5,24 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 
-from textgate.bundle.run import MODEL, TOKENIZER, DataSummary, ModelSummary, read_data, written_name
-from textgate.errors import CheckpointError
+from textgate.bundle.architecture import MAX_SIZE
+from textgate.bundle.run import (
+    MANIFEST_LIMIT,
+    MODEL,
+    TOKENIZER,
+    DataSummary,
+    ModelSummary,
+    written_name,
+)
+from textgate.bundle.schema import PositiveCount, Range, Sha256
+from textgate.bundle.strict_json import Format
+from textgate.errors import CheckpointError, ConfigError
 from textgate.train.fit.checkpoint import read_tensors, reporting_damage
-from textgate.train.fit.folder import manifest_json, read_manifest, read_settings
+from textgate.train.fit.folder import read_manifest
 from textgate.train.pretrain.language_model import LanguageModel
 from textgate.train.pretrain.pretrainer import PretrainingEpoch
 from textgate.train.pretrain.pretraining_config import PretrainingConfig
@@ -21,10 +31,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from textgate.bundle.schema import FieldReader
-
-FORMAT = "textgate-pretrained"
-FORMAT_VERSION = 1
+FORMAT = Format(
+    "textgate-pretrained",
+    version=1,
+    limit=MANIFEST_LIMIT,
+    remedy="pretrain again, or use the textgate release that wrote it",
+)
 PRETRAINED = "pretrained.json"
 EMBEDDING = "embedding.weight"
 LAYER = "layers.0."  # prefix of the recurrent layer's tensors
@@ -40,9 +52,16 @@ class Outcome:
         history: every epoch.
     """
 
-    sha256: str
-    best_epoch: int
+    sha256: Sha256
+    best_epoch: PositiveCount
     history: tuple[PretrainingEpoch, ...]
+
+    def __post_init__(self) -> None:
+        if self.best_epoch > (last := len(self.history)):
+            raise ConfigError(
+                f"field 'best_epoch' should be a whole number from 1 to {last}, found "
+                f"{self.best_epoch}"
+            )
 
     @property
     def perplexity(self) -> float:
@@ -65,16 +84,16 @@ class PretrainedManifest:
     """
 
     settings: PretrainingConfig
-    vocabulary_size: int
+    vocabulary_size: Annotated[int, Range(3, MAX_SIZE)]
     texts: tuple[DataSummary, ...]
-    held_out: int
-    tokenizer_sha256: str
+    held_out: PositiveCount
+    tokenizer_sha256: Sha256
     versions: dict[str, str]
     outcome: Outcome | None = None
 
     def to_json(self) -> str:
         """Return the text of ``pretrained.json``."""
-        return manifest_json(self, format=FORMAT, version=FORMAT_VERSION)
+        return FORMAT.to_text(self)
 
 
 @dataclass(frozen=True)
@@ -115,19 +134,7 @@ def read_pretrained(folder: Path) -> PretrainedManifest:
         raise CheckpointError(
             f"{folder} is not pretrained: it has no {PRETRAINED}; make one with textgate pretrain"
         )
-    fields = read_manifest(path, format=FORMAT, version=FORMAT_VERSION, otherwise="pretrain again")
-    versions = fields.object("versions")
-    manifest = PretrainedManifest(
-        settings=read_settings(PretrainingConfig(), fields.object("settings"), path),
-        vocabulary_size=fields.integer("vocabulary_size", low=3, high=2**24),
-        texts=tuple(read_data(item) for item in fields.objects("texts")),
-        held_out=fields.integer("held_out", low=1),
-        tokenizer_sha256=fields.sha256("tokenizer_sha256"),
-        versions={name: versions.text(name) for name in versions.names()},
-        outcome=_read_outcome(fields.object("outcome")) if "outcome" in fields.names() else None,
-    )
-    fields.finish()
-    return manifest
+    return read_manifest(path, PretrainedManifest, FORMAT)
 
 
 def open_pretrained(folder: Path) -> Pretrained:
@@ -186,24 +193,3 @@ def read_tokenizer(folder: Path, manifest: PretrainedManifest) -> str:
         if hashlib.sha256(content).hexdigest() != manifest.tokenizer_sha256:
             raise ValueError(f"it does not match its checksum in {PRETRAINED}")
         return content.decode("utf-8")
-
-
-def _read_outcome(fields: FieldReader) -> Outcome:
-    history = []
-    for item in fields.objects("history"):
-        history.append(
-            PretrainingEpoch(
-                number=item.integer("number", low=1),
-                train_loss=item.number("train_loss"),
-                perplexity=item.number("perplexity", low=1),
-                seconds=item.number("seconds", low=0),
-            )
-        )
-        item.finish()
-    outcome = Outcome(
-        sha256=fields.sha256("sha256"),
-        best_epoch=fields.integer("best_epoch", low=1, high=len(history)),
-        history=tuple(history),
-    )
-    fields.finish()
-    return outcome

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
 
+from textgate.bundle.schema import NonNegative, PositiveCount, Range
 from textgate.errors import ConfigError
 from textgate.train.fit.loop import Learner, forked_rng
 from textgate.train.fit.optimization import Optimizer
@@ -37,10 +38,10 @@ class PretrainingEpoch:
         seconds: duration, including the evaluation.
     """
 
-    number: int
+    number: PositiveCount
     train_loss: float
-    perplexity: float
-    seconds: float
+    perplexity: Annotated[float, Range(1)]
+    seconds: NonNegative
 
     def measures(self, score: str) -> str:
         """Return the perplexity as text."""

@@ -1,74 +1,76 @@
-"""Settings of pretraining, by default those of the default preset's network."""
+"""Settings of pretraining; their defaults are the default preset's network."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
-from textgate.errors import ConfigError
-from textgate.train.fit.config import TrainingConfig
+from textgate.bundle.architecture import Cell, Dropout, Size
+from textgate.bundle.schema import Range
+from textgate.train.fit.config import (
+    BatchSize,
+    Epochs,
+    LearningRate,
+    MaxVocabulary,
+    Seed,
+    TrainingConfig,
+)
 from textgate.train.fit.presets import PRESETS, RECIPE
-from textgate.train.fit.settings import changed
+from textgate.train.fit.settings import Settings
 
 _DEFAULT = PRESETS[RECIPE]
 
 
 @dataclass(frozen=True)
-class PretrainingConfig:
-    """Settings of pretraining a language model.
+class PretrainingConfig(Settings):
+    """Every setting of pretraining; with the texts they decide the result.
 
     Attributes:
         cell: ``rnn``, ``lstm`` or ``gru``.
-        hidden_size: units of the recurrent layer, which is unidirectional.
+        hidden_size: units of the recurrent layer, which reads in one direction: a bidirectional
+            language model would see the token that it predicts.
         embedding_size: columns of the embedding.
-        vocabulary_size: maximum number of tokens of the subword tokenizer.
-        vectors: vectors that initialize the embedding, as in `textgate.train.TrainingConfig`.
-        max_tokens: maximum number of tokens read from a text, at least 2.
-        epochs: number of passes over the texts.
+        vocabulary_size: maximum number of subword tokens.
+        vectors: initial rows of the embedding, as for `textgate.train.TrainingConfig`.
+        max_tokens: tokens of a text that are read; 2 or more, because a token has to follow.
+        epochs: passes over the texts.
         batch_size: texts per step.
-        learning_rate: peak learning rate of Adam; that of the embedding is half of it.
-        embedding_dropout: fraction of the embedded inputs that is dropped.
-        state_dropout: fraction of the states that is dropped before the projection.
-        samples: number of tokens drawn per step as negatives.
-        checkpoint_steps: steps between two checkpoints within an epoch.
-        seed: seed of the held-out texts, the initial weights, the order of the texts, dropout and
-            the samples.
+        learning_rate: peak learning rate of Adam; the embedding has half of it.
+        embedding_dropout: share of the embedded inputs dropped.
+        state_dropout: share of the states dropped before they are projected.
+        samples: tokens drawn per step, from which the loss tells the right ones.
+        checkpoint_steps: steps after which a checkpoint is written, besides one after each epoch.
+        seed: seed of the held-out texts, the initial weights, the order, the dropout and the
+            samples.
 
     Raises:
-        ConfigError: a setting is of the wrong type or out of range.
+        ConfigError: a setting is of the wrong type or out of range, or settings conflict.
     """
 
-    cell: str = _DEFAULT.cell
-    hidden_size: int = _DEFAULT.hidden_sizes[0]
-    embedding_size: int = _DEFAULT.embedding_size
-    vocabulary_size: int = _DEFAULT.vocabulary_size
+    cell: Cell = _DEFAULT.cell
+    hidden_size: Size = _DEFAULT.hidden_sizes[0]
+    embedding_size: Size = _DEFAULT.embedding_size
+    vocabulary_size: MaxVocabulary = _DEFAULT.vocabulary_size
     vectors: str = _DEFAULT.vectors
-    max_tokens: int = _DEFAULT.max_tokens
-    epochs: int = 4
-    batch_size: int = 32
-    learning_rate: float = 5e-3
-    embedding_dropout: float = 0.1
-    state_dropout: float = 0.1
-    samples: int = 2048
-    checkpoint_steps: int = 200
-    seed: int = 0
+    max_tokens: Annotated[int, Range(2, 1_000_000)] = _DEFAULT.max_tokens
+    epochs: Epochs = 4
+    batch_size: BatchSize = 32
+    learning_rate: LearningRate = 5e-3
+    embedding_dropout: Dropout = 0.1
+    state_dropout: Dropout = 0.1
+    samples: Size = 2048
+    checkpoint_steps: Size = 200
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "samples", "checkpoint_steps"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 2**24:
-                raise ConfigError(f"{name} must be a whole number from 1 to {2**24}, not {value!r}")
-        if self.max_tokens == 1:
-            raise ConfigError("max_tokens must be 2 or more, not 1: a token has to follow another")
-        if not 0 <= self.state_dropout < 1:
-            raise ConfigError(f"state_dropout must be from 0 to below 1, not {self.state_dropout}")
+        super().__post_init__()
         self.training()
 
     def training(self) -> TrainingConfig:
-        """Return the settings of a classifier that starts from these.
+        """Return the settings of a classifier with this network and these rates.
 
         Raises:
-            ConfigError: a setting that they share is wrong.
+            ConfigError: settings conflict.
         """
         return _DEFAULT.replace(
             cell=self.cell,
@@ -80,15 +82,6 @@ class PretrainingConfig:
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            schedule="cosine",
             embedding_dropout=self.embedding_dropout,
             seed=self.seed,
         )
-
-    def replace(self, **changes: Any) -> PretrainingConfig:
-        """Return the settings with some changed.
-
-        Raises:
-            ConfigError: a name that is not a setting, or a value out of range.
-        """
-        return changed(self, changes)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from textgate.bundle.manifest import Quality, read_quality
-from textgate.bundle.run import DataSummary, read_data, written_name
-from textgate.errors import CheckpointError
+from textgate.bundle.architecture import MaxTokens, Task
+from textgate.bundle.manifest import Quality
+from textgate.bundle.run import MANIFEST_LIMIT, DataSummary, written_name
+from textgate.bundle.schema import Keys, PositiveCount, Range, Sha256
+from textgate.bundle.strict_json import Format
+from textgate.errors import CheckpointError, ConfigError
 from textgate.train.data.dataset import Dataset
 from textgate.train.data.encoding import encode_texts
 from textgate.train.fit.checkpoint import Epoch, file_sha256
-from textgate.train.fit.folder import manifest_json, read_manifest, read_settings
+from textgate.train.fit.folder import read_manifest
 from textgate.train.fit.scoring import probabilities
 from textgate.train.teach.encoders import (
     CONFIG,
@@ -36,10 +39,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from textgate.bundle.schema import FieldReader
-
-FORMAT = "textgate-teacher"
-FORMAT_VERSION = 2
+FORMAT = Format(
+    "textgate-teacher",
+    version=2,
+    limit=MANIFEST_LIMIT,
+    remedy="make it again with textgate teach, or use the textgate release that wrote it",
+)
 TEACHER = "teacher.json"
 COPIED = (CONFIG, TOKENIZER)  # files of the encoder that fine-tuning does not change
 _ENCODER_FILES = (*COPIED, WEIGHTS)
@@ -56,7 +61,7 @@ class EncoderSummary:
     """
 
     name: str
-    sha256: dict[str, str]
+    sha256: Annotated[dict[str, Sha256], Keys(_ENCODER_FILES)]
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,18 @@ class FinetuningOutcome:
         history: every epoch.
     """
 
-    sha256: str
-    temperature: float
-    best_epoch: int
+    sha256: Sha256
+    temperature: Annotated[float, Range(1e-3, 1e3)]
+    best_epoch: PositiveCount
     quality: Quality
     history: tuple[Epoch, ...]
+
+    def __post_init__(self) -> None:
+        if self.best_epoch > (last := len(self.history)):
+            raise ConfigError(
+                f"field 'best_epoch' should be a whole number from 1 to {last}, found "
+                f"{self.best_epoch}"
+            )
 
 
 @dataclass(frozen=True)
@@ -96,8 +108,8 @@ class FinetunedManifest:
     """
 
     labels: tuple[str, ...]
-    task: str
-    max_tokens: int
+    task: Task
+    max_tokens: MaxTokens
     bfloat16: bool
     settings: FinetuningConfig
     encoder: EncoderSummary
@@ -108,7 +120,7 @@ class FinetunedManifest:
 
     def to_json(self) -> str:
         """Return the text of ``teacher.json``."""
-        return manifest_json(self, format=FORMAT, version=FORMAT_VERSION)
+        return FORMAT.to_text(self)
 
 
 def is_finetuned(folder: Path) -> bool:
@@ -123,24 +135,7 @@ def read_finetuned(folder: Path) -> FinetunedManifest:
         CheckpointError: it is missing, damaged, or has another format version.
     """
     path = folder / TEACHER
-    fields = read_manifest(
-        path, format=FORMAT, version=FORMAT_VERSION, otherwise="make it again with textgate teach"
-    )
-    versions = fields.object("versions")
-    manifest = FinetunedManifest(
-        labels=fields.texts("labels"),
-        task=fields.text("task", choices=("single-label", "multi-label")),
-        max_tokens=fields.integer("max_tokens", low=1, high=1_000_000),
-        bfloat16=fields.boolean("bfloat16"),
-        settings=read_settings(FinetuningConfig(), fields.object("settings"), path),
-        encoder=_read_encoder(fields.object("encoder")),
-        train=read_data(fields.object("train")),
-        dev=read_data(fields.object("dev")),
-        versions={name: versions.text(name) for name in versions.names()},
-        outcome=_read_outcome(fields.object("outcome")) if "outcome" in fields.names() else None,
-    )
-    fields.finish()
-    return manifest
+    return read_manifest(path, FinetunedManifest, FORMAT)
 
 
 def read_finished(folder: Path) -> tuple[FinetunedManifest, FinetuningOutcome]:
@@ -236,37 +231,3 @@ def finetuned_logits(
             moved = batch.to(device)
             logits[indices] = model(moved.ids, moved.lengths).cpu().numpy()
     return logits
-
-
-def _read_encoder(fields: FieldReader) -> EncoderSummary:
-    sums = fields.object("sha256")
-    summary = EncoderSummary(
-        fields.text("name"), {file: sums.sha256(file) for file in _ENCODER_FILES}
-    )
-    for reader in (sums, fields):
-        reader.finish()
-    return summary
-
-
-def _read_outcome(fields: FieldReader) -> FinetuningOutcome:
-    history = []
-    for item in fields.objects("history"):
-        history.append(
-            Epoch(
-                number=item.integer("number", low=1),
-                train_loss=item.number("train_loss"),
-                dev_loss=item.number("dev_loss"),
-                dev_score=item.number("dev_score", low=0, high=1),
-                seconds=item.number("seconds", low=0),
-            )
-        )
-        item.finish()
-    outcome = FinetuningOutcome(
-        sha256=fields.sha256("sha256"),
-        temperature=fields.number("temperature", low=1e-3, high=1e3),
-        best_epoch=fields.integer("best_epoch", low=1, high=len(history)),
-        quality=read_quality(fields.object("quality")),
-        history=tuple(history),
-    )
-    fields.finish()
-    return outcome

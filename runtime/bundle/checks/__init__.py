@@ -1,1 +1,1 @@
-"""Checks of what a stranger's bundle may hold, before anything runs it."""
+"""Checks of bundles from strangers, before any part of them is run."""

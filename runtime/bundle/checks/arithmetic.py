@@ -1,7 +1,7 @@
-"""What a graph may compute with whole numbers: nothing that ends a process or asks for much memory.
+"""Checks of integer arithmetic in a graph, which could crash the process or exhaust memory.
 
-Processors trap a division by 0 and that of the least number by -1, and not every release of ONNX
-Runtime looks. And a single constant can ask for a result of terabytes.
+Processors trap an integer division by 0, and of the lowest number by -1; not every release of ONNX
+Runtime checks the divisor. A single constant can also request a result of terabytes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from textgate.errors import BundleError
 if TYPE_CHECKING:
     from textgate.bundle.checks.graph import Graph, Node, Tensor
 
-MOST_ELEMENTS = 2**24  # that constants may ask for, for each element a call brings
+MAX_ELEMENTS = 2**24  # of a result, by constants alone, per element that a call brings
 
-_TOO_MANY = MOST_ELEMENTS + 1  # or more: products are cut there, or they could have many digits
+_TOO_MANY = MAX_ELEMENTS + 1  # larger products are cut to this, because they could have many digits
 _FLOAT = 1
-# Operators whose outputs are of floats, of their first input's type, and of the type of all their
-# inputs; of `Where` the first input is something else. What is not listed is not known to be any.
+# Operators whose outputs are floats, have their first input's type, or have the type of all their
+# inputs except the condition of `Where`. Outputs of other operators are not known to be floats.
 _OF_FLOATS = frozenset(
     "DequantizeLinear DynamicQuantizeLSTM Exp GRU Gemm LSTM RNN Sigmoid Softmax Sqrt Tanh".split()  # noqa: SIM905
 )
@@ -29,17 +29,17 @@ _OF_FIRST_TYPE = frozenset(
 )
 _OF_SAME_TYPE = frozenset("Add Concat Div MatMul Max Min Mod Mul Sub Where".split())  # noqa: SIM905
 
-# Where operators have the sizes of their results from, by the places of their inputs.
+# Operators with inputs that decide the sizes of their results, and the places of these inputs.
 _SIZES = {"ConstantOfShape": (0,), "Expand": (1,), "Range": (0, 1, 2)}
-# What sizes may come from: of these the first input counts, and of these every one.
+# Operators that pass sizes on: from their first input, and from all their inputs.
 _PASSED_ON = frozenset("Cast Identity ReduceMax Reshape Slice Squeeze Unsqueeze".split())  # noqa: SIM905
 _JOINED = frozenset({"Concat", "Max", "Min"})
 
 
 def check_arithmetic(graph: Graph) -> None:
-    """Refuse whole numbers that are divided by what may be 0 or -1, and sizes out of bounds.
+    """Refuse integer divisions by what may be 0 or -1, and sizes out of bounds.
 
-    What a graph makes of the sizes it is given, by joining and multiplying, is not bounded by this.
+    Sizes that a graph computes from its inputs, by joining and multiplying, are not bounded.
 
     Raises:
         BundleError: naming the node.
@@ -66,7 +66,7 @@ def check_arithmetic(graph: Graph) -> None:
 
 
 def shown(value: object) -> str:
-    """Return how a message shows what a stranger's graph holds: on one line, and not too long."""
+    """Return how messages show a part of a graph: on one line of at most 100 characters."""
     text = repr(value)
     return text if len(text) <= 100 else text[:97] + "..."
 
@@ -87,17 +87,17 @@ def _divides_by_positive(node: Node, constants: dict[str, Tensor]) -> bool:
 def _check_sizes(node: Node, sizes: dict[str, int]) -> None:
     places = _SIZES.get(node.op_type, ())
     for name in (node.inputs[place] for place in places if place < len(node.inputs)):
-        if sizes.get(name, _TOO_MANY) > MOST_ELEMENTS:
+        if sizes.get(name, _TOO_MANY) > MAX_ELEMENTS:
             raise BundleError(
                 f"node {shown(node.name)} ({node.op_type}) has sizes from {shown(name)}, which are"
-                f" not known to be small: at most {MOST_ELEMENTS:,} out of constants are accepted"
+                f" not known to be small: at most {MAX_ELEMENTS:,} out of constants are accepted"
             )
 
 
 def _size(node: Node, sizes: dict[str, int], constants: dict[str, Tensor]) -> int | None:
-    """Return how much constants add to a node's result, if sizes are made of it; None if unknown.
+    """Return the factor by which constants may enlarge sizes from a node's result, or None.
 
-    That is a bound on the product of its elements, in which what a call brings counts as 1.
+    It bounds the product of the result's elements, where elements that a call brings count as 1.
     """
     kind, inputs = node.op_type, node.inputs
     if kind == "Shape":

@@ -1,4 +1,4 @@
-"""The parts of an ONNX graph, as plain data."""
+"""Parts of an ONNX graph, as plain data."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Node:
 
     Attributes:
         op_type: the operator, as in ``LSTM``.
-        domain: who defines it; empty for ONNX itself.
+        domain: its operator set; empty for ONNX itself.
         name: its name, possibly empty.
         inputs: the values it reads, an empty name for an optional one left out.
-        outputs: the values it gives.
+        outputs: the values it computes.
         attributes: the names of its attributes.
     """
 
@@ -28,14 +28,14 @@ class Node:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A constant of a graph, without its elements unless they are few and whole.
+    """A constant of a graph, with its elements if they are few integers.
 
     Attributes:
-        name: the value it is read as.
+        name: its name.
         dims: its shape; empty for a scalar.
         data_type: ONNX's number for the type of its elements.
-        byte_size: bytes of its elements, whichever way they are written.
-        values: the elements, if they are at most 16 whole numbers in ``raw_data``.
+        byte_size: bytes of its elements.
+        values: the elements, if they are at most 16 integers in ``raw_data``.
     """
 
     name: str
@@ -62,7 +62,7 @@ class ValueInfo:
 
 @dataclass(frozen=True)
 class Graph:
-    """What a model holds.
+    """Content of a model.
 
     Attributes:
         ir_version: the version of the ONNX format.

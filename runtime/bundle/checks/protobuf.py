@@ -1,7 +1,7 @@
-"""A bounded reader of the protobuf wire format, for messages of whatever schema.
+"""Bounded reader of the protobuf wire format, for messages of any schema.
 
-Format: https://protobuf.dev/programming-guides/encoding/. Bytes are never copied or looped over
-one by one, so that megabytes of weights cost no more than their lengths.
+Format: https://protobuf.dev/programming-guides/encoding/. Bytes are not copied or looped over, so
+that the time does not grow with the size of the weights.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from textgate.errors import BundleError
 
-DEPTH_LIMIT = 8  # messages inside one another
-FIELD_LIMIT = 2**18  # fields in all the messages of a file together
+DEPTH_LIMIT = 8  # of nested messages
+FIELD_LIMIT = 2**18  # of all messages of a file together
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _WIDTHS = {_FIXED64: 8, _FIXED32: 4}
@@ -21,31 +21,32 @@ _OVERLONG = re.compile(rb"[\x80-\xff]{10}")
 
 
 class Budget:
-    """How many more fields of a file are read; shared by all its messages."""
+    """Number of fields of a file that may still be read, shared by all its messages."""
 
     def __init__(self, fields: int = FIELD_LIMIT) -> None:
         self._left = fields
 
     def spend(self, fields: int, where: str) -> None:
-        """Count fields as read, refusing those beyond the limit."""
+        """Count fields as read, and refuse them beyond the limit."""
         self._left -= fields
         if self._left < 0:
             raise BundleError(f"{where}: more than {FIELD_LIMIT:,} fields in the file, too many")
 
 
 class Message:
-    """The fields of one message, by number; what is in them is decoded when it is asked for.
+    """Fields of one message by number, decoded on demand.
 
-    A field that may occur once is refused if it occurs twice: readers disagree on which counts.
+    A field that may occur once is refused if it occurs twice, because readers disagree on which one
+    counts.
 
     Args:
         data: the message's bytes, without its length.
-        where: how messages name it.
+        where: how error messages name it.
         budget: the fields that may still be read.
-        depth: how many messages it is inside of.
+        depth: number of messages around it.
 
     Raises:
-        BundleError: by the constructor and by every method: the bytes are no such message.
+        BundleError: by the constructor and every method: the bytes are not such a message.
     """
 
     def __init__(self, data: memoryview, *, where: str, budget: Budget, depth: int = 0) -> None:
@@ -84,11 +85,11 @@ class Message:
             self._wires.setdefault(number, set()).add(wire)
 
     def has(self, *numbers: int) -> bool:
-        """Return whether any of these fields occurs, be it empty."""
+        """Return whether any of these fields occurs, even if it is empty."""
         return any(number in self._fields for number in numbers)
 
     def integer(self, number: int) -> int | None:
-        """Return a signed 64-bit whole number, or None if the field does not occur."""
+        """Return a signed 64-bit integer, or None if the field does not occur."""
         value = self._single(number, _VARINT)
         return _signed(value) if isinstance(value, int) else None
 
@@ -107,17 +108,17 @@ class Message:
         return tuple(self._decode(value, number) for value in self._payloads(number))
 
     def message(self, number: int, name: str) -> Message | None:
-        """Return the message in a field, called `name` in complaints, or None."""
+        """Return the message in a field, called `name` in error messages, or None."""
         value = self.payload(number)
         return None if value is None else self._child(value, name)
 
     def messages(self, number: int, name: str) -> Iterator[Message]:
-        """Yield all messages of a repeated field, called `name` and their place in complaints."""
+        """Yield all messages of a repeated field, called `name` and their index in errors."""
         for index, value in enumerate(self._payloads(number)):
             yield self._child(value, f"{name} {index}")
 
     def integers(self, number: int) -> tuple[int, ...]:
-        """Return all signed 64-bit whole numbers of a repeated field, packed or one by one."""
+        """Return all signed 64-bit integers of a repeated field, packed or not."""
         found: list[int] = []
         for value in self._repeated(number, _VARINT):
             if isinstance(value, int):
@@ -131,14 +132,14 @@ class Message:
         return tuple(found)
 
     def varint_count(self, number: int) -> int:
-        """Return how many whole numbers a repeated field holds, packed or one by one."""
+        """Return the number of integers in a repeated field, packed or not."""
         return sum(
             1 if isinstance(value, int) else _varint_count(value, self.where)
             for value in self._repeated(number, _VARINT)
         )
 
     def fixed_count(self, number: int, width: int) -> int:
-        """Return how many numbers of `width` bytes (4 or 8) a repeated field holds."""
+        """Return the number of values of `width` bytes (4 or 8) in a repeated field."""
         wire = _FIXED32 if width == 4 else _FIXED64
         sizes = [
             len(value) for value in self._repeated(number, wire) if isinstance(value, memoryview)
@@ -158,7 +159,7 @@ class Message:
         return [value for value in values if isinstance(value, memoryview)]
 
     def _repeated(self, number: int, wire: int, *, packed: bool = True) -> list[int | memoryview]:
-        """Return a field's values, which must be of this wire type or, if they may be, packed."""
+        """Return a field's values, which must have this wire type or, if allowed, be packed."""
         accepted = {wire, _BYTES} if packed else {wire}
         if not accepted.issuperset(self._wires.get(number, ())):
             raise BundleError(f"{self.where}: malformed: field {number} has another wire type")
@@ -191,7 +192,7 @@ def _varint(data: memoryview, position: int, where: str) -> tuple[int, int]:
 
 
 def _varint_count(packed: memoryview, where: str) -> int:
-    """Return how many varints there are, without a loop over them."""
+    """Return the number of varints, without a loop over them."""
     content = packed.tobytes()
     if content and (content[-1] >= 0x80 or _OVERLONG.search(content)):
         raise BundleError(f"{where}: malformed: numbers that do not end")

@@ -1,7 +1,7 @@
-"""Reader of ONNX graphs: from bytes to a `Graph`, refused if unsafe, before anything runs it.
+"""Reader of ONNX graphs: from bytes to a `Graph`, or a refusal if they are unsafe.
 
-Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. Nothing here needs the onnx
-package, and only lengths are read of the weights.
+Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. The onnx package is not
+needed, and weights are not read, only their lengths.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from textgate.errors import BundleError
 SIZE_LIMIT = 256 * 2**20  # bytes of a whole model
 NODE_LIMIT = 4096
 RANK_LIMIT = 8
-ELEMENT_LIMIT = 2**28  # along a dimension, and in a tensor
+ELEMENT_LIMIT = 2**28  # of a dimension, and of a tensor
 
 _INT32_DATA = 5
-# Element type -> bytes an element, and the field for elements that are not in raw_data.
+# Element type -> bytes per element, and the field for elements outside raw_data.
 _STORAGE = {
     1: (4, 4),  # float32 in float_data
     2: (1, _INT32_DATA),  # uint8
@@ -34,8 +34,8 @@ _STORAGE = {
 }
 _TYPED_FIELDS = (4, _INT32_DATA, 7, 10, 11)
 _FIXED_WIDTHS = {4: 4, 10: 8}
-_WHOLE = {2: "B", 3: "b", 6: "i", 7: "q"}  # element type -> its form for struct
-_FEW = 16  # elements
+_INTEGER_CODES = {2: "B", 3: "b", 6: "i", 7: "q"}  # element type -> its code for struct
+_MAX_VALUES = 16  # elements of a tensor whose values are kept
 _TENSOR_ATTRIBUTE = 4
 # Attribute type -> the field that holds its value: float, int, string, tensor, and lists of them.
 _ATTRIBUTE_FIELDS = {1: 2, 2: 3, 3: 4, _TENSOR_ATTRIBUTE: 5, 6: 7, 7: 8, 8: 9}
@@ -52,15 +52,15 @@ _FORBIDDEN_VALUES = {
 
 
 def read_graph(data: bytes) -> Graph:
-    """Return what an ONNX model holds, reading every part that could run or point elsewhere.
+    """Return the content of an ONNX model, after checking every part that could do harm.
 
     Args:
         data: the content of a ``.onnx`` file.
 
     Raises:
-        BundleError: the bytes are malformed or too much; or the model has external data, subgraphs,
+        BundleError: the bytes are malformed or too many; or the model has external data, subgraphs,
             functions, sparse or string tensors, an operator that textgate does not export, or a
-            tensor whose shape disagrees with its data.
+            tensor whose shape does not match its data.
     """
     if len(data) > SIZE_LIMIT:
         raise BundleError(f"model: {len(data):,} bytes; at most {SIZE_LIMIT:,} are read")
@@ -116,7 +116,7 @@ def _node(message: Message) -> Node:
 
 
 def _attribute(message: Message) -> str:
-    """Return an attribute's name, after checking that its value is of its type and harmless."""
+    """Return an attribute's name, after checking the type of its value."""
     name = message.text(1)
     _refuse(message, _FORBIDDEN_VALUES)
     kind = message.integer(20)
@@ -160,8 +160,8 @@ def _tensor(message: Message) -> Tensor:
             f"{where}: shape {list(dims)} needs {elements * width} bytes of data, found {found}"
         )
     values = None
-    if raw is not None and data_type in _WHOLE and elements <= _FEW:
-        values = struct.unpack(f"<{elements}{_WHOLE[data_type]}", raw)
+    if raw is not None and data_type in _INTEGER_CODES and elements <= _MAX_VALUES:
+        values = struct.unpack(f"<{elements}{_INTEGER_CODES[data_type]}", raw)
     return Tensor(name=name, dims=dims, data_type=data_type, byte_size=found, values=values)
 
 
@@ -200,7 +200,7 @@ def _check_names(kind: str, items: Sequence[Tensor | ValueInfo]) -> None:
 
 
 def _refuse(message: Message, forbidden: dict[int, str]) -> None:
-    """Refuse a message in which a forbidden field occurs, be it empty."""
+    """Refuse a message in which a forbidden field occurs, even if it is empty."""
     for number, name in forbidden.items():
         if message.has(number):
             raise BundleError(f"{message.where}: {name}, which a bundle must not have")

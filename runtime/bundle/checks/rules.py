@@ -1,4 +1,4 @@
-"""What a graph may hold: the operators textgate exports, and what the manifest promises."""
+"""Rules for graphs: the operators that textgate exports, and an interface as in the manifest."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _TYPE_NAMES = {_FLOAT: "float32", _INT64: "int64"}
 
 
 def check_graph(graph: Graph, manifest: Manifest) -> None:
-    """Refuse a graph whose interface is not the one its manifest promises.
+    """Refuse a graph whose interface is not the one in its manifest.
 
     Raises:
-        BundleError: versions, inputs, outputs, states or the embedding's rows disagree.
+        BundleError: versions, inputs, outputs, states or the embedding's rows differ.
     """
     labels = manifest.architecture.label_count
     inputs = [_Expected("input_ids", _INT64, (-1, -1)), _Expected("lengths", _INT64, (-1,))]
     outputs = [_Expected(name, _FLOAT, (-1, labels)) for name in ("logits", PROBABILITIES)]
     for state in manifest.state:
-        # A stream is one text: a graph may say so, and take and give a batch of 1.
+        # A stream is one text, so that a graph may have a fixed batch of 1.
         inputs.append(_Expected(state.input, _FLOAT, state.shape, fixed_batch=True))
         outputs.append(_Expected(state.output, _FLOAT, state.shape, fixed_batch=True))
     _check_versions(graph, manifest)
@@ -104,7 +104,7 @@ def _fits(dims: tuple[int | str | None, ...], promise: _Expected) -> bool:
 
 
 def _check_defaults(graph: Graph, states: tuple[StateTensor, ...]) -> None:
-    """Check that exactly the states have a value where a caller gives none."""
+    """Check that the states have initial values, and other inputs have none."""
     tensors = {tensor.name: tensor for tensor in graph.initializers}
     for value in graph.inputs[:2]:
         if value.name in tensors:
@@ -119,7 +119,7 @@ def _check_defaults(graph: Graph, states: tuple[StateTensor, ...]) -> None:
 
 
 def _check_embedding(graph: Graph, rows: int) -> None:
-    """Check that what token ids are looked up in has a row for each of them."""
+    """Check that the tables of token ids have a row for every id."""
     gathers = [node.inputs for node in graph.nodes if node.op_type == "Gather"]
     ids = {inputs[1] for inputs in gathers if inputs[:1] == (EMBEDDING_TABLE,) and inputs[1:]}
     if not ids:
@@ -138,7 +138,7 @@ def _check_embedding(graph: Graph, rows: int) -> None:
 
 
 def _check_last_operator(graph: Graph, expected: str) -> None:
-    """Check what gives the probabilities."""
+    """Check which operator computes the probabilities."""
     makers = [node.op_type for node in graph.nodes if PROBABILITIES in node.outputs]
     if makers != [expected]:
         found = shown(makers[0]) if len(makers) == 1 else f"{len(makers)} operators"
@@ -146,7 +146,7 @@ def _check_last_operator(graph: Graph, expected: str) -> None:
 
 
 def _check_omissions(graph: Graph) -> None:
-    """Refuse to leave out what not every kernel looks for: `Max` follows the missing pointer."""
+    """Refuse omitted inputs and outputs where kernels do not check: `Max` would read a null."""
     for node in graph.nodes:
         if "" in (*node.inputs, *node.outputs) and node.op_type not in _WITH_OMISSIONS:
             raise BundleError(

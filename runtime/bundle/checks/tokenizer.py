@@ -1,8 +1,8 @@
-"""What a tokenizer may hold: components whose time and memory are bounded by the text's length.
+"""Checks of tokenizers: only components whose time and memory the text's length bounds.
 
-A `tokenizer.json` can hold regular expressions, and one that backtracks ends in a panic of the
-package; it can also hold replacements that lengthen a text a million times. So only the components
-listed here are accepted, each once, and only the expressions that are known.
+A `tokenizer.json` can hold regular expressions, and one that backtracks makes the tokenizers
+package panic. It can also hold replacements that lengthen a text a million times. Therefore only
+the components listed here are accepted, each once, and only known expressions.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 from textgate.errors import BundleError
 
-# A word with its inner and leading apostrophes ("don't", and the "n't" and "'s" of texts that were
-# tokenized before), or any other visible character by itself.
+# A word with its inner and leading apostrophes ("don't", and "n't" and "'s" in texts that have been
+# tokenized already), or any other single visible character.
 WORDS = r"['\u2019]?\w+(?:['\u2019]\w+)*|[^\w\s]"
-# The same with contractions split as in the Penn Treebank ("do n't", "it 's"), other apostrophes
-# by themselves. The lazy run of letters is read once: what follows an "n't" is no letter.
+# The same with contractions split as in the Penn Treebank ("do n't", "it 's") and other apostrophes
+# single. The lazy run of letters is read once, because no letter follows an "n't".
 SUBWORD_WORDS = (
     r"\w+?(?=n['\u2019]t(?!\w))|n['\u2019]t(?!\w)|['\u2019](?:s|m|d|re|ve|ll|t)(?!\w)|\w+|[^\w\s]"
 )
@@ -36,14 +36,14 @@ _FIELDS = frozenset(_FIELD_NAMES.split())
 _NORMALIZERS = frozenset(_NORMALIZER_NAMES.split())
 _PRE_TOKENIZERS = frozenset(_PRE_TOKENIZER_NAMES.split())
 _MODELS = frozenset({"BPE", "Unigram", "WordLevel", "WordPiece"})
-_LONGEST_PATTERN = 64  # characters of a literal one
-# The time of these models grows with the square or the cube of these; in characters.
-_LONGEST_WORD = 200  # that WordPiece takes apart
-_LONGEST_PIECE = 64  # of Unigram
+_MAX_PATTERN_LENGTH = 64  # characters of a literal pattern
+# The time of a model grows with the square or the cube of its limit, in characters.
+_MAX_WORD_LENGTH = 200  # of WordPiece
+_MAX_PIECE_LENGTH = 64  # of Unigram
 
 
 def check_tokenizer(content: bytes, *, rows: int, where: str) -> str:
-    """Return a tokenizer's text, if its parts are known and each id it gives has an embedding.
+    """Return a tokenizer's text, if its parts are known and each of its ids has an embedding.
 
     Args:
         content: the content of ``tokenizer.json``.
@@ -51,7 +51,7 @@ def check_tokenizer(content: bytes, *, rows: int, where: str) -> str:
         where: how messages name the file.
 
     Raises:
-        BundleError: it is not JSON, or holds something that textgate does not accept.
+        BundleError: it is not JSON, or has a part that is not accepted.
     """
     try:
         text = content.decode("utf-8")
@@ -73,7 +73,7 @@ def check_tokenizer(content: bytes, *, rows: int, where: str) -> str:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
-    if len(fields) != len(pairs):  # readers disagree on which one counts
+    if len(fields) != len(pairs):  # parsers disagree on which one counts
         raise ValueError("a field or a token is given twice")
     return fields
 
@@ -88,7 +88,7 @@ def _token_ids(document: dict[str, Any], where: str) -> list[int]:
         ids = [*range(len(vocabulary))]
     else:
         raise BundleError(f"{where}: field 'model.vocab' should be an object or a list of tokens")
-    if document.get("post_processor") is not None:  # it could add ids of its own
+    if document.get("post_processor") is not None:  # it could add ids
         raise BundleError(f"{where}: field 'post_processor' should be null, as textgate writes it")
     if not isinstance(added, list) or not all(isinstance(token, dict) for token in added):
         raise BundleError(f"{where}: field 'added_tokens' should be a list of objects")
@@ -102,12 +102,12 @@ def _check_parts(document: dict[str, Any], where: str) -> None:
     unknown = sorted(document.keys() - _FIELDS)
     if unknown:
         raise BundleError(f"{where}: unknown field {_shown(unknown[0])}")
-    for field in ("decoder", "padding", "truncation"):  # never used, so never parsed either
+    for field in ("decoder", "padding", "truncation"):  # not used, so not checked
         if document.get(field) is not None:
             raise BundleError(f"{where}: field {field!r} should be null, as textgate writes it")
     for field, known in (("normalizer", _NORMALIZERS), ("pre_tokenizer", _PRE_TOKENIZERS)):
         kinds = [_kind(part, field, known, where) for part in _parts(document, field)]
-        if len(set(kinds)) != len(kinds):  # repeated, some of them multiply a text's length
+        if len(set(kinds)) != len(kinds):  # repeated ones can multiply a text's length
             raise BundleError(f"{where}: field {field!r} has a part of the same type twice")
     _check_model(document["model"], where)
 
@@ -121,15 +121,15 @@ def _check_model(model: dict[str, Any], where: str) -> None:
     if model.get("dropout") is not None:
         raise BundleError(f"{where}: a model with dropout, which gives a text random tokens")
     longest = model.get("max_input_chars_per_word", 0)
-    if not isinstance(longest, int) or longest > _LONGEST_WORD:
+    if not isinstance(longest, int) or longest > _MAX_WORD_LENGTH:
         raise BundleError(
-            f"{where}: field 'max_input_chars_per_word' should be at most {_LONGEST_WORD}, found"
+            f"{where}: field 'max_input_chars_per_word' should be at most {_MAX_WORD_LENGTH}, found"
             f" {_shown(longest)}"
         )
     if isinstance(model["vocab"], list) and not all(map(_is_piece, model["vocab"])):
         raise BundleError(
             f"{where}: a vocabulary in a list should hold pairs of a token, of at most"
-            f" {_LONGEST_PIECE} characters, and a number"
+            f" {_MAX_PIECE_LENGTH} characters, and a number"
         )
     unknown_token = model.get("unk_token")
     known_tokens = model["vocab"] if isinstance(unknown_token, str) else ()
@@ -144,7 +144,7 @@ def _is_piece(item: object) -> bool:
         isinstance(item, list)
         and len(item) == 2
         and isinstance(item[0], str)
-        and len(item[0]) <= _LONGEST_PIECE
+        and len(item[0]) <= _MAX_PIECE_LENGTH
         and isinstance(item[1], int | float)
     )
 
@@ -176,7 +176,7 @@ def _kind(part: object, field: str, known: frozenset[str], where: str) -> str:
 
 
 def _check_replacement(part: dict[str, Any], where: str) -> None:
-    """Accept one character for another: more could lengthen a text without bound."""
+    """Accept only one character for another: others could lengthen a text without bound."""
     pattern = part.get("pattern")
     old = pattern.get("String") if isinstance(pattern, dict) and len(pattern) == 1 else None
     new = part.get("content")
@@ -190,7 +190,7 @@ def _check_replacement(part: dict[str, Any], where: str) -> None:
 def _check_pattern(pattern: object, where: str) -> None:
     if isinstance(pattern, dict) and len(pattern) == 1:
         literal, expression = pattern.get("String"), pattern.get("Regex")
-        if isinstance(literal, str) and 0 < len(literal) <= _LONGEST_PATTERN:
+        if isinstance(literal, str) and 0 < len(literal) <= _MAX_PATTERN_LENGTH:
             return
         if isinstance(expression, str) and expression in KNOWN_EXPRESSIONS:
             return

@@ -1,4 +1,4 @@
-"""The logical network: its arithmetic, its table, and what it refuses to be."""
+"""Architecture: its arithmetic, its layer table, and what it refuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from textgate.bundle.architecture import (
     parameter_count,
     recurrent_parameters,
 )
-from textgate.bundle.schema import FieldReader
+from textgate.bundle.schema import Place, decode
 from textgate.errors import BundleError, CheckpointError, ConfigError
 
 # The reference networks: Embedding(1000, 64), 128 units, dropout, 64 units, Dense 32, Dense 1.
@@ -134,31 +134,44 @@ def test_widths(cell, bidirectional, pooling, widths):
 
 
 BRANCH = {"linear_size": 4, "linear_tokens": 1000, "linear_buckets": 256}
-LIMIT = "sizes must be from 1 to 16777216"
 REFUSED = [
-    ({"cell": "LSTM"}, "cell 'LSTM' is not one of rnn, lstm, gru"),
-    ({"output": "tanh"}, "output 'tanh' is not one of sigmoid, softmax, multi-label"),
+    ({"cell": "LSTM"}, "cell must be one of rnn, lstm, gru, not 'LSTM'"),
+    ({"output": "tanh"}, "output must be one of sigmoid, softmax, multi-label, not 'tanh'"),
+    ({"bidirectional": 1}, "bidirectional must be true or false, not 1"),
+    ({"hidden_sizes": [8]}, "hidden_sizes must be a tuple, not [8]"),
     ({"hidden_sizes": ()}, "at least one recurrent layer is needed (hidden sizes is empty)"),
     ({"pooling": ()}, "at least one pooling is needed"),
-    ({"pooling": ("max", "min")}, "pooling 'max+min' is not made of last, max, mean, attention"),
+    ({"pooling": ("max", "min")}, "pooling[1] must be one of last, max, mean, attention, not"),
     ({"pooling": ("max", "max")}, "a pooling is named twice"),
-    ({"embedding_size": 0}, LIMIT),
-    ({"hidden_sizes": (8, 0)}, LIMIT),
-    ({"hidden_sizes": (2**24 + 1,)}, LIMIT),
-    ({"dense_sizes": (-1,)}, LIMIT),
-    ({"vocabulary_size": 2**24 + 1}, LIMIT),
-    ({"vocabulary_size": 1}, "the vocabulary must hold at least padding and the unknown word"),
-    ({"embedding_dropout": 1.0}, "dropout must be at least 0 and below 1"),
-    ({"layer_dropout": -0.1}, "dropout must be at least 0 and below 1"),
-    ({"head_dropout": float("nan")}, "dropout must be at least 0 and below 1"),
-    ({"output": "multi-label", "label_count": 0}, "there must be at least one label"),
+    ({"embedding_size": 0}, "embedding_size must be a whole number from 1 to 16777216, not 0"),
+    (
+        {"hidden_sizes": (8, 0)},
+        "hidden_sizes[1] must be a whole number from 1 to 16777216, not 0",
+    ),
+    ({"hidden_sizes": (2**24 + 1,)}, "hidden_sizes[0] must be a whole number from 1 to 16777216"),
+    ({"dense_sizes": (-1,)}, "dense_sizes[0] must be a whole number from 1 to 16777216"),
+    ({"vocabulary_size": 2**24 + 1}, "vocabulary_size must be a whole number from 2 to 16777216"),
+    (
+        {"vocabulary_size": 1},
+        "vocabulary_size must be a whole number from 2 to 16777216, not 1",
+    ),
+    (
+        {"embedding_dropout": 1.0},
+        "embedding_dropout must be a number from 0 to below 1, not 1.0",
+    ),
+    ({"layer_dropout": -0.1}, "layer_dropout must be a number from 0 to below 1, not -0.1"),
+    (
+        {"head_dropout": float("nan")},
+        "head_dropout must be a number, not nan",
+    ),
+    ({"output": "multi-label", "label_count": 0}, "label_count must be a whole number from 1"),
     ({"output": "softmax", "label_count": 1}, "needs two labels or more, not 1"),
     ({"label_count": 3}, "one sigmoid unit tells two labels apart, not 3; use softmax"),
     ({"linear_size": 4}, "a linear branch needs a size, tokens and buckets, all above 0"),
     ({"linear_tokens": 4}, "a linear branch needs a size, tokens and buckets, all above 0"),
     ({"linear_size": 4, "linear_buckets": 4}, "a linear branch needs a size, tokens and buckets"),
-    ({**BRANCH, "linear_size": -1}, "the linear branch's sizes must be from 0 to 16777216"),
-    ({**BRANCH, "linear_buckets": 2**24 + 1}, "the linear branch's sizes must be from 0 to"),
+    ({**BRANCH, "linear_size": -1}, "linear_size must be a whole number from 0 to 16777216"),
+    ({**BRANCH, "linear_buckets": 2**24 + 1}, "linear_buckets must be a whole number from 0 to"),
     ({**BRANCH, "linear_tokens": 1001}, "cannot have more tokens than the vocabulary"),
 ]
 
@@ -171,26 +184,25 @@ def test_refusals(changes, message):
     assert "\n" not in str(caught.value)
 
 
-def reader(value, error=BundleError):
-    return FieldReader(value, where="file: architecture", error=error)
+def decoded(value, error=BundleError):
+    return decode(Architecture, value, Place("file: architecture", error))
+
+
+def written(net):
+    """What a file says of a network."""
+    return json.loads(json.dumps(dataclasses.asdict(net)))
 
 
 def test_json_and_back():
     for net in (changed(pooling=("max", "mean"), embedding_dropout=0.25), changed(**BRANCH)):
-        text = json.dumps(net.to_json())
-        assert Architecture.from_json(reader(json.loads(text)), error=BundleError) == net
+        assert decoded(written(net)) == net
 
 
-def old_json():
-    """What was written before there was a linear branch."""
-    value = SEED.to_json()
-    for name in BRANCH:
-        del value[name]
-    return value
+OLD = {name: value for name, value in written(SEED).items() if name not in BRANCH}
 
 
 def test_json_from_before_the_linear_branch():
-    assert Architecture.from_json(reader(old_json()), error=BundleError) == SEED
+    assert decoded(OLD) == SEED
 
 
 @pytest.mark.parametrize(
@@ -198,37 +210,38 @@ def test_json_from_before_the_linear_branch():
     [
         ({"linear_size": 4}, "field 'linear_tokens' is missing"),
         ({"linear_size": 4, "linear_tokens": 9}, "field 'linear_buckets' is missing"),
-        ({"linear_tokens": 9}, "unknown field 'linear_tokens'"),
+        ({"linear_tokens": 9}, "field 'linear_size' is missing"),
         ({**BRANCH, "linear_size": "4"}, "field 'linear_size' should be a whole number"),
         ({**BRANCH, "linear_size": 0}, "architecture: a linear branch needs a size, tokens and"),
     ],
 )
 def test_json_of_half_a_branch(given, message):
     with pytest.raises(BundleError) as caught:
-        Architecture.from_json(reader({**old_json(), **given}), error=BundleError)
+        decoded({**OLD, **given})
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cell": 3}, "field 'cell' should be a string, found 3"),
-        ({"hidden_sizes": [1.5]}, "field 'hidden_sizes' should be a list of whole numbers"),
+        ({"cell": 3}, "field 'cell' should be one of rnn, lstm, gru, found 3"),
+        ({"hidden_sizes": [1.5]}, "field 'hidden_sizes[0]' should be a whole number"),
         ({"bidirectional": 0}, "field 'bidirectional' should be true or false, found 0"),
         ({"extra": 1}, "unknown field 'extra'"),
-        ({"cell": "tree"}, "architecture: cell 'tree' is not one of rnn, lstm, gru"),
-        ({"head_dropout": 7}, "architecture: dropout must be at least 0 and below 1"),
+        ({"cell": "tree"}, "field 'cell' should be one of rnn, lstm, gru, found 'tree'"),
+        ({"head_dropout": 7}, "field 'head_dropout' should be a number from 0 to below 1, found 7"),
+        ({"label_count": 3}, "one sigmoid unit tells two labels apart, not 3; use softmax"),
     ],
 )
 @pytest.mark.parametrize("error", [BundleError, CheckpointError])
 def test_json_that_is_no_architecture(changes, message, error):
     with pytest.raises(error) as caught:
-        Architecture.from_json(reader(SEED.to_json() | changes, error), error=error)
-    assert message in str(caught.value)
+        decoded({**written(SEED), **changes}, error)
+    assert str(caught.value).startswith(f"file: architecture: {message}")
 
 
-def test_json_without_a_field():
-    value = SEED.to_json()
-    del value["embedding_size"]
-    with pytest.raises(BundleError, match="architecture: field 'embedding_size' is missing"):
-        Architecture.from_json(reader(value), error=BundleError)
+@pytest.mark.parametrize("name", OLD)
+def test_json_without_a_field(name):
+    value = {key: item for key, item in written(SEED).items() if key != name}
+    with pytest.raises(BundleError, match=f"architecture: field '{name}' is missing"):
+        decoded(value)

@@ -36,7 +36,7 @@ MANIFEST = RunManifest(
     labels=("caf\u00e9", "\U0001f600"),
     max_tokens=30,
     preset="default",
-    settings={"seed": 3, "hidden_sizes": [6, 5], "cell": "gru"},
+    settings={"seed": 3, "hidden_sizes": [6, 5], "cell": "gru", "token_dropout": 0.1},  # removed
     train=DataSummary("train.jsonl.gz", 100, "ab" * 32),
     dev=DataSummary("dev.csv", 10, "cd" * 32),
     versions={"textgate": "0.1.0"},
@@ -109,10 +109,10 @@ def test_damaged_json(tmp_path, content):
 
 DELETE = object()
 DAMAGED = [
-    ({"format": "textgate-bundle"}, "field 'format' should be one of textgate-run"),
+    ({"format": "textgate-bundle"}, "field 'format' should be textgate-run"),
     ({"format_version": "1"}, "field 'format_version' should be a whole number"),
     ({"labels": ["one"]}, "1 labels for a network with 2 outputs"),
-    ({"labels": "ab"}, "field 'labels' should be a list of strings"),
+    ({"labels": "ab"}, "field 'labels' should be a list, found 'ab'"),
     ({"labels": ["a", "a"]}, "field 'labels' should be a list of different"),
     ({"max_tokens": 0}, "field 'max_tokens' should be a whole number from 1"),
     ({"preset": None}, "field 'preset' should be a string, found nothing"),
@@ -123,12 +123,15 @@ DAMAGED = [
     ({"versions": {"torch": 2}}, "versions: field 'torch' should be a string"),
     ({"train": {}}, "train: field 'file' is missing"),
     ({"train": 3}, "train: expected an object, found 3"),
-    ({"dev": {"file": "x", "rows": 1, "sha256": "y"}}, "dev: field 'sha256' should be 64 hex"),
+    (
+        {"dev": {"file": "x", "rows": 1, "sha256": "y"}},
+        "dev: field 'sha256' should be a string of 64 hex",
+    ),
     ({"teaching": None}, "teaching: expected an object, found nothing"),
-    ({"teaching": {"teachers": 1}}, "field 'teachers' should be a list of objects"),
+    ({"teaching": {"teachers": 1}}, "field 'teachers' should be a list, found 1"),
     (
         {"teaching": {"teachers": [{"name": "a", "sha256": "b"}], "unlabelled": []}},
-        "teachers[0]: field 'sha256' should be 64 hex",
+        "teachers[0]: field 'sha256' should be a string of 64 hex",
     ),
     (
         {"teaching": {"teachers": [], "unlabelled": [], "pupils": 1}},
@@ -149,5 +152,6 @@ def test_damaged_fields(tmp_path, changes, message):
 @pytest.mark.parametrize("version", [0, 2, 99])
 def test_another_version(tmp_path, version):
     value = json.loads(MANIFEST.to_json()) | {"format_version": version, "unheard_of": True}
+    remedy = "train again" if version < 1 else "upgrade textgate"
     message = refusal(write(tmp_path, json.dumps(value)))
-    assert f"the run is of format version {version}, this release reads 1; train again" in message
+    assert f"format version {version}, but this release reads version 1; {remedy}" in message

@@ -1,125 +1,208 @@
-"""Reading parsed JSON field by field: what passes, and what each complaint says."""
+"""Decoder of JSON objects: the values that pass, and the message of each refusal."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import pytest
 
-from textgate.bundle.schema import FieldReader
-from textgate.errors import BundleError, CheckpointError
+from textgate.bundle.schema import (
+    Count,
+    Keys,
+    Place,
+    Range,
+    Sha256,
+    Share,
+    check_value,
+    decode,
+    read_field,
+)
+from textgate.bundle.strict_json import Format
+from textgate.errors import BundleError, CheckpointError, ConfigError
 
-
-def reader(value, error=BundleError):
-    return FieldReader(value, where="a.json", error=error)
-
-
+PLACE = Place("a.json", BundleError)
 DIGEST = "0123456789abcdef" * 4
+Letter = Literal["a", "b"]
+
+
+@dataclass(frozen=True)
+class Inner:
+    size: Count
+    name: str = "x"
+
+    def __post_init__(self):
+        if self.size == 13:
+            raise ConfigError("13 is bad luck")
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner
+    many: tuple[Inner, ...] = ()
+    maybe: Inner | None = None
+
 
 PASSES = [
-    ("text", {}, "", ""),
-    ("text", {"choices": ("a", "b")}, "b", "b"),
-    ("sha256", {}, DIGEST, DIGEST),
-    ("boolean", {}, False, False),
-    ("integer", {}, 0, 0),
-    ("integer", {}, 2**53, 2**53),
-    ("integer", {"low": -5, "high": -5}, -5, -5),
-    ("number", {}, 3, 3.0),
-    ("number", {"low": 0, "high": 1}, 1, 1.0),
-    ("texts", {}, [], ()),
-    ("texts", {"choices": ("a", "b")}, ["b", "b"], ("b", "b")),
-    ("integers", {}, [1, 2], (1, 2)),
-    ("raw", {}, {"any": "thing"}, {"any": "thing"}),
+    (str, "", ""),
+    (Letter, "b", "b"),
+    (Sha256, DIGEST, DIGEST),
+    (bool, False, False),
+    (int, -(10**30), -(10**30)),
+    (Count, 2**53, 2**53),
+    (float, 3, 3.0),
+    (Share, 1, 1.0),
+    (float | None, None, None),
+    (str | int | float, 2**60, 2**60),
+    (str | int | float, 0.5, 0.5),
+    (tuple[Letter, ...], ["b", "b"], ("b", "b")),
+    (tuple[Share | None, ...], [None, 1], (None, 1.0)),
+    (tuple[Share, Share], [0, 1], (0.0, 1.0)),
+    (dict[str, Any], {"any": {"thing": [1]}}, {"any": {"thing": [1]}}),
+    (dict[Letter, int], {"b": 1}, {"b": 1}),
+    (tuple[Inner, ...], [{"size": 1}], (Inner(1),)),
+    (Inner, {"size": 1, "name": "y"}, Inner(1, "y")),
 ]
 
 
-@pytest.mark.parametrize(("method", "options", "value", "expected"), PASSES)
-def test_what_passes(method, options, value, expected):
-    fields = reader({"x": value})
-    found = getattr(fields, method)("x", **options)
+@pytest.mark.parametrize(("kind", "value", "expected"), PASSES)
+def test_what_passes(kind, value, expected):
+    found = read_field({"x": value}, "x", kind, PLACE)
     assert found == expected
     assert type(found) is type(expected)
-    fields.finish()
 
 
 REFUSED = [
-    ("text", {}, 1, "a string, found 1"),
-    ("text", {"choices": ("a", "b")}, "c", "one of a, b, found 'c'"),
-    ("text", {}, None, "a string, found nothing"),
-    ("sha256", {}, DIGEST[1:], "64 hexadecimal digits, found '123456789abcdef"),
-    ("sha256", {}, DIGEST.upper(), "64 hexadecimal digits"),
-    ("sha256", {}, DIGEST + "\n", "64 hexadecimal digits"),
-    ("sha256", {}, 5, "64 hexadecimal digits, found 5"),
-    ("boolean", {}, 1, "true or false, found 1"),
-    ("boolean", {}, "true", "true or false, found 'true'"),
-    ("integer", {}, -1, f"a whole number from 0 to {2**53}, found -1"),
-    ("integer", {}, True, "a whole number from 0"),
-    ("integer", {}, 1.0, "a whole number from 0"),
-    ("integer", {"low": 1, "high": 2}, 3, "a whole number from 1 to 2, found 3"),
-    ("number", {}, math.nan, "a number from -inf to inf, found nan"),
-    ("number", {}, math.inf, "a number from -inf to inf, found inf"),
-    ("number", {}, 10**400, "a number from -inf to inf, found 1000"),
-    ("number", {}, True, "a number from -inf to inf, found True"),
-    ("number", {"low": 0, "high": 1}, 1.5, "a number from 0 to 1, found 1.5"),
-    ("texts", {}, "abc", "a list of strings, found 'abc'"),
-    ("texts", {}, ["a", 1], "a list of strings, found a list of 2"),
-    ("texts", {"choices": ("a",)}, ["b"], "a list out of"),
-    ("integers", {}, [1, True], "a list of whole numbers"),
-    ("integers", {"low": 1}, [0], "a list of whole numbers from 1"),
-    ("integers", {}, {}, "a list of whole numbers from 0 to 9007199254740992, found an object"),
-    ("objects", {}, {}, "a list of objects, found an object"),
+    (str, None, "a string, found nothing"),
+    (Letter, "c", "one of a, b, found 'c'"),
+    (Letter, ["a"], "one of a, b, found a list of 1"),
+    (Sha256, DIGEST[1:], "a string of 64 hexadecimal digits, found '123456789abcdef"),
+    (Sha256, DIGEST.upper(), "a string of 64 hexadecimal digits, found '0123456789ABCDEF"),
+    (Sha256, DIGEST + "\n", "a string of 64 hexadecimal digits"),
+    (Sha256, 5, "a string, found 5"),
+    (bool, 1, "true or false, found 1"),
+    (Count, -1, f"a whole number from 0 to {2**53}, found -1"),
+    (Count, 2**53 + 1, f"a whole number from 0 to {2**53}, found {2**53 + 1}"),
+    (Count, True, "a whole number, found True"),
+    (int, 1.0, "a whole number, found 1.0"),
+    (float, math.nan, "a number, found nan"),
+    (Share, math.inf, "a number, found inf"),
+    (float, 10**400, "a number, found 1000"),
+    (float, True, "a number, found True"),
+    (Share, 1.5, "a number from 0 to 1, found 1.5"),
+    (Annotated[float, Range(0, above=True)], 0, "a number above 0, found 0"),
+    (Annotated[float, Range(0, 9, above=True)], 10, "a number above 0 and up to 9, found 10"),
+    (Annotated[float, Range(0.5, 1, below=True)], 1, "a number from 0.5 to below 1, found 1"),
+    (str | int | float, True, "a string or a whole number or a number, found True"),
+    (tuple[str, ...], "abc", "a list, found 'abc'"),
+    (tuple[Share, Share], [0.5], "a list of 2, found a list of 1"),
+    (tuple[Inner, ...], {}, "a list, found an object"),
 ]
 
 
-@pytest.mark.parametrize(("method", "options", "value", "message"), REFUSED)
-def test_what_is_refused(method, options, value, message):
-    with pytest.raises(
-        BundleError, match=re.escape(f"a.json: field 'x' should be {message}")
-    ) as caught:
-        getattr(reader({"x": value}), method)("x", **options)
+@pytest.mark.parametrize(("kind", "value", "message"), REFUSED)
+def test_what_is_refused(kind, value, message):
+    with pytest.raises(BundleError) as caught:
+        read_field({"x": value}, "x", kind, PLACE)
+    assert str(caught.value).startswith(f"a.json: field 'x' should be {message}")
     assert len(str(caught.value)) < 200
 
 
+INSIDE = [
+    (tuple[Count, ...], [1, True], "field 'x[1]' should be a whole number, found True"),
+    (tuple[Share | None, ...], ["a"], "field 'x[0]' should be a number from 0 to 1 or null, found"),
+    (tuple[Inner, ...], [{"size": 1}, 7], "x[1]: expected an object, found 7"),
+    (dict[str, int], [], "x: expected an object, found a list of 0"),
+    (dict[str, int], {"a": "1"}, "x: field 'a' should be a whole number, found '1'"),
+    (dict[Letter, int], {"c": 1}, "x: unknown field 'c'"),
+    (Annotated[dict[str, int], Keys(("a", "b"))], {"a": 1}, "x: field 'b' is missing"),
+    (Annotated[dict[str, int], Keys(("a",))], {"a": 1, "b": 1}, "x: unknown field 'b'"),
+    (Inner, None, "x: expected an object, found nothing"),
+    (Inner, {}, "x: field 'size' is missing"),
+    (Inner, {"size": 1, "b": 1, "a": 2}, "x: unknown field 'a'"),
+    (Inner, {"size": 13}, "x: 13 is bad luck"),
+    (Inner | None, None, "x: expected an object, found nothing"),
+    (Outer, {"inner": {"size": 1}, "maybe": {"size": ""}}, "x: maybe: field 'size' should be a wh"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "message"), INSIDE)
+def test_a_refusal_names_the_place(kind, value, message):
+    with pytest.raises(BundleError, match=f"^{re.escape(f'a.json: {message}')}"):
+        read_field({"x": value}, "x", kind, PLACE)
+
+
+@dataclass(frozen=True)
+class Grown:
+    LATER = frozenset({"b", "c"})
+
+    a: int = 0
+    b: int = 0
+    c: int = 0
+
+
 @pytest.mark.parametrize(
-    "method", ["text", "sha256", "boolean", "integer", "number", "texts", "integers", "object"]
+    ("value", "missing"),
+    [({"a": 1}, None), ({"a": 1, "b": 2, "c": 3}, None), ({"a": 1, "b": 2}, "c"), ({}, "a")],
 )
-def test_a_missing_field_and_the_class_of_the_error(method):
+def test_later_fields_are_missing_together_or_not_at_all(value, missing):
+    if missing is None:
+        assert decode(Grown, value, PLACE) == Grown(**value)
+    else:
+        with pytest.raises(BundleError, match=f"field '{missing}' is missing"):
+            decode(Grown, value, PLACE)
+
+
+def test_the_class_of_the_error():
     with pytest.raises(CheckpointError, match=r"^a.json: field 'x' is missing$"):
-        getattr(reader({}, CheckpointError), method)("x")
+        read_field({}, "x", str, Place("a.json", CheckpointError))
+
+
+FORMAT = Format("f", version=3, limit=1000, remedy="train again")
+
+
+def test_a_file_is_read_as_it_was_written():
+    value = Outer(Inner(1), many=(Inner(2),))
+    text = FORMAT.to_text(value)
+    assert list(json.loads(text)) == ["format", "format_version", "inner", "many"]
+    assert decode(Outer, FORMAT.read(text.encode(), PLACE), PLACE) == value
 
 
 @pytest.mark.parametrize(
-    ("value", "found"), [([], "a list of 0"), (None, "nothing"), ("text", "'text'"), (3, "3")]
+    ("content", "message"),
+    [
+        (b"{}", "field 'format' is missing"),
+        (b'{"format": "g"}', "field 'format' should be f, found 'g'"),
+        (b'{"format": "f", "format_version": true}', "field 'format_version' should be a whole"),
+        (
+            b'{"format": "f", "format_version": 2}',
+            "version 2, but this release reads version 3; tr",
+        ),
+        (
+            b'{"format": "f", "format_version": 4}',
+            "version 4, but this release reads version 3; up",
+        ),
+        (b'{"format": "f"}' + b" " * 1000, "larger than the 1,000 bytes"),
+    ],
 )
-def test_what_is_no_object(value, found):
-    with pytest.raises(BundleError, match=f"^a.json: expected an object, found {found}$"):
-        reader(value)
+def test_files_that_are_refused(content, message):
+    with pytest.raises(BundleError, match=message):
+        FORMAT.read(content, PLACE)
 
 
-def test_nested_objects_say_where_they_are():
-    fields = reader({"a": {"b": {"c": "no number"}}, "list": [{}, 7]})
-    with pytest.raises(BundleError, match=r"^a.json: a: b: field 'c' should be"):
-        fields.object("a").object("b").integer("c")
-    with pytest.raises(BundleError, match=r"^a.json: list\[1\]: expected an object, found 7$"):
-        fields.objects("list")
-
-
-def test_unknown_fields_are_refused_at_the_end():
-    fields = reader({"b": 1, "a": 2, "known": 3})
-    fields.integer("known")
-    with pytest.raises(BundleError, match=r"^a.json: unknown field 'a'$"):
-        fields.finish()
-    assert fields.names() == ("b", "a", "known")
-
-
-@pytest.mark.parametrize(("value", "expected"), [(None, None), (4, 4)])
-def test_optional(value, expected):
-    fields = reader({"x": value})
-    assert fields.optional("x", fields.integer) == expected
-
-
-def test_optional_still_checks():
-    fields = reader({"x": "4"})
-    with pytest.raises(BundleError, match="field 'x' should be a whole number"):
-        fields.optional("x", fields.integer)
+@pytest.mark.parametrize(
+    ("kind", "value", "message"),
+    [
+        (Count, True, "size must be a whole number, not True"),
+        (Count, -1, f"size must be a whole number from 0 to {2**53}, not -1"),
+        (tuple[str, ...], "a", "size must be a list, not 'a'"),
+        (tuple[str, ...], ["a"], "size must be a tuple, not ['a']"),
+        (tuple[Letter, ...], ("a", "c"), "size[1] must be one of a, b, not 'c'"),
+    ],
+)
+def test_settings_that_are_refused(kind, value, message):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        check_value("size", value, kind)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 from textgate.train.data.dataset import Batch, Dataset
 from textgate.train.fit.calibration import log_loss
 from textgate.train.fit.objective import Objective, loss
@@ -51,7 +50,6 @@ PLAIN = {
     "layer_dropout": 0.0,
     "head_dropout": 0.0,
     "linear_dropout": 0.0,
-    "token_dropout": 0.0,
     "adversarial": 0.0,
     "sparse": False,
 }
@@ -158,25 +156,6 @@ def test_a_label_that_no_row_has_does_not_count_without_end(network):
     model, batch = network(output="softmax", label_count=3), some(3)
     train = np.eye(3, dtype=np.float32)[[0] * 5 + [1] * 4]
     assert math.isfinite(objective(model, train, class_weights=1.0).backward(model, batch))
-
-
-# Label smoothing
-
-
-@pytest.mark.parametrize(("output", "labels"), OUTPUTS)
-@pytest.mark.parametrize("share", [0.1, 0.5])
-def test_smoothing_spreads_a_share_of_the_targets(network, output, labels, share):
-    model, batch = network(output=output, label_count=labels), some(labels)
-    found = objective(model, label_smoothing=share).backward(model, batch)
-    if output == "multi-label":
-        targets = batch.targets * (1 - share) + share / 2
-        p = torch.sigmoid(logits(model, batch))
-        expected = -(targets * torch.log(p) + (1 - targets) * torch.log(1 - p)).mean()
-    else:
-        targets = batch.targets * (1 - share) + share / labels
-        of_rows = -(targets * torch.log_softmax(logits(model, batch), dim=1)).sum(dim=1)
-        expected = of_rows.mean()
-    assert found == pytest.approx(float(expected), rel=1e-5)
 
 
 # The linear branch
@@ -295,38 +274,3 @@ def test_a_gradient_of_zero_is_no_step(network, monkeypatch):
     watched = Watched(model, monkeypatch)
     assert math.isfinite(objective(model, adversarial=0.3).backward(model, batch))
     assert not watched.step.any()
-
-
-# Token dropout
-
-
-def test_dropped_tokens_are_unknown_and_padding_never_is(network, monkeypatch):
-    model, batch = network(**BRANCH), some(3, lengths=[1, 40, 17, 60] * 6)
-    read = {}
-    model.embedding.register_forward_hook(lambda _, given, __: read.update(embedding=given[0]))
-    genuine = model.linear_logits
-
-    def linear_logits(ids, lengths):
-        read.update(linear=ids, lengths=lengths)
-        return genuine(ids, lengths)
-
-    monkeypatch.setattr(model, "linear_logits", linear_logits)
-    torch.manual_seed(0)
-    objective(model, token_dropout=0.25).backward(model, batch)
-    ids = read["embedding"]
-    padding = batch.ids == PADDING_ID
-    assert padding.any()
-    assert (ids[padding] == PADDING_ID).all()
-    assert ((ids == batch.ids) | (ids == UNKNOWN_ID)).all()
-    dropped = (ids != batch.ids)[~padding].float().mean().item()
-    assert dropped == pytest.approx(0.25, abs=0.05)
-    assert torch.equal(read["linear"], batch.ids)  # which has a dropout of its own
-    assert torch.equal(read["lengths"], batch.lengths)
-
-
-def test_no_token_is_dropped_unasked(network):
-    model, batch = network(), some(3)
-    read = []
-    model.embedding.register_forward_hook(lambda _, given, __: read.append(given[0]))
-    objective(model).backward(model, batch)
-    assert torch.equal(read[0], batch.ids)

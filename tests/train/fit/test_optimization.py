@@ -1,4 +1,4 @@
-"""What moves the weights: rates and their schedule, sparse steps, the average, and going on."""
+"""Optimizers: constant and falling rates, sparse steps, the moving average, and resuming."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def network(architecture):
 
 
 def config(**changes):
-    return preset(RECIPE).replace(**{**RATES, "sparse": False, "schedule": "constant", **changes})
+    return preset(RECIPE).replace(**{**RATES, "sparse": False, **changes})
 
 
 def learn(model, ids, *, labels=3, seed=0):
@@ -67,7 +67,7 @@ def moved(before, model):
     return {name: (tensor - before[name]).abs() for name, tensor in model.state_dict().items()}
 
 
-def largest_step(network, number, *, steps=100, name="head.0.bias", **changes):
+def largest_step(network, number, *, steps=None, name="head.0.bias", **changes):
     """How far a weight moves by the first step of Adam, which is its rate."""
     settings = config(**changes)
     model = network(sparse=settings.sparse)
@@ -78,7 +78,7 @@ def largest_step(network, number, *, steps=100, name="head.0.bias", **changes):
     return moved(before, model)[name].max().item()
 
 
-# The schedule
+# Constant and falling rates
 
 
 @pytest.mark.parametrize("number", [0, 1, 50, 99, 100, 1000])
@@ -116,9 +116,7 @@ def test_up_for_a_twentieth_then_down_along_a_cosine(network, sparse, number, st
         ("embedding.weight", 0.005),
         ("linear.tokens.weight", 0.07),
     ):
-        found = largest_step(
-            network, number, steps=steps, name=name, schedule="cosine", sparse=sparse
-        )
+        found = largest_step(network, number, steps=steps, name=name, sparse=sparse)
         assert found == pytest.approx(rate * share, rel=1e-2, abs=1e-8), name
 
 
@@ -138,7 +136,7 @@ def test_tables_have_rates_of_their_own(network, sparse):
     model = network(sparse=sparse)
     with torch.no_grad():  # else the projection's gradient is 0
         model.linear.tokens.weight.normal_()
-    optimizer = Optimizer(model, config(sparse=sparse), steps=9)
+    optimizer = Optimizer(model, config(sparse=sparse))
     before = weights(model)
     learn(model, batch(0))
     optimizer.step(0)
@@ -153,7 +151,7 @@ def test_tables_have_rates_of_their_own(network, sparse):
 @KINDS
 def test_without_a_branch(network, sparse):
     model = network(sparse=sparse, linear_size=0, linear_tokens=0, linear_buckets=0)
-    optimizer = Optimizer(model, config(sparse=sparse), steps=9)
+    optimizer = Optimizer(model, config(sparse=sparse))
     before = weights(model)
     run(model, optimizer, [0])
     assert moved(before, model)["embedding.weight"].max().item() == pytest.approx(0.005, rel=1e-3)
@@ -161,7 +159,7 @@ def test_without_a_branch(network, sparse):
 
 def test_a_long_gradient_is_shortened(network):
     model = network()
-    optimizer = Optimizer(model, config(gradient_norm=0.001), steps=9)
+    optimizer = Optimizer(model, config(gradient_norm=0.001))
     learn(model, batch(0))
     before = model.head[0].bias.grad.clone()
     optimizer.step(0)
@@ -174,7 +172,7 @@ def test_a_long_gradient_is_shortened(network):
 
 def test_clear_forgets_gradients(network):
     model = network(sparse=True)
-    optimizer = Optimizer(model, config(sparse=True), steps=9)
+    optimizer = Optimizer(model, config(sparse=True))
     learn(model, batch(0))
     optimizer.clear()
     assert all(weight.grad is None for weight in model.parameters())
@@ -189,7 +187,7 @@ def rows_that_moved(before, model, name):
 
 def test_a_sparse_step_touches_the_rows_of_its_batch_alone(network):
     model = network(sparse=True)
-    optimizer = Optimizer(model, config(sparse=True), steps=9)
+    optimizer = Optimizer(model, config(sparse=True))
     for ids in ([[3, 4, 5, 3]], [[5, 6, 25, 7]], [[8, 8, 8, 8]]):
         before = weights(model)
         optimizer.clear()
@@ -205,7 +203,7 @@ def test_a_sparse_step_touches_the_rows_of_its_batch_alone(network):
 def test_a_dense_step_moves_rows_of_earlier_batches_on(network):
     """What the sparse one saves, and the reason why it is another optimizer."""
     model = network()
-    optimizer = Optimizer(model, config(), steps=9)
+    optimizer = Optimizer(model, config())
     for ids, expected in (([[3, 4, 5, 3]], {3, 4, 5}), ([[5, 6, 6, 7]], {3, 4, 5, 6, 7})):
         before = weights(model)
         optimizer.clear()
@@ -219,7 +217,7 @@ def test_the_first_steps_are_the_same_sparse_or_not(network):
     found = []
     for sparse in (False, True):
         model = network(sparse=sparse)
-        optimizer = Optimizer(model, config(sparse=sparse, gradient_norm=1e9), steps=9)
+        optimizer = Optimizer(model, config(sparse=sparse, gradient_norm=1e9))
         for number in range(4):
             optimizer.clear()
             learn(model, batch(7), seed=number)
@@ -235,7 +233,7 @@ def test_the_first_steps_are_the_same_sparse_or_not(network):
 
 @KINDS
 def test_restored_moments_go_on_as_if_nothing_had_been(network, sparse):
-    settings = config(sparse=sparse, schedule="cosine")
+    settings = config(sparse=sparse)
     model = network(sparse=sparse)
     optimizer = Optimizer(model, settings, steps=12)
     run(model, optimizer, range(6))
@@ -256,7 +254,7 @@ def test_restored_moments_go_on_as_if_nothing_had_been(network, sparse):
 @KINDS
 def test_moments_are_those_of_every_trained_weight(network, sparse):
     model = network(sparse=sparse)
-    optimizer = Optimizer(model, config(sparse=sparse), steps=9)
+    optimizer = Optimizer(model, config(sparse=sparse))
     assert optimizer.tensors() == {}
     run(model, optimizer, [0])
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
@@ -267,7 +265,7 @@ def test_moments_are_those_of_every_trained_weight(network, sparse):
 
 def test_moments_are_kept_as_they_were(network):
     model = network(sparse=True)
-    optimizer = Optimizer(model, config(sparse=True), steps=9)
+    optimizer = Optimizer(model, config(sparse=True))
     run(model, optimizer, [0])
     tensors = optimizer.tensors()
     before = {name: tensor.clone() for name, tensor in tensors.items()}
@@ -280,7 +278,7 @@ def test_moments_are_kept_as_they_were(network):
 @pytest.mark.parametrize("moment", ["exp_avg", "exp_avg_sq", "step"])
 def test_missing_moments(network, sparse, weight, moment):
     model = network(sparse=sparse)
-    optimizer = Optimizer(model, config(sparse=sparse), steps=9)
+    optimizer = Optimizer(model, config(sparse=sparse))
     run(model, optimizer, [0])
     tensors = optimizer.tensors()
     del tensors[f"{weight}/{moment}"]
@@ -293,10 +291,10 @@ def test_missing_moments(network, sparse, weight, moment):
 
 def test_moments_of_another_shape(network):
     model, other = network(), network(hidden_sizes=(5,))
-    optimizer = Optimizer(model, config(), steps=9)
+    optimizer = Optimizer(model, config())
     run(model, optimizer, [0])
     with pytest.raises(CheckpointError, match="the checkpoint does not fit the network"):
-        Optimizer(other, config(), steps=9).restore(optimizer.tensors())
+        Optimizer(other, config()).restore(optimizer.tensors())
 
 
 # The average

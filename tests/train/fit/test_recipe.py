@@ -1,4 +1,4 @@
-"""What the recipe makes of rows, and that it says so."""
+"""Default recipe: its settings for given rows, and its notes."""
 
 from __future__ import annotations
 
@@ -134,8 +134,8 @@ def test_more_than_two_labels_are_read_for_in_both_directions(labels):
     found = recipe(rows(ENGLISH, labels=labels))
     assert found.settings["bidirectional"] is True
     assert reason(found, "bidirectional") == (
-        f"bidirectional yes: {labels} labels are told apart better so; only a network with "
-        "--one-directional can answer while a text arrives"
+        f"bidirectional yes: better with {labels} labels; only a network with --one-directional "
+        "can stream"
     )
 
 

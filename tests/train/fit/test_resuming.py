@@ -24,7 +24,6 @@ KINDS = {
     "gru": {"cell": "gru"},
     "solved branch": {"linear_size": 2},
     "plain lstm": {
-        "schedule": "constant",
         "average": 0.0,
         "sparse": False,
         "adversarial": 0.0,
@@ -44,11 +43,9 @@ def settings(quick):
         "layer_dropout": 0.1,
         "head_dropout": 0.2,
         "hidden_sizes": (6, 5),
-        "schedule": "cosine",
         "average": 0.9,
         "sparse": True,
         "adversarial": 0.3,
-        "token_dropout": 0.1,
         "linear_dropout": 0.3,
         "linear_size": 3,  # not a column a label: it learns by steps
         "seed": 11,
@@ -274,10 +271,15 @@ def cut_checkpoint(path):
 
 
 DAMAGE = [
-    (damaged_json({"format_version": 2}), CheckpointError, "the run is of format version 2, this"),
+    (damaged_json({"format_version": 2}), CheckpointError, "format version 2, but this release"),
     (damaged_json({"settings": [1]}), CheckpointError, "settings: expected an object"),
     (damaged_json({"settings": {"epochs": "x"}}), ConfigError, "epochs must be a whole number"),
     (damaged_json({"settings": {"unheard": 1}}), ConfigError, "'unheard' is not a setting"),
+    (
+        damaged_json({"settings": {"token_dropout": 0.1}}),
+        CheckpointError,
+        "run: begun with token_dropout 0.1, a setting that was removed; begin anew in another fol",
+    ),
     (damaged_json({"preset": "gone"}), ConfigError, "there is no preset 'gone'"),
     (lambda path: (path / run_folder.RUN).write_text("{"), CheckpointError, "not valid JSON"),
     (cut_checkpoint, CheckpointError, f"{run_folder.CHECKPOINT}: damaged"),
@@ -292,6 +294,13 @@ def test_damage(stopped, rows, damage, error, message):
         fit(rows, stopped, resume=True)
     assert message in str(caught.value)
     assert contents(stopped) == before
+
+
+def test_a_run_goes_on_that_names_removed_settings_without_using_them(stopped, rows):
+    recorded = json.loads((stopped / run_folder.RUN).read_text(encoding="utf-8"))["settings"]
+    unused = {"schedule": "constant", "token_dropout": 0.0, "label_smoothing": 0.0}
+    damaged_json({"settings": {**recorded, **unused}})(stopped)
+    assert len(fit(rows, stopped, resume=True).model.history) == EPOCHS
 
 
 @pytest.mark.parametrize(

@@ -160,8 +160,6 @@ def test_training_does_not_change_it(hearing, tmp_path):
     assert projection[0, 0] == projection[1, 1]
     (told,) = (note for note in heard.notes if note.startswith("the linear branch alone: log loss"))
     assert float(told.rpartition(" ")[2]) in PENALTIES
-    again = fit(
-        data, tmp_path / "longer", settings={**settings, "epochs": 4, "schedule": "constant"}
-    )
+    again = fit(data, tmp_path / "longer", settings={**settings, "epochs": 4})
     assert torch.equal(again.model.weights["linear.tokens.weight"], tokens)
     assert dataclasses.asdict(again.manifest.architecture)["linear_size"] == 2

@@ -332,7 +332,7 @@ REFUSED = [
     (some(GOOD, BAD), some(("x", ("bad", "good"))), {}, (DataError, "rows, line 1: 2 labels in")),
     (some(GOOD, BAD), some(("x", ())), {}, (DataError, "rows, line 1: 0 labels in a row of a")),
     (some((" ", ("good",)), ("", ("bad",))), some(GOOD), {}, (DataError, "no word in the")),
-    (some(GOOD, BAD), some(GOOD), {"epochs": 0}, (ConfigError, "epochs must be from 1")),
+    (some(GOOD, BAD), some(GOOD), {"epochs": 0}, (ConfigError, "epochs must be a whole")),
     (some(GOOD, BAD), some(GOOD), {"one_unit": 7}, (ConfigError, "one_unit must be true or")),
     (
         some(GOOD, BAD),

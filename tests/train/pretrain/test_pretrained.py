@@ -301,17 +301,17 @@ DAMAGE = [
     (
         "pretrained.json",
         lambda old: old.replace(b'"format_version": 1', b'"format_version": 2'),
-        "format version 2, this release reads 1; pretrain again, or use the textgate release",
+        "format version 2, but this release reads version 1; upgrade textgate",
     ),
     (
         "pretrained.json",
         lambda old: old.replace(b"textgate-pretrained", b"textgate-run"),
-        "field 'format' should be one of textgate-pretrained",
+        "field 'format' should be textgate-pretrained",
     ),
     (
         "pretrained.json",
         lambda old: old.replace(b'"hidden_size": 12', b'"hidden_size": -1'),
-        "settings: hidden_size must be",
+        "settings: field 'hidden_size' should be",
     ),
     (
         "pretrained.json",

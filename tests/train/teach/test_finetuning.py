@@ -327,16 +327,16 @@ def flip(folder):
 
 
 TEACHERS = [
-    (damaged_json(format_version=1), "version 1, this release reads 2; make it again with textg"),
+    (damaged_json(format_version=1), "version 1, but this release reads version 2; make it again"),
     (damaged_json("outcome", temperature=0), "field 'temperature' should be a number"),
     (damaged_json("outcome", best_epoch=5), "field 'best_epoch' should be a whole number from 1"),
     (damaged_json("outcome", history=[{}]), "outcome: history[0]: field 'number' is missing"),
     (damaged_json("outcome", quality={}), "outcome: quality: field 'accuracy' is missing"),
     (damaged_json("outcome", surplus=0), "outcome: unknown field 'surplus'"),
     (damaged_json("encoder", sha256={}), "encoder: sha256: field 'config.json' is missing"),
-    (damaged_json("settings", epochs=True), "settings: epochs must be a whole number, not True"),
-    (damaged_json("settings", task="none"), "settings: task must be one of auto, single-label, m"),
-    (damaged_json("settings", unheard=1), "settings: 'unheard' is not a setting; there are epoc"),
+    (damaged_json("settings", epochs=True), "settings: field 'epochs' should be a whole number, f"),
+    (damaged_json("settings", task="none"), "settings: field 'task' should be one of auto, single"),
+    (damaged_json("settings", unheard=1), "settings: unknown field 'unheard'"),
     (damaged_json(surplus=0), "unknown field 'surplus'"),
     (damaged_json(labels=["a", "b", "c"]), "model.safetensors: damaged"),
     (lambda folder: (folder / "teacher.json").write_text("{"), "not valid JSON"),
@@ -359,10 +359,10 @@ def test_a_damaged_teacher(taught, tmp_path, change, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"epochs": 0}, "epochs must be from 1 to 1000, not 0"),
-        ({"learning_rate": 0.0}, "learning_rate must be from 1e-09 to 1, not 0.0"),
-        ({"learning_rate": float("nan")}, "learning_rate must be from 1e-09 to 1, not nan"),
-        ({"max_tokens": 2}, "max_tokens must be from 8 to 100000, not 2"),
+        ({"epochs": 0}, "epochs must be a whole number from 1 to 1000, not 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be a number from 1e-09 to 1, not 0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number, not nan"),
+        ({"max_tokens": 2}, "max_tokens must be a whole number from 8 to 100000, not 2"),
         ({"batch_size": 1.5}, "batch_size must be a whole number, not 1.5"),
         (
             {"task": "regression"},

@@ -367,10 +367,13 @@ def flipped(content):
 
 
 DAMAGE = [
-    (damaged_json(format_version=1), "version 1, this release reads 2; make it again with textg"),
+    (damaged_json(format_version=1), "version 1, but this release reads version 2; make it again"),
     (damaged_json(settings=[1]), "teacher.json: settings: expected an object"),
-    (damaged_json(settings={"epochs": "x"}), "settings: epochs must be a whole number, not 'x'"),
-    (damaged_json(settings={"unheard": 1}), "settings: 'unheard' is not a setting"),
+    (
+        damaged_json(settings={"epochs": "x"}),
+        "settings: field 'epochs' should be a whole number, found",
+    ),
+    (damaged_json(settings={"unheard": 1}), "settings: unknown field 'unheard'"),
     (damaged_json(labels=["good", "bad"]), "begun as another network; start again in another fold"),
     (damaged_json(max_tokens=7), "begun as another network; start again in another folder"),
     (changed("teacher.json", lambda old: old[:9]), "not valid JSON"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from textgate.bundle.checks.arithmetic import MOST_ELEMENTS, check_arithmetic
+from textgate.bundle.checks.arithmetic import MAX_ELEMENTS, check_arithmetic
 from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
 from textgate.bundle.checks.reader import read_graph
 from textgate.bundle.checks.rules import OPERATORS
@@ -30,9 +30,9 @@ CONSTANTS = (
     number("buckets", 1000),
     number("least", -1),
     number("mixed", 5, 0),
-    number("most", MOST_ELEMENTS),
-    number("more", MOST_ELEMENTS + 1),
-    number("negative", -MOST_ELEMENTS - 1),
+    number("most", MAX_ELEMENTS),
+    number("more", MAX_ELEMENTS + 1),
+    number("negative", -MAX_ELEMENTS - 1),
     number("end", 2**63 - 1),
     number("square", 2**13, 2**13),
     number("picks", 0, 0),
