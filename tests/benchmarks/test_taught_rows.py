@@ -59,5 +59,5 @@ def test_a_teacher_given_twice_counts_twice(taught_rows):
 
 
 def test_teachers_of_different_labels(taught_rows):
-    with pytest.raises(ConfigError, match="other tells 'no', 'yes'"):
+    with pytest.raises(ConfigError, match="other has the labels 'no', 'yes'"):
         taught_rows.mean_answers([Path("one"), Path("other")], ["a", "b"])
