@@ -13,7 +13,6 @@ import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -120,6 +119,7 @@ class Place:
 
 
 _SETTINGS = Place("", ConfigError)
+_hints: dict[Any, dict[str, Any]] = {}  # of each dataclass that has been read
 
 
 def decode(kind: type[_T], value: object, place: Place) -> _T:
@@ -178,11 +178,12 @@ def check_value(name: str, value: object, kind: Any) -> None:
     _read(value, kind, name, _SETTINGS)
 
 
-@cache
 def hints(kind: type[_Dataclass]) -> dict[str, Any]:
     """Return the annotation of each field of a dataclass."""
-    found = get_type_hints(kind, include_extras=True)
-    return {field.name: found[field.name] for field in dataclasses.fields(kind)}
+    if kind not in _hints:
+        found = get_type_hints(kind, include_extras=True)
+        _hints[kind] = {field.name: found[field.name] for field in dataclasses.fields(kind)}
+    return _hints[kind]
 
 
 def _read(value: Any, kind: Any, name: str, place: Place) -> Any:

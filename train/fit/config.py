@@ -23,9 +23,9 @@ from textgate.bundle.architecture import (
     parameter_count,
 )
 from textgate.bundle.manifest import FILE_LIMITS, GRAPH
-from textgate.bundle.schema import Range, Share, check
+from textgate.bundle.schema import Range, Share
 from textgate.errors import CheckpointError, ConfigError
-from textgate.train.fit.settings import changed, named_settings
+from textgate.train.fit.settings import Settings, named_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ _MAX_PARAMETERS = FILE_LIMITS[GRAPH]  # one byte each, in a graph of the largest
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Settings):
     """Every setting of training; with the rows it decides the result.
 
     Attributes:
@@ -143,7 +143,7 @@ class TrainingConfig:
     seed: Seed = 0
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         problem = _conflict(self)
         if problem:
             raise ConfigError(problem)
@@ -194,14 +194,6 @@ class TrainingConfig:
             layer_dropout=self.layer_dropout,
             head_dropout=self.head_dropout,
         )
-
-    def replace(self, **changes: Any) -> TrainingConfig:
-        """Return the settings with some changed.
-
-        Raises:
-            ConfigError: a name that is not a setting or was removed, or a value out of range.
-        """
-        return changed(self, changes)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values."""

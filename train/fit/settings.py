@@ -4,29 +4,66 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from textgate.bundle.schema import check_value, hints
+from textgate.bundle.schema import check, check_value, hints
 from textgate.errors import ConfigError
 from textgate.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from _typeshed import DataclassInstance
 
-_Settings = TypeVar("_Settings", bound="DataclassInstance")
+@dataclass(frozen=True)
+class Settings:
+    """Base of the settings of a command, whose values are checked against their annotations."""
+
+    # Settings of earlier releases, with the values that switched them off.
+    REMOVED: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return the settings with some changed.
+
+        Raises:
+            ConfigError: a name that is not a setting or was removed, or a value out of range.
+        """
+        self.check_names(changes)
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def check_names(cls, settings: Iterable[str]) -> None:
+        """Refuse names that are not settings.
+
+        Raises:
+            ConfigError: naming the first of them.
+        """
+        known = hints(cls)
+        for name in sorted(set(settings) - known.keys()):
+            if name in cls.REMOVED:
+                raise ConfigError(
+                    f"{name!r} is no longer a setting, it was removed; leave it out, or use an "
+                    "earlier release of textgate"
+                )
+            raise ConfigError(
+                f"{name!r} is not a setting{did_you_mean(name, known)}; there are "
+                f"{', '.join(known)}"
+            )
 
 
-def read_settings(path: Path, kind: type[DataclassInstance]) -> dict[str, Any]:
+def read_settings(path: Path, kind: type[Settings]) -> dict[str, Any]:
     """Return the settings of a TOML file by name, lists as tuples.
 
     Args:
         path: the file.
-        kind: the dataclass whose settings they are; it checks which of them conflict.
+        kind: the class of the settings; it checks for conflicts where it is made.
 
     Raises:
         ConfigError: the file cannot be read, is not TOML, or holds a table, an unknown or removed
@@ -48,7 +85,7 @@ def read_settings(path: Path, kind: type[DataclassInstance]) -> dict[str, Any]:
             )
     settings = named_settings(values)
     try:
-        _check_names(settings, kind)
+        kind.check_names(settings)
         for name, value in settings.items():
             check_value(name, value, hints(kind)[name])
     except ConfigError as problem:
@@ -76,16 +113,6 @@ def named_settings(settings: object) -> dict[str, Any]:
     return {name: _plain(value) for name, value in settings.items()}
 
 
-def changed(settings: _Settings, changes: dict[str, Any]) -> _Settings:
-    """Return settings, a dataclass, with some changed.
-
-    Raises:
-        ConfigError: a name that is not a setting or was removed, or a value out of range.
-    """
-    _check_names(changes, type(settings))
-    return dataclasses.replace(settings, **changes)
-
-
 def format_setting(value: object) -> str:
     """Return how messages show a setting's value, such as ``20,000`` or ``yes``."""
     if isinstance(value, bool):
@@ -96,19 +123,6 @@ def format_setting(value: object) -> str:
 def format_labels(count: int) -> str:
     """Return how messages show a number of labels."""
     return f"{count:,} labels" if count != 1 else "one label"
-
-
-def _check_names(settings: Mapping[str, Any], kind: type[DataclassInstance]) -> None:
-    known, removed = hints(kind), getattr(kind, "REMOVED", {})
-    for name in sorted(settings.keys() - known):
-        if name in removed:
-            raise ConfigError(
-                f"{name!r} is no longer a setting, it was removed; leave it out, or use an earlier "
-                "release of textgate"
-            )
-        raise ConfigError(
-            f"{name!r} is not a setting{did_you_mean(name, known)}; there are {', '.join(known)}"
-        )
 
 
 def _plain(value: Any) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from textgate.bundle.architecture import Cell, Dropout, Size
-from textgate.bundle.schema import Range, check
+from textgate.bundle.schema import Range
 from textgate.train.fit.config import (
     BatchSize,
     Epochs,
@@ -16,13 +16,13 @@ from textgate.train.fit.config import (
     TrainingConfig,
 )
 from textgate.train.fit.presets import PRESETS, RECIPE
-from textgate.train.fit.settings import changed
+from textgate.train.fit.settings import Settings
 
 _DEFAULT = PRESETS[RECIPE]
 
 
 @dataclass(frozen=True)
-class PretrainingConfig:
+class PretrainingConfig(Settings):
     """Every setting of pretraining; with the texts they decide the result.
 
     Attributes:
@@ -63,7 +63,7 @@ class PretrainingConfig:
     seed: Seed = 0
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         self.training()
 
     def training(self) -> TrainingConfig:
@@ -85,11 +85,3 @@ class PretrainingConfig:
             embedding_dropout=self.embedding_dropout,
             seed=self.seed,
         )
-
-    def replace(self, **changes: Any) -> PretrainingConfig:
-        """Return the settings with some changed.
-
-        Raises:
-            ConfigError: a name that is not a setting, or a value out of range.
-        """
-        return changed(self, changes)

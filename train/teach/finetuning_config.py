@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from textgate.bundle.architecture import TaskSetting
-from textgate.bundle.schema import Range, check
+from textgate.bundle.schema import Range
 from textgate.train.fit.config import DevFraction, Seed
-from textgate.train.fit.settings import changed
+from textgate.train.fit.settings import Settings
 
 
 @dataclass(frozen=True)
-class FinetuningConfig:
+class FinetuningConfig(Settings):
     """Every setting of fine-tuning.
 
     Attributes:
@@ -39,14 +39,3 @@ class FinetuningConfig:
     task: TaskSetting = "auto"
     dev_fraction: DevFraction = 0.1
     seed: Seed = 0
-
-    def __post_init__(self) -> None:
-        check(self)
-
-    def replace(self, **changes: Any) -> FinetuningConfig:
-        """Return the settings with some changed.
-
-        Raises:
-            ConfigError: a name that is not a setting, or a value out of range.
-        """
-        return changed(self, changes)
