@@ -178,9 +178,8 @@ class Manifest:
         """
         place = Place(where, BundleError)
         document = FORMAT.read(text, place)
-        if read_field(document, "checksum", Sha256, place) != _checksum(
-            {**FORMAT.fields, **document}
-        ):
+        found = read_field(document, "checksum", Sha256, place)
+        if found != _checksum({**FORMAT.fields, **document}):
             raise place.problem("damaged or edited: it does not match its own checksum")
         task = read_field(document, "task", str, place)
         fields = {name: document[name] for name in document if name not in ("checksum", "task")}

@@ -435,8 +435,11 @@ WRONG = [
         "textgate: hidden_sizes[0] must be a whole number from 1 to 16777216",
     ),
     (["--dense", "x"], "'x' is not a list of numbers from 1 on"),
-    (["--pooling", "min"], "textgate: pooling 'min' is not made of last, max, mean, attention"),
-    (["--pooling", ""], "textgate: pooling '' is not made of"),
+    (
+        ["--pooling", "min"],
+        "textgate: pooling[0] must be one of last, max, mean, attention, not 'min'",
+    ),
+    (["--pooling", ""], "textgate: pooling[0] must be one of"),
     (["--epochs", "0"], "textgate: epochs must be a whole number from 1 to 100000, not 0"),
     (["--epochs", "many"], "Error: Invalid value for '--epochs': 'many' is not a valid integer"),
     (["--learning-rate", "nan"], "textgate: learning_rate must be a number, not nan"),
