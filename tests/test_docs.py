@@ -15,6 +15,7 @@ import click
 import pytest
 
 from textgate.bundle.checks.tokenizer import KNOWN_EXPRESSIONS
+from textgate.bundle.manifest import FORMAT as BUNDLE
 from textgate.cli import commands
 from textgate.export import MAX_ACCURACY_DROP, Answers
 from textgate.export.graph.cells import ANCHORS
@@ -114,7 +115,6 @@ CONSTANTS = [
     ("docs/bundle.md", "more than 10 % of the decisions for one label", "export.quality", 0.1),
     ("docs/bundle.md", "in more than 1 % of the rows", "export.quality", 0.01),
     ("docs/bundle.md", "the probability of one label above 0.02", "export.quality", 0.02),
-    ("docs/security.md", "The manifest may have at most 1 MiB", "bundle.manifest", MIB),
     ("docs/security.md", "the graph 256 MiB", "bundle.manifest", 256 * MIB),
     ("docs/security.md", "the tokenizer 64 MiB", "bundle.manifest", 64 * MIB),
     ("docs/security.md", "more than 4,096 nodes", "bundle.checks.reader", 4096),
@@ -191,6 +191,7 @@ SENTENCES = [
             *(Answers("precision", share).rows_needed for share in (0.9, 0.95, 0.99))
         ),
     ),
+    ("docs/security.md", f"The manifest may have at most {BUNDLE.limit // MIB} MiB"),
     ("docs/security.md", f"are the {KNOWN} that `textgate train` writes"),
 ]
 

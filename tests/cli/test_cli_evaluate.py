@@ -360,7 +360,7 @@ def test_inspect_refuses(command, run, tmp_path):
     (run / RUN).write_text('{"format": "textgate-run", "format_version": 3}', encoding="utf-8")
     shown = command("inspect", run)
     assert shown.status == 1
-    assert "the run is of format version 3, this release reads 1" in shown.message
+    assert "format version 3, but this release reads version 1; upgrade textgate" in shown.message
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert "a file, but a bundle is a folder" in command("inspect", tmp_path / "file").message
     assert "no such folder" in command("inspect", tmp_path / "nothing").message

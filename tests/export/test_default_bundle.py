@@ -74,7 +74,7 @@ def test_three_labels_make_a_bidirectional_network(separable, tmp_path):
         found = [item.label for item in classifier.predict_many(row.text for row in test)]
         right = np.mean([label == row.labels[0] for label, row in zip(found, test, strict=True)])
         assert right > 0.6
-        with pytest.raises(ConfigError, match="cannot stream: the network needs"):
+        with pytest.raises(ConfigError, match="cannot stream: the network is bidirectional"):
             classifier.stream()
 
 

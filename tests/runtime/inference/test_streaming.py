@@ -419,7 +419,8 @@ def random_bundle(folder, template, network):
 
     from textgate.bundle.architecture import Architecture
     from textgate.bundle.storage import read_bundle, write_bundle
-    from textgate.export.graph.network import FLOAT32, INT8, build_graph
+    from textgate.export.graph.network import build_graph
+    from textgate.export.quantize.plan import FLOAT32, INT8
     from textgate.export.quantize.weights import network_weights
     from textgate.train.network.model import TextClassifier
 
