@@ -50,8 +50,8 @@ from textgate.bundle.environment import NO_ONNX_RUNTIME_TELEMETRY
 from textgate.bundle.run import MODEL, TOKENIZER, read_run
 from textgate.inference.classifier import Classifier
 from textgate.inference.tokenizer import TextTokenizer
-from textgate.train.fit.checkpoint import load_model
 from textgate.train.network.model import TextClassifier
+from textgate.train.training.checkpoint import load_model
 
 HERE = Path(__file__).parent
 REFERENCES = ("seed-lstm", "seed-gru")

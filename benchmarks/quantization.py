@@ -33,7 +33,7 @@ from textgate.evaluation.evaluate import evaluate_rows
 from textgate.export import export
 from textgate.inference.classifier import Classifier
 from textgate.train import fit
-from textgate.train.fit.progress import TerminalProgress
+from textgate.train.training.progress import TerminalProgress
 
 LENGTHS = (10, 100)
 PRECISIONS = ("float32", "int8")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from textgate.bundle.manifest import Precision
     from textgate.bundle.run import RunManifest
     from textgate.export.candidate import Candidate, Original
-    from textgate.train.fit.checkpoint import TrainedModel
+    from textgate.train.training.checkpoint import TrainedModel
 
 # Largest growth of the manifest when latencies and thresholds are filled in.
 _MAX_LATENCY_BYTES = 256

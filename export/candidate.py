@@ -18,7 +18,7 @@ from textgate.export.quantize.pruning import (
 )
 from textgate.export.verification import Readout
 from textgate.inference.session import make_session
-from textgate.train.fit.progress import Progress
+from textgate.train.training.progress import Progress
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -17,7 +17,7 @@ from textgate.export.report import format_report
 from textgate.export.thresholds import Answers
 from textgate.rows import Columns
 from textgate.tables import format_bytes, format_table
-from textgate.train.fit.progress import TerminalProgress
+from textgate.train.training.progress import TerminalProgress
 
 _QUIET_SECONDS = 10.0  # work shorter than this reports no progress
 _MAX_SHOWN_THRESHOLDS = 20

@@ -26,9 +26,9 @@ from textgate.inference.classifier import Classifier
 from textgate.rows import Columns, load_labelled
 from textgate.rows.source import STANDARD_INPUT
 from textgate.tables import format_bytes, format_count, format_ms, format_table
-from textgate.train.fit.presets import PRESETS
-from textgate.train.fit.progress import TerminalProgress
 from textgate.train.fitting import fit
+from textgate.train.training.presets import PRESETS
+from textgate.train.training.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -36,9 +36,9 @@ from textgate.export.verification import (
 )
 from textgate.inference.session import make_session
 from textgate.rows import Columns
-from textgate.train.fit.checkpoint import load_model
-from textgate.train.fit.progress import Progress
 from textgate.train.network.model import TextClassifier
+from textgate.train.training.checkpoint import load_model
+from textgate.train.training.progress import Progress
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -19,11 +19,11 @@ from textgate.errors import CheckpointError, ConfigError, ExportError
 from textgate.export.exporter import Exported, export
 from textgate.rows import Columns
 from textgate.tables import format_bytes, format_count
-from textgate.train.fit.config import TrainingConfig
-from textgate.train.fit.presets import PRESETS
-from textgate.train.fit.progress import TerminalProgress
-from textgate.train.fit.settings import read_settings
 from textgate.train.fitting import fit
+from textgate.train.training.config import TrainingConfig
+from textgate.train.training.presets import PRESETS
+from textgate.train.training.progress import TerminalProgress
+from textgate.train.training.settings import read_settings
 
 
 @click.command(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.train.data.dataset import Dataset
-    from textgate.train.fit.progress import Progress
+    from textgate.train.training.progress import Progress
 
 MAX_ACCURACY_DROP = 0.003
 MAX_CHANCE_ROWS = 3  # lost rows, or changed decisions, that may be chance

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.bundle.manifest import StateTensor
-    from textgate.train.fit.progress import Progress
     from textgate.train.network.model import TextClassifier
+    from textgate.train.training.progress import Progress
 
 FLOAT_TOLERANCE = 1e-5  # of a probability, between the float32 graph and torch
 # Between two computations of one graph. Sums of floats depend on their order, which a kernel

@@ -21,8 +21,8 @@ from textgate.export import MAX_ACCURACY_DROP, Answers
 from textgate.export.graph.cells import ANCHORS
 from textgate.rows import Columns, Row
 from textgate.train import PRESETS, PretrainingConfig, TrainingConfig
-from textgate.train.fit.recipe import recommend
 from textgate.train.text.vectors import load_vectors
+from textgate.train.training.recipe import recommend
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -77,26 +77,26 @@ MIB = 2**20
 # Page, a sentence with a number, and the module with a constant of this value. The constant is
 # found by its value, so that it can be renamed.
 CONSTANTS = [
-    ("docs/training.md", "98 % of the texts are read whole", "train.fit.recipe", 0.98),
-    ("docs/training.md", "from 64 to 1,024 tokens", "train.fit.recipe", 64),
-    ("docs/training.md", "from 64 to 1,024 tokens", "train.fit.recipe", 1024),
-    ("docs/training.md", "`epochs` is from 4 to 30", "train.fit.recipe", 4),
-    ("docs/training.md", "`epochs` is from 4 to 30", "train.fit.recipe", 30),
-    ("docs/training.md", "at least 1.5 times the rows of the other", "train.fit.recipe", 1.5),
-    ("docs/training.md", "know less than 80 % of the words", "train.fit.recipe", 0.8),
+    ("docs/training.md", "98 % of the texts are read whole", "train.training.recipe", 0.98),
+    ("docs/training.md", "from 64 to 1,024 tokens", "train.training.recipe", 64),
+    ("docs/training.md", "from 64 to 1,024 tokens", "train.training.recipe", 1024),
+    ("docs/training.md", "`epochs` is from 4 to 30", "train.training.recipe", 4),
+    ("docs/training.md", "`epochs` is from 4 to 30", "train.training.recipe", 30),
+    ("docs/training.md", "at least 1.5 times the rows of the other", "train.training.recipe", 1.5),
+    ("docs/training.md", "know less than 80 % of the words", "train.training.recipe", 0.8),
     ("docs/training.md", "that occurs in at least 2 texts", "train.text.bigrams", 2),
-    ("docs/training.md", "the log loss is 0.0000 on dev", "train.fit.checkpoint", 0.00005),
-    ("docs/training.md", "below 0.01 on the training rows", "train.fit.trainer", 0.01),
-    ("docs/training.md", "It is at least 0.25.", "train.fit.calibration", 0.25),
-    ("docs/training.md", "It is at most 1000", "train.fit.calibration", 1000),
-    ("docs/training.md", "to the power of 0.75", "train.pretrain.sampled_softmax", 0.75),
+    ("docs/training.md", "the log loss is 0.0000 on dev", "train.training.checkpoint", 0.00005),
+    ("docs/training.md", "below 0.01 on the training rows", "train.training.trainer", 0.01),
+    ("docs/training.md", "It is at least 0.25.", "train.training.calibration", 0.25),
+    ("docs/training.md", "It is at most 1000", "train.training.calibration", 1000),
+    ("docs/training.md", "to the power of 0.75", "train.pretraining.sampled_softmax", 0.75),
     ("docs/training.md", "on 1 % of the texts", "train.data.corpus", 0.01),
     ("docs/training.md", "(at least 50, at most 2,000)", "train.data.corpus", 50),
     ("docs/training.md", "(at least 50, at most 2,000)", "train.data.corpus", 2000),
-    ("docs/teachers.md", "for the first 10 % of the steps", "train.teach.finetuner", 0.1),
-    ("docs/teachers.md", "less than 0.8 of the time", "train.teach.bfloat16", 0.8),
-    ("docs/teachers.md", "no probability differs by 0.02 or more", "train.teach.bfloat16", 0.02),
-    ("docs/teachers.md", "a cosine similarity above 0.99", "train.teach.bfloat16", 0.99),
+    ("docs/teachers.md", "for the first 10 % of the steps", "train.teaching.finetuner", 0.1),
+    ("docs/teachers.md", "less than 0.8 of the time", "train.teaching.bfloat16", 0.8),
+    ("docs/teachers.md", "no probability differs by 0.02 or more", "train.teaching.bfloat16", 0.02),
+    ("docs/teachers.md", "a cosine similarity above 0.99", "train.teaching.bfloat16", 0.99),
     ("docs/vectors.md", "may take 1 GiB", "train.text.vectors", 2**30 // 4),
     ("docs/rows.md", "at most 2^28 characters", "rows.jsonl", 2**28),
     ("docs/rows.md", "add up to 1 within 0.001", "train.data.label_set", 0.001),

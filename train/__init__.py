@@ -4,13 +4,13 @@ from textgate.errors import needing
 from textgate.rows import Columns
 
 with needing("train", "textgate.train"):
-    from textgate.train.fit.config import TrainingConfig
-    from textgate.train.fit.presets import PRESETS
     from textgate.train.fitting import FittedRun, fit
-    from textgate.train.pretrain.pretraining import PretrainedModel, pretrain
-    from textgate.train.pretrain.pretraining_config import PretrainingConfig
-    from textgate.train.teach.finetuning import FinetunedModel, teach
-    from textgate.train.teach.finetuning_config import FinetuningConfig
+    from textgate.train.pretraining.pretrain import PretrainedModel, pretrain
+    from textgate.train.pretraining.pretraining_config import PretrainingConfig
+    from textgate.train.teaching.finetuning import FinetunedModel, teach
+    from textgate.train.teaching.finetuning_config import FinetuningConfig
+    from textgate.train.training.config import TrainingConfig
+    from textgate.train.training.presets import PRESETS
 
 __all__ = [
     "PRESETS",

@@ -13,11 +13,11 @@ from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
 from textgate.rows import Columns
 from textgate.tables import format_count
-from textgate.train.fit.config import CRITERIA, TASKS, TOKENIZERS, TrainingConfig
-from textgate.train.fit.presets import PRESETS
-from textgate.train.fit.progress import TerminalProgress
-from textgate.train.fit.settings import read_settings
 from textgate.train.fitting import fit
+from textgate.train.training.config import CRITERIA, TASKS, TOKENIZERS, TrainingConfig
+from textgate.train.training.presets import PRESETS
+from textgate.train.training.progress import TerminalProgress
+from textgate.train.training.settings import read_settings
 
 
 def poolings(

@@ -23,28 +23,28 @@ from textgate.bundle.run import (
 )
 from textgate.errors import CheckpointError, ConfigError
 from textgate.rows import Columns
-from textgate.train.fit.calibration import fit_temperature
-from textgate.train.fit.checkpoint import Epoch, TrainedModel, load_model, save_model
-from textgate.train.fit.config import TrainingConfig, recorded_settings
-from textgate.train.fit.device import find_device
-from textgate.train.fit.folder import RunFolder, settings_by_name
-from textgate.train.fit.loop import train
-from textgate.train.fit.progress import Progress
-from textgate.train.fit.scoring import evaluate_logits
-from textgate.train.fit.settings import format_labels
-from textgate.train.fit.trainer import Trainer, predict_logits
 from textgate.train.network.model import TextClassifier
 from textgate.train.preparation import Preparation, Sources, prepare
-from textgate.train.pretrain.pretrained import open_pretrained
-from textgate.train.teach.teachers import find_teacher
+from textgate.train.pretraining.pretrained import open_pretrained
+from textgate.train.teaching.teachers import find_teacher
+from textgate.train.training.calibration import fit_temperature
+from textgate.train.training.checkpoint import Epoch, TrainedModel, load_model, save_model
+from textgate.train.training.config import TrainingConfig, recorded_settings
+from textgate.train.training.device import find_device
+from textgate.train.training.folder import RunFolder, settings_by_name
+from textgate.train.training.loop import train
+from textgate.train.training.progress import Progress
+from textgate.train.training.scoring import evaluate_logits
+from textgate.train.training.settings import format_labels
+from textgate.train.training.trainer import Trainer, predict_logits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from textgate.bundle.run import ModelSummary
     from textgate.rows import Row
-    from textgate.train.fit.checkpoint import TrainingState
-    from textgate.train.pretrain.pretrained import Pretrained
+    from textgate.train.pretraining.pretrained import Pretrained
+    from textgate.train.training.checkpoint import TrainingState
 
 
 @dataclass(frozen=True)

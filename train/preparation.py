@@ -18,19 +18,19 @@ from textgate.train.data.dataset import Dataset
 from textgate.train.data.encoding import encode_rows, encode_texts
 from textgate.train.data.split import split_rows
 from textgate.train.data.unlabelled import Unlabelled
-from textgate.train.fit.config import check_size
-from textgate.train.fit.initialization import Initialization
-from textgate.train.fit.presets import RECIPE
-from textgate.train.fit.presets import preset as named_preset
-from textgate.train.fit.recipe import recommend
-from textgate.train.pretrain.pretrained_settings import fix_settings
-from textgate.train.teach.distillation import Distillation
-from textgate.train.teach.teachers import check_teachers
+from textgate.train.pretraining.pretrained_settings import fix_settings
+from textgate.train.teaching.distillation import Distillation
+from textgate.train.teaching.teachers import check_teachers
 from textgate.train.text.bigrams import find_features
 from textgate.train.text.embedding import find_vectors, initial_embedding
 from textgate.train.text.subwords import build_subword_tokenizer
 from textgate.train.text.vectors import NO_VECTORS
 from textgate.train.text.vocabulary import build_tokenizer
+from textgate.train.training.config import check_size
+from textgate.train.training.initialization import Initialization
+from textgate.train.training.presets import RECIPE
+from textgate.train.training.presets import preset as named_preset
+from textgate.train.training.recipe import recommend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from textgate.bundle.architecture import Architecture
     from textgate.rows import Columns, Row
     from textgate.train.data.split import SplitRows
-    from textgate.train.fit.config import TrainingConfig
-    from textgate.train.pretrain.pretrained import Pretrained
-    from textgate.train.teach.teachers import Teacher
+    from textgate.train.pretraining.pretrained import Pretrained
+    from textgate.train.teaching.teachers import Teacher
     from textgate.train.text.bigrams import Features
     from textgate.train.text.vectors import Vectors
+    from textgate.train.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from written_rows import write_rows
 
 from textgate.rows import Row, read_rows
-from textgate.train.teach.teachers import check_teachers, find_teacher, predict
+from textgate.train.teaching.teachers import check_teachers, find_teacher, predict
 
 PATH = click.Path(exists=True, path_type=Path)
 

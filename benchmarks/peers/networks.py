@@ -218,7 +218,7 @@ def load_openvino(folder: Path, references: Path, *, cell: str) -> Predict:
 
 
 def _weights(references: Path, cell: str) -> Any:
-    from textgate.train.fit.checkpoint import load_model
+    from textgate.train.training.checkpoint import load_model
 
     return load_model(references / f"seed-{cell}.run" / MODEL).weights
 

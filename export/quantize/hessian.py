@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 
-from textgate.train.fit.progress import Progress
 from textgate.train.network.model import reverse
+from textgate.train.training.progress import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

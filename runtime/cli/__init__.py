@@ -31,13 +31,13 @@ COMMANDS = {
         "Train a classifier and export it in one step.",
     ),
     "teach": (
-        "textgate.train.teach.cli",
+        "textgate.train.teaching.cli",
         "teach_command",
         "train",
         "Fine-tune a transformer as a teacher of small networks.",
     ),
     "pretrain": (
-        "textgate.train.pretrain.cli",
+        "textgate.train.pretraining.cli",
         "pretrain_command",
         "train",
         "Train a language model for classifiers to start from.",

@@ -9,7 +9,7 @@ import pytest
 
 from textgate.errors import ConfigError
 from textgate.rows import Row
-from textgate.train.teach.teachers import Teacher
+from textgate.train.teaching.teachers import Teacher
 
 ANSWER = {"good": 0.6, "bad": 0.4}
 MIXED = [

@@ -198,7 +198,7 @@ else:
 
 
 @pytest.mark.parametrize(
-    "module", ["textgate.train", "textgate.train.fit.config", "textgate.export"]
+    "module", ["textgate.train", "textgate.train.training.config", "textgate.export"]
 )
 def test_python_says_it_in_the_same_words(module):
     what = ".".join(module.split(".")[:2])

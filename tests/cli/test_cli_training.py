@@ -18,8 +18,8 @@ from textgate.errors import ConfigError, VerificationError
 from textgate.export.compare_cli import Compared, comparison_table
 from textgate.inference.classifier import Classifier
 from textgate.tables import format_bytes, format_table
-from textgate.train.fit import checkpoint as checkpoint_module
-from textgate.train.fit.presets import PRESETS
+from textgate.train.training import checkpoint as checkpoint_module
+from textgate.train.training.presets import PRESETS
 
 QUICK = ("--hidden", "6", "--embedding-size", "4", "--epochs", "2", "--batch-size", "16")
 

@@ -9,7 +9,7 @@ import textgate.export.fit_cli
 from textgate.bundle.run import read_run
 from textgate.bundle.storage import read_bundle
 from textgate.errors import VerificationError
-from textgate.train.fit.progress import TerminalProgress
+from textgate.train.training.progress import TerminalProgress
 
 SETTINGS = """
 hidden_sizes = [6]

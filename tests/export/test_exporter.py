@@ -33,8 +33,8 @@ from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import Row
 from textgate.rows.labels import clean_label
 from textgate.train import fit
-from textgate.train.fit.checkpoint import load_model, save_model
 from textgate.train.network.model import TextClassifier
+from textgate.train.training.checkpoint import load_model, save_model
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -15,9 +15,9 @@ from textgate.inference.session import make_session
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import load_labelled
 from textgate.train.data.dataset import Dataset
-from textgate.train.fit.presets import preset
-from textgate.train.fit.trainer import predict_logits
 from textgate.train.text.vocabulary import build_tokenizer
+from textgate.train.training.presets import preset
+from textgate.train.training.trainer import predict_logits
 
 COUNT = 2000
 ROOT = Path(__file__).parents[2]

@@ -41,7 +41,7 @@ class Stopped(BaseException):
 @pytest.fixture(scope="session")
 def hearing():
     """A progress that keeps the notes, and stops after some epochs and steps of the next one."""
-    from textgate.train.fit.progress import Progress
+    from textgate.train.training.progress import Progress
 
     class Hearing(Progress):
         def __init__(self, epochs=-1, steps=0):

@@ -13,10 +13,10 @@ import safetensors
 import safetensors.torch
 
 from textgate.bundle.run import read_run
-from textgate.train.fit.checkpoint import Epoch, load_state
-from textgate.train.pretrain.pretrained import read_pretrained
-from textgate.train.pretrain.pretrainer import PretrainingEpoch
-from textgate.train.teach.finetuned import read_finetuned
+from textgate.train.pretraining.pretrained import read_pretrained
+from textgate.train.pretraining.pretrainer import PretrainingEpoch
+from textgate.train.teaching.finetuned import read_finetuned
+from textgate.train.training.checkpoint import Epoch, load_state
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 
@@ -24,8 +24,8 @@ CODE = """
 import json, sys
 import torch
 from textgate.train import fit, pretrain, teach
-from textgate.train.fit.progress import TerminalProgress
-from textgate.train.teach import finetuner
+from textgate.train.training.progress import TerminalProgress
+from textgate.train.teaching import finetuner
 
 torch.set_num_threads(1)
 finetuner.prefers_bfloat16 = lambda *_, **__: True  # a measurement, which may change

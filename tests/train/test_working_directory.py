@@ -10,8 +10,8 @@ from textgate.errors import CheckpointError
 from textgate.export import export
 from textgate.rows import Row
 from textgate.train import fit, pretrain, teach
-from textgate.train.fit.progress import Progress
-from textgate.train.teach.encoders import find_encoder
+from textgate.train.teaching.encoders import find_encoder
+from textgate.train.training.progress import Progress
 
 SMALL = {"hidden_size": 8, "embedding_size": 6, "vocabulary_size": 600, "epochs": 1}
 WORDS = ("fine", "awful", "weird", "w1", "w2", "w3")

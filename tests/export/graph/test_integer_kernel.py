@@ -46,8 +46,8 @@ from textgate.inference.batching import padded
 from textgate.inference.session import make_session
 from textgate.inference.tokenizer import Encoded, TextTokenizer
 from textgate.rows import load_labelled
-from textgate.train.fit.presets import preset
 from textgate.train.text.vocabulary import build_tokenizer
+from textgate.train.training.presets import preset
 
 ROOT = Path(__file__).parents[3]
 TEXTS = {

@@ -17,8 +17,8 @@ from textgate.bundle.architecture import CELLS
 from textgate.export.quantize.plan import FLOAT32, INT8, Plan, Storage
 from textgate.export.report import operator_reports
 from textgate.inference.session import make_session
-from textgate.train.fit.initialization import Initialization
 from textgate.train.text.bigrams import EMPTY, find_features, look_up
+from textgate.train.training.initialization import Initialization
 
 TOLERANCE = 1e-5
 VOCABULARY, TOKENS, BUCKETS = 30, 22, 256

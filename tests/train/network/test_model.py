@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from textgate.bundle.architecture import CELLS, parameter_count
-from textgate.train.fit.presets import PRESETS
 from textgate.train.network.model import RecurrentLayer, TextClassifier
+from textgate.train.training.presets import PRESETS
 
 DIRECTIONS = [False, True]
 POOLINGS = [("last",), ("max",), ("mean",), ("attention",), ("mean", "last", "attention", "max")]

@@ -14,7 +14,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from textgate.inference.tokenizer import PADDING_ID
-from textgate.train.fit.initialization import Initialization
 from textgate.train.network.model import TextClassifier
 from textgate.train.text import bigrams
 from textgate.train.text.bigrams import (
@@ -25,6 +24,7 @@ from textgate.train.text.bigrams import (
     find_features,
     look_up,
 )
+from textgate.train.training.initialization import Initialization
 
 
 def texts(*lists):

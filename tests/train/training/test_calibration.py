@@ -1,0 +1,157 @@
+"""Temperature scaling and the scale of a branch: known values are found, no loss grows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from textgate.train.training.calibration import best_linear_scale, fit_temperature, log_loss
+
+
+def targets_of(logits, generator, *, multi_label):
+    """Targets drawn with the probabilities of the logits."""
+    if multi_label:
+        return (generator.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.float32)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    cumulative = exponentials.cumsum(axis=1) / exponentials.sum(axis=1, keepdims=True)
+    draws = (generator.random((len(logits), 1)) > cumulative).sum(axis=1)
+    return np.eye(logits.shape[1], dtype=np.float32)[np.minimum(draws, logits.shape[1] - 1)]
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("temperature", [0.25, 1.0, 3.0])
+@pytest.mark.parametrize("labels", [2, 5])
+def test_a_known_temperature_is_found(temperature, labels, multi_label):
+    generator = np.random.default_rng(0)
+    honest = generator.normal(0, 2, (8_000, labels)).astype(np.float32)
+    targets = targets_of(honest, generator, multi_label=multi_label)
+    scaled = honest * np.float32(temperature)
+    found = fit_temperature(scaled, targets, multi_label=multi_label)
+    assert found == pytest.approx(temperature, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "expected"),
+    [
+        ([[0.0, 1.0]], [[0.0, 1.0]], 0.25),  # always right: the most confident that is allowed
+        ([[0.0, 1.0]], [[1.0, 0.0]], 1000.0),  # always wrong: the least confident that is allowed
+    ],
+)
+def test_it_stays_in_its_bounds(logits, targets, expected):
+    arguments = [np.array(values, dtype=np.float32) for values in (logits, targets)]
+    for multi_label in (False, True):
+        found = fit_temperature(*arguments, multi_label=multi_label)
+        assert 0.25 <= found <= 1000.0
+    assert fit_temperature(*arguments, multi_label=False) == pytest.approx(expected, rel=1e-3)
+
+
+LOGITS = arrays.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 12), st.just(3)),
+    elements=st.floats(-50, 50, width=32, allow_subnormal=False),
+)
+
+
+@settings(max_examples=40)
+@given(LOGITS, st.integers(0, 9), st.booleans())
+def test_no_decision_changes_and_the_loss_never_grows(logits, seed, multi_label):
+    generator = np.random.default_rng(seed)
+    targets = np.eye(3, dtype=np.float32)[generator.integers(0, 3, len(logits))]
+    temperature = np.float32(fit_temperature(logits, targets, multi_label=multi_label))
+    scaled = logits / temperature
+    top = scaled[np.arange(len(scaled)), logits.argmax(axis=1)]
+    assert (top == scaled.max(axis=1)).all()
+    assert ((scaled >= 0) == (logits >= 0)).all()
+    before = log_loss(logits, targets, multi_label=multi_label)
+    assert log_loss(scaled, targets, multi_label=multi_label) <= before + 1e-6
+
+
+def test_extreme_logits_have_a_finite_loss():
+    logits = np.array([[1e4, -1e4], [-3e38, 3e38]], dtype=np.float32)
+    targets = np.array([[0.0, 1.0], [0.0, 1.0]], dtype=np.float32)
+    for multi_label in (False, True):
+        assert np.isfinite(log_loss(logits, targets, multi_label=multi_label))
+
+
+@settings(max_examples=40)
+@given(LOGITS, st.integers(0, 9), st.booleans())
+def test_a_loss_is_never_below_zero_nor_minus_zero(logits, seed, multi_label):
+    targets = np.eye(3, dtype=np.float32)[logits.argmax(axis=1)]
+    found = log_loss(logits * np.float32(10**seed), targets, multi_label=multi_label)
+    assert math.copysign(1.0, found) == 1.0
+
+
+# Scale of the linear branch
+
+
+def mixture(seed, *, labels=3, rows=3000):
+    """Honest logits, labels drawn by them, and noise of the same size."""
+    generator = np.random.default_rng(seed)
+    honest = generator.normal(0, 2, (rows, labels)).astype(np.float32)
+    noise = generator.normal(0, 2, honest.shape).astype(np.float32)
+    return honest, noise, generator
+
+
+def calibrated_loss(logits, targets, *, multi_label):
+    temperature = fit_temperature(logits, targets, multi_label=multi_label)
+    return log_loss(logits / np.float32(temperature), targets, multi_label=multi_label)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("size", [0.01, 1.0, 50.0])
+def test_a_branch_of_noise_gets_no_weight(multi_label, size):
+    honest, noise, generator = mixture(0)
+    targets = targets_of(honest, generator, multi_label=multi_label)
+    scale = best_linear_scale(honest, noise * np.float32(size), targets, multi_label=multi_label)
+    assert scale * size < 0.01
+    assert best_linear_scale(honest, np.zeros_like(noise), targets, multi_label=multi_label) == 0.0
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("size", [0.2, 1.0, 5.0])
+def test_beside_a_network_of_noise_the_branch_gets_the_weight(multi_label, size):
+    honest, noise, generator = mixture(1)
+    targets = targets_of(honest, generator, multi_label=multi_label)
+    branch = honest * np.float32(size)
+    scale = best_linear_scale(noise, branch, targets, multi_label=multi_label)
+    both = noise + np.float32(scale) * branch
+    found = calibrated_loss(both, targets, multi_label=multi_label)
+    best = calibrated_loss(honest, targets, multi_label=multi_label)
+    alone = calibrated_loss(noise, targets, multi_label=multi_label)
+    assert found < best + 0.05 * (alone - best)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_two_parts_that_know_half_each_get_the_same_weight(multi_label):
+    """The size of their logits makes no difference."""
+    honest, _, generator = mixture(2)
+    other, _, _ = mixture(3)
+    targets = targets_of(honest + other, generator, multi_label=multi_label)
+    for size in (0.3, 1.0, 4.0):
+        branch = other * np.float32(size)
+        scale = best_linear_scale(honest, branch, targets, multi_label=multi_label)
+        assert scale * size == pytest.approx(1.0, rel=0.4)  # weights are tenths
+        found = calibrated_loss(
+            honest + np.float32(scale) * branch, targets, multi_label=multi_label
+        )
+        alone = calibrated_loss(honest, targets, multi_label=multi_label)
+        assert found < 0.9 * alone
+
+
+@settings(max_examples=25, deadline=None)
+@given(LOGITS, st.integers(0, 99), st.booleans())
+def test_the_branch_never_makes_it_worse(recurrent, seed, multi_label):
+    """On dev, after calibration."""
+    generator = np.random.default_rng(seed)
+    linear = generator.normal(0, generator.uniform(0, 9), recurrent.shape).astype(np.float32)
+    targets = np.eye(3, dtype=np.float32)[generator.integers(0, 3, len(recurrent))]
+    scale = best_linear_scale(recurrent, linear, targets, multi_label=multi_label)
+    assert scale >= 0.0
+    both = recurrent + np.float32(scale) * linear
+    found = calibrated_loss(both, targets, multi_label=multi_label)
+    assert found <= calibrated_loss(recurrent, targets, multi_label=multi_label) + 1e-4

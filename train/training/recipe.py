@@ -1,0 +1,210 @@
+"""Default recipe: the settings that depend on the rows, and the reason for each.
+
+The settings that suit all rows are in the default preset. All were chosen on the dev rows of
+several public data sets, see benchmarks/ablation.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN
+from textgate.train.text.subwords import split_words
+from textgate.train.text.vectors import NO_VECTORS
+from textgate.train.training.settings import format_labels, format_setting
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from textgate.rows import Row
+    from textgate.train.data.unlabelled import Unlabelled
+    from textgate.train.text.vectors import Vectors
+
+_SAMPLE_SIZE = 5_000  # rows whose words are counted
+_MAX_WORD_LENGTH = 14  # characters of a word that is estimated as one token
+_WHOLE_SHARE = 0.98  # share of the texts that are read to their end
+_MIN_TOKENS, _MAX_TOKENS = 64, 1024  # of a text
+_TOTAL_ROWS = 70_000  # rows of all epochs together that two labels need
+_MIN_EPOCHS, _MORE_EPOCHS = 4, 8  # the second, unless all epochs together have too many rows
+_MAX_TOTAL_ROWS = 700_000  # of all epochs together
+_MAX_EPOCHS = 30
+_MAX_ONE_DIRECTION_LABELS = 2  # with so few, a second direction gains nothing on dev
+_MAX_FULL_LABELS = 8  # with so few, the linear branch has one column per label
+_COMPRESSED_COLUMNS = 32  # of the linear branch with more labels
+_MIN_IMBALANCE = 1.5  # rows of the most frequent label per row of the rarest
+_BALANCED_WEIGHTS = 1.0
+# Share of the running words that vectors of the texts' language know. English vectors know 90 % or
+# more of the words in English texts, but also 67 % in Spanish texts: word lists from the web hold
+# the short words of every language.
+_MIN_KNOWN_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One decision.
+
+    Attributes:
+        settings: names and values.
+        reason: the reason, as a note tells it.
+    """
+
+    settings: dict[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings that suit the rows.
+
+    Attributes:
+        choices: all decisions.
+    """
+
+    choices: tuple[Choice, ...]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings by name."""
+        return {name: value for choice in self.choices for name, value in choice.settings.items()}
+
+    def notes(self, overridden: Collection[str]) -> list[str]:
+        """Return one line per decision, without the settings that were overridden."""
+        lines = []
+        for choice in self.choices:
+            made = {
+                name: value for name, value in choice.settings.items() if name not in overridden
+            }
+            if made:
+                values = ", ".join(
+                    f"{name} {format_setting(value)}" for name, value in made.items()
+                )
+                lines.append(f"{values}: {choice.reason}")
+        return lines
+
+
+def recommend(
+    rows: Sequence[Row],
+    labels: Sequence[str],
+    *,
+    task: str,
+    vectors: Vectors | None,
+    unlabelled: Unlabelled | Sequence[str] = (),
+    given: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Return settings for these training rows.
+
+    Args:
+        rows: the training rows.
+        labels: their labels.
+        task: ``single-label`` or ``multi-label``.
+        vectors: the pretrained vectors that could be used, or None.
+        unlabelled: texts to train on that a teacher labels.
+        given: settings of the user, by name; settings that have no effect beside them are left out.
+    """
+    count = len(rows) + len(unlabelled)
+    every = chain((row.text for row in rows), unlabelled)
+    most = CHARACTERS_PER_TOKEN * _MAX_TOKENS  # no later character is ever read
+    sample = islice(every, 0, None, max(1, count // _SAMPLE_SIZE))
+    texts = [split_words(text[:most]) for text in sample]
+    choices = [
+        _reading(texts),
+        _passes(count, len(labels), "rows and texts" if len(unlabelled) else "rows"),
+        *_branch(len(labels), given or {}),
+        *_directions(len(labels)),
+    ]
+    if vectors is not None:
+        choices.append(_start(texts, vectors))
+    if task == "single-label":
+        choices.extend(_balance(rows, labels))
+    return Recipe(tuple(choices))
+
+
+def _reading(texts: Sequence[Sequence[str]]) -> Choice:
+    lengths = np.array([sum(map(_pieces, words)) for words in texts])
+    longest = int(np.quantile(lengths, _WHOLE_SHARE))
+    tokens = min(_MAX_TOKENS, max(_MIN_TOKENS, 16 * math.ceil(1.25 * longest / 16)))
+    return Choice(
+        {"max_tokens": tokens},
+        f"half of the texts have {int(np.median(lengths))} tokens or fewer, {_WHOLE_SHARE:.0%} at "
+        f"most {longest:,}",
+    )
+
+
+def _pieces(word: str) -> int:
+    """Return an estimate of a word's tokens; in some scripts one "word" is a whole sentence."""
+    return 1 if len(word) <= _MAX_WORD_LENGTH else math.ceil(len(word) / 2)
+
+
+def _passes(rows: int, labels: int, said: str) -> Choice:
+    least = min(_MORE_EPOCHS, max(_MIN_EPOCHS, round(_MAX_TOTAL_ROWS / rows)))
+    epochs = _TOTAL_ROWS / rows
+    if labels > 2:  # more labels take longer to learn
+        epochs *= 2
+    return Choice(
+        {"epochs": min(_MAX_EPOCHS, max(least, round(epochs)))},
+        f"{rows:,} {said} with {format_labels(labels)}",
+    )
+
+
+def _directions(labels: int) -> list[Choice]:
+    if labels <= _MAX_ONE_DIRECTION_LABELS:
+        return []
+    return [
+        Choice(
+            {"bidirectional": True},
+            f"better with {labels:,} labels; only a network with --one-directional can stream",
+        )
+    ]
+
+
+def _branch(labels: int, given: Mapping[str, Any]) -> list[Choice]:
+    chosen: dict[str, Any] = {"linear_size": labels, "linear_buckets": 2**16}
+    columns = f"with a column for each of {labels} labels" if labels > 1 else "with one column"
+    reason = f"a linear branch over words and pairs {columns}"
+    if labels > _MAX_FULL_LABELS:
+        chosen = {"linear_size": _COMPRESSED_COLUMNS, "linear_buckets": 2**14, "linear_rate": 0.005}
+        reason = f"a linear branch over words and pairs, {labels:,} labels compressed to "
+        reason += str(_COMPRESSED_COLUMNS)
+    if "linear_size" in given:
+        del chosen["linear_size"]
+        reason = f"a linear branch over words and pairs for {format_labels(labels)}"
+    return [Choice(chosen, reason)] if given.get("linear_size", labels) else []
+
+
+def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
+    counts = Counter(word for words in texts for word in words)
+    running = sum(counts.values())
+    known = sum(count for word, count in counts.items() if word in vectors.words)
+    share = known / max(1, running)
+    if share < _MIN_KNOWN_SHARE:
+        return Choice(
+            {"vectors": NO_VECTORS},
+            f"the vectors {vectors.name} know {share:.0%} of the running words",
+        )
+    return Choice(
+        {"embedding_size": min(100, vectors.dims)},
+        f"the vectors {vectors.name} know {share:.0%} of the running words",
+    )
+
+
+def _balance(rows: Sequence[Row], labels: Sequence[str]) -> list[Choice]:
+    counts = Counter(label for row in rows for label in row.labels)
+    if not counts:  # all rows have soft labels
+        return []
+    most, least = max(counts.values()), min(counts[label] for label in labels)
+    # The rarest of many labels should be rare in the answers, too; of two labels, the rare one is
+    # usually the one that matters.
+    if len(labels) > 2 or most < _MIN_IMBALANCE * max(1, least):
+        return []
+    return [
+        Choice(
+            {"class_weights": _BALANCED_WEIGHTS},
+            f"a label with {most:,} rows beside one with {least:,}",
+        )
+    ]

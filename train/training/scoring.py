@@ -1,0 +1,103 @@
+"""Quality of logits on dev, for classifiers and teachers."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from textgate.errors import ConfigError
+from textgate.evaluation.metrics import evaluate_multi_label, evaluate_single_label
+from textgate.train.training.calibration import fit_temperature, log_loss
+from textgate.train.training.checkpoint import Epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from textgate.evaluation.metrics import Evaluation
+
+
+def probabilities(
+    logits: NDArray[np.float32], temperature: float = 1.0, *, multi_label: bool
+) -> NDArray[np.float32]:
+    """Return calibrated probabilities, float32 [rows, labels].
+
+    Args:
+        logits: float32 [rows, labels].
+        temperature: divisor of the logits.
+        multi_label: whether several labels can apply.
+    """
+    scaled = torch.from_numpy(logits) / temperature
+    result = torch.sigmoid(scaled) if multi_label else torch.softmax(scaled, dim=1)
+    return result.numpy()
+
+
+def evaluate_logits(
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    labels: Sequence[str] | None = None,
+    *,
+    multi_label: bool,
+    temperature: float = 1.0,
+) -> Evaluation:
+    """Return the quality of logits [rows, labels] against targets [rows, labels].
+
+    Args:
+        logits: float32 [rows, labels].
+        targets: the same, 1 where a label applies.
+        labels: names of the columns; None numbers them.
+        multi_label: whether several labels can apply.
+        temperature: divisor of the logits.
+    """
+    names = labels or [str(column) for column in range(targets.shape[1])]
+    found = probabilities(logits, temperature, multi_label=multi_label)
+    if multi_label:
+        return evaluate_multi_label(found, targets > 0.5, names)
+    return evaluate_single_label(found, targets.argmax(axis=1), names)
+
+
+def finished_epoch(
+    number: int,
+    train_loss: float,
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    *,
+    multi_label: bool,
+    started: float,
+    calibrated: bool = False,
+) -> Epoch:
+    """Return the result of an epoch.
+
+    Args:
+        number: 1 for the first epoch.
+        train_loss: mean loss over its batches.
+        logits: logits on dev, float32 [rows, labels].
+        targets: targets of dev, float32 [rows, labels].
+        multi_label: whether several labels can apply.
+        started: value of `time.perf_counter` at its start.
+        calibrated: whether to measure the loss after temperature scaling.
+
+    Raises:
+        ConfigError: training diverged.
+    """
+    if not (math.isfinite(train_loss) and np.isfinite(logits).all()):
+        raise ConfigError(
+            f"training diverged in epoch {number}: the network computes NaN or infinite values; "
+            "choose a lower learning rate"
+        )
+    quality = evaluate_logits(logits, targets, multi_label=multi_label)
+    score = quality.macro_f1 if multi_label else quality.accuracy
+    if calibrated:
+        logits = logits / np.float32(fit_temperature(logits, targets, multi_label=multi_label))
+    dev_loss = log_loss(logits, targets, multi_label=multi_label)
+    return Epoch(number, train_loss, dev_loss, score, time.perf_counter() - started)
+
+
+def score_name(*, multi_label: bool) -> str:
+    """Return the name of the score on dev."""
+    return "macro-F1" if multi_label else "accuracy"

@@ -1,0 +1,164 @@
+"""Solver of a linear branch with one column per label, as a penalized logistic regression.
+
+The branch is trained without the rest of the network, and this problem is convex. It is solved for
+several strengths of regularization, of which dev chooses one; training on random batches would pass
+the best of them on its way to overfitting.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from textgate.train.network.model import LINEAR_GAIN
+from textgate.train.training.calibration import calibrated_loss
+from textgate.train.training.objective import loss
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from textgate.bundle.architecture import Architecture
+    from textgate.train.data.dataset import Dataset
+    from textgate.train.text.bigrams import Features
+
+# Factors of half the squared weights, which are added to the sum of the rows' losses. The strongest
+# comes first, because each solution is the starting point of the next.
+PENALTIES = (64.0, 16.0, 4.0, 1.0, 0.25)
+_MAX_STEPS = 40  # of L-BFGS per penalty
+_MAX_GRADIENT = 1e-5  # of any weight of a solution
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The solved tables of a linear branch.
+
+    Attributes:
+        tokens: float32 [tokens, labels].
+        bigrams: float32 [buckets, labels].
+        penalty: the one of `PENALTIES` that dev chose.
+        dev_loss: mean log loss of the calibrated branch alone on dev.
+    """
+
+    tokens: torch.Tensor
+    bigrams: torch.Tensor
+    penalty: float
+    dev_loss: float
+
+
+def can_be_solved(architecture: Architecture) -> bool:
+    """Return whether a network has a linear branch with one column per label."""
+    net = architecture
+    return net.output != "sigmoid" and net.linear_size == net.output_units
+
+
+def solve(
+    features: Features,
+    train: Dataset,
+    dev: Dataset,
+    *,
+    output: str,
+    weights: torch.Tensor | None = None,
+) -> Solution:
+    """Return the tables of a linear branch with one column per label.
+
+    Args:
+        features: the features of the branch.
+        train: the training rows.
+        dev: the rows that choose the penalty, by the log loss of calibrated probabilities.
+        output: the output of the network, ``softmax`` or ``multi-label``.
+        weights: weight of each label, float32 [labels]; None weighs all the same.
+    """
+    train_matrix, dev_matrix = _FeatureMatrix(train, features), _FeatureMatrix(dev, features)
+    tokens, buckets = len(features.token_weights), len(features.bigram_weights)
+    table = torch.zeros(tokens + buckets, train.targets.shape[1])
+    best: Solution | None = None
+    for penalty in PENALTIES:
+        _minimize(table, train_matrix, penalty=penalty, output=output, weights=weights)
+        solved = table.clone()
+        dev_loss = calibrated_loss(
+            dev_matrix.logits(solved).numpy(), dev.targets, multi_label=output == "multi-label"
+        )
+        if best is None or dev_loss < best.dev_loss:
+            best = Solution(solved[:tokens], solved[tokens:], penalty, dev_loss)
+    assert best is not None  # there are penalties  # noqa: S101
+    return best
+
+
+class _FeatureMatrix:
+    """Texts as a sparse matrix [texts, features], and its transpose for gradients."""
+
+    def __init__(self, data: Dataset, features: Features) -> None:
+        weights = np.concatenate([features.token_weights, features.bigram_weights])
+        weights = weights.astype(np.float32)
+        columns, values, counts = [], [], []
+        for occurrences in features.occurrences(data.sequences):
+            own = weights[occurrences]
+            columns.append(occurrences.astype(np.int32))
+            values.append(own * np.float32(LINEAR_GAIN / max(1.0, float(own @ own)) ** 0.5))
+            counts.append(len(occurrences))
+        column, value = np.concatenate(columns), np.concatenate(values)
+        row = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        order = np.argsort(column, kind="stable")
+        self._matrix = _sparse(counts, column, value, width=len(weights))
+        self._transpose = _sparse(
+            np.bincount(column, minlength=len(weights)), row[order], value[order], width=len(counts)
+        )
+        self.targets = torch.from_numpy(data.targets)
+
+    def logits(self, table: torch.Tensor) -> torch.Tensor:
+        """Return float32 [texts, labels]."""
+        return self._matrix @ table
+
+    def gradient(self, of_logits: torch.Tensor) -> torch.Tensor:
+        """Return the gradient with respect to the table from that with respect to the logits."""
+        return self._transpose @ of_logits
+
+
+def _sparse(
+    counts: Sequence[int] | NDArray[np.int64],
+    columns: NDArray[np.int32],
+    values: NDArray[np.float32],
+    *,
+    width: int,
+) -> torch.Tensor:
+    """Return a sparse matrix with `counts` values per row; values of one cell add up."""
+    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch calls sparse CSR tensors a beta
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(ends),
+            torch.from_numpy(columns),
+            torch.from_numpy(values),
+            (len(counts), width),
+        )
+
+
+def _minimize(
+    table: torch.Tensor,
+    matrix: _FeatureMatrix,
+    *,
+    penalty: float,
+    output: str,
+    weights: torch.Tensor | None,
+) -> None:
+    """Change a table to the minimum of the penalized loss."""
+    optimizer = torch.optim.LBFGS(
+        [table], max_iter=_MAX_STEPS, tolerance_grad=_MAX_GRADIENT, line_search_fn="strong_wolfe"
+    )
+    decay = penalty / len(matrix.targets)
+
+    def penalized() -> torch.Tensor:
+        # The gradient is computed here because autograd takes forty times as long on sparse inputs.
+        logits = matrix.logits(table).requires_grad_()
+        value = loss(logits, matrix.targets, output=output, weights=weights)
+        (of_logits,) = torch.autograd.grad(value, logits)
+        table.grad = matrix.gradient(of_logits) + decay * table
+        return value.detach() + 0.5 * decay * table.square().sum()
+
+    optimizer.step(penalized)  # type: ignore[no-untyped-call]
