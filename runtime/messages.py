@@ -26,7 +26,7 @@ def shown(value: object) -> str:
         return "null"
     if isinstance(value, dict):
         return "an object"
-    return "a list" if isinstance(value, list) else quoted(value)
+    return f"a list of {len(value)}" if isinstance(value, list) else quoted(value)
 
 
 def listed(

@@ -30,6 +30,7 @@ from typing import (
 )
 
 from textgate.errors import ConfigError, TextgateError
+from textgate.messages import shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -115,7 +116,7 @@ class Place:
         """Return the error for a field that is not what was expected."""
         if not self.name:
             return self.error(f"{field} must be {expected}, not {found!r:.60}")
-        return self.problem(f"field {field!r} should be {expected}, found {_shown(found)}")
+        return self.problem(f"field {field!r} should be {expected}, found {shown(found)}")
 
 
 _SETTINGS = Place("", ConfigError)
@@ -245,7 +246,7 @@ def _read_names(value: Any, kinds: tuple[Any, ...], place: Place) -> dict[str, A
 
 def _object(value: object, place: Place) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise place.problem(f"expected an object, found {_shown(value)}")
+        raise place.problem(f"expected an object, found {shown(value)}")
     return value
 
 
@@ -283,14 +284,3 @@ def _expected(kind: Any) -> str:
 
 def _digits(number: float) -> str:
     return str(number) if isinstance(number, int) else f"{number:g}"
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -33,7 +33,7 @@ def test_the_nearest_name(name, question):
         ("a" * 61, f"'{'a' * 60}'...", f"'{'a' * 60}'..."),
         (None, "None", "null"),
         ({}, "{}", "an object"),
-        ([1], "[1]", "a list"),
+        ([1], "[1]", "a list of 1"),
         (1.5, "1.5", "1.5"),
         (tuple(range(99)), f"{str(tuple(range(99)))[:60]}...", f"{str(tuple(range(99)))[:60]}..."),
     ],

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from textgate.atomic import write_bytes
 from textgate.bundle.schema import NonNegative, PositiveCount, Share
 from textgate.errors import CheckpointError
+from textgate.messages import reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -328,8 +329,7 @@ def reporting_damage(path: Path) -> Iterator[None]:
     except KeyError as problem:
         raise CheckpointError(f"{path}: damaged: it has no {problem}") from None
     except (OSError, ValueError, TypeError, AttributeError, SafetensorError) as problem:
-        reason = " ".join(str(problem).split())
-        raise CheckpointError(f"{path}: damaged or unreadable: {reason}") from None
+        raise CheckpointError(f"{path}: damaged or unreadable: {reason(problem)}") from None
 
 
 def _sha256(tensors: Mapping[str, torch.Tensor], values: dict[str, Any]) -> str:

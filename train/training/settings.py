@@ -13,7 +13,7 @@ import numpy as np
 
 from textgate.bundle.schema import check, check_value, hints
 from textgate.errors import ConfigError
-from textgate.messages import did_you_mean
+from textgate.messages import did_you_mean, reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,8 +74,7 @@ def read_settings(path: Path, kind: type[Settings]) -> dict[str, Any]:
     except OSError as problem:
         raise ConfigError(f"{path}: cannot be read: {problem.strerror}") from None
     except ValueError as problem:  # of TOML, or of UTF-8
-        reason = " ".join(str(problem).split())
-        raise ConfigError(f"{path}: not TOML in UTF-8: {reason}") from None
+        raise ConfigError(f"{path}: not TOML in UTF-8: {reason(problem)}") from None
     except RecursionError:
         raise ConfigError(f"{path}: lists or tables are nested too deeply") from None
     for name, value in values.items():

@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from textgate.errors import BundleError
+from textgate.messages import quoted
 
 if TYPE_CHECKING:
     from textgate.bundle.checks.graph import Graph, Node, Tensor
@@ -53,22 +54,16 @@ def check_arithmetic(graph: Graph) -> None:
             floats.update(node.outputs)
         elif node.op_type == "Div":
             raise BundleError(
-                f"node {shown(node.name)} divides numbers that are not known to be floats"
+                f"node {quoted(node.name)} divides numbers that are not known to be floats"
             )
         elif node.op_type == "Mod" and not _divides_by_positive(node, constants):
             raise BundleError(
-                f"node {shown(node.name)} (Mod) should have a constant divisor above 0, of at most"
+                f"node {quoted(node.name)} (Mod) should have a constant divisor above 0, of at most"
                 " 16 elements in raw_data"
             )
         _check_sizes(node, sizes)
         if (size := _size(node, sizes, constants)) is not None:
             sizes.update(dict.fromkeys(node.outputs, size))
-
-
-def shown(value: object) -> str:
-    """Return how messages show a part of a graph: on one line of at most 100 characters."""
-    text = repr(value)
-    return text if len(text) <= 100 else text[:97] + "..."
 
 
 def _is_of_floats(node: Node, floats: set[str]) -> bool:
@@ -89,8 +84,9 @@ def _check_sizes(node: Node, sizes: dict[str, int]) -> None:
     for name in (node.inputs[place] for place in places if place < len(node.inputs)):
         if sizes.get(name, _TOO_MANY) > MAX_ELEMENTS:
             raise BundleError(
-                f"node {shown(node.name)} ({node.op_type}) has sizes from {shown(name)}, which are"
-                f" not known to be small: at most {MAX_ELEMENTS:,} out of constants are accepted"
+                f"node {quoted(node.name)} ({node.op_type}) has sizes from {quoted(name)}, which"
+                f" are not known to be small: at most {MAX_ELEMENTS:,} out of constants are"
+                " accepted"
             )
 
 

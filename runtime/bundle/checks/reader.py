@@ -9,11 +9,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from textgate.bundle.checks.arithmetic import shown
 from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
 from textgate.bundle.checks.protobuf import Budget, Message
 from textgate.bundle.checks.rules import OPERATORS
 from textgate.errors import BundleError
+from textgate.messages import quoted
 
 SIZE_LIMIT = 256 * 2**20  # bytes of a whole model
 NODE_LIMIT = 4096
@@ -75,7 +75,7 @@ def read_graph(data: bytes) -> Graph:
     for opset in model.messages(8, "operator set"):
         domain, version = opset.text(1), opset.integer(2)
         if domain in opsets or version is None:
-            raise BundleError(f"{opset.where}: domain {shown(domain)} twice or without a version")
+            raise BundleError(f"{opset.where}: domain {quoted(domain)} twice or without a version")
         opsets[domain] = version
     nodes = tuple(_node(node) for node in graph.messages(1, "node"))
     if len(nodes) > NODE_LIMIT:
@@ -108,7 +108,7 @@ def _node(message: Message) -> Node:
     operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
     if node.op_type not in OPERATORS.get(node.domain, ()) or message.text(8):
         raise BundleError(
-            f"{message.where}: operator {shown(operator)} is not one that textgate exports"
+            f"{message.where}: operator {quoted(operator)} is not one that textgate exports"
         )
     if len(set(node.attributes)) != len(node.attributes):
         raise BundleError(f"{message.where}: an attribute is given twice")
@@ -123,20 +123,20 @@ def _attribute(message: Message) -> str:
     field = None if kind is None else _ATTRIBUTE_FIELDS.get(kind)
     if field is None or message.has(*set(_ATTRIBUTE_FIELDS.values()) - {field}):
         raise BundleError(
-            f"{message.where}: attribute {shown(name)} has a value of another type than it says"
+            f"{message.where}: attribute {quoted(name)} has a value of another type than it says"
         )
     tensor = message.message(5, "tensor")
     if tensor is not None:
         _tensor(tensor)
     elif kind == _TENSOR_ATTRIBUTE or name == "value":  # of a ConstantOfShape
-        raise BundleError(f"{message.where}: attribute {shown(name)} should be a tensor")
+        raise BundleError(f"{message.where}: attribute {quoted(name)} should be a tensor")
     return name
 
 
 def _tensor(message: Message) -> Tensor:
     _refuse(message, {3: "segments", 6: "strings", 13: "external data"})
     name = message.text(8)
-    where = f"{message.where} ({shown(name)})"
+    where = f"{message.where} ({quoted(name)})"
     if message.integer(14):
         raise BundleError(f"{where}: external data, which a bundle must not have")
     data_type = message.integer(2)
@@ -167,7 +167,7 @@ def _tensor(message: Message) -> Tensor:
 
 def _element_count(dims: tuple[int, ...], where: str) -> int:
     if len(dims) > RANK_LIMIT or not all(0 <= size <= ELEMENT_LIMIT for size in dims):
-        raise BundleError(f"{where}: shape {shown(list(dims))} has a size or rank out of bounds")
+        raise BundleError(f"{where}: shape {quoted(list(dims))} has a size or rank out of bounds")
     count = 1
     for size in dims:
         count *= size
@@ -181,7 +181,7 @@ def _value_info(message: Message) -> ValueInfo:
     kind = message.message(2, "type")
     tensor = None if kind is None else kind.message(1, "tensor")
     if kind is None or tensor is None or kind.has(4, 5, 7, 8, 9):
-        raise BundleError(f"{message.where}: {shown(name)} is not declared as a tensor")
+        raise BundleError(f"{message.where}: {quoted(name)} is not declared as a tensor")
     shape = tensor.message(2, "shape")
     dims: list[int | str | None] = []
     for size in () if shape is None else shape.messages(1, "dimension"):
@@ -195,7 +195,7 @@ def _check_names(kind: str, items: Sequence[Tensor | ValueInfo]) -> None:
     seen = {""}
     for item in items:
         if item.name in seen:
-            raise BundleError(f"model: graph: {kind} {shown(item.name)} has no name of its own")
+            raise BundleError(f"model: graph: {kind} {quoted(item.name)} has no name of its own")
         seen.add(item.name)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from textgate.bundle.checks.arithmetic import check_arithmetic, shown
+from textgate.bundle.checks.arithmetic import check_arithmetic
 from textgate.bundle.manifest import Manifest, StateTensor
 from textgate.errors import BundleError
+from textgate.messages import quoted
 
 if TYPE_CHECKING:
     from textgate.bundle.checks.graph import Graph, ValueInfo
@@ -74,22 +75,22 @@ def _check_versions(graph: Graph, manifest: Manifest) -> None:
     unknown = sorted(set(graph.opsets) - set(OPERATORS))
     missing = sorted({node.domain for node in graph.nodes} - set(graph.opsets))
     if unknown:
-        raise BundleError(f"operator set {shown(unknown[0])} is not one that textgate exports")
+        raise BundleError(f"operator set {quoted(unknown[0])} is not one that textgate exports")
     if missing:
-        raise BundleError(f"operator set {shown(missing[0])} is used but not listed")
+        raise BundleError(f"operator set {quoted(missing[0])} is used but not listed")
 
 
 def _check_values(kind: str, found: tuple[ValueInfo, ...], expected: Sequence[_Expected]) -> None:
     names = [value.name for value in found]
     wanted = [value.name for value in expected]
     if names != wanted:
-        raise BundleError(f"{kind}s {shown(names)}, expected {shown(wanted)}")
+        raise BundleError(f"{kind}s {quoted(names)}, expected {quoted(wanted)}")
     for value, promise in zip(found, expected, strict=True):
         if value.elem_type != promise.elem_type or not _fits(value.dims, promise):
             type_found = _TYPE_NAMES.get(value.elem_type, f"type {value.elem_type}")
             shape = [None if size == -1 else size for size in promise.shape]
             raise BundleError(
-                f"{kind} {value.name!r} is {type_found} {shown(list(value.dims))}, expected"
+                f"{kind} {value.name!r} is {type_found} {quoted(list(value.dims))}, expected"
                 f" {_TYPE_NAMES[promise.elem_type]} {shape}"
             )
 
@@ -141,7 +142,7 @@ def _check_last_operator(graph: Graph, expected: str) -> None:
     """Check which operator computes the probabilities."""
     makers = [node.op_type for node in graph.nodes if PROBABILITIES in node.outputs]
     if makers != [expected]:
-        found = shown(makers[0]) if len(makers) == 1 else f"{len(makers)} operators"
+        found = quoted(makers[0]) if len(makers) == 1 else f"{len(makers)} operators"
         raise BundleError(f"{PROBABILITIES!r} comes from {found}, expected {expected}")
 
 
@@ -150,5 +151,5 @@ def _check_omissions(graph: Graph) -> None:
     for node in graph.nodes:
         if "" in (*node.inputs, *node.outputs) and node.op_type not in _WITH_OMISSIONS:
             raise BundleError(
-                f"node {shown(node.name)} ({node.op_type}) leaves an input or output out"
+                f"node {quoted(node.name)} ({node.op_type}) leaves an input or output out"
             )

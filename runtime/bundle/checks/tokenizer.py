@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from textgate.errors import BundleError
+from textgate.messages import quoted
 
 # A word with its inner and leading apostrophes ("don't", and "n't" and "'s" in texts that have been
 # tokenized already), or any other single visible character.
@@ -64,7 +65,7 @@ def check_tokenizer(content: bytes, *, rows: int, where: str) -> str:
     if ids and not 0 <= min(ids) <= max(ids) < rows:
         outside = min(ids) if min(ids) < 0 else max(ids)
         raise BundleError(
-            f"{where}: token id {_shown(outside)}, but the network's embedding has rows 0 to"
+            f"{where}: token id {quoted(outside)}, but the network's embedding has rows 0 to"
             f" {rows - 1}"
         )
     _check_parts(document, where)
@@ -101,7 +102,7 @@ def _token_ids(document: dict[str, Any], where: str) -> list[int]:
 def _check_parts(document: dict[str, Any], where: str) -> None:
     unknown = sorted(document.keys() - _FIELDS)
     if unknown:
-        raise BundleError(f"{where}: unknown field {_shown(unknown[0])}")
+        raise BundleError(f"{where}: unknown field {quoted(unknown[0])}")
     for field in ("decoder", "padding", "truncation"):  # not used, so not checked
         if document.get(field) is not None:
             raise BundleError(f"{where}: field {field!r} should be null, as textgate writes it")
@@ -116,7 +117,7 @@ def _check_model(model: dict[str, Any], where: str) -> None:
     kind = model.get("type", "WordLevel")
     if not isinstance(kind, str) or kind not in _MODELS:
         raise BundleError(
-            f"{where}: model of type {_shown(kind)}, expected one of {', '.join(sorted(_MODELS))}"
+            f"{where}: model of type {quoted(kind)}, expected one of {', '.join(sorted(_MODELS))}"
         )
     if model.get("dropout") is not None:
         raise BundleError(f"{where}: a model with dropout, which gives a text random tokens")
@@ -124,7 +125,7 @@ def _check_model(model: dict[str, Any], where: str) -> None:
     if not isinstance(longest, int) or longest > _MAX_WORD_LENGTH:
         raise BundleError(
             f"{where}: field 'max_input_chars_per_word' should be at most {_MAX_WORD_LENGTH}, found"
-            f" {_shown(longest)}"
+            f" {quoted(longest)}"
         )
     if isinstance(model["vocab"], list) and not all(map(_is_piece, model["vocab"])):
         raise BundleError(
@@ -135,7 +136,7 @@ def _check_model(model: dict[str, Any], where: str) -> None:
     known_tokens = model["vocab"] if isinstance(unknown_token, str) else ()
     if "type" in model and kind == "WordLevel" and unknown_token not in known_tokens:
         raise BundleError(
-            f"{where}: unknown token {_shown(unknown_token)} is not in the vocabulary"
+            f"{where}: unknown token {quoted(unknown_token)} is not in the vocabulary"
         )
 
 
@@ -165,7 +166,7 @@ def _kind(part: object, field: str, known: frozenset[str], where: str) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(part, dict) or not isinstance(kind, str) or kind not in known:
         raise BundleError(
-            f"{where}: field {field!r} has a part of type {_shown(kind)}, expected one of"
+            f"{where}: field {field!r} has a part of type {quoted(kind)}, expected one of"
             f" {', '.join(sorted(known))}"
         )
     if kind == "Split":
@@ -182,7 +183,7 @@ def _check_replacement(part: dict[str, Any], where: str) -> None:
     new = part.get("content")
     if not (isinstance(old, str) and isinstance(new, str) and len(old) == len(new) == 1):
         raise BundleError(
-            f"{where}: replaces {_shown(pattern)} by {_shown(new)}; only one character by another "
+            f"{where}: replaces {quoted(pattern)} by {quoted(new)}; only one character by another "
             "is accepted"
         )
 
@@ -195,11 +196,6 @@ def _check_pattern(pattern: object, where: str) -> None:
         if isinstance(expression, str) and expression in KNOWN_EXPRESSIONS:
             return
     raise BundleError(
-        f"{where}: splits at {_shown(pattern)}, which is neither a short string nor one of"
+        f"{where}: splits at {quoted(pattern)}, which is neither a short string nor one of"
         " textgate's own regular expressions"
     )
-
-
-def _shown(value: object) -> str:
-    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "of many digits"
-    return text if len(text) <= 60 else text[:57] + "..."

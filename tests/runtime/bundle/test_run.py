@@ -115,7 +115,7 @@ DAMAGED = [
     ({"labels": "ab"}, "field 'labels' should be a list, found 'ab'"),
     ({"labels": ["a", "a"]}, "field 'labels' should be a list of different"),
     ({"max_tokens": 0}, "field 'max_tokens' should be a whole number from 1"),
-    ({"preset": None}, "field 'preset' should be a string, found nothing"),
+    ({"preset": None}, "field 'preset' should be a string, found null"),
     ({"settings": []}, "settings: expected an object, found a list of 0"),
     ({"settings": 5}, "settings: expected an object, found 5"),
     ({"settings": DELETE}, "field 'settings' is missing"),
@@ -127,7 +127,7 @@ DAMAGED = [
         {"dev": {"file": "x", "rows": 1, "sha256": "y"}},
         "dev: field 'sha256' should be a string of 64 hex",
     ),
-    ({"teaching": None}, "teaching: expected an object, found nothing"),
+    ({"teaching": None}, "teaching: expected an object, found null"),
     ({"teaching": {"teachers": 1}}, "field 'teachers' should be a list, found 1"),
     (
         {"teaching": {"teachers": [{"name": "a", "sha256": "b"}], "unlabelled": []}},

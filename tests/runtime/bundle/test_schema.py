@@ -76,7 +76,7 @@ def test_what_passes(kind, value, expected):
 
 
 REFUSED = [
-    (str, None, "a string, found nothing"),
+    (str, None, "a string, found null"),
     (Letter, "c", "one of a, b, found 'c'"),
     (Letter, ["a"], "one of a, b, found a list of 1"),
     (Sha256, DIGEST[1:], "a string of 64 hexadecimal digits, found '123456789abcdef"),
@@ -120,11 +120,11 @@ INSIDE = [
     (dict[Letter, int], {"c": 1}, "x: unknown field 'c'"),
     (Annotated[dict[str, int], Keys(("a", "b"))], {"a": 1}, "x: field 'b' is missing"),
     (Annotated[dict[str, int], Keys(("a",))], {"a": 1, "b": 1}, "x: unknown field 'b'"),
-    (Inner, None, "x: expected an object, found nothing"),
+    (Inner, None, "x: expected an object, found null"),
     (Inner, {}, "x: field 'size' is missing"),
     (Inner, {"size": 1, "b": 1, "a": 2}, "x: unknown field 'a'"),
     (Inner, {"size": 13}, "x: 13 is bad luck"),
-    (Inner | None, None, "x: expected an object, found nothing"),
+    (Inner | None, None, "x: expected an object, found null"),
     (Outer, {"inner": {"size": 1}, "maybe": {"size": ""}}, "x: maybe: field 'size' should be a wh"),
 ]
 

@@ -89,7 +89,7 @@ REFUSED = [
     ('{"x": "0.5"}', f"{NUMBERS} '0.5' for 'x'"),
     ('{"x": true}', f"{NUMBERS} True for 'x'"),
     ('{"x": null}', f"{NUMBERS} null for 'x'"),
-    ('{"x": [1]}', f"{NUMBERS} a list for 'x'"),
+    ('{"x": [1]}', f"{NUMBERS} a list of 1 for 'x'"),
     ('{" ": 1}', f"{FIELD} name a label that is empty; give the row a label"),
     ("{}", f"{FIELD} give no label a probability above 0; leave the row out"),
     ('{"x": 0, "y": 0.0}', f"{FIELD} give no label a probability above 0; leave the row out"),
