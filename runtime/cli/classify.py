@@ -153,8 +153,8 @@ def classify(
     A .txt file and standard input hold one text per line; other files hold rows with a column of
     texts. Files may be of any size. If a row cannot be used, the rows before it are answered, and
     the command fails; with --skip-bad-rows such rows are left out. On a terminal, standard error
-    shows the progress. Beside an unfinished --output lies a small file that --resume needs; it is
-    removed when the results are complete.
+    shows the progress. Beside an unfinished --output lies a small file that --resume needs. It is
+    removed when the results are complete, unless the command was given --resume.
     """
     # By itself the tokenizer uses every processor, whatever --jobs says.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -148,7 +148,7 @@ def write_results(
         if output is None:
             destination = StandardOutput()
         else:
-            resumed = stack.enter_context(ResumeFile(output, settings or {}))
+            resumed = stack.enter_context(ResumeFile(output, settings or {}, keep=resume))
             keep = None
             if resume and output.exists():
                 name = source_name(source) or "the command line"

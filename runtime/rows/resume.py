@@ -2,8 +2,9 @@
 
 It lies beside the results and is named after them, as in ``results.csv.textgate-resume``. It holds
 the number of rows that have results, the bytes of these, a digest of the rows, and the settings. It
-is written when the results begin and every few seconds from then on, and removed when they are
-complete. Results after its last state are computed again, so that the file ends up as that of an
+is written when the results begin and every few seconds from then on. When they are complete it is
+removed, unless the work was started with `--resume`: the same command then finds that nothing is
+left to do. Results after its last state are computed again, so that the file ends up as that of an
 uninterrupted run.
 """
 
@@ -44,18 +45,20 @@ class _State(NamedTuple):
 class ResumeFile:
     """The resume file of one file of results.
 
-    As a context, it is removed at the end, or brought up to date if the work fails.
+    As a context, it is brought up to date at the end, or removed if the results are complete.
 
     Args:
         results: the file of results.
         settings: everything else that determines the results, by the names that messages use; ""
             for what is not set.
+        keep: keep the resume file of complete results.
     """
 
-    def __init__(self, results: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, results: Path, settings: Mapping[str, str], *, keep: bool = False) -> None:
         self.path = Path(f"{results}.textgate-resume")
         self._results = results
         self._settings = dict(settings)
+        self._keep = keep
         self._state = _State(0, 0, hashlib.sha256())
         self._saved_at: float | None = None
 
@@ -71,7 +74,7 @@ class ResumeFile:
         if self._saved_at is None:
             return
         with suppress(OSError):  # the results are right without it
-            if kind is None:
+            if kind is None and not self._keep:
                 self.path.unlink(missing_ok=True)
             else:
                 self.save()

@@ -241,7 +241,8 @@ def test_resumed_results_are_those_of_an_uninterrupted_run(
         shown = command(*arguments, "--resume", "--jobs", 2)
         assert (shown.status, shown.out, shown.err) == (0, "", "")
         assert (tmp_path / "results").read_bytes() == whole
-        assert not (tmp_path / "results.textgate-resume").exists()
+        again = command(*arguments, "--resume")
+        assert (again.status, (tmp_path / "results").read_bytes()) == (0, whole)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +289,6 @@ def test_resuming_nothing_begins(command, bundle, rows, tmp_path):
     path = tmp_path / "results.jsonl"
     assert command("classify", "-m", bundle, "-i", rows, "-o", path, "--resume").status == 0
     assert path.read_bytes().count(b"\n") == 23
-    assert list(tmp_path.iterdir()) == [path]
 
 
 # Interrupted, killed, out of room: in processes of their own

@@ -73,6 +73,22 @@ def test_it_is_removed_when_the_results_are_complete(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_work_that_may_be_resumed_can_run_again(tmp_path):
+    path = tmp_path / "a.jsonl"
+    for rows in (ROWS[:3], ROWS[:3], ROWS):
+        with ResumeFile(path, SETTINGS, keep=True) as state:
+            rest, keep = rows, None
+            if path.exists():
+                _, rest = state.rows_left(rows, source="rows.jsonl")
+                keep = state.size
+            with closing(ResultFile(path, keep=keep, opened=state.save)) as out:
+                for row in rest:
+                    out.write(f"{row.line}\n")
+                    out.flush()
+                    state.advance([row], out)
+    assert path.read_text() == "1\n2\n3\n4\n5\n"
+
+
 def test_it_is_brought_up_to_date_now_and_then(tmp_path, monkeypatch):
     """As a process that is killed cannot do at its end."""
     path = tmp_path / "a.jsonl"
