@@ -3,15 +3,22 @@
 Both engines run the same token ids in alternation. The ratio is that of the medians.
 
     python benchmarks/native.py
+    python benchmarks/native.py --data ../shared/data
+
+The second form measures what integers cost instead: GRU and RNN layers in the native engine beside
+the float32 graph, on the rows that export verifies on and on the test rows, for several seeds.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from common import Goal, cache_option, output_option, reference_bundle, write_result
+import numpy as np
+from common import PATH, Goal, cache_option, output_option, reference_bundle, write_result
 
 from textgate.bench.timing import (
     bootstrap_ratio_interval,
@@ -20,8 +27,17 @@ from textgate.bench.timing import (
     ratio_of_medians,
     texts_of_length,
 )
+from textgate.bundle.storage import read_bundle
+from textgate.inference.batching import padded
 from textgate.inference.classifier import Classifier
+from textgate.inference.tokenizer import TextTokenizer
+from textgate.native.model import INTEGERS, VERIFIED, model_bytes
+from textgate.native.session import NativeSession
+from textgate.rows import load_labelled
 from textgate.tables import format_ms, format_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CELLS = ("lstm", "gru", "rnn")
 LENGTHS = (10, 25, 100)
@@ -100,12 +116,149 @@ def goals(lines: list[Line]) -> list[Goal]:
     ]
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """Integers of the native engine beside the float32 graph, for one network.
+
+    Attributes:
+        data: the set.
+        cell: of the network.
+        seed: of the training.
+        outcome: of the gate at export, on the dev rows.
+        dev_agreement: share of dev rows with the same decision.
+        test_rows: how many test rows there are.
+        test_agreement: share of test rows with the same decision.
+        accuracy: on the test rows, of the float32 graph and of integers.
+        stored_agreement: share of test rows with the same decision, of the int8 graph in ONNX
+            Runtime and the float32 graph.
+    """
+
+    data: str
+    cell: str
+    seed: int
+    outcome: str
+    dev_agreement: float
+    test_rows: int
+    test_agreement: float
+    accuracy: tuple[float, float]
+    stored_agreement: float
+
+
+def outcome(folder: Path, cell: str, seed: int, run: Path, epochs: int | None) -> Outcome:
+    """Train (or take up) a network, export it, and compare integers with the float32 graph."""
+    from textgate.export import export
+    from textgate.train import fit
+
+    fit(
+        folder / "train.jsonl.gz",
+        run,
+        dev=folder / "dev.jsonl.gz",
+        preset=f"seed-{cell}",
+        settings={"seed": seed} | ({"epochs": epochs} if epochs else {}),
+        resume=True,
+    )
+    bundles = [
+        export(
+            run,
+            run.with_suffix(f".{precision}"),
+            precision=precision,
+            max_accuracy_drop=1.0,
+            force=True,
+        )
+        for precision in ("float32", "int8")
+    ]
+    rows = load_labelled(folder / "test.jsonl.gz")
+    before, stored = (
+        Classifier.load(done.path, engine="onnxruntime")
+        .predict_proba(row.text for row in rows)
+        .argmax(axis=1)
+        for done in bundles
+    )
+    training = bundles[1].manifest.training
+    after = _integers(bundles[1].path, [row.text for row in rows]).argmax(axis=1)
+    labels = bundles[0].manifest.labels
+    truth = np.array([labels.index(row.labels[0]) for row in rows])
+    return Outcome(
+        data=folder.name,
+        cell=cell,
+        seed=seed,
+        outcome=str(training[INTEGERS]),
+        dev_agreement=float(training[f"{INTEGERS}_agreement"]),
+        test_rows=len(rows),
+        test_agreement=float((before == after).mean()),
+        accuracy=(float((before == truth).mean()), float((after == truth).mean())),
+        stored_agreement=float((before == stored).mean()),
+    )
+
+
+def _integers(path: Path, texts: list[str]) -> NDArray[np.float32]:
+    """Return probabilities by integers, whatever the gate at export said of them."""
+    bundle = read_bundle(path)
+    manifest = replace(bundle.manifest, training={INTEGERS: VERIFIED})
+    session = NativeSession(model_bytes(bundle.graph, manifest), states=manifest.state)
+    tokenizer = TextTokenizer(bundle.tokenizer, max_tokens=manifest.max_tokens)
+    return np.concatenate([session.run(*padded([item])) for item in tokenizer.encode_batch(texts)])
+
+
+def outcome_table(outcomes: list[Outcome]) -> str:
+    """Return what integers cost as a table."""
+    return format_table(
+        [
+            "data",
+            "cell",
+            "seed",
+            "gate",
+            "dev agreement",
+            "test agreement",
+            "int8 graph's",
+            "accuracy",
+            "drop",
+        ],
+        [
+            [
+                one.data,
+                one.cell.upper(),
+                str(one.seed),
+                one.outcome,
+                f"{one.dev_agreement:.2%}",
+                f"{one.test_agreement:.2%}",
+                f"{one.stored_agreement:.2%}",
+                f"{one.accuracy[0]:.4f}",
+                f"{100 * (one.accuracy[0] - one.accuracy[1]):+.2f}",
+            ]
+            for one in outcomes
+        ],
+        align="<<><>>>>>",
+    )
+
+
 @click.command()
+@click.option("--data", type=PATH, help="Folder of sets: measure integers, not time.")
+@click.option("--sets", default="sst2,trec,banking77", show_default=True)
+@click.option("--seeds", default="0,1,2", show_default=True)
+@click.option("--epochs", type=int, help="In place of the preset's.")
 @click.option("--seconds", default=5.0, show_default=True, help="Time for a network and length.")
 @cache_option("reference")
 @output_option("native")
-def main(seconds: float, cache: Path, output: Path) -> None:
-    """Time both engines."""
+def main(
+    data: Path | None,
+    sets: str,
+    seeds: str,
+    epochs: int | None,
+    seconds: float,
+    cache: Path,
+    output: Path,
+) -> None:
+    """Time both engines, or measure what integers cost."""
+    if data is not None:
+        outcomes = []
+        for name, cell, seed in product(sets.split(","), ("gru", "rnn"), seeds.split(",")):
+            run = cache / f"{name}-{cell}-{seed}.run"
+            outcomes.append(outcome(data / name, cell, int(seed), run, epochs))
+        output = output.with_stem(f"{output.stem}_integers")
+        write_result(output, {"outcomes": [asdict(one) for one in outcomes]})
+        print(outcome_table(outcomes))
+        return
     lines = [
         compare(cell, tokens, bundle, seconds)
         for cell in CELLS

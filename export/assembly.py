@@ -31,6 +31,7 @@ _TIMED_SECONDS = 0.2
 # What the manifest grows by when latencies and thresholds are filled in.
 _SPARE_BYTES = 256
 _THRESHOLD_BYTES = 32
+_INTEGERS_BYTES = 512  # what manifest and card grow by when they tell of a GRU's or RNN's integers
 # What manifest and card grow by when they tell of thresholds.
 _TOLD_BYTES = 1200
 _TOLD_THRESHOLD_BYTES = 128
@@ -81,6 +82,7 @@ class Assembly:
         """Return the bytes that the whole bundle will have, or a few more."""
         manifest = self.manifest(candidate)
         spare = _SPARE_BYTES + _THRESHOLD_BYTES * len(manifest.labels)
+        spare += 0 if manifest.architecture.cell == "lstm" else _INTEGERS_BYTES
         if self.has_thresholds:
             told = sum(len(label.encode("utf-8")) for label in manifest.labels)
             spare += _TOLD_BYTES + _TOLD_THRESHOLD_BYTES * len(manifest.labels) + 4 * told

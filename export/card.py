@@ -9,6 +9,7 @@ from textgate.bundle.architecture import layers, parameter_count
 from textgate.evaluation.coverage import label_thresholds, threshold_table
 from textgate.export.report import remarks
 from textgate.inference.prediction import DEFAULT_THRESHOLD
+from textgate.native.model import INTEGERS
 from textgate.tables import format_bytes, format_count, markdown_table, printable
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 # Of the manifest's ``training``, told elsewhere in the card.
-_TOLD = ("thresholds", "threshold_answers", "threshold_kept", "threshold_right")
+_TOLD = (INTEGERS, "thresholds", "threshold_answers", "threshold_kept", "threshold_right")
 
 
 def model_card(
@@ -95,7 +96,7 @@ def model_card(
             ],
             align="<<<>>",
         ),
-        *remarks(manifest.operators),
+        *remarks(manifest),
         "## Training",
         "\n".join(
             f"- {_escaped(key.replace('_', ' '))}: {_escaped(str(value))}"

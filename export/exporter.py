@@ -17,6 +17,7 @@ from textgate.evaluation.coverage import threshold_facts
 from textgate.export.assembly import Assembly, latencies
 from textgate.export.candidate import Original
 from textgate.export.choice import Wishes, choose
+from textgate.export.integers import verify_integers
 from textgate.export.quality import LARGE_SHIFT, MAX_ACCURACY_DROP
 from textgate.export.quantize.hessian import measure_energies
 from textgate.export.quantize.plan import EMBEDDING_BITS
@@ -168,7 +169,10 @@ def export(
         readout=original.readout,
     )
 
-    manifest = _with_thresholds(bundle.manifest(candidate), candidate, answers)
+    manifest, told = verify_integers(
+        bundle.manifest(candidate), original, candidate, max_accuracy_drop=max_accuracy_drop
+    )
+    manifest = _with_thresholds(manifest, candidate, answers)
     manifest = dataclasses.replace(
         manifest, latency_ms=latencies(candidate.session, trained.max_tokens)
     )
@@ -184,7 +188,7 @@ def export(
         comparison=candidate.comparison,
         torch_difference=torch_difference,
         independence=independence,
-        notes=(*said, *choice.notes, *_warnings(manifest, candidate.comparison)),
+        notes=(*said, *choice.notes, *told, *_warnings(manifest, candidate.comparison)),
     )
 
 

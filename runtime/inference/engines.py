@@ -27,7 +27,7 @@ class Engine:
     Attributes:
         session: answers for batches of token ids.
         name: ``native`` or ``onnxruntime``.
-        detail: the instruction set of the native engine, or why it is not taken.
+        detail: the native engine's instruction set and what it computes in, or why it is not taken.
     """
 
     session: NativeSession | Session
@@ -57,7 +57,7 @@ def make_engine(bundle: Bundle, *, engine: str | None, threads: int) -> Engine:
     from textgate.native.model import UnknownPartError
 
     try:
-        session = _native_session(bundle, threads)
+        session, kinds = _native_session(bundle, threads)
     except LibraryError as problem:
         if wanted == "native":
             raise ConfigError(f"engine 'native': {problem}") from None
@@ -75,7 +75,7 @@ def make_engine(bundle: Bundle, *, engine: str | None, threads: int) -> Engine:
         return _by_onnx_runtime(bundle, threads, str(problem))
     if wanted == "auto" and session.instructions == _SLOW:
         return _by_onnx_runtime(bundle, threads, _LACKS)
-    return Engine(session, "native", session.instructions)
+    return Engine(session, "native", f"{session.instructions}, recurrent layers in {kinds}")
 
 
 def native_engine() -> str:
@@ -101,14 +101,17 @@ def engine_of(engine: str | None) -> str:
     return wanted
 
 
-def _native_session(bundle: Bundle, threads: int) -> NativeSession:
+def _native_session(bundle: Bundle, threads: int) -> tuple[NativeSession, str]:
+    """Return a session and what its recurrent layers compute in."""
     from textgate.native.library import library
-    from textgate.native.model import model_bytes
+    from textgate.native.model import integer_layers, model_bytes
     from textgate.native.session import NativeSession
 
     library()
     content = model_bytes(bundle.graph, bundle.manifest)
-    return NativeSession(content, states=bundle.manifest.state, threads=threads)
+    layers = integer_layers(content)
+    kinds = "int8" if all(layers) else "int8 and float32" if any(layers) else "float32"
+    return NativeSession(content, states=bundle.manifest.state, threads=threads), kinds
 
 
 def _by_onnx_runtime(bundle: Bundle, threads: int, reason: str) -> Engine:
