@@ -195,7 +195,7 @@ def _integers(path: Path, texts: list[str]) -> NDArray[np.float32]:
     """Return probabilities by integers, whatever the gate at export said of them."""
     bundle = read_bundle(path)
     manifest = replace(bundle.manifest, training={INTEGERS: VERIFIED})
-    session = NativeSession(model_bytes(bundle.graph, manifest), states=manifest.state)
+    session = NativeSession(model_bytes(bundle.graph, manifest))
     tokenizer = TextTokenizer(bundle.tokenizer, max_tokens=manifest.max_tokens)
     return np.concatenate([session.run(*padded([item])) for item in tokenizer.encode_batch(texts)])
 

@@ -43,9 +43,7 @@ def verify_integers(
     kind = net.cell.upper()
     asked = _recorded(manifest, {INTEGERS: VERIFIED})
     try:
-        session = NativeSession(
-            model_bytes(candidate.graph.model, asked), states=candidate.graph.states
-        )
+        session = NativeSession(model_bytes(candidate.graph.model, asked))
         original.progress.begin(f"verifying integer {kind} layers", 2 * len(candidate.rows))
         found = compare(
             original.session,

@@ -171,7 +171,7 @@ class Classifier:
             raise not_one_text(text)
         kept = label_count(top_k, self.labels)
         encoded = self._tokenizer.encode(text)
-        row: list[float] = self._require_session().run(*padded([encoded]))[0].tolist()
+        row, _ = self._require_session().read(encoded.ids)
         return self._decision.predict(
             row,
             tokens=len(encoded.ids),
@@ -263,7 +263,7 @@ class Classifier:
                 f"{self._path}: cannot stream: tokenizer.json is not of the kind that textgate "
                 "train writes, so what is settled in half a text is not known"
             )
-        return Stream(self._tokenizer, session, self._manifest.state, self._decision)
+        return Stream(self._tokenizer, session, self._decision)
 
     def describe(self) -> dict[str, Any]:
         """Return what is worth knowing about the loaded model, as JSON-ready values."""

@@ -111,7 +111,7 @@ def _native_session(bundle: Bundle, threads: int) -> tuple[NativeSession, str]:
     content = model_bytes(bundle.graph, bundle.manifest)
     layers = integer_layers(content)
     kinds = "int8" if all(layers) else "int8 and float32" if any(layers) else "float32"
-    return NativeSession(content, states=bundle.manifest.state, threads=threads), kinds
+    return NativeSession(content, threads=threads), kinds
 
 
 def _by_onnx_runtime(bundle: Bundle, threads: int, reason: str) -> Engine:
@@ -122,5 +122,6 @@ def _by_onnx_runtime(bundle: Bundle, threads: int, reason: str) -> Engine:
         labels=len(bundle.manifest.labels),
         sums_to_one=bundle.manifest.task != "multi-label",
         threads=threads,
+        states=bundle.manifest.state,
     )
     return Engine(session, "onnxruntime", reason)

@@ -156,7 +156,13 @@ static void read_row(const tg_model *m, tg_workspace *w, size_t row, int64_t id)
     const uint8_t *nibbles = (const uint8_t *)m->table + token * half;
     const float *tablef = (const float *)m->table + token * columns;
     if (to8 && m->embedding == INT8 && (m->cell != LSTM || (m->input_step == 1.0f && m->input_zero == 128))) {
-        for (size_t i = 0; i < columns; i++) to8[i] = (uint8_t)table8[i] ^ 0x80;
+        size_t i = 0;
+        for (uint64_t eight; i + sizeof eight <= columns; i += sizeof eight) {
+            memcpy(&eight, table8 + i, sizeof eight);
+            eight ^= 0x8080808080808080u;
+            memcpy(to8 + i, &eight, sizeof eight);
+        }
+        for (; i < columns; i++) to8[i] = (uint8_t)table8[i] ^ 0x80;
         return;
     }
     if (to8 && m->embedding == NIBBLES && m->cell != LSTM) {
@@ -215,16 +221,21 @@ static void project(const tg_model *m, tg_workspace *w, size_t l, size_t d, cons
             for (size_t r = 0; r < rows; r++) x[r] = read8 + index[first + r] * layer->input_width;
             product8(rows, layer->vectors, m->cell == LSTM, x, groups,
                      (const int8_t *)way->input + panel * groups * wide * 4, way->input_start + place, out);
+            const float *scales = way->input_scale + place, *bias = way->bias + place;
+            if (m->cell == LSTM) { /* its bias is added last, as ONNX Runtime does */
+                for (size_t v = 0; v < wide; v += LANES) {
+                    V scale = v_load(scales + v);
+                    for (size_t r = 0; r < rows; r++) {
+                        v_store(to + r * all + v, v_mul(v_integers(out + r * wide + v), scale));
+                    }
+                }
+                continue;
+            }
             for (size_t r = 0; r < rows; r++) {
                 V factor = v_set(scaled ? w->row_scale[index[first + r]] : 1.0f);
                 for (size_t v = 0; v < wide; v += LANES) {
-                    V sum = v_integers(out + r * wide + v), scale = v_load(way->input_scale + place + v);
-                    if (m->cell == LSTM) { /* its bias is added last, as ONNX Runtime does */
-                        v_store(to + r * all + v, v_mul(sum, scale));
-                    } else {
-                        if (scaled) scale = v_mul(scale, factor);
-                        v_store(to + r * all + v, v_fma(sum, scale, v_load(way->bias + place + v)));
-                    }
+                    V scale = v_mul(v_load(scales + v), factor); /* times 1, which changes nothing */
+                    v_store(to + r * all + v, v_fma(v_integers(out + r * wide + v), scale, v_load(bias + v)));
                 }
             }
         }

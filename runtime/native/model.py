@@ -379,7 +379,6 @@ class _Converter:
 
 def _largest_nibble(table: NDArray[np.uint8], scale: NDArray[np.float32]) -> float:
     """Return the largest absolute value of a table of nibbles with a scale a row."""
-    sizes = np.abs(np.arange(16) - 8).astype(np.uint8)
-    by_byte = np.maximum(sizes[np.arange(256) & 15], sizes[np.arange(256) >> 4])
-    largest = by_byte[table].max(axis=1, keepdims=True)
-    return float((largest * np.abs(scale)).max())
+    by_byte = bytes(max(abs((byte & 15) - 8), abs((byte >> 4) - 8)) for byte in range(256))
+    sizes = np.frombuffer(table.tobytes().translate(by_byte), np.uint8).reshape(table.shape)
+    return float((sizes.max(axis=1, keepdims=True) * np.abs(scale)).max())

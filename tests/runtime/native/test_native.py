@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import subprocess
@@ -119,13 +120,16 @@ def answers(content: bytes, name: str, seed: int) -> list[object]:
     for texts, row in ((1, 1), (1, 70), (5, 9), (9, 130)):
         ids = generator.integers(0, 2, (texts, row))
         lengths = generator.integers(1, row + 1, texts)
-        carried = model.state_size > 0 and texts == 1
-        for _ in range(2 if carried else 1):
-            status = workspace.run(ids, lengths, from_state=carried and _ > 0, to_state=carried)
-            values = workspace.probabilities[:texts].tobytes()
-            found.append((status, values if status == 0 else b""))
-            if status:
+        status = workspace.run(ids, lengths)
+        found.append((status, b"" if status else workspace.probabilities[:texts].tobytes()))
+        state = None
+        for _ in range(2 if model.state_size and texts == 1 and not status else 0):
+            try:
+                numbers, state = workspace.read(ids[0, : lengths[0]], state, keep_state=True)
+            except BundleError as problem:
+                found.append(str(problem))
                 break
+            found.append((numbers, bytes(state)))
     return found
 
 
@@ -168,7 +172,7 @@ def test_damaged_bytes_are_refused_or_give_some_answer(seed):
 def session_of(path, **options):
     bundle = read_bundle(path)
     content = model_bytes(bundle.graph, bundle.manifest)
-    return bundle, NativeSession(content, states=bundle.manifest.state, **options)
+    return bundle, NativeSession(content, **options)
 
 
 def encoded_reviews(bundle, reviews, count=300):
@@ -233,18 +237,21 @@ def test_padding_is_not_read(bundle):
 
 def test_states_out_of_range():
     bundle, session = session_of(SENTIMENT)
-    names = [state.output for state in bundle.manifest.state]
-    ids, one = np.array([[5]]), np.array([1])
-    _, *values = session.run_from({}, ids, one, next_state=names)
-    state = {item.input: value for item, value in zip(bundle.manifest.state, values, strict=True)}
-    for bad in (np.nan, -1.0, 20000.0, np.inf):
-        wrong = {**state, "state.linear.previous": np.array([[bad]], np.float32)}
-        with pytest.raises(BundleError, match="a state is not one that the engine gave"):
-            session.run_from(wrong, ids, one)
-    for name, value in state.items():
-        if name != "state.linear.previous":
-            with contextlib.suppress(BundleError):  # there may be an answer: maxima shut NaN out
-                session.run_from({**state, name: np.full_like(value, np.nan)}, ids, one)
+    widths = {item.input: item.shape[-1] for item in bundle.manifest.state}
+    _, state = session.read([5], keep_state=True)
+    begin = 0
+    for name, width in widths.items():
+        for bad in (math.nan, -1.0, 20000.0, math.inf):
+            wrong = type(state)(*state)
+            wrong[begin : begin + width] = [bad] * width
+            if name == "state.linear.previous":
+                with pytest.raises(BundleError, match="a state is not one that the engine gave"):
+                    session.read([5], wrong)
+            else:
+                with contextlib.suppress(BundleError):  # there may be an answer: maxima drop NaN
+                    session.read([5], wrong)
+        begin += width
+    assert begin == len(state)
 
 
 def test_an_unknown_instruction_set(bundle):
@@ -281,7 +288,7 @@ from textgate.bundle.storage import read_bundle
 from textgate.native.model import model_bytes
 from textgate.native.session import NativeSession
 bundle = read_bundle({str(bundle)!r})
-session = NativeSession(model_bytes(bundle.graph, bundle.manifest), states=bundle.manifest.state)
+session = NativeSession(model_bytes(bundle.graph, bundle.manifest))
 ids, lengths = np.ones((1, 2000), np.int64), np.array([2000])
 expected = session.run(ids, lengths)
 threading.Thread(target=lambda: [session.run(ids, lengths) for _ in range(300)]).start()
@@ -314,7 +321,7 @@ from textgate.bundle.storage import read_bundle
 from textgate.native.model import model_bytes
 from textgate.native.session import NativeSession
 bundle = read_bundle({str(bundle)!r})
-session = NativeSession(model_bytes(bundle.graph, bundle.manifest), states=bundle.manifest.state)
+session = NativeSession(model_bytes(bundle.graph, bundle.manifest))
 session.run(np.array([[1]]), np.array([1]))
 assert "onnxruntime" not in sys.modules
 """
