@@ -122,7 +122,7 @@ class Classifier:
             engine: what computes the network: ``"native"``, textgate's own engine in C, or
                 ``"onnxruntime"``; ``"auto"`` takes the native one where it is built and knows every
                 part of the bundle. None takes what the environment variable TEXTGATE_ENGINE says,
-                else ``"onnxruntime"``.
+                else ``"auto"``.
 
         Raises:
             BundleError: the bundle is missing, damaged, unsafe, or of another version, or the

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from textgate.native.session import NativeSession
 
 ENGINES = ("auto", "native", "onnxruntime")
-DEFAULT = "onnxruntime"
+DEFAULT = "auto"
 _SLOW = "portable"  # without the instructions that make the native engine fast
 _LACKS = "the native engine lacks fast instructions here"
 
@@ -42,7 +42,7 @@ def make_engine(bundle: Bundle, *, engine: str | None, threads: int) -> Engine:
         bundle: the bundle, checked.
         engine: ``native`` or ``onnxruntime``; ``auto`` takes the native engine where it is built,
             knows every part of the bundle, and has fast instructions. None takes what the
-            environment variable TEXTGATE_ENGINE says, else ``onnxruntime``.
+            environment variable TEXTGATE_ENGINE says, else ``auto``.
         threads: threads inside one call.
 
     Raises:
@@ -51,8 +51,7 @@ def make_engine(bundle: Bundle, *, engine: str | None, threads: int) -> Engine:
     """
     wanted = engine_of(engine)
     if wanted == "onnxruntime":
-        asked = engine or os.environ.get(environment.ENGINE)
-        return _by_onnx_runtime(bundle, threads, "as asked for" if asked else "the default")
+        return _by_onnx_runtime(bundle, threads, "as asked for")
     from textgate.native.library import LibraryError
     from textgate.native.model import UnknownPartError
 

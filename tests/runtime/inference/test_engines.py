@@ -41,8 +41,19 @@ def engine_of(path, engine=None):
     return described["name"], described["detail"]
 
 
-def test_the_default_is_onnx_runtime(bundle):
-    assert engine_of(bundle) == ("onnxruntime", "the default")
+@pytest.fixture(autouse=True)
+def undecided(monkeypatch):
+    monkeypatch.delenv("TEXTGATE_ENGINE", raising=False)
+
+
+def test_the_default_is_the_native_engine_where_it_is_built(bundle, built):
+    fastest = textgate.native.library.instruction_sets()[-1]
+    assert engine_of(bundle) == ("native", f"{fastest}, recurrent layers in int8")
+    assert engine_of(bundle, "onnxruntime") == ("onnxruntime", "as asked for")
+
+
+def test_the_default_without_the_library_is_onnx_runtime(bundle, unbuilt):
+    assert engine_of(bundle)[0] == "onnxruntime"
 
 
 def test_auto_without_the_library_is_onnx_runtime(bundle, unbuilt):
@@ -62,6 +73,18 @@ def test_an_unknown_part(built):
     assert reason == "the native engine does not know what computes 'state_shape'"
     with pytest.raises(BundleError, match="does not know a part of the graph: what computes 's"):
         Classifier.load(UNKNOWN, engine="native")
+
+
+def test_a_processor_without_fast_instructions(bundle, built, monkeypatch):
+    slow = textgate.native.session.NativeSession
+    monkeypatch.setattr(
+        textgate.native.session,
+        "NativeSession",
+        lambda content, *, threads: slow(content, threads=threads, instructions="portable"),
+    )
+    reason = "the native engine lacks fast instructions here"
+    assert engine_of(bundle) == ("onnxruntime", reason)
+    assert engine_of(bundle, "native") == ("native", "portable, recurrent layers in int8")
 
 
 def test_the_environment_names_an_engine(bundle, built, monkeypatch):
