@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textgate.native.library import failure, instructions_name, instructions_number, library
+from textgate.native.library import (
+    NO_MEMORY,
+    failure,
+    instructions_name,
+    instructions_number,
+    library,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,14 +91,23 @@ class Workspace:
             self._library.tg_free_workspace(self._handle)
 
     def make_room(self, ids: int, texts: int) -> None:
-        """Make room for so many ids and texts."""
+        """Make room for so many ids and texts.
+
+        Raises:
+            TextgateError: there is not enough memory; the room is as it was.
+        """
         if ids <= self._room and texts <= self._texts:
             return
-        self._room = max(ids, self._room)
-        self._texts = max(texts, self._texts)
-        self.ids = np.empty(self._room, np.int64)
-        self.lengths = np.empty(self._texts, np.int64)
-        self.probabilities = np.empty((self._texts, self._model.labels), np.float32)
+        room, most = max(ids, self._room), max(texts, self._texts)
+        try:
+            self.ids, self.lengths, self.probabilities = (
+                np.empty(room, np.int64),
+                np.empty(most, np.int64),
+                np.empty((most, self._model.labels), np.float32),
+            )
+        except MemoryError:
+            raise failure(NO_MEMORY) from None
+        self._room, self._texts = room, most
         self._ids, self._lengths, self._probabilities = (
             ctypes.c_void_p(values.ctypes.data)
             for values in (self.ids, self.lengths, self.probabilities)

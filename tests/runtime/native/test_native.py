@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ctypes
 import contextlib
 import math
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import textgate.native.library
 from textgate.bundle.storage import read_bundle
 from textgate.errors import BundleError, ConfigError
 from textgate.inference.batching import padded
@@ -227,6 +229,26 @@ def test_ids_and_lengths_out_of_range(bundle, ids, lengths, said):
     assert session.run(np.array([[1]]), np.array([1])).shape == (1, 2)  # it goes on
 
 
+@pytest.mark.parametrize("ids", [[], [300], [-1], [2**62]], ids=str)
+def test_a_piece_out_of_range(bundle, ids):
+    _, session = session_of(bundle)
+    with pytest.raises(BundleError, match=r"outside the vocabulary|no token"):
+        session.read(ids)
+    assert len(session.read([1])[0]) == 2
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -3e38, 1e-40])
+def test_a_damaged_weight_or_scale_is_refused_or_gives_probabilities(bundle, number):
+    found = read_bundle(bundle)
+    whole = model_bytes(found.graph, found.manifest)
+    damage = np.float32(number).tobytes()
+    for place in range(ALIGNMENT, len(whole) - 4, ALIGNMENT):  # tensors begin at such places
+        content = whole[:place] + damage + whole[place + 4 :]
+        with contextlib.suppress(BundleError):
+            row, _ = NativeSession(content, instructions=SETS[0]).read([2, 3, 4])
+            assert sum(row) == pytest.approx(1, abs=1e-3), place
+
+
 def test_padding_is_not_read(bundle):
     _, session = session_of(bundle)
     ids = np.array([[5, 6, -1, 2**40]])
@@ -312,6 +334,54 @@ def test_a_text_of_ten_million_tokens(bundle):
     """One direction needs no more memory for it; a network of two directions needs gigabytes."""
     _, session = session_of(bundle)
     assert session.run(np.ones((1, 10_000_000), np.int64), np.array([10_000_000])).shape == (1, 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="this system does not limit address space")
+@pytest.mark.parametrize("more", [2**26, 2**20])  # the text's ids fit, or do not
+def test_a_text_that_needs_more_memory_than_there_is(bundles, more):
+    """A network of two directions keeps every step of a text."""
+    code = f"""
+import resource, numpy as np
+from pathlib import Path
+from textgate.bundle.storage import read_bundle
+from textgate.errors import TextgateError
+from textgate.native.model import model_bytes
+from textgate.native.session import NativeSession
+bundle = read_bundle({str(bundles["rnn-multi-label"])!r})
+session = NativeSession(model_bytes(bundle.graph, bundle.manifest))
+ids = np.ones((1, 3_000_000), np.int64)
+session.run(ids[:, :9], np.array([9]))
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + {more}, used + {more}))
+try:
+    session.run(ids, np.array([ids.size]))
+except TextgateError as problem:
+    print(problem)
+print(session.run(ids[:, :9], np.array([9])).shape)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stderr == ""
+    message, shape = done.stdout.splitlines()
+    assert message == "the native engine cannot go on: there is not enough memory"
+    assert shape == "(1, 5)"
+
+
+def test_a_library_of_another_version(monkeypatch):
+    monkeypatch.setattr(textgate.native.library, "VERSION", 99)
+    with pytest.raises(LibraryError, match="of version 1, expected 99; install again"):
+        textgate.native.library.library.__wrapped__()
+
+
+@pytest.mark.parametrize("content", [b"", b"no library", None])
+def test_a_file_that_is_not_the_library(tmp_path, monkeypatch, content):
+    place = tmp_path / textgate.native.library.NAME
+    if content is None:  # a library of something else
+        place.symlink_to(_ctypes.__file__)
+    else:
+        place.write_bytes(content)
+    monkeypatch.setattr(textgate.native.library, "__file__", str(tmp_path / "library.py"))
+    with pytest.raises(LibraryError, match="the native engine cannot be loaded: "):
+        textgate.native.library.library.__wrapped__()
 
 
 def test_onnxruntime_is_not_imported(bundle):
