@@ -1,8 +1,9 @@
-"""Token ids of ASCII texts, word by word out of a memory: the pipeline without its detours.
+"""Token ids out of a memory of words: the library's ids in a fraction of its time.
 
 The library normalizes, splits and looks up with care for all of Unicode, and notes where each token
 came from. In a text of ASCII letters there is nothing to normalize but the case, and most words
-have been seen before. This takes a sixth of the time, and gives the same ids.
+have been seen before: `WordIds` takes a sixth of the time. Other texts are cut where no token goes
+across, and `PieceIds` remembers the pieces.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from textgate.bundle.checks.tokenizer import KNOWN_EXPRESSIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tokenizers import Tokenizer
     from tokenizers.models import Model
 
@@ -23,6 +26,7 @@ _HARMLESS = frozenset({"NFC", "Lowercase"})
 _WORD_OR_MARK = re.compile(r"\w+|[^\w\s]", re.ASCII)
 _MOST_WORDS = 2**14
 _LONGEST_WORD = 64  # characters; longer ones are not remembered
+_MOST_NEW = 8  # pieces of one text: the library takes longer for each than for a word in a text
 
 
 class WordIds:
@@ -86,6 +90,37 @@ class WordIds:
                 self._known.clear()
             self._known[word] = found
         return found
+
+
+class PieceIds:
+    """Looks texts of any script up piece by piece; threads may share it.
+
+    Args:
+        separators: the characters after which a text may be cut: its ids are those of its pieces.
+            Before them it may be cut too, since each is a token by itself or none.
+        look_up: returns the ids of a piece.
+    """
+
+    def __init__(self, separators: str, look_up: Callable[[str], list[int]]) -> None:
+        inside = re.escape(separators)
+        self._pieces = re.compile(f"[^{inside}]+|[{inside}]")
+        self._look_up = look_up
+        self._known: dict[str, list[int]] = {}
+
+    def ids(self, text: str) -> list[int] | None:
+        """Return the ids of a text; None if too many pieces are new, of which some are learned."""
+        pieces, known = self._pieces.findall(text), self._known
+        found = {piece: known.get(piece) for piece in pieces}
+        new = [piece for piece, ids in found.items() if ids is None]
+        if len(known) >= _MOST_WORDS:
+            known.clear()
+        for piece in new[:_MOST_NEW]:
+            found[piece] = ids = self._look_up(piece)
+            if len(piece) <= _LONGEST_WORD:
+                known[piece] = ids
+        if len(new) > _MOST_NEW:
+            return None
+        return [token for piece in pieces for token in found[piece] or ()]
 
 
 def normalizers(tokenizer: Tokenizer) -> list[dict[str, Any]]:
