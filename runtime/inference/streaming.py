@@ -9,7 +9,6 @@ the beginning of a word, is scored from that state without moving it, and again 
 from __future__ import annotations
 
 import codecs
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,7 +82,9 @@ class Stream:
 
     def copy(self) -> Stream:
         """Return a stream that goes on from here by itself, for another continuation."""
-        return copy.copy(self)  # what it holds is replaced, never changed
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)  # what it holds is replaced, never changed
+        return other
 
     def _decoded(self, piece: object, *, final: bool) -> str:
         if isinstance(piece, str):

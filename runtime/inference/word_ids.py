@@ -43,6 +43,7 @@ class WordIds:
         self._expression = expression
         self._lowercase = lowercase
         self._known: dict[str, list[int]] = {}
+        self._known_pieces: dict[str, list[int]] = {}  # between spaces
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> WordIds | None:
@@ -69,13 +70,22 @@ class WordIds:
         """
         if self._lowercase:
             text = text.lower()
+        known = self._known_pieces
+        result: list[int] = []
+        for piece in text.split(" "):  # no token goes across a space
+            found = known.get(piece)
+            result += self._read(piece) if found is None else found
+        return result
+
+    def _read(self, piece: str) -> list[int]:
         # All that the expressions add to this one is about apostrophes.
-        splitter = self._splitter if "'" in text else _WORD_OR_MARK
+        splitter = self._splitter if "'" in piece else _WORD_OR_MARK
         known = self._known
         result: list[int] = []
-        for word in splitter.findall(text):
+        for word in splitter.findall(piece):
             found = known.get(word)
             result += self._looked_up(word) if found is None else found
+        _remember(self._known_pieces, piece, result)
         return result
 
     @cached_property
@@ -85,10 +95,7 @@ class WordIds:
 
     def _looked_up(self, word: str) -> list[int]:
         found = [token.id for token in self._model.tokenize(word)]
-        if len(word) <= _LONGEST_WORD:
-            if len(self._known) >= _MOST_WORDS:
-                self._known.clear()
-            self._known[word] = found
+        _remember(self._known, word, found)
         return found
 
 
@@ -96,8 +103,8 @@ class PieceIds:
     """Looks texts of any script up piece by piece; threads may share it.
 
     Args:
-        separators: the characters after which a text may be cut: its ids are those of its pieces.
-            Before them it may be cut too, since each is a token by itself or none.
+        separators: the characters, a space among them, after which a text may be cut: its ids are
+            those of its pieces. Before them it may be cut too: each is a token by itself or none.
         look_up: returns the ids of a piece.
     """
 
@@ -109,18 +116,31 @@ class PieceIds:
 
     def ids(self, text: str) -> list[int] | None:
         """Return the ids of a text; None if too many pieces are new, of which some are learned."""
-        pieces, known = self._pieces.findall(text), self._known
-        found = {piece: known.get(piece) for piece in pieces}
-        new = [piece for piece, ids in found.items() if ids is None]
+        known, left = self._known, _MOST_NEW
+        result: list[int] = []
+        for part in text.split(" "):
+            found = known.get(part)
+            if found is None:
+                found = []
+                for piece in self._pieces.findall(part):
+                    ids = known.get(piece)
+                    if ids is None:
+                        if not left:
+                            return None
+                        left -= 1
+                        ids = self._look_up(piece)
+                        _remember(known, piece, ids)
+                    found += ids
+                _remember(known, part, found)
+            result += found
+        return result
+
+
+def _remember(known: dict[str, list[int]], piece: str, ids: list[int]) -> None:
+    if len(piece) <= _LONGEST_WORD:
         if len(known) >= _MOST_WORDS:
             known.clear()
-        for piece in new[:_MOST_NEW]:
-            found[piece] = ids = self._look_up(piece)
-            if len(piece) <= _LONGEST_WORD:
-                known[piece] = ids
-        if len(new) > _MOST_NEW:
-            return None
-        return [token for piece in pieces for token in found[piece] or ()]
+        known[piece] = ids
 
 
 def normalizers(tokenizer: Tokenizer) -> list[dict[str, Any]]:

@@ -237,8 +237,8 @@ def test_the_memory_of_pieces_is_bounded(monkeypatch):
     monkeypatch.setattr(word_ids, "_MOST_WORDS", 10)
     pieces = PieceIds(SEPARATORS, lambda piece: [len(piece)])
     for number in range(100):
-        assert pieces.ids(f"\u00e9{number:04} {'x' * 65}") == [5, 1, 65]
-        assert len(pieces._known) <= 10 + word_ids._MOST_NEW
+        assert pieces.ids(f"\u00e9{number:04} {'x' * 65}") == [5, 65]
+        assert len(pieces._known) <= 10
         assert not any(len(word) > 64 for word in pieces._known)
 
 
@@ -253,8 +253,9 @@ def test_the_memory_is_bounded(monkeypatch):
     words = WordIds.of(made())
     for number in range(100):
         words.ids(f"w{number} " + "x" * 65)
-        assert len(words._known) <= 10
-        assert not any(len(word) > 64 for word in words._known)
+        for known in (words._known, words._known_pieces):
+            assert len(known) <= 10
+            assert not any(len(word) > 64 for word in known)
 
 
 def test_a_caller_cannot_change_the_memory(bundle):
