@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
@@ -94,6 +95,17 @@ def test_the_environment_names_an_engine(bundle, built, monkeypatch):
     monkeypatch.setenv("TEXTGATE_ENGINE", "fast")
     with pytest.raises(ConfigError, match="TEXTGATE_ENGINE must be one of auto, native, onnxr"):
         Classifier.load(bundle)
+
+
+def test_inspect_and_the_log_name_the_engine_and_why(command, bundle, unbuilt, caplog):
+    reason = "the native engine was not built: there was no C compiler"
+    lines = command("inspect", bundle).out.splitlines()
+    assert f"engine             onnxruntime ({reason})" in lines
+    value = json.loads(command("inspect", bundle, "--json").out)
+    assert value["engine"] == {"name": "onnxruntime", "detail": reason}
+    with caplog.at_level("INFO", "textgate"):
+        Classifier.load(bundle)
+    assert f"engine onnxruntime ({reason})" in caplog.text
 
 
 def test_no_such_engine(bundle):
