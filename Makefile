@@ -11,7 +11,7 @@ BASE ?= HEAD~1
 export OMP_NUM_THREADS = 1
 
 .PHONY: benchmarks quick-benchmarks quantization streaming native memory-of-cells latency-peers \
-	accuracy production pareto guard tables check-tables
+	accuracy production pareto guard tables check-tables wheels
 .NOTPARALLEL:
 
 benchmarks: accuracy production latency-peers memory-of-cells pareto
@@ -47,6 +47,11 @@ streaming:
 
 native:
 	$(PYTHON) benchmarks/native.py
+	$(if $(wildcard $(DATA)),$(PYTHON) benchmarks/native.py --data $(DATA))
+
+# Needs build, wheel and ziglang in the environment of $(PYTHON).
+wheels:
+	$(PYTHON) .ci/wheels.py dist
 
 # make guard BASE=HEAD~5
 guard:

@@ -7,7 +7,8 @@
 Needs benchmarks/requirements.txt in an environment of its own; a peer that is not installed is
 skipped with a word. Every peer predicts in a process of its own, on one thread where its note says
 nothing else, each as its documentation recommends, and all are asked in turns: a clock that slows
-down slows all of them. Times are from a text to probabilities, tokenizing included. Networks are
+down slows all of them. A bundle takes the engine that it takes by default, and once more ONNX
+Runtime. Times are from a text to probabilities, tokenizing included. Networks are
 the same network: their probabilities are compared.
 """
 
@@ -46,7 +47,7 @@ from table import PEERS, Peer
 
 from textgate.bench.noise import fixed_work, noise_in
 from textgate.bench.timing import texts_of_length, turn_order
-from textgate.bundle.environment import NO_ONNX_RUNTIME_TELEMETRY
+from textgate.bundle.environment import ENGINE, NO_ONNX_RUNTIME_TELEMETRY
 from textgate.bundle.run import MODEL, TOKENIZER, read_run
 from textgate.inference.classifier import Classifier
 from textgate.inference.tokenizer import TextTokenizer
@@ -57,6 +58,7 @@ HERE = Path(__file__).parent
 REFERENCES = ("seed-lstm", "seed-gru")
 WORKER = HERE / "worker.py"
 RUNTIME = ("click", "numpy", "onnxruntime", "tokenizers")
+BY_ONNX_RUNTIME = ", ONNX Runtime"  # behind the name of a bundle
 TEXTS = 16
 TURN_MS = 30.0  # of a peer, before the next one is asked
 WARM_UP = 20  # calls
@@ -113,7 +115,11 @@ def main(
     """Measure the reference networks against their peers."""
     for name in REFERENCES:
         reference_bundle(cache, name)
-    bundles = {path.resolve().name: path for path in (*map(cache.joinpath, REFERENCES), *models)}
+    paths = [*map(cache.joinpath, REFERENCES), *models]
+    bundles = {path.resolve().name: (path, "auto") for path in paths}
+    bundles |= {
+        f"{name}{BY_ONNX_RUNTIME}": (path, "onnxruntime") for name, (path, _) in bundles.items()
+    }
     skipped: dict[str, str] = {}
     peers = [peer for peer in PEERS if only.lower() in peer.name.lower()]
     ready = [peer for peer in peers if prepared(peer, cache, skipped)]
@@ -156,7 +162,7 @@ def prepared(peer: Peer, cache: Path, skipped: dict[str, str]) -> bool:
 
 
 def measure(
-    bundles: Mapping[str, Path],
+    bundles: Mapping[str, tuple[Path, str]],
     peers: Sequence[Peer],
     cache: Path,
     cases: Mapping[str, list[str]],
@@ -164,7 +170,9 @@ def measure(
     skipped: dict[str, str],
 ) -> tuple[list[Entry], list[list[int]]]:
     """Let all of them take turns; return what was measured, and times of a fixed piece of work."""
-    commands = {name: _command("bundle", str(path.resolve())) for name, path in bundles.items()}
+    commands = {
+        name: _command("bundle", str(path.resolve())) for name, (path, _) in bundles.items()
+    }
     commands |= {
         peer.name: _command("peer", peer.name, cache / peer.folder, cache) for peer in peers
     }
@@ -173,7 +181,8 @@ def measure(
         scores: dict[str, dict[str, list[list[float]]]] = {}
         for name, command in commands.items():
             click.echo(f"starting {name}", err=True)
-            environment = {**os.environ, **VARIABLES}
+            _, engine = bundles.get(name, (None, "auto"))
+            environment = {**os.environ, **VARIABLES, ENGINE: engine}
             try:
                 ask = stack.enter_context(process(command, environment=environment, folder=HERE))
                 calls = {case: [[text] for text in texts] for case, texts in cases.items()}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Largest growth of the manifest when latencies and thresholds are filled in.
 _MAX_LATENCY_BYTES = 256
 _MAX_THRESHOLD_BYTES = 32  # per label
+# Largest growth of manifest and card when they describe the integers of a GRU or RNN.
+_MAX_INTEGERS_BYTES = 512
 # Largest growth of manifest and card when they describe thresholds.
 _MAX_SECTION_BYTES = 1200
 _MAX_SECTION_ROW_BYTES = 128  # per label, plus its name
@@ -73,6 +75,7 @@ class Assembly:
         """Return an upper bound of the size of the whole bundle, in bytes."""
         manifest = self.manifest(candidate)
         spare = _MAX_LATENCY_BYTES + _MAX_THRESHOLD_BYTES * len(manifest.labels)
+        spare += 0 if manifest.architecture.cell == "lstm" else _MAX_INTEGERS_BYTES
         if self.has_thresholds:
             names = sum(len(label.encode("utf-8")) for label in manifest.labels)
             spare += _MAX_SECTION_BYTES + _MAX_SECTION_ROW_BYTES * len(manifest.labels) + 4 * names

@@ -9,6 +9,7 @@ from textgate.bundle.architecture import layers, parameter_count
 from textgate.evaluation.coverage import label_thresholds, threshold_table
 from textgate.export.report import remarks
 from textgate.inference.prediction import DEFAULT_THRESHOLD
+from textgate.native.model import INTEGERS
 from textgate.tables import format_bytes, format_count, markdown_table, printable
 
 if TYPE_CHECKING:
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
 
 # Entries of the manifest's ``training`` that are shown in another section of the card.
-_SHOWN_ELSEWHERE = ("thresholds", "threshold_answers", "threshold_kept", "threshold_right")
+_SHOWN_ELSEWHERE = (
+    INTEGERS,
+    "thresholds",
+    "threshold_answers",
+    "threshold_kept",
+    "threshold_right",
+)
 
 
 def model_card(
@@ -95,7 +102,7 @@ def model_card(
             ],
             align="<<<>>",
         ),
-        *remarks(manifest.operators),
+        *remarks(manifest),
         "## Training",
         "\n".join(
             f"- {_escaped(key.replace('_', ' '))}: {_escaped(str(value))}"

@@ -124,7 +124,7 @@ def export(
         progress=TerminalProgress(lines_after=_QUIET_SECONDS),
     )
     comparison = done.comparison
-    click.echo(format_report(done.manifest.operators), err=True)
+    click.echo(format_report(done.manifest), err=True)
     click.echo(
         f"float32 graph against torch: {done.torch_difference:.1e} at most\n"
         f"{precision} against float32 on {comparison.rows:,} rows: probabilities differ by "

@@ -21,6 +21,7 @@ from textgate.evaluation.coverage import threshold_facts
 from textgate.export.assembly import Assembly
 from textgate.export.candidate import Original
 from textgate.export.choice import Constraints, choose
+from textgate.export.integers import verify_integers
 from textgate.export.quality import LARGE_SHIFT, MAX_ACCURACY_DROP
 from textgate.export.quantize.hessian import measure_hessians
 from textgate.export.quantize.weights import network_weights
@@ -176,7 +177,10 @@ def export(
         readout=original.readout,
     )
 
-    manifest = _with_thresholds(bundle.manifest(candidate), candidate, answers)
+    manifest, told = verify_integers(
+        bundle.manifest(candidate), original, candidate, max_accuracy_drop=max_accuracy_drop
+    )
+    manifest = _with_thresholds(manifest, candidate, answers)
     manifest = dataclasses.replace(
         manifest, latency_ms=_latencies(candidate.session, trained.max_tokens)
     )
@@ -192,7 +196,7 @@ def export(
         comparison=candidate.comparison,
         torch_difference=torch_difference,
         batch_difference=batch_difference,
-        notes=(*row_notes, *chosen.notes, *_warnings(manifest, candidate.comparison)),
+        notes=(*row_notes, *chosen.notes, *told, *_warnings(manifest, candidate.comparison)),
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import onnxruntime
     from numpy.typing import NDArray
 
+    from textgate.native.session import NativeSession
     from textgate.train.data.dataset import Dataset
     from textgate.train.training.progress import Progress
 
@@ -158,7 +159,7 @@ class Comparison:
 
 def compare(
     reference: onnxruntime.InferenceSession,
-    quantized: onnxruntime.InferenceSession,
+    quantized: onnxruntime.InferenceSession | NativeSession,
     rows: Dataset,
     quantized_rows: Dataset | None = None,
     *,

@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING
 import onnx
 
 from textgate.bundle.manifest import OperatorReport
+from textgate.export.integers import REFUSED
 from textgate.export.quantize.plan import Storage
+from textgate.native.model import INTEGERS, VERIFIED
 from textgate.tables import format_count, format_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from textgate.bundle.architecture import Architecture
-    from textgate.bundle.manifest import Precision
+    from textgate.bundle.manifest import Manifest, Precision
     from textgate.export.quantize.plan import Plan
 
 _EMBEDDINGS = {32: "float32", 8: "int8 per column", 4: "4-bit per row"}
+_BY_NATIVE = {
+    VERIFIED: "in int8 by the native engine",
+    REFUSED: "by the native engine, whose integers changed too many decisions",
+    "": "by the native engine, whose integers were not verified",
+}
 
 
 def operator_reports(
@@ -38,8 +43,9 @@ def operator_reports(
     )
 
 
-def format_report(reports: Sequence[OperatorReport]) -> str:
-    """Return the table with totals, and remarks on operators that do not compute in int8."""
+def format_report(manifest: Manifest) -> str:
+    """Return the table of a manifest's operators, its totals, and the remarks."""
+    reports = manifest.operators
     rows = [
         [
             report.name,
@@ -55,19 +61,20 @@ def format_report(reports: Sequence[OperatorReport]) -> str:
     after = sum(report.bytes_after for report in reports)
     rows.append(["total", "", "", "", format_count(before), format_count(after)])
     header = ["operator", "kind", "stored", "computed", "bytes before", "bytes after"]
-    return "\n".join([format_table(header, rows, align="<<<<>>"), *remarks(reports)])
+    return "\n".join([format_table(header, rows, align="<<<<>>"), *remarks(manifest)])
 
 
-def remarks(reports: Sequence[OperatorReport]) -> list[str]:
-    """Return a remark for each operator that is stored but not computed in int8."""
+def remarks(manifest: Manifest) -> list[str]:
+    """Return a remark for each layer that is stored in int8 and computed in float32."""
     return [
-        f"{report.name}: stored int8, computed in float32 by the native {report.kind} operator; "
+        f"{report.name}: stored int8, "
         + (
-            "its integer kernel lost too much accuracy"
+            "computed in float32: its integer kernel lost too much accuracy"
             if report.kind == "LSTM"
-            else "ONNX Runtime has no integer kernel for it"
+            else "computed in float32 by ONNX Runtime, which has no integer kernel for it, and "
+            f"{_BY_NATIVE[str(manifest.training.get(INTEGERS, ''))]}"
         )
-        for report in reports
+        for report in manifest.operators
         if report.kind in ("LSTM", "GRU", "RNN")
         and report.stored != "float32"
         and report.computed == "float32"

@@ -13,6 +13,7 @@ import torch
 from textgate.errors import VerificationError
 from textgate.inference.batching import batches_by_length, padded
 from textgate.inference.tokenizer import Encoded
+from textgate.native.session import NativeSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -82,12 +83,13 @@ class Readout:
 
 
 def probabilities(
-    session: onnxruntime.InferenceSession,
+    session: onnxruntime.InferenceSession | NativeSession,
     texts: Sequence[Encoded],
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """Return the probabilities of texts, float32 [texts, labels]."""
-    return _by_length(texts, partial(run_batch, session), progress)
+    compute = session.run if isinstance(session, NativeSession) else partial(run_batch, session)
+    return _by_length(texts, compute, progress)
 
 
 def run_batch(

@@ -39,11 +39,19 @@ def inspect(path: Path | None, as_json: bool) -> None:
         more: dict[str, Any] = {}
     else:
         from textgate.bundle.storage import bundle_bytes, file_sizes
+        from textgate.inference.engines import make_engine
 
-        manifest = open_bundle(path).manifest
+        bundle = open_bundle(path)
+        manifest = bundle.manifest
+        engine = make_engine(bundle, engine=None, threads=1)
         architecture, labels = manifest.architecture, manifest.labels
         facts = _bundle_facts(manifest, file_sizes(path))
-        more = {"bytes": bundle_bytes(path), "thresholds": _thresholds(manifest)}
+        facts["engine"] = f"{engine.name} ({engine.detail})"
+        more = {
+            "bytes": bundle_bytes(path),
+            "thresholds": _thresholds(manifest),
+            "engine": {"name": engine.name, "detail": engine.detail},
+        }
     if as_json:
         document = {**_as_json(path, architecture, labels), **more}
         click.echo(json.dumps(document, default=dataclasses.asdict))

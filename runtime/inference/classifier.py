@@ -122,7 +122,7 @@ class Classifier:
             engine: the engine that computes the network: ``"native"``, textgate's own in C, or
                 ``"onnxruntime"``; ``"auto"`` is the native one if it is built and knows every part
                 of the bundle. None is the value of the environment variable TEXTGATE_ENGINE, else
-                ``"onnxruntime"``.
+                ``"auto"``.
 
         Raises:
             BundleError: the bundle is missing, damaged, unsafe, or of another version, or the
@@ -171,7 +171,7 @@ class Classifier:
             raise not_one_text(text)
         kept = label_count(top_k, self.labels)
         encoded = self._tokenizer.encode(text)
-        row: list[float] = self._require_session().run(*padded([encoded]))[0].tolist()
+        row, _ = self._require_session().read(encoded.ids)
         return self._decision.predict(
             row,
             tokens=len(encoded.ids),
@@ -264,7 +264,7 @@ class Classifier:
                 f"{self._path}: cannot stream: tokenizer.json is not of the kind that textgate "
                 "train writes, so the tokens of half a text are unknown"
             )
-        return Stream(self._tokenizer, session, self._manifest.state, self._decision)
+        return Stream(self._tokenizer, session, self._decision)
 
     def describe(self) -> dict[str, Any]:
         """Return the facts of the loaded model as JSON-ready values."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from textgate.native.session import NativeSession
 
 ENGINES = ("auto", "native", "onnxruntime")
-DEFAULT = "onnxruntime"
+DEFAULT = "auto"
 _SLOW = "portable"  # without the instructions that make the native engine fast
 _LACKS = "the native engine lacks fast instructions here"
 
@@ -27,7 +27,7 @@ class Engine:
     Attributes:
         session: answers for batches of token ids.
         name: ``native`` or ``onnxruntime``.
-        detail: the instruction set of the native engine, or why it is not taken.
+        detail: the native engine's instruction set and what it computes in, or why it is not taken.
     """
 
     session: NativeSession | Session
@@ -42,7 +42,7 @@ def make_engine(bundle: Bundle, *, engine: str | None, threads: int) -> Engine:
         bundle: the bundle, checked.
         engine: ``native`` or ``onnxruntime``; ``auto`` takes the native engine where it is built,
             knows every part of the bundle, and has fast instructions. None takes what the
-            environment variable TEXTGATE_ENGINE says, else ``onnxruntime``.
+            environment variable TEXTGATE_ENGINE says, else ``auto``.
         threads: threads inside one call.
 
     Raises:
@@ -51,13 +51,12 @@ def make_engine(bundle: Bundle, *, engine: str | None, threads: int) -> Engine:
     """
     wanted = engine_of(engine)
     if wanted == "onnxruntime":
-        asked = engine or os.environ.get(environment.ENGINE)
-        return _by_onnx_runtime(bundle, threads, "as asked for" if asked else "the default")
+        return _by_onnx_runtime(bundle, threads, "as asked for")
     from textgate.native.library import LibraryError
     from textgate.native.model import UnknownPartError
 
     try:
-        session = _native_session(bundle, threads)
+        session, kinds = _native_session(bundle, threads)
     except LibraryError as problem:
         if wanted == "native":
             raise ConfigError(f"engine 'native': {problem}") from None
@@ -75,7 +74,7 @@ def make_engine(bundle: Bundle, *, engine: str | None, threads: int) -> Engine:
         return _by_onnx_runtime(bundle, threads, str(problem))
     if wanted == "auto" and session.instructions == _SLOW:
         return _by_onnx_runtime(bundle, threads, _LACKS)
-    return Engine(session, "native", session.instructions)
+    return Engine(session, "native", f"{session.instructions}, recurrent layers in {kinds}")
 
 
 def native_engine() -> str:
@@ -101,14 +100,17 @@ def engine_of(engine: str | None) -> str:
     return wanted
 
 
-def _native_session(bundle: Bundle, threads: int) -> NativeSession:
+def _native_session(bundle: Bundle, threads: int) -> tuple[NativeSession, str]:
+    """Return a session and what its recurrent layers compute in."""
     from textgate.native.library import library
-    from textgate.native.model import model_bytes
+    from textgate.native.model import integer_layers, model_bytes
     from textgate.native.session import NativeSession
 
     library()
     content = model_bytes(bundle.graph, bundle.manifest)
-    return NativeSession(content, states=bundle.manifest.state, threads=threads)
+    layers = integer_layers(content)
+    kinds = "int8" if all(layers) else "int8 and float32" if any(layers) else "float32"
+    return NativeSession(content, threads=threads), kinds
 
 
 def _by_onnx_runtime(bundle: Bundle, threads: int, reason: str) -> Engine:
@@ -119,5 +121,6 @@ def _by_onnx_runtime(bundle: Bundle, threads: int, reason: str) -> Engine:
         labels=len(bundle.manifest.labels),
         sums_to_one=bundle.manifest.task != "multi-label",
         threads=threads,
+        states=bundle.manifest.state,
     )
     return Engine(session, "onnxruntime", reason)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import onnxruntime
     from numpy.typing import NDArray
 
+    from textgate.bundle.manifest import StateTensor
+
+    State = Mapping[str, NDArray[np.float32]]  # by graph input
+
 MOST_THREADS = 1024  # far above what one call can use, far below what a machine can start
 
 _ROUNDING = 1e-3  # of a sum of float32 probabilities, far above what any number of labels loses
@@ -37,13 +41,24 @@ class Session:
         labels: how many probabilities it should give for a text.
         sums_to_one: whether these should add up to 1.
         threads: threads inside one call.
+        states: what a stream carries, as the manifest lists it.
     """
 
-    def __init__(self, graph: bytes, *, labels: int, sums_to_one: bool, threads: int) -> None:
+    def __init__(
+        self,
+        graph: bytes,
+        *,
+        labels: int,
+        sums_to_one: bool,
+        threads: int,
+        states: Sequence[StateTensor] = (),
+    ) -> None:
         self._graph = graph
         self._labels = labels
         self._sums_to_one = sums_to_one
         self._threads = threads
+        self._state_inputs = [state.input for state in states]
+        self._state_outputs = [state.output for state in states]
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
         self._forked = False
@@ -59,33 +74,44 @@ class Session:
         Raises:
             BundleError: the graph fails, or answers with what are no probabilities.
         """
-        return self.run_from({}, input_ids, lengths)[0]
+        return self._run(input_ids, lengths)[0]
 
-    def run_from(
-        self,
-        state: Mapping[str, NDArray[np.float32]],
-        input_ids: NDArray[np.int64],
-        lengths: NDArray[np.int64],
-        *,
-        next_state: Sequence[str] = (),
-    ) -> list[NDArray[np.float32]]:
-        """Return the probabilities of texts read on from a state, and the state after them.
+    def read(
+        self, ids: Sequence[int], state: State | None = None, *, keep_state: bool = False
+    ) -> tuple[list[float], State | None]:
+        """Return the probabilities of one text, and the state of the network after it.
 
         Args:
-            state: where to go on from, by graph input; {} is the beginning of a text.
-            input_ids: as for `run`.
-            lengths: as for `run`.
-            next_state: the graph outputs to return after the probabilities.
+            ids: token ids, at least one.
+            state: where to go on from, as an earlier call returned it; None is the beginning of a
+                text.
+            keep_state: whether the state after the text is wanted; else it is None.
 
         Raises:
-            BundleError: the graph fails, or answers with what are no probabilities.
+            BundleError: the graph fails, or its results are not probabilities.
         """
+        probabilities, *after = self._run(
+            np.array([ids], dtype=np.int64),
+            np.array([len(ids)], dtype=np.int64),
+            self._state_outputs if keep_state else (),
+            **(state or {}),
+        )
+        row: list[float] = probabilities[0].tolist()
+        return row, dict(zip(self._state_inputs, after, strict=True)) if keep_state else None
+
+    def _run(
+        self,
+        input_ids: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        states: Sequence[str] = (),
+        **state: NDArray[np.float32],
+    ) -> list[NDArray[np.float32]]:
+        """Return the probabilities of a batch, and the graph outputs named by `states`."""
         session = self._session or self._make()
         outputs: list[NDArray[np.float32]]
         try:
             outputs = session.run(
-                ["probabilities", *next_state],
-                {"input_ids": input_ids, "lengths": lengths, **state},
+                ["probabilities", *states], {"input_ids": input_ids, "lengths": lengths, **state}
             )
         except Exception as problem:  # the package raises classes without a common base
             raise BundleError(f"ONNX Runtime cannot run the graph: {_reason(problem)}") from None

@@ -9,20 +9,13 @@ scored from that state without advancing it, and again when it has grown.
 from __future__ import annotations
 
 import codecs
-import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from textgate.errors import ConfigError, DataError
 from textgate.inference.tokenizer import UNKNOWN_ID, reason_for_no_label, settled_length
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from textgate.bundle.manifest import StateTensor
     from textgate.inference.prediction import Decision, Prediction
     from textgate.inference.session import Session
     from textgate.inference.tokenizer import TextTokenizer
@@ -45,13 +38,10 @@ class Stream:
         self,
         tokenizer: TextTokenizer,
         session: Session | NativeSession,
-        state: Sequence[StateTensor],
         decision: Decision,
     ) -> None:
         self._tokenizer = tokenizer
         self._session = session
-        self._state_inputs = [tensor.input for tensor in state]
-        self._state_outputs = [tensor.output for tensor in state]
         self._decision = decision
         self._undecoded = b""
         self._room = tokenizer.max_characters
@@ -93,16 +83,20 @@ class Stream:
 
     def copy(self) -> Stream:
         """Return an independent stream with the same text so far, for another continuation."""
-        return copy.copy(self)  # its attributes are replaced, never changed
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)  # its attributes are replaced, never changed
+        return other
 
     def _decoded(self, piece: object, *, final: bool) -> str:
         if isinstance(piece, str):
-            if piece and self._undecoded:
+            if not self._undecoded:
+                return piece
+            if piece:
                 raise DataError(
                     "a piece of text follows bytes that end inside a character; feed the rest of "
                     "its bytes first"
                 )
-            return piece + self._characters(b"", final=final)
+            return self._characters(b"", final=final)
         if not isinstance(piece, bytes | bytearray | memoryview):
             raise DataError(f"a stream takes text or bytes, not {type(piece).__name__}")
         return self._characters(piece, final=final)
@@ -160,28 +154,22 @@ class Stream:
         """Return the position after tokens that follow a position."""
         if not ids:
             return position
-        probabilities, *state = self._session.run_from(
-            position.state,
-            np.array([ids], dtype=np.int64),
-            np.array([len(ids)], dtype=np.int64),
-            next_state=self._state_outputs,
-        )
+        probabilities, state = self._session.read(ids, position.state, keep_state=True)
         return _Position(
             tokens=position.tokens + len(ids),
             known=position.known or self._tokenizer.knows(ids),
-            state=dict(zip(self._state_inputs, state, strict=True)),
-            probabilities=probabilities[0].tolist(),
+            state=state,
+            probabilities=probabilities,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Position:
+class _Position(NamedTuple):
     """State of the network after some tokens, which several streams may share."""
 
     tokens: int
     known: bool  # whether one of the tokens is known
-    state: Mapping[str, NDArray[np.float32]]
+    state: Any  # of the session's own kind; None at the beginning
     probabilities: Sequence[float]
 
 
-_BEGINNING = _Position(tokens=0, known=False, state={}, probabilities=())
+_BEGINNING = _Position(tokens=0, known=False, state=None, probabilities=())

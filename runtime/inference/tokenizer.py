@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer
 
 from textgate.errors import BundleError
-from textgate.inference.word_ids import WordIds, normalizers
+from textgate.inference.word_ids import PieceIds, WordIds, normalizers
 from textgate.messages import reason
 
 if TYPE_CHECKING:
@@ -115,9 +115,8 @@ class TextTokenizer:
         """Return all ids of a piece of a text; [] for a piece without tokens."""
         if not text:
             return []
-        if self._word_ids is not None and text.isascii():
-            return self._looked_up(self._word_ids, text)
-        return self._ids([text])[0]
+        found = self._remembered(text)
+        return self._ids([text])[0] if found is None else found
 
     @cached_property
     def splits_at_separators(self) -> bool:
@@ -163,14 +162,30 @@ class TextTokenizer:
         return WordIds.of(self._tokenizer)
 
     def _batch_ids(self, texts: list[str]) -> list[list[int]]:
-        """Return the ids of texts; the library tokenizes those that are not ASCII together."""
-        words = self._word_ids
-        if words is None:
-            return self._ids(texts)
-        found = [self._looked_up(words, text) if text.isascii() else None for text in texts]
+        """Return the ids of texts; the library tokenizes those of many new words together."""
+        found = [self._remembered(text) for text in texts]
         others = [text for text, ids in zip(texts, found, strict=True) if ids is None]
         rest = iter(self._ids(others) if others else [])
         return [next(rest) if ids is None else ids for ids in found]
+
+    @cached_property
+    def _piece_ids(self) -> PieceIds | None:
+        return PieceIds(SEPARATORS, self._ids_of_piece) if self.splits_at_separators else None
+
+    def _ids_of_piece(self, piece: str) -> list[int]:
+        words = self._word_ids
+        if words is not None and piece.isascii():
+            return self._looked_up(words, piece)
+        return self._ids([piece])[0]
+
+    def _remembered(self, text: str) -> list[int] | None:
+        """Return the ids of a text without the library, or None."""
+        words = self._word_ids
+        if words is None:
+            return None
+        if text.isascii():
+            return self._looked_up(words, text)
+        return None if self._piece_ids is None else self._piece_ids.ids(text)
 
     def _looked_up(self, words: WordIds, text: str) -> list[int]:
         try:

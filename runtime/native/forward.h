@@ -8,11 +8,15 @@
  *     v_store_bytes   16 float32 from 0 to 255, rounded to the nearest (ties to even), as uint8
  *     v_total         the sum of 16: halves are added, their halves, and so on
  *     product8        sums of products of uint8 and int8, exact
+ *     PAIRS           1 if there is product8_pair, which multiplies one row with two panels
  *     FLOAT_ROWS      rows that product_f multiplies together: 1, or 4 where registers abound
  *
  * Every float32 operation below has one order, which no instruction set changes.
  */
 
+#ifndef PAIRS
+#define PAIRS 0
+#endif
 #ifndef INLINE /* sanitizers take too long with it */
 #define INLINE static inline __attribute__((always_inline))
 #endif
@@ -156,7 +160,13 @@ static void read_row(const tg_model *m, tg_workspace *w, size_t row, int64_t id)
     const uint8_t *nibbles = (const uint8_t *)m->table + token * half;
     const float *tablef = (const float *)m->table + token * columns;
     if (to8 && m->embedding == INT8 && (m->cell != LSTM || (m->input_step == 1.0f && m->input_zero == 128))) {
-        for (size_t i = 0; i < columns; i++) to8[i] = (uint8_t)table8[i] ^ 0x80;
+        size_t i = 0;
+        for (uint64_t eight; i + sizeof eight <= columns; i += sizeof eight) {
+            memcpy(&eight, table8 + i, sizeof eight);
+            eight ^= 0x8080808080808080u;
+            memcpy(to8 + i, &eight, sizeof eight);
+        }
+        for (; i < columns; i++) to8[i] = (uint8_t)table8[i] ^ 0x80;
         return;
     }
     if (to8 && m->embedding == NIBBLES && m->cell != LSTM) {
@@ -215,16 +225,21 @@ static void project(const tg_model *m, tg_workspace *w, size_t l, size_t d, cons
             for (size_t r = 0; r < rows; r++) x[r] = read8 + index[first + r] * layer->input_width;
             product8(rows, layer->vectors, m->cell == LSTM, x, groups,
                      (const int8_t *)way->input + panel * groups * wide * 4, way->input_start + place, out);
+            const float *scales = way->input_scale + place, *bias = way->bias + place;
+            if (m->cell == LSTM) { /* its bias is added last, as ONNX Runtime does */
+                for (size_t v = 0; v < wide; v += LANES) {
+                    V scale = v_load(scales + v);
+                    for (size_t r = 0; r < rows; r++) {
+                        v_store(to + r * all + v, v_mul(v_integers(out + r * wide + v), scale));
+                    }
+                }
+                continue;
+            }
             for (size_t r = 0; r < rows; r++) {
                 V factor = v_set(scaled ? w->row_scale[index[first + r]] : 1.0f);
                 for (size_t v = 0; v < wide; v += LANES) {
-                    V sum = v_integers(out + r * wide + v), scale = v_load(way->input_scale + place + v);
-                    if (m->cell == LSTM) { /* its bias is added last, as ONNX Runtime does */
-                        v_store(to + r * all + v, v_mul(sum, scale));
-                    } else {
-                        if (scaled) scale = v_mul(scale, factor);
-                        v_store(to + r * all + v, v_fma(sum, scale, v_load(way->bias + place + v)));
-                    }
+                    V scale = v_mul(v_load(scales + v), factor); /* times 1, which changes nothing */
+                    v_store(to + r * all + v, v_fma(v_integers(out + r * wide + v), scale, v_load(bias + v)));
                 }
             }
         }
@@ -250,44 +265,6 @@ INLINE void give(int cell, bool integer, const Step *step, size_t text, size_t u
     if (step->to8[text]) keep_bytes(cell, h, step->to8[text] + unit);
 }
 
-/* The products of all panels. They go downwards every other time: what was read last is still in the
- * nearest cache. */
-INLINE void multiply(int cell, bool integer, const Layer *layer, const Direction *way, const Step *step, bool down)
-{
-    const size_t vectors = cell == GRU ? 3 : 4, wide = vectors * LANES;
-    size_t groups = layer->recurrent_groups, all = layer->panels * wide;
-    for (size_t i = 0; i < layer->panels; i++) {
-        size_t panel = down ? layer->panels - 1 - i : i, place = panel * wide;
-#if PAIRS
-        if (integer && step->texts == 1 && i + 1 < layer->panels) {
-            place -= down ? wide : 0;
-            product8_pair(vectors, step->h8[0], groups, (const int8_t *)way->recurrent + place * groups * 4,
-                          way->recurrent_start + place, (int32_t *)step->products + place);
-            i++;
-            continue;
-        }
-#endif
-        if (integer) {
-            product8(step->texts, vectors, cell == LSTM, step->h8, groups,
-                     (const int8_t *)way->recurrent + place * groups * 4, way->recurrent_start + place,
-                     (int32_t *)step->products + place * step->texts);
-            continue;
-        }
-        const float *start[TEXTS];
-        float begin[TEXTS * MOST_VECTORS * LANES];
-        for (size_t r = 0; r < step->texts; r++) {
-            start[r] = step->sums + r * all + place;
-            if (cell == GRU) { /* the reset gate comes between both products of a new state */
-                memcpy(begin + r * wide, start[r], 2 * LANES * sizeof *begin);
-                memcpy(begin + r * wide + 2 * LANES, way->recurrent_bias + place + 2 * LANES, LANES * sizeof *begin);
-                start[r] = begin + r * wide;
-            }
-        }
-        product_f(step->texts, vectors, step->hf, groups, (const float *)way->recurrent + place * groups, start,
-                  (float *)step->products + place * step->texts);
-    }
-}
-
 /* What a gate's function is taken of, for the 16 outputs at a place. */
 INLINE V gate(int cell, bool integer, bool fresh, const Direction *way, const void *product, const float *read, size_t place)
 {
@@ -298,14 +275,14 @@ INLINE V gate(int cell, bool integer, bool fresh, const Direction *way, const vo
     return v_fma(sum, scale, v_load(read + place));
 }
 
-/* The gates of one text, panel by panel: apart from the products, so that a processor computes
- * several panels at once. */
-INLINE void open_gates(int cell, bool integer, const Layer *layer, const Direction *way, const Step *step, size_t text)
+/* The gates of one text, for some panels. */
+INLINE void open_gates(int cell, bool integer, const Layer *layer, const Direction *way, const Step *step, size_t text,
+                       size_t first, size_t end)
 {
     const size_t vectors = cell == GRU ? 3 : 4, wide = vectors * LANES;
     const float *x = step->sums + text * layer->panels * wide;
-    const uint32_t *product = (const uint32_t *)step->products + text * wide;
-    for (size_t panel = 0; panel < layer->panels; panel++, product += step->texts * wide) {
+    const uint32_t *product = (const uint32_t *)step->products + (first * step->texts + text) * wide;
+    for (size_t panel = first; panel < end; panel++, product += step->texts * wide) {
         size_t place = panel * wide, unit = panel * LANES;
         V z0 = gate(cell, integer, false, way, product, x, place);
         V z1 = gate(cell, integer, false, way, product + LANES, x, place + LANES);
@@ -329,11 +306,56 @@ INLINE void open_gates(int cell, bool integer, const Layer *layer, const Directi
     }
 }
 
-#define STEP(name, cell, integer)                                                            \
-    static void name(const Layer *layer, const Direction *way, const Step *step, bool down)  \
-    {                                                                                        \
-        multiply(cell, integer, layer, way, step, down);                                     \
-        for (size_t r = 0; r < step->texts; r++) open_gates(cell, integer, layer, way, step, r); \
+/* One step. Panels go downwards every other time: what was read last is still in the nearest cache.
+ * Where products take two panels at once, the gates of a text alone follow the products of their
+ * panels: a processor computes them while it waits for the weights of the next. Elsewhere it waits for
+ * no weights, and gates of many panels in a row overlap best. */
+INLINE void advance(int cell, bool integer, const Layer *layer, const Direction *way, const Step *step, bool down)
+{
+    const size_t vectors = cell == GRU ? 3 : 4, wide = vectors * LANES;
+    size_t groups = layer->recurrent_groups, all = layer->panels * wide;
+    bool alone = PAIRS && integer && step->texts == 1;
+    for (size_t i = 0; i < layer->panels; i++) {
+        size_t panel = down ? layer->panels - 1 - i : i, place = panel * wide;
+#if PAIRS
+        if (alone && i + 1 < layer->panels) {
+            panel -= down;
+            place = panel * wide;
+            product8_pair(vectors, step->h8[0], groups, (const int8_t *)way->recurrent + place * groups * 4,
+                          way->recurrent_start + place, (int32_t *)step->products + place);
+            open_gates(cell, integer, layer, way, step, 0, panel, panel + 2);
+            i++;
+            continue;
+        }
+#endif
+        if (integer) {
+            product8(step->texts, vectors, cell == LSTM, step->h8, groups,
+                     (const int8_t *)way->recurrent + place * groups * 4, way->recurrent_start + place,
+                     (int32_t *)step->products + place * step->texts);
+        } else {
+            const float *start[TEXTS];
+            float begin[TEXTS * MOST_VECTORS * LANES];
+            for (size_t r = 0; r < step->texts; r++) {
+                start[r] = step->sums + r * all + place;
+                if (cell == GRU) { /* the reset gate comes between both products of a new state */
+                    memcpy(begin + r * wide, start[r], 2 * LANES * sizeof *begin);
+                    memcpy(begin + r * wide + 2 * LANES, way->recurrent_bias + place + 2 * LANES, LANES * sizeof *begin);
+                    start[r] = begin + r * wide;
+                }
+            }
+            product_f(step->texts, vectors, step->hf, groups, (const float *)way->recurrent + place * groups, start,
+                      (float *)step->products + place * step->texts);
+        }
+        if (alone) open_gates(cell, integer, layer, way, step, 0, panel, panel + 1);
+    }
+    if (alone) return;
+    for (size_t r = 0; r < step->texts; r++) open_gates(cell, integer, layer, way, step, r, 0, layer->panels);
+}
+
+#define STEP(name, cell, integer)                                                           \
+    static void name(const Layer *layer, const Direction *way, const Step *step, bool down) \
+    {                                                                                       \
+        advance(cell, integer, layer, way, step, down);                                     \
     }
 STEP(step_rnn8, RNN, true)
 STEP(step_lstm8, LSTM, true)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from textgate.bundle.checks.protobuf import Budget, Message
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray  # takes as long to import as a bundle to read
 
 _TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8"}  # ONNX's number -> numpy's name
 _FLOAT, _INTEGER, _STRING, _INTEGERS = 1, 2, 3, 7

@@ -14,7 +14,7 @@ VERSION = 1  # of the interface and of a model's bytes
 _NAMES = {"win32": "textgate_engine.dll", "darwin": "libtextgate_engine.dylib"}
 NAME = _NAMES.get(sys.platform, f"libtextgate_engine.{VERSION}.so")
 
-_NO_MEMORY = 1
+NO_MEMORY = 1
 _BEST = -1
 _SETS = 6
 
@@ -36,10 +36,15 @@ def library() -> ctypes.CDLL:
     try:
         found = ctypes.CDLL(str(path))
         version = found.tg_version()
+        if version != VERSION:
+            raise LibraryError(f"{path}: of version {version}, expected {VERSION}; install again")
+        return _with_signatures(found)
     except (OSError, AttributeError) as problem:
         raise LibraryError(f"the native engine cannot be loaded: {problem}") from None
-    if version != VERSION:
-        raise LibraryError(f"{path}: of version {version}, expected {VERSION}; install again")
+
+
+def _with_signatures(found: ctypes.CDLL) -> ctypes.CDLL:
+    """Return the library after telling ctypes the types of its functions."""
     pointer, size, status = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
     signatures = {
         "tg_message": (ctypes.c_char_p, [status]),
@@ -99,6 +104,6 @@ def instructions_number(instructions: str | None) -> int:
 def failure(status: int) -> TextgateError:
     """Return the exception for a status that is not 0."""
     message = library().tg_message(status).decode("ascii")
-    if status == _NO_MEMORY:
+    if status == NO_MEMORY:
         return TextgateError(f"the native engine cannot go on: {message}")
     return BundleError(f"the native engine cannot run the network: {message}")

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import ctypes
+from array import array
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textgate.native.library import failure, instructions_name, instructions_number, library
+from textgate.native.library import (
+    NO_MEMORY,
+    failure,
+    instructions_name,
+    instructions_number,
+    library,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+    State = ctypes.Array[ctypes.c_float]  # [state_size]
 
 
 class Model:
@@ -58,7 +69,6 @@ class Workspace:
         ids: int64 [room], of all texts.
         lengths: int64 [texts].
         probabilities: float32 [texts, labels].
-        state: float32 [texts, state_size], where texts go on from, and then where they are.
     """
 
     def __init__(self, model: Model) -> None:
@@ -70,6 +80,9 @@ class Workspace:
         if status:
             raise failure(status)
         self._handle = handle
+        self._length = ctypes.c_int64()
+        self._row = (ctypes.c_float * model.labels)()
+        self._state = ctypes.c_float * model.state_size
         self._room = self._texts = 0
         self.make_room(64, 1)
 
@@ -78,35 +91,34 @@ class Workspace:
             self._library.tg_free_workspace(self._handle)
 
     def make_room(self, ids: int, texts: int) -> None:
-        """Make room for so many ids and texts."""
+        """Make room for so many ids and texts.
+
+        Raises:
+            TextgateError: there is not enough memory; the room is as it was.
+        """
         if ids <= self._room and texts <= self._texts:
             return
-        self._room = max(ids, self._room)
-        self._texts = max(texts, self._texts)
-        self.ids = np.empty(self._room, np.int64)
-        self.lengths = np.empty(self._texts, np.int64)
-        self.probabilities = np.empty((self._texts, self._model.labels), np.float32)
-        self.state = np.empty((self._texts, self._model.state_size), np.float32)
-        self._ids, self._lengths, self._state, self._probabilities = (
-            ctypes.c_void_p(array.ctypes.data)
-            for array in (self.ids, self.lengths, self.state, self.probabilities)
+        room, most = max(ids, self._room), max(texts, self._texts)
+        try:
+            self.ids, self.lengths, self.probabilities = (
+                np.empty(room, np.int64),
+                np.empty(most, np.int64),
+                np.empty((most, self._model.labels), np.float32),
+            )
+        except MemoryError:
+            raise failure(NO_MEMORY) from None
+        self._room, self._texts = room, most
+        self._ids, self._lengths, self._probabilities = (
+            ctypes.c_void_p(values.ctypes.data)
+            for values in (self.ids, self.lengths, self.probabilities)
         )
 
-    def run(
-        self,
-        input_ids: NDArray[np.int64],
-        lengths: NDArray[np.int64],
-        *,
-        from_state: bool = False,
-        to_state: bool = False,
-    ) -> int:
+    def run(self, input_ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> int:
         """Classify texts and return a status.
 
         Args:
             input_ids: token ids, int64 [texts, row].
             lengths: tokens of each text, int64 [texts].
-            from_state: whether the texts go on from what is in `state`.
-            to_state: whether to put their states there.
         """
         texts, row = input_ids.shape
         if texts * row > self._room or texts > self._texts:
@@ -120,8 +132,32 @@ class Workspace:
             row,
             self._lengths,
             texts,
-            self._state if from_state else None,
-            self._state if to_state else None,
+            None,
+            None,
             self._probabilities,
         )
         return status
+
+    def read(
+        self, ids: Sequence[int], state: State | None, *, keep_state: bool
+    ) -> tuple[list[float], State | None]:
+        """Return the probabilities of one text and the state after it; see `NativeSession.read`.
+
+        It does without numpy, which takes longer than the network takes for a word.
+        """
+        tokens, after = array("q", ids), self._state() if keep_state else None
+        self._length.value = len(tokens)
+        status = self._run(
+            self._model.handle,
+            self._handle,
+            tokens.buffer_info()[0],
+            len(tokens),
+            ctypes.byref(self._length),
+            1,
+            state,
+            after,
+            self._row,
+        )
+        if status:
+            raise failure(status)
+        return self._row[:], after

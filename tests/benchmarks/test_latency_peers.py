@@ -197,11 +197,12 @@ def test_a_run_with_one_peer(script, monkeypatch, tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(output.read_text(encoding="utf-8"))
     entries = {entry["name"]: entry for entry in found["entries"]}
-    assert list(entries) == ["seed-lstm", "seed-gru", "LSTM, torch eager"]
+    bundles = ["seed-lstm", "seed-gru", "seed-lstm, ONNX Runtime", "seed-gru, ONNX Runtime"]
+    assert list(entries) == [*bundles, "LSTM, torch eager"]
     assert found["skipped"] == {}
     eager, reference = entries["LSTM, torch eager"], entries["seed-lstm"]
     assert eager["largest_difference"] < 1e-5
-    assert list(eager["times"]["25"]["ratios"]) == ["seed-lstm", "seed-gru"]
+    assert list(eager["times"]["25"]["ratios"]) == bundles
     assert eager["installed_bytes"] > reference["installed_bytes"]
     assert reference["times"]["100"]["ratios"]["seed-lstm"] == [1, 1, 1]
 

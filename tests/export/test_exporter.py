@@ -153,7 +153,7 @@ def test_the_report_of_operators(finished, tmp_path):
     for name in ("embedding", "linear"):
         assert lines[name].bytes_after < lines[name].bytes_before / 2
     card = (done.path / "README.md").read_text(encoding="utf-8")
-    silent = f"{cell}_1: stored int8, computed in float32 by the native"
+    silent = f"{cell}_1: stored int8, computed in float32 by ONNX Runtime"
     assert (silent in card) == (cell != "lstm")
     for report in done.manifest.operators:
         assert f"| {report.name} | " in card

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from textgate.bundle.storage import read_bundle
+from textgate.native.model import INTEGERS
 
 DATA = Path(__file__).parents[1] / "data"
 _spec = importlib.util.spec_from_file_location("make_bundles", DATA / "make.py")
@@ -40,7 +41,7 @@ def kind(bundle):
             training={
                 name: value
                 for name, value in manifest.training.items()
-                if name not in ("epochs", "best_epoch")
+                if name not in ("epochs", "best_epoch") and not name.startswith(INTEGERS)
             },
         ),
         [(report.name, report.kind) for report in manifest.operators],

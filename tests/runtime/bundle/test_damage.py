@@ -20,6 +20,12 @@ GOLDEN_BYTES = sum(path.stat().st_size for path in GOLDEN.iterdir())
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs limits on memory")
 
 
+@pytest.fixture(autouse=True)
+def either_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The native engine refuses the golden bundle, which is not one of textgate's own."""
+    monkeypatch.delenv("TEXTGATE_ENGINE", raising=False)
+
+
 def outcomes(kind: str, cases: int, folder: Path) -> dict[str, int]:
     """Try cases in child processes; fail with the list of those that must not be."""
     result = folder / "fuzz.json"

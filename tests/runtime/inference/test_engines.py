@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
@@ -41,8 +42,19 @@ def engine_of(path, engine=None):
     return described["name"], described["detail"]
 
 
-def test_the_default_is_onnx_runtime(bundle):
-    assert engine_of(bundle) == ("onnxruntime", "the default")
+@pytest.fixture(autouse=True)
+def undecided(monkeypatch):
+    monkeypatch.delenv("TEXTGATE_ENGINE", raising=False)
+
+
+def test_the_default_is_the_native_engine_where_it_is_built(bundle, built):
+    fastest = textgate.native.library.instruction_sets()[-1]
+    assert engine_of(bundle) == ("native", f"{fastest}, recurrent layers in int8")
+    assert engine_of(bundle, "onnxruntime") == ("onnxruntime", "as asked for")
+
+
+def test_the_default_without_the_library_is_onnx_runtime(bundle, unbuilt):
+    assert engine_of(bundle)[0] == "onnxruntime"
 
 
 def test_auto_without_the_library_is_onnx_runtime(bundle, unbuilt):
@@ -64,6 +76,18 @@ def test_an_unknown_part(built):
         Classifier.load(UNKNOWN, engine="native")
 
 
+def test_a_processor_without_fast_instructions(bundle, built, monkeypatch):
+    slow = textgate.native.session.NativeSession
+    monkeypatch.setattr(
+        textgate.native.session,
+        "NativeSession",
+        lambda content, *, threads: slow(content, threads=threads, instructions="portable"),
+    )
+    reason = "the native engine lacks fast instructions here"
+    assert engine_of(bundle) == ("onnxruntime", reason)
+    assert engine_of(bundle, "native") == ("native", "portable, recurrent layers in int8")
+
+
 def test_the_environment_names_an_engine(bundle, built, monkeypatch):
     monkeypatch.setenv("TEXTGATE_ENGINE", "onnxruntime")
     assert engine_of(bundle) == ("onnxruntime", "as asked for")
@@ -71,6 +95,17 @@ def test_the_environment_names_an_engine(bundle, built, monkeypatch):
     monkeypatch.setenv("TEXTGATE_ENGINE", "fast")
     with pytest.raises(ConfigError, match="TEXTGATE_ENGINE must be one of auto, native, onnxr"):
         Classifier.load(bundle)
+
+
+def test_inspect_and_the_log_name_the_engine_and_why(command, bundle, unbuilt, caplog):
+    reason = "the native engine was not built: there was no C compiler"
+    lines = command("inspect", bundle).out.splitlines()
+    assert f"engine             onnxruntime ({reason})" in lines
+    value = json.loads(command("inspect", bundle, "--json").out)
+    assert value["engine"] == {"name": "onnxruntime", "detail": reason}
+    with caplog.at_level("INFO", "textgate"):
+        Classifier.load(bundle)
+    assert f"engine onnxruntime ({reason})" in caplog.text
 
 
 def test_no_such_engine(bundle):

@@ -567,10 +567,9 @@ class Spy:
         self.runs, self.characters = [], []
         stream._session = stream._tokenizer = self
 
-    def run_from(self, state, input_ids, lengths, *, next_state):
-        self.runs.append(input_ids[0].tolist())
-        assert lengths.tolist() == [len(self.runs[-1])]
-        return self.session.run_from(state, input_ids, lengths, next_state=next_state)
+    def read(self, ids, state, *, keep_state):
+        self.runs.append(ids)
+        return self.session.read(ids, state, keep_state=keep_state)
 
     def knows(self, ids):
         return self.tokenizer.knows(ids)

@@ -171,10 +171,11 @@ def test_characters_are_cut_before_they_are_tokenized(tokenizer, monkeypatch):
 
     monkeypatch.setattr(tokenizer, "_tokenizer", Spy())
     assert tokenizer.encode("good\u3000" * 10_000_000) == Encoded([GOOD] * 5, True)
-    assert [len(text) for text in seen] == [5 * CHARACTERS_PER_TOKEN]
+    assert sum(len(text) for text in seen) <= 5 * CHARACTERS_PER_TOKEN
+    seen.clear()
     monkeypatch.setattr(tokenizer, "_word_ids", SimpleNamespace(ids=Spy().encode_ascii))
     assert tokenizer.encode("good " * 10_000_000) == Encoded([GOOD] * 5, True)
-    assert [len(text) for text in seen] == [5 * CHARACTERS_PER_TOKEN] * 2
+    assert [len(text) for text in seen] == [5 * CHARACTERS_PER_TOKEN]
 
 
 @given(st.text(st.characters(codec=None), max_size=60))

@@ -1,9 +1,10 @@
-"""The short way to the ids of ASCII texts: it must give what the library gives."""
+"""The short way to the ids of texts: it must give what the library gives."""
 
 from __future__ import annotations
 
 import json
 import threading
+import unicodedata
 
 import pytest
 from hypothesis import example, given, settings
@@ -13,8 +14,8 @@ from tokenizers import Tokenizer
 from textgate.bundle.checks.tokenizer import SUBWORD_WORDS, WORDS
 from textgate.errors import BundleError
 from textgate.inference import word_ids
-from textgate.inference.tokenizer import TextTokenizer
-from textgate.inference.word_ids import WordIds
+from textgate.inference.tokenizer import SEPARATORS, TextTokenizer
+from textgate.inference.word_ids import PieceIds, WordIds
 
 VOCABULARY = [
     "[PAD]", "[UNK]", *(f"<0x{byte:02X}>" for byte in range(256)),
@@ -183,6 +184,64 @@ def test_other_tokenizers_go_the_long_way(parts):
     assert tokenizer.encode(text).ids == made(**parts).encode(text).ids
 
 
+# Texts that are not ASCII, piece by piece
+
+ASSIGNED = [
+    chr(code)
+    for code in range(0x110000)
+    if unicodedata.category(chr(code)) not in ("Cn", "Co", "Cs")
+]
+PRIVATE = ["\ue000", "\uf8ff", "\U000f0000", "\U0010fffd", "\u0378", "\ufffe", "\U0010ffff"]
+
+
+@pytest.mark.parametrize("expression", [SUBWORD_WORDS, WORDS], ids=["subwords", "words"])
+def test_pieces_have_the_ids_of_the_text_for_every_character(expression):
+    tokenizer = made(expression=expression)
+    cut = PieceIds(SEPARATORS, list)._pieces.findall
+    texts = [f"a{one}b {one}.{one}n't\u3000{one}" for one in [*ASSIGNED, *PRIVATE]]
+    pieces = [cut(text) for text in texts]
+    every = list(dict.fromkeys(piece for found in pieces for piece in found))
+    known = dict(zip(every, (item.ids for item in tokenizer.encode_batch_fast(every)), strict=True))
+    whole = tokenizer.encode_batch_fast(texts)
+    for text, found, expected in zip(texts, pieces, whole, strict=True):
+        assert [token for piece in found for token in known[piece]] == expected.ids, ascii(text)
+
+
+ANY = st.text(st.characters() | st.sampled_from("'\u2019 .,\u0301\u03a3\u0130"), max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=ANY)
+@example(text="caf\u00e9 it\u2019s \u039f\u0394\u039f\u03a3 \u0130 e\u0301 \ud83d\ude00 \U0001f600")
+@example(text=" ".join(f"\u00e9{number}" for number in range(20)))
+def test_texts_of_any_script(bundles, text):
+    for path in bundles.values():
+        tokenizer = _tokenizer(path)
+        expected = tokenizer._ids([text])[0]
+        for _ in range(3):  # the second and third time out of the memory
+            assert tokenizer.token_ids(text) == expected
+            assert tokenizer._batch_ids([text, "a"])[0] == expected
+
+
+def test_a_word_of_any_script_is_looked_up_once(bundle, monkeypatch):
+    tokenizer = TextTokenizer(_tokenizer(bundle)._tokenizer.to_str(), max_tokens=1000)
+    text = "caf\u00e9 it\u2019s \u4e2d\u6587"
+    first = tokenizer.token_ids(text)
+    monkeypatch.setattr(tokenizer, "_ids", None)
+    assert tokenizer.token_ids(f"{text} {text}, {text}") == [
+        *first, *first, *tokenizer.token_ids(","), *first
+    ]  # fmt: skip
+
+
+def test_the_memory_of_pieces_is_bounded(monkeypatch):
+    monkeypatch.setattr(word_ids, "_MAX_WORDS", 10)
+    pieces = PieceIds(SEPARATORS, lambda piece: [len(piece)])
+    for number in range(100):
+        assert pieces.ids(f"\u00e9{number:04} {'x' * 65}") == [5, 65]
+        assert len(pieces._known) <= 10
+        assert not any(len(word) > 64 for word in pieces._known)
+
+
 def test_chance_is_not_remembered():
     changed = document()
     changed["model"] = {**MODELS["BPE"], "dropout": 0.5, "ignore_merges": False}
@@ -194,8 +253,9 @@ def test_the_memory_is_bounded(monkeypatch):
     words = WordIds.of(made())
     for number in range(100):
         words.ids(f"w{number} " + "x" * 65)
-        assert len(words._known) <= 10
-        assert not any(len(word) > 64 for word in words._known)
+        for known in (words._known, words._known_pieces):
+            assert len(known) <= 10
+            assert not any(len(word) > 64 for word in known)
 
 
 def test_a_caller_cannot_change_the_memory(bundle):

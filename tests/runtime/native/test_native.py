@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _ctypes
 import contextlib
+import math
 import os
 import random
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import textgate.native.library
 from textgate.bundle.storage import read_bundle
 from textgate.errors import BundleError, ConfigError
 from textgate.inference.batching import padded
@@ -119,13 +122,16 @@ def answers(content: bytes, name: str, seed: int) -> list[object]:
     for texts, row in ((1, 1), (1, 70), (5, 9), (9, 130)):
         ids = generator.integers(0, 2, (texts, row))
         lengths = generator.integers(1, row + 1, texts)
-        carried = model.state_size > 0 and texts == 1
-        for _ in range(2 if carried else 1):
-            status = workspace.run(ids, lengths, from_state=carried and _ > 0, to_state=carried)
-            values = workspace.probabilities[:texts].tobytes()
-            found.append((status, values if status == 0 else b""))
-            if status:
+        status = workspace.run(ids, lengths)
+        found.append((status, b"" if status else workspace.probabilities[:texts].tobytes()))
+        state = None
+        for _ in range(2 if model.state_size and texts == 1 and not status else 0):
+            try:
+                numbers, state = workspace.read(ids[0, : lengths[0]], state, keep_state=True)
+            except BundleError as problem:
+                found.append(str(problem))
                 break
+            found.append((numbers, bytes(state)))
     return found
 
 
@@ -168,7 +174,7 @@ def test_damaged_bytes_are_refused_or_give_some_answer(seed):
 def session_of(path, **options):
     bundle = read_bundle(path)
     content = model_bytes(bundle.graph, bundle.manifest)
-    return bundle, NativeSession(content, states=bundle.manifest.state, **options)
+    return bundle, NativeSession(content, **options)
 
 
 def encoded_reviews(bundle, reviews, count=300):
@@ -223,6 +229,26 @@ def test_ids_and_lengths_out_of_range(bundle, ids, lengths, said):
     assert session.run(np.array([[1]]), np.array([1])).shape == (1, 2)  # it goes on
 
 
+@pytest.mark.parametrize("ids", [[], [300], [-1], [2**62]], ids=str)
+def test_a_piece_out_of_range(bundle, ids):
+    _, session = session_of(bundle)
+    with pytest.raises(BundleError, match=r"outside the vocabulary|no token"):
+        session.read(ids)
+    assert len(session.read([1])[0]) == 2
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -3e38, 1e-40])
+def test_a_damaged_weight_or_scale_is_refused_or_gives_probabilities(bundle, number):
+    found = read_bundle(bundle)
+    whole = model_bytes(found.graph, found.manifest)
+    damage = np.float32(number).tobytes()
+    for place in range(ALIGNMENT, len(whole) - 4, ALIGNMENT):  # tensors begin at such places
+        content = whole[:place] + damage + whole[place + 4 :]
+        with contextlib.suppress(BundleError):
+            row, _ = NativeSession(content, instructions=SETS[0]).read([2, 3, 4])
+            assert sum(row) == pytest.approx(1, abs=1e-3), place
+
+
 def test_padding_is_not_read(bundle):
     _, session = session_of(bundle)
     ids = np.array([[5, 6, -1, 2**40]])
@@ -233,18 +259,21 @@ def test_padding_is_not_read(bundle):
 
 def test_states_out_of_range():
     bundle, session = session_of(SENTIMENT)
-    names = [state.output for state in bundle.manifest.state]
-    ids, one = np.array([[5]]), np.array([1])
-    _, *values = session.run_from({}, ids, one, next_state=names)
-    state = {item.input: value for item, value in zip(bundle.manifest.state, values, strict=True)}
-    for bad in (np.nan, -1.0, 20000.0, np.inf):
-        wrong = {**state, "state.linear.previous": np.array([[bad]], np.float32)}
-        with pytest.raises(BundleError, match="a state is not one that the engine gave"):
-            session.run_from(wrong, ids, one)
-    for name, value in state.items():
-        if name != "state.linear.previous":
-            with contextlib.suppress(BundleError):  # there may be an answer: maxima shut NaN out
-                session.run_from({**state, name: np.full_like(value, np.nan)}, ids, one)
+    widths = {item.input: item.shape[-1] for item in bundle.manifest.state}
+    _, state = session.read([5], keep_state=True)
+    begin = 0
+    for name, width in widths.items():
+        for bad in (math.nan, -1.0, 20000.0, math.inf):
+            wrong = type(state)(*state)
+            wrong[begin : begin + width] = [bad] * width
+            if name == "state.linear.previous":
+                with pytest.raises(BundleError, match="a state is not one that the engine gave"):
+                    session.read([5], wrong)
+            else:
+                with contextlib.suppress(BundleError):  # there may be an answer: maxima drop NaN
+                    session.read([5], wrong)
+        begin += width
+    assert begin == len(state)
 
 
 def test_an_unknown_instruction_set(bundle):
@@ -281,7 +310,7 @@ from textgate.bundle.storage import read_bundle
 from textgate.native.model import model_bytes
 from textgate.native.session import NativeSession
 bundle = read_bundle({str(bundle)!r})
-session = NativeSession(model_bytes(bundle.graph, bundle.manifest), states=bundle.manifest.state)
+session = NativeSession(model_bytes(bundle.graph, bundle.manifest))
 ids, lengths = np.ones((1, 2000), np.int64), np.array([2000])
 expected = session.run(ids, lengths)
 threading.Thread(target=lambda: [session.run(ids, lengths) for _ in range(300)]).start()
@@ -307,6 +336,54 @@ def test_a_text_of_ten_million_tokens(bundle):
     assert session.run(np.ones((1, 10_000_000), np.int64), np.array([10_000_000])).shape == (1, 2)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="this system does not limit address space")
+@pytest.mark.parametrize("more", [2**26, 2**20])  # the text's ids fit, or do not
+def test_a_text_that_needs_more_memory_than_there_is(bundles, more):
+    """A network of two directions keeps every step of a text."""
+    code = f"""
+import resource, numpy as np
+from pathlib import Path
+from textgate.bundle.storage import read_bundle
+from textgate.errors import TextgateError
+from textgate.native.model import model_bytes
+from textgate.native.session import NativeSession
+bundle = read_bundle({str(bundles["rnn-multi-label"])!r})
+session = NativeSession(model_bytes(bundle.graph, bundle.manifest))
+ids = np.ones((1, 3_000_000), np.int64)
+session.run(ids[:, :9], np.array([9]))
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + {more}, used + {more}))
+try:
+    session.run(ids, np.array([ids.size]))
+except TextgateError as problem:
+    print(problem)
+print(session.run(ids[:, :9], np.array([9])).shape)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stderr == ""
+    message, shape = done.stdout.splitlines()
+    assert message == "the native engine cannot go on: there is not enough memory"
+    assert shape == "(1, 5)"
+
+
+def test_a_library_of_another_version(monkeypatch):
+    monkeypatch.setattr(textgate.native.library, "VERSION", 99)
+    with pytest.raises(LibraryError, match="of version 1, expected 99; install again"):
+        textgate.native.library.library.__wrapped__()
+
+
+@pytest.mark.parametrize("content", [b"", b"no library", None])
+def test_a_file_that_is_not_the_library(tmp_path, monkeypatch, content):
+    place = tmp_path / textgate.native.library.NAME
+    if content is None:  # a library of something else
+        place.symlink_to(_ctypes.__file__)
+    else:
+        place.write_bytes(content)
+    monkeypatch.setattr(textgate.native.library, "__file__", str(tmp_path / "library.py"))
+    with pytest.raises(LibraryError, match="the native engine cannot be loaded: "):
+        textgate.native.library.library.__wrapped__()
+
+
 def test_onnxruntime_is_not_imported(bundle):
     code = f"""
 import sys, numpy as np
@@ -314,7 +391,7 @@ from textgate.bundle.storage import read_bundle
 from textgate.native.model import model_bytes
 from textgate.native.session import NativeSession
 bundle = read_bundle({str(bundle)!r})
-session = NativeSession(model_bytes(bundle.graph, bundle.manifest), states=bundle.manifest.state)
+session = NativeSession(model_bytes(bundle.graph, bundle.manifest))
 session.run(np.array([[1]]), np.array([1]))
 assert "onnxruntime" not in sys.modules
 """

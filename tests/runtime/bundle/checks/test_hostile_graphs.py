@@ -40,6 +40,12 @@ def session_of(graph: bytes, *, labels: int = 2, sums_to_one: bool = True) -> Se
     return Session(graph, labels=labels, sums_to_one=sums_to_one, threads=1)
 
 
+@pytest.fixture(autouse=True)
+def either_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The native engine refuses the golden bundle, which is not one of textgate's own."""
+    monkeypatch.delenv("TEXTGATE_ENGINE", raising=False)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs limits on memory")
 def test_changed_graphs(tmp_path: Path) -> None:
     """1,000 graphs of the four bundles, each with one to four changes, in child processes."""
