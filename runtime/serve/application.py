@@ -163,7 +163,7 @@ class Service(Context):
         Raises:
             Problem: it brings none of them.
         """
-        if not self._tokens or scope.get("method") == "OPTIONS" or self._is_public(scope):
+        if not self._tokens or _is_public(scope):
             return
         scheme, _, given = (header(scope, b"authorization") or b"").partition(b" ")
         matches = [hmac.compare_digest(given.strip(), token) for token in self._tokens]
@@ -173,11 +173,6 @@ class Service(Context):
                 "this service asks for a token: Authorization: Bearer TOKEN",
                 {b"www-authenticate": b"Bearer"},
             )
-
-    def _is_public(self, scope: Scope) -> bool:
-        from starlette._utils import get_route_path
-
-        return get_route_path(scope) in _PUBLIC and scope.get("method") in {"GET", "HEAD"}
 
     def _require_origin(self, scope: Scope) -> None:
         """Refuse a socket of another site's page, which browsers do not hold back themselves.
@@ -210,6 +205,11 @@ class Service(Context):
 
 
 _PUBLIC = {one.path for one in ENDPOINTS if one.public}
+
+
+def _is_public(scope: Scope) -> bool:
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path in _PUBLIC and scope.get("method") in {"GET", "HEAD"}
 
 
 def _router_problem(scope: Scope, found: HTTPException) -> Problem:

@@ -48,8 +48,10 @@ def _has(kind: object) -> bool:
 
 
 def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
-    answer: dict[str, Any] = {"schema": {"type": "object" if endpoint.answer is dict else "string"}}
-    if _has(endpoint.answer):
+    answer: dict[str, Any] = {}
+    if endpoint.answer is dict:
+        answer = {"schema": {"type": "object"}}
+    elif endpoint.answer is not None:
         answer = {"schema": schemas[str(endpoint.answer)]}
     operation: dict[str, Any] = {
         "summary": endpoint.summary,

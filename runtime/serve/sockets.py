@@ -24,6 +24,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         ServiceError: the address is not this machine's, is in use, or may not be used.
     """
+    listening = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -34,6 +35,8 @@ def listen(host: str, port: int) -> socket.socket:
         listening.bind(address)
         listening.listen(BACKLOG)
     except OSError as problem:
+        if listening is not None:
+            listening.close()
         reason = problem.strerror or str(problem)
         raise ServiceError(
             f"cannot listen at {host}, port {port}: {reason}; choose another --host or --port"
