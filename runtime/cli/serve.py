@@ -150,7 +150,8 @@ def serve(
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder.name)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the service has threads of its own
     with needing("serve", "textgate serve"):
-        from textgate.serve import app
+        from textgate.serve.application import Service
+        from textgate.serve.models import load_models
         from textgate.serve.server import serve as serve_until_told
         from textgate.serve.settings import Settings, read_tokens
         from textgate.serve.sockets import listen, raise_file_limit
@@ -167,7 +168,7 @@ def serve(
         traces=traces,
     )
     with listen(host, port) as listening:
-        service = app(named, settings=settings, engine=engine)
+        service = Service(load_models(named, engine=engine), settings)
         scheme = "http" if certificate is None else "https"
         address = _address(scheme, *listening.getsockname()[:2])
 

@@ -214,7 +214,7 @@ def _texts(request: InferRequest, behind: memoryview) -> list[str]:
     (tensor,) = request.inputs
     if tensor.datatype != "BYTES":
         raise Problem(422, f"the input's datatype should be BYTES, found {tensor.datatype}")
-    if tensor.shape not in ([tensor.shape[0]], [tensor.shape[0], 1]) if tensor.shape else True:
+    if not tensor.shape or tensor.shape[1:] not in ([], [1]):
         raise Problem(422, f"the input's shape should be [texts], found {tensor.shape}")
     size = tensor.parameters.get("binary_data_size")
     if size is None:
@@ -237,7 +237,7 @@ def _texts(request: InferRequest, behind: memoryview) -> list[str]:
 
 def _strings(data: memoryview) -> list[str]:
     """Return the strings of a BYTES tensor: each behind its length, 4 bytes, little-endian."""
-    texts = []
+    texts: list[str] = []
     place = 0
     while place < len(data):
         start = place + _LENGTH.size
@@ -300,7 +300,7 @@ def _outputs(
     return outputs, b"".join(behind)
 
 
-_INFER = {
+_INFER: dict[str, Any] = {
     "body": InferRequest,
     "answer": InferAnswer,
     "statuses": (400, 404, 408, 413, 415, 422, 503),

@@ -128,7 +128,7 @@ class Server(uvicorn.Server):
             await asyncio.sleep(0.02)
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         """End on SIGTERM and SIGINT, load bundles anew on SIGHUP."""
         loop = asyncio.get_running_loop()
         reloads: set[asyncio.Task[None]] = set()

@@ -86,7 +86,7 @@ class Workers:
             lived = time.monotonic() - self._born.pop(process)
             self._quick_deaths = self._quick_deaths + 1 if lived < _QUICK else 0
             logger.error("worker %d ended; another takes its place", process)
-            multiprocess.mark_process_dead(process)
+            multiprocess.mark_process_dead(process)  # type: ignore[no-untyped-call]
             if self._quick_deaths < _MAX_QUICK_DEATHS:
                 self._start()
 

@@ -1,4 +1,4 @@
-"""The page at `/`, in Chromium: it works without a network, by keyboard, on a phone, in the dark."""
+"""The page at `/`, in Chromium: offline, by keyboard, on a phone, in the dark."""
 
 from __future__ import annotations
 
