@@ -13,6 +13,7 @@ from textgate.inference.prediction import Decision, Prediction
 from textgate.serve.endpoints import Endpoint
 from textgate.serve.exchange import read_body, send_answer
 from textgate.serve.problems import Problem, decoded
+from textgate.serve.work import MAX_AT_ONCE
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -78,6 +79,11 @@ async def classify(context: Context, scope: Scope, receive: Receive, send: Send)
         raise Problem(422, "the request should have either `text`, a string, or `texts`, a list")
     texts = [request.text] if request.text is not None else request.texts or []
     require_texts(texts, context.settings)
+    if request.text is not None and _is_plain(request):
+        prediction = await context.work.predict(model.classifier, request.text)
+        context.metrics.predicted(model.name, [prediction])
+        await send_answer(send, _encode(ClassifyAnswer(model.name, model.version, prediction)))
+        return
 
     def answer() -> tuple[bytes, Sequence[Prediction]]:
         predictions = predict(
@@ -93,6 +99,15 @@ async def classify(context: Context, scope: Scope, receive: Receive, send: Send)
     body, predictions = await context.work.run(texts, answer)
     context.metrics.predicted(model.name, predictions)
     await send_answer(send, body)
+
+
+def _is_plain(request: ClassifyRequest) -> bool:
+    """Return whether a request is a short text alone, as most are: it goes the shortest way."""
+    return (
+        len(request.text or "") <= MAX_AT_ONCE
+        and request.thresholds is None
+        and request.top_k is None
+    )
 
 
 async def list_models(context: Context, _: Scope, __: Receive, send: Send) -> None:

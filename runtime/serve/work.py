@@ -1,8 +1,14 @@
-"""Work of the service: short requests at once, long ones in a thread, behind a bounded queue."""
+"""Work of the service: short requests at once, long ones in a thread, behind a bounded queue.
+
+Short texts that arrive in the same turn of the event loop are computed as one batch; none is kept
+waiting for others. With ONNX Runtime a text costs half as much in a batch of eight as alone, and
+with the native engine nine tenths; a batch of one costs more than a text alone.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
@@ -12,7 +18,11 @@ from textgate.serve.problems import Problem
 if TYPE_CHECKING:
     from prometheus_client import Gauge
 
+    from textgate.inference.classifier import Classifier
+    from textgate.inference.prediction import Prediction
     from textgate.serve.settings import Settings
+
+    _Arrived = tuple[str, asyncio.Future[Prediction]]
 
 _T = TypeVar("_T")
 
@@ -20,6 +30,7 @@ _T = TypeVar("_T")
 # would keep it waiting, and holds up the others by a millisecond or two.
 MAX_AT_ONCE = 1024
 _CHARACTERS_PER_TEXT = 32  # what a text counts for beside its characters
+_MAX_BATCH = 32
 _RETRY_AFTER = {b"retry-after": b"1"}
 
 
@@ -35,6 +46,7 @@ class Work:
         self._timeout = settings.timeout
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="textgate-serve")
         self._gauge = gauge
+        self._arrived: dict[Classifier, deque[_Arrived]] = {}
         self.waiting = 0  # requests that were taken on and are not done, the one computed included
 
     async def run(self, texts: Sequence[str], function: Callable[[], _T]) -> _T:
@@ -58,6 +70,41 @@ class Work:
             raise Problem(
                 503, f"not computed within {self._timeout:g} s; try again", _RETRY_AFTER
             ) from None
+
+    async def predict(self, classifier: Classifier, text: str) -> Prediction:
+        """Return the prediction for a text of at most `MAX_AT_ONCE` characters."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Prediction] = loop.create_future()
+        arrived = self._arrived.get(classifier)
+        if arrived is None:
+            arrived = self._arrived[classifier] = deque()
+            loop.call_soon(self._predict_arrived, loop, classifier)
+        arrived.append((text, future))
+        return await future
+
+    def _predict_arrived(self, loop: asyncio.AbstractEventLoop, classifier: Classifier) -> None:
+        """Predict what arrived, in this turn as much as one batch holds."""
+        arrived = self._arrived[classifier]
+        batch = [arrived.popleft() for _ in range(min(len(arrived), _MAX_BATCH))]
+        if arrived:
+            loop.call_soon(self._predict_arrived, loop, classifier)
+        else:
+            del self._arrived[classifier]
+        try:
+            texts = [text for text, _ in batch]
+            predictions = (
+                [classifier.predict(texts[0])]
+                if len(texts) == 1
+                else classifier.decide(classifier.scores(texts))
+            )
+        except Exception as problem:  # of any kind: it is each request's
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(problem)
+            return
+        for (_, future), prediction in zip(batch, predictions, strict=True):
+            if not future.done():  # else the request was given up
+                future.set_result(prediction)
 
     def close(self) -> None:
         """Let go of the thread, when what it does is done."""
