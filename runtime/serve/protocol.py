@@ -150,4 +150,11 @@ class HttpProtocol(_Reader, HttpToolsProtocol):
 
 
 class WebSocketProtocol(_Reader, WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol, for clients that read."""
+    """uvicorn's WebSocket protocol, for clients that read, in less memory."""
+
+    async def send(self, message: Any) -> None:
+        """Send a message; the headers of the handshake are not kept behind it."""
+        await super().send(message)
+        if message["type"] == "websocket.accept":
+            vars(self).pop("request", None)
+            vars(self).pop("response", None)
