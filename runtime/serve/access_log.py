@@ -35,7 +35,7 @@ class AccessLog:
             self._file = sys.stderr.fileno()
             return
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         except OSError as problem:
             raise ServiceError(
                 f"{path}: the access log cannot be opened: {problem.strerror}"

@@ -174,19 +174,17 @@ def serve(
     """
     sys.setswitchinterval(_TURN)
 
-    def run(parent: int | None) -> None:
-        Server(
-            service,
-            grace=grace,
-            certificate=certificate,
-            key=key,
-            parent=parent,
-            started=started,
-        ).run([listening])
-
+    server = Server(
+        service,
+        grace=grace,
+        certificate=certificate,
+        key=key,
+        parent=os.getpid() if workers > 1 else None,
+        started=started,
+    )
     if workers == 1:
-        run(None)
+        server.run([listening])
         return 0
     from textgate.serve.workers import Workers
 
-    return Workers(workers, listening, run, grace=grace).run()
+    return Workers(workers, listening, lambda: server.run([listening]), grace=grace).run()

@@ -24,14 +24,14 @@ class Workers:
     """Processes forked from this one. They share the memory of what it has loaded."""
 
     def __init__(
-        self, count: int, listening: socket.socket, serve: Callable[[int], None], *, grace: float
+        self, count: int, listening: socket.socket, serve: Callable[[], None], *, grace: float
     ) -> None:
         """Prepare workers.
 
         Args:
             count: how many.
             listening: the socket they serve at.
-            serve: what a worker does; called with the number of this process.
+            serve: what a worker does.
             grace: seconds that workers have to end.
         """
         self._count = count
@@ -66,7 +66,6 @@ class Workers:
                 return 0
 
     def _start(self) -> None:
-        parent = os.getpid()
         child = os.fork()
         if child:
             self._born[child] = time.monotonic()
@@ -74,7 +73,7 @@ class Workers:
         status = 1
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD)
-            self._serve(parent)
+            self._serve()
             status = 0
         except BaseException:
             logger.exception("a worker failed")

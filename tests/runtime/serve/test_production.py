@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import ssl
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from starlette.testclient import TestClient
@@ -15,6 +20,7 @@ from textgate import BundleError, ConfigError
 from textgate.serve import app
 from textgate.serve.settings import Settings, read_tokens
 
+CERTIFICATES = Path(__file__).parent / "tls"
 LONG = {"texts": ["a long text of many words " * 10] * 40}  # for the worker thread
 
 
@@ -331,3 +337,33 @@ def test_traces_have_a_span_per_request(client):
     assert first.attributes["http.response.status_code"] == 200
     assert second.attributes["http.response.status_code"] == 404
     assert "secret" not in str(first.attributes)
+
+
+# TLS
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_speaks_tls(serving, workers):
+    """The certificate is for localhost, signed by itself, and good for a hundred years."""
+    certificate, key = CERTIFICATES / "certificate.pem", CERTIFICATES / "key.pem"
+    options = ("--ssl-certfile", certificate, "--ssl-keyfile", key, "--workers", workers)
+    with serving(*options) as server:
+        assert server.scheme == "https"
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        with urlopen(f"{server.url}/v2/health/live", context=trusted) as answer:
+            assert json.load(answer) == {"live": True}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_certificate_that_cannot_be_read_is_named(tmp_path, workers):
+    (tmp_path / "wrong.pem").write_text("no certificate", encoding="utf-8")
+    for name in ("nothing.pem", "wrong.pem"):
+        options = ("--ssl-certfile", tmp_path / name, "--workers", workers, "--port", 0)
+        outcome = run_command("serve", *options)
+        assert (outcome.returncode, name in outcome.stderr.splitlines()[-1]) == (1, True)
+        assert "Traceback" not in outcome.stderr
+
+
+def run_command(*arguments):
+    command = [sys.executable, "-m", "textgate", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
