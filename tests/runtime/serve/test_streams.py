@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from contextlib import suppress
 from socket import SHUT_RDWR
 
 import pytest
 from starlette.websockets import WebSocketDisconnect
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from textgate import Classifier
@@ -145,3 +147,25 @@ def test_a_client_that_vanishes_leaves_nothing_behind(server):
 
 def metrics(server) -> bytes:
     return server.exchange(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("message", "code"), [(b"\xff\xfe", 1007), (b"x" * (2**20 + 1), 1009)], ids=["utf-8", "size"]
+)
+def test_a_socket_with_what_is_no_piece_is_closed(server, message, code):
+    with connect(f"ws://{server.address}/v1/stream") as socket:
+        with suppress(ConnectionClosed):
+            socket.send(message, text=True)
+        with pytest.raises(ConnectionClosed):
+            socket.recv()
+        assert socket.close_code == code
+
+
+def test_text_after_half_a_character_closes_the_socket(server):
+    with connect(f"ws://{server.address}/v1/stream") as socket:
+        socket.send("ü".encode()[:1])
+        socket.recv()
+        socket.send("text")
+        with pytest.raises(ConnectionClosed):
+            socket.recv()
+        assert socket.close_code == 1007
