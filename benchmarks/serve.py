@@ -30,6 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -367,7 +368,7 @@ def texts_a_second(service: Server, engine: str, rounds: int) -> dict[str, Any]:
 class Connection(asyncio.Protocol):
     """Sends requests, one after the other, and notes how late each answer is."""
 
-    def __init__(self, latencies: list[float], idle: list[Connection]) -> None:
+    def __init__(self, latencies: list[float], idle: deque[Connection]) -> None:
         self.latencies, self.idle = latencies, idle
         self.due, self.errors, self.left = 0.0, 0, -1
         self.head = b""
@@ -402,7 +403,7 @@ class Connection(asyncio.Protocol):
 async def at_rate(port: int, rate: float, seconds: float) -> dict[str, float]:
     """Return latencies, in milliseconds, of requests that are due at fixed times."""
     latencies: list[float] = []
-    idle: list[Connection] = []
+    idle: deque[Connection] = deque()
     loop = asyncio.get_running_loop()
     connections = []
     for _ in range(4 * CONNECTIONS):
@@ -420,7 +421,7 @@ async def at_rate(port: int, rate: float, seconds: float) -> dict[str, float]:
     while sent < total:
         now = time.perf_counter()
         while idle and sent < total and (due := begun + sent / rate) <= now:
-            idle.pop().send(request, due)
+            idle.popleft().send(request, due)
             sent += 1
         await asyncio.sleep(0 if idle and sent / rate + begun - now < 0.001 else 0.0005)
     end = time.perf_counter() + 30

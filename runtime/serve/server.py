@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from textgate.serve.application import Service
 
 _MAX_MESSAGE = 2**20  # bytes of a piece that comes over a WebSocket
+_KEEP_ALIVE = 75  # seconds; longer than the minute that most proxies keep a connection
 _LINGER = 1.0  # seconds that a silent connection is kept when the server ends
 # By default a thread that computes in Python keeps the event loop waiting for 5 ms.
 _TURN = 5e-4  # seconds
@@ -74,6 +75,7 @@ class Server(uvicorn.Server):
             proxy_headers=False,
             server_header=False,
             backlog=BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE,
             ssl_certfile=certificate,
             ssl_keyfile=key,
         )
