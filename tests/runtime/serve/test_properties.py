@@ -36,7 +36,7 @@ def nothing_watches(monkeypatch):
 
 @schema.parametrize()
 @settings(
-    max_examples=10,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     database=None,
