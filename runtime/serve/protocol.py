@@ -110,6 +110,9 @@ class HttpProtocol(_Reader, HttpToolsProtocol):
         """Hand the connection to the WebSocket protocol."""
         self._end_limit()
         super().handle_websocket_upgrade()
+        self.parser = (
+            None  # which refers to this object, and would keep it until it is searched for
+        )
 
     def _limit_time(self) -> None:
         self._timer = self.loop.call_later(self._seconds(), self._time_is_over)
@@ -149,8 +152,22 @@ class HttpProtocol(_Reader, HttpToolsProtocol):
         self.transport.close()
 
 
+_WRITABLE = asyncio.Event()  # of all sockets whose clients read
+_WRITABLE.set()
+
+
 class WebSocketProtocol(_Reader, WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, for clients that read, in less memory."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.queue = _Messages()  # type: ignore[assignment]
+        self.writable = _WRITABLE
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the client to read."""
+        self.writable = asyncio.Event()
+        super().pause_writing()
 
     async def send(self, message: Any) -> None:
         """Send a message; the headers of the handshake are not kept behind it."""
@@ -158,3 +175,28 @@ class WebSocketProtocol(_Reader, WebSocketsSansIOProtocol):
         if message["type"] == "websocket.accept":
             vars(self).pop("request", None)
             vars(self).pop("response", None)
+
+
+class _Messages:
+    """What has come over a socket, for one reader; `asyncio.Queue` takes 3 KB more."""
+
+    __slots__ = ("_messages", "_waiter")
+
+    def __init__(self) -> None:
+        self._messages: list[Any] = []
+        self._waiter: asyncio.Future[None] | None = None
+
+    def empty(self) -> bool:
+        return not self._messages
+
+    def put_nowait(self, message: Any) -> None:
+        self._messages.append(message)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def get(self) -> Any:
+        while not self._messages:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+            self._waiter = None
+        return self._messages.pop(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 pytestmark = pytest.mark.skipif(
@@ -59,8 +59,8 @@ def ready(page):
 def test_the_decision_changes_with_every_word(open_page, server):
     page = ready(open_page())
     page.type("#text", "a great , funny and moving film")
-    page.wait_for_function("document.querySelectorAll('#words li').length === 7")
-    page.wait_for_function("document.querySelector('#words').innerText.includes('film')")
+    expect(page.locator("#words li")).to_have_count(7)
+    expect(page.locator("#words")).to_contain_text("film")
     assert page.inner_text("#decision").startswith("positive (")
     assert page.locator("#bars tbody tr").count() == 2
     assert "tokens read" in page.inner_text("#facts-of-text")
@@ -73,7 +73,7 @@ def test_another_model_shows_its_labels_and_where_it_abstains(open_page):
     page = ready(open_page())
     page.select_option("#model", "topics:1")
     page.fill("#text", "a great film")
-    page.wait_for_function("document.querySelectorAll('#bars tbody tr').length === 5")
+    expect(page.locator("#bars tbody tr")).to_have_count(5)
     assert page.locator("#bars .zone").count() == 5
     assert page.problems == []
 
