@@ -21,6 +21,7 @@ from textgate.errors import ConfigError, needing
     "-m",
     "--model",
     "models",
+    type=options.FILE,
     metavar="NAME=PATH",
     multiple=True,
     help="Bundle to serve, and the name it is served under: NAME or NAME:VERSION. Repeat it for "
@@ -58,6 +59,7 @@ from textgate.errors import ConfigError, needing
 )
 @click.option(
     "--access-log",
+    type=options.FILE,
     metavar="FILE",
     help="Append one JSON object per request to FILE; - is standard error. No line holds a text.",
 )
