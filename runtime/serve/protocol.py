@@ -110,9 +110,8 @@ class HttpProtocol(_Reader, HttpToolsProtocol):
         """Hand the connection to the WebSocket protocol."""
         self._end_limit()
         super().handle_websocket_upgrade()
-        self.parser = (
-            None  # which refers to this object, and would keep it until it is searched for
-        )
+        # It refers to this object, and would keep it until the garbage collector finds both.
+        self.parser = None  # type: ignore[assignment]
 
     def _limit_time(self) -> None:
         self._timer = self.loop.call_later(self._seconds(), self._time_is_over)
