@@ -21,6 +21,7 @@ from textgate.errors import (
 
 if TYPE_CHECKING:
     from textgate.inference.classifier import Classifier
+    from textgate.inference.guard import guard
     from textgate.inference.prediction import Prediction
     from textgate.inference.streaming import Stream
 
@@ -39,12 +40,14 @@ __all__ = [
     "TextgateError",
     "VerificationError",
     "__version__",
+    "guard",
 ]
 
 _LAZY = {
     "Classifier": "textgate.inference.classifier",
     "Prediction": "textgate.inference.prediction",
     "Stream": "textgate.inference.streaming",
+    "guard": "textgate.inference.guard",
 }
 
 

@@ -21,6 +21,7 @@ LEVELS = (
     ("textgate.inference",),
     ("textgate.evaluation",),
     ("textgate.bench",),
+    ("textgate.serve",),
     ("textgate.cli",),
     ("textgate.train.text",),
     ("textgate.train.data",),

@@ -46,6 +46,7 @@ COMMANDS = {
     "classify": ("textgate.cli.classify", "classify", "", "Classify texts with a bundle."),
     "evaluate": ("textgate.cli.evaluate", "evaluate", "", "Score a bundle on labelled rows."),
     "bench": ("textgate.cli.bench", "bench", "", "Measure a bundle's latency on this machine."),
+    "serve": ("textgate.cli.serve", "serve", "", "Serve bundles over HTTP."),
     "inspect": ("textgate.cli.inspect", "inspect", "", "Show the layers of a run or a bundle."),
     "models": ("textgate.cli.models", "models", "", "List the models that come with textgate."),
     "compare": (

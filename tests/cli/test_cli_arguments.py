@@ -81,13 +81,16 @@ TEXTS = {
     "[TEXT]...",
     # What is looked at by a callback, or by torch, and never has other letters.
     "--batch-sizes",
+    "--cors-origin",
     "--delimiter",
     "--dense",
     "--device",
     "--encoding",
     "--hidden",
+    "--host",
     "--jobs",
     "--lengths",
+    "--max-body",
     "--max-size",
     "--threads",
 }

@@ -1,0 +1,195 @@
+"""textgate's own protocol: `POST /v1/classify` and `GET /v1/models`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from textgate.errors import TextgateError
+from textgate.inference.arguments import thresholds_of
+from textgate.inference.prediction import Decision, Prediction
+from textgate.serve.endpoints import Endpoint
+from textgate.serve.exchange import read_body, send_answer
+from textgate.serve.problems import Problem, decoded
+from textgate.serve.work import MAX_AT_ONCE
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from textgate.inference.classifier import Classifier
+    from textgate.serve.context import Context
+    from textgate.serve.settings import Settings
+
+Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class ClassifyRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """One text, or several, to classify."""
+
+    text: str | None = None
+    texts: list[str] | None = None
+    model: str | None = None
+    version: str | None = None
+    thresholds: Probability | dict[str, Probability] | None = None
+    top_k: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class ClassifyAnswer(msgspec.Struct, omit_defaults=True):
+    """`prediction` for one text, `predictions` for several."""
+
+    model: str
+    version: str
+    prediction: Prediction | None = None
+    predictions: list[Prediction] | None = None
+
+
+class ModelFacts(msgspec.Struct):
+    """What is worth knowing about a model."""
+
+    name: str
+    version: str
+    default: bool
+    checksum: str
+    labels: list[str]
+    task: str
+    thresholds: dict[str, float | None]
+    max_tokens: int
+    streaming: bool
+    engine: str
+    loaded: float  # seconds since 1970
+
+
+class ModelsAnswer(msgspec.Struct):
+    """Every version of every model."""
+
+    models: list[ModelFacts]
+
+
+_REQUEST = msgspec.json.Decoder(ClassifyRequest)
+_encode = msgspec.json.Encoder().encode
+
+
+async def classify(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer `POST /v1/classify`."""
+    request: ClassifyRequest = decoded(_REQUEST, await read_body(scope, receive, context.settings))
+    model = context.models.find(request.model, request.version)
+    if (request.text is None) == (request.texts is None):
+        raise Problem(422, "the request should have either `text`, a string, or `texts`, a list")
+    texts = [request.text] if request.text is not None else request.texts or []
+    require_texts(texts, context.settings)
+    if request.text is not None and _is_plain(request):
+        prediction = await context.work.predict(model.classifier, request.text)
+        context.metrics.predicted(model.name, [prediction])
+        await send_answer(send, _encode(ClassifyAnswer(model.name, model.version, prediction)))
+        return
+
+    def answer() -> tuple[bytes, Sequence[Prediction]]:
+        predictions = predict(
+            model.classifier, texts, thresholds=request.thresholds, top_k=request.top_k
+        )
+        value = ClassifyAnswer(model.name, model.version)
+        if request.text is None:
+            value.predictions = predictions
+        else:
+            (value.prediction,) = predictions
+        return _encode(value), predictions
+
+    body, predictions = await context.work.run(texts, answer)
+    context.metrics.predicted(model.name, predictions)
+    await send_answer(send, body)
+
+
+def _is_plain(request: ClassifyRequest) -> bool:
+    """Return whether a request is a short text alone, as most are: it goes the shortest way."""
+    return (
+        len(request.text or "") <= MAX_AT_ONCE
+        and request.thresholds is None
+        and request.top_k is None
+    )
+
+
+async def list_models(context: Context, _: Scope, __: Receive, send: Send) -> None:
+    """Answer `GET /v1/models`."""
+    facts = []
+    for model in context.models.all():
+        said: dict[str, Any] = model.classifier.describe()
+        facts.append(
+            ModelFacts(
+                name=model.name,
+                version=model.version,
+                default=model is context.models.find(),
+                checksum=model.checksum,
+                labels=said["labels"],
+                task=said["task"],
+                thresholds=said["thresholds"],
+                max_tokens=said["max_tokens"],
+                streaming=said["streaming"],
+                engine=said["engine"]["name"],
+                loaded=model.loaded,
+            )
+        )
+    await send_answer(send, _encode(ModelsAnswer(facts)))
+
+
+def require_texts(texts: Sequence[str], settings: Settings) -> None:
+    """Refuse too many texts, and texts that are too long.
+
+    Raises:
+        Problem: there are.
+    """
+    if len(texts) > settings.max_texts:
+        raise Problem(
+            413, f"{len(texts)} texts; at most {settings.max_texts} are accepted in one request"
+        )
+    for place, text in enumerate(texts):
+        if len(text) > settings.max_characters:
+            raise Problem(
+                413,
+                f"texts[{place}] has {len(text)} characters; at most {settings.max_characters} "
+                "are accepted",
+            )
+
+
+def predict(
+    classifier: Classifier,
+    texts: Sequence[str],
+    *,
+    thresholds: Mapping[str, float] | float | None = None,
+    top_k: int | None = None,
+) -> list[Prediction]:
+    """Return the predictions for texts.
+
+    Raises:
+        Problem: a threshold's label is not the model's, or `top_k` is more than it has.
+    """
+    try:
+        if thresholds is not None:
+            decision = Decision(
+                labels=classifier.labels,
+                thresholds=thresholds_of(thresholds, classifier.labels),
+                multi_label=classifier.manifest.task == "multi-label",
+            )
+            if top_k is not None and top_k > len(classifier.labels):
+                raise Problem(422, f"top_k must be from 1 to the {len(classifier.labels)} labels")
+            return decision.predict_many(classifier.scores(texts), top_k=top_k)
+        if len(texts) == 1:
+            return [classifier.predict(texts[0], top_k=top_k)]
+        return list(classifier.predict_many(texts, top_k=top_k))
+    except TextgateError as problem:
+        raise Problem(422, str(problem)) from None
+
+
+ENDPOINTS = (
+    Endpoint(
+        "POST",
+        "/v1/classify",
+        "Classify one text, or several.",
+        classify,
+        body=ClassifyRequest,
+        answer=ClassifyAnswer,
+        statuses=(400, 404, 408, 413, 415, 422, 503),
+    ),
+    Endpoint("GET", "/v1/models", "List the models.", list_models, answer=ModelsAnswer),
+)

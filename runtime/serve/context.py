@@ -1,0 +1,33 @@
+"""What every endpoint of a service needs to answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textgate.serve.metrics import Metrics
+from textgate.serve.work import Work
+
+if TYPE_CHECKING:
+    from textgate.serve.models import Models
+    from textgate.serve.settings import Settings
+
+
+class Context:
+    """State of a service.
+
+    Attributes:
+        models: what is served.
+        settings: limits and timeouts.
+        metrics: counts requests and predictions.
+        work: computes requests.
+        draining: whether the service answers what it has and wants no more.
+        openapi: the OpenAPI document, JSON.
+    """
+
+    def __init__(self, models: Models, settings: Settings, openapi: bytes) -> None:
+        self.models = models
+        self.settings = settings
+        self.metrics = Metrics()
+        self.work = Work(settings, self.metrics.queue)
+        self.draining = False
+        self.openapi = openapi
