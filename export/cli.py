@@ -25,9 +25,7 @@ _MAX_SHOWN_THRESHOLDS = 20
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to create."
-)
+@options.folder("Bundle to create.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="int8", show_default=True)
 @click.option(
     "--embedding-bits",

@@ -70,13 +70,7 @@ class Compared:
 @click.command(cls=SectionedCommand)
 @click.argument("data", type=options.FILE, metavar="DATA")
 @section("Output")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder for the runs, the bundles and comparison.json.",
-)
+@options.folder("Folder for the runs, the bundles and comparison.json.")
 @click.option("--force", is_flag=True, help="Replace the runs and bundles in OUTPUT.")
 @options.quiet
 @section("Data")

@@ -34,9 +34,7 @@ from textgate.train.training.settings import read_settings
 )
 @click.argument("data", type=options.FILE, metavar="DATA")
 @section("Output")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to create."
-)
+@options.folder("Bundle to create.")
 @click.option(
     "--run",
     type=click.Path(path_type=Path),

@@ -36,9 +36,7 @@ def poolings(
 )
 @click.argument("data", type=options.FILE, metavar="DATA")
 @section("Output")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Run folder to create."
-)
+@options.folder("Run folder to create.")
 @click.option("--resume", is_flag=True, help="Continue the run in OUTPUT, if there is one.")
 @click.option("--force", is_flag=True, help="Replace the run in OUTPUT, if there is one.")
 @options.quiet
@@ -138,14 +136,8 @@ def poolings(
 )
 @click.option("--class-weights", type=float, help="Class weighting: 0 none, 1 balanced.")
 @click.option("--seed", type=int, help="Seed of all random numbers.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1, max=1024),
-    default=1,
-    show_default=True,
-    help="Threads of torch; more than one is rarely faster, because steps are small.",
-)
+@options.device
+@options.torch_threads
 @section("Teachers and pretraining")
 @click.option(
     "--teacher",

@@ -152,6 +152,23 @@ quiet = click.option(
 )
 
 
+device = click.option(
+    "--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps or auto."
+)
+torch_threads = click.option(
+    "--threads",
+    type=click.IntRange(min=1, max=1024),
+    default=1,
+    show_default=True,
+    help="Threads of torch; more than one is rarely faster, because steps are small.",
+)
+
+
+def folder(help: str) -> Callable[[_F], _F]:  # noqa: A002 - as click names it
+    """Return the option --output of a command that creates a folder."""
+    return click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help=help)
+
+
 def setting(
     defaults: object, option: str, name: str, help_text: str = "", **kind: Any
 ) -> Callable[[_F], _F]:

@@ -30,13 +30,7 @@ _setting = partial(options.setting, PretrainingConfig())
 )
 @click.argument("texts", type=options.FILE, metavar="TEXTS...", nargs=-1, required=True)
 @section("Output")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder to create, for textgate train --pretrained.",
-)
+@options.folder("Folder to create, for textgate train --pretrained.")
 @click.option("--resume", is_flag=True, help="Continue the pretraining in OUTPUT, if there is one.")
 @click.option("--force", is_flag=True, help="Replace the pretraining in OUTPUT, if there is one.")
 @options.quiet
@@ -65,14 +59,8 @@ _setting = partial(options.setting, PretrainingConfig())
     type=float,
 )
 @_setting("--seed", "seed", "Seed of all random numbers.", type=int)
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1, max=1024),
-    default=1,
-    show_default=True,
-    help="Threads of torch.",
-)
+@options.device
+@options.torch_threads
 def pretrain_command(
     texts: tuple[str, ...],
     output: Path,

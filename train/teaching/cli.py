@@ -29,13 +29,7 @@ _setting = partial(options.setting, FinetuningConfig())
 )
 @click.argument("data", type=options.FILE, metavar="DATA")
 @section("Output")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Teacher folder to create, for textgate train --teacher.",
-)
+@options.folder("Teacher folder to create, for textgate train --teacher.")
 @click.option("--resume", is_flag=True, help="Continue the teacher in OUTPUT, if there is one.")
 @click.option("--force", is_flag=True, help="Replace the teacher in OUTPUT, if there is one.")
 @options.quiet
@@ -73,7 +67,7 @@ _setting = partial(options.setting, FinetuningConfig())
     type=float,
 )
 @_setting("--seed", "seed", "Seed of all random numbers.", type=int)
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
+@options.device
 @click.option(
     "--threads",
     type=click.IntRange(min=1, max=1024),
