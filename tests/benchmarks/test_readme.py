@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from textgate.cli.models import models
+from textgate.cli import commands
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,4 +111,4 @@ def test_a_noisy_machine_is_named(script, reasons):
 def test_the_card_shows_the_size_that_textgate_models_shows(script):
     blocks = script("pages.blocks")
     size = blocks.BLOCKS["sentiment"].on_page().rpartition("; on one core")[0].splitlines()[-1]
-    assert size in CliRunner().invoke(models).output
+    assert size in CliRunner().invoke(commands, ["models"]).output
