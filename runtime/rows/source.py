@@ -72,25 +72,32 @@ def read_lines(
     name = source_name(path)
     with _open(path) as stream:
         first = _read_line(stream, name, 1)
-        marked = next((kind for mark, kind in _MARKS.items() if first.startswith(mark)), None)
-        family = (marked or "utf-8").removesuffix("-le").removesuffix("-be")
+        # Several, where a file in UTF-16 begins with the character NUL.
+        marks = [kind for mark, kind in _MARKS.items() if first.startswith(mark)]
+        family = _family(marks[0]) if marks else "utf-8"
         if encoding is None:
             encoding = family
             if encoding != "utf-8":
                 note(f"{name}: read as {encoding}, because of its byte order mark")
-        elif marked is not None and codecs.lookup(encoding).name not in (
-            marked,
-            family,
-            f"{family}-sig",
-        ):
+        elif marks and not any(_fits(encoding, kind) for kind in marks):
             raise DataError(
-                f"{name}, line 1: begins with the byte order mark of {marked}, which is not "
+                f"{name}, line 1: begins with the byte order mark of {marks[0]}, which is not "
                 f"{encoding}; {'convert the file' if option is None else f'leave {option} out'}"
             )
         if codecs.lookup(encoding).name in _UTF8:
             yield from _utf8_lines(first, stream, name, option)
         else:
             yield from _decoded_lines(first, stream, name, encoding)
+
+
+def _family(kind: str) -> str:
+    """Return an encoding without its byte order."""
+    return kind.removesuffix("-le").removesuffix("-be")
+
+
+def _fits(encoding: str, kind: str) -> bool:
+    """Return whether an encoding is the one of a byte order mark."""
+    return codecs.lookup(encoding).name in (kind, _family(kind), f"{_family(kind)}-sig")
 
 
 def _utf8_lines(first: bytes, stream: Lines, name: str, option: str | None) -> Iterator[str]:

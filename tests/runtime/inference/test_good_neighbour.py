@@ -163,13 +163,16 @@ def test_onnx_runtime_is_imported_without_telemetry(tmp_path, monkeypatch, value
 
 IMPORTED = """
 import importlib, os, pkgutil, sys
+EXTRAS = {"torch", "onnx", "safetensors", "tqdm"}
+EXTRAS |= {"starlette", "uvicorn", "prometheus_client", "msgspec", "httptools", "websockets"}
+EXTRAS |= {"opentelemetry", "uvloop"}
 before = dict(os.environ)
 import textgate
 for found in pkgutil.walk_packages(textgate.__path__, "textgate.", onerror=lambda _: None):
     try:
         importlib.import_module(found.name)
     except ModuleNotFoundError as problem:
-        assert problem.name.partition(".")[0] in {"torch", "onnx", "safetensors", "tqdm"}, problem
+        assert problem.name.partition(".")[0] in EXTRAS, problem
 wanted = {"textgate.inference.session", "textgate.cli.classify", "textgate.rows.parquet"}
 assert wanted <= set(sys.modules)
 assert dict(os.environ) == before

@@ -322,6 +322,12 @@ def test_any_lines_in_any_encoding(tmp_path, lines, encoding):
     assert found == given_lines
 
 
+def test_utf_16_that_begins_with_nul_is_not_utf_32(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("\0\na\n".encode("utf-16"))
+    assert texts(path, Columns(encoding="utf-16", format="text"))[0] == ["\0", "a"]
+
+
 WRONG = [
     (
         None,
