@@ -1,4 +1,4 @@
-"""What is claimed of RNN, LSTM and GRU, tested: how far back they remember, and what it costs.
+"""How far back RNN, LSTM and GRU remember, compared with common claims, and the cost.
 
     python benchmarks/memory_of_cells.py            # about 20 minutes on two cores
     python benchmarks/memory_of_cells.py --quick    # a minute, to see that it works
@@ -56,7 +56,7 @@ INITS = ("reference", "torch", "long gates")
 _EMBEDDING, _HIDDEN = 16, 64
 _BATCH, _CHECKED = 32, 512
 _LEARNING_RATE = 3e-3
-_MOST_NORM = 1.0  # of a gradient; longer ones are shortened
+_MAX_NORM = 1.0  # of a gradient; longer ones are shortened
 _CHECK_EVERY = 50
 
 
@@ -264,7 +264,7 @@ class Trainer:
         loss = nn.functional.cross_entropy(self.model(ids, lengths), symbols)
         self._optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), _MOST_NORM)
+        nn.utils.clip_grad_norm_(self.model.parameters(), _MAX_NORM)
         self._optimizer.step()
 
     def accuracy(self) -> float:

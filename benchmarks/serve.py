@@ -1,4 +1,4 @@
-"""What the service costs: against an answer that costs nothing, Python alone, and other servers.
+"""Cost of the service, compared with a constant answer, with Python alone and with other servers.
 
     python benchmarks/serve.py                       # all of it, some 25 minutes
     python benchmarks/serve.py --soak 0 --seconds 2  # a look, two minutes

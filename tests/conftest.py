@@ -1,4 +1,4 @@
-"""What all tests share: the small bundles, the command line run in-process, guards for extras."""
+"""Fixtures of all tests: small bundles, the command line run in-process, guards for extras."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def build_graph(
         plan: storage and computation of the weights.
         temperature: divides the logits before they become probabilities.
         hessians: Hessians of the cells' inputs, for rounding an integer LSTM's weights with GPTQ;
-            None rounds each weight by itself.
+            None rounds each weight independently.
     """
     net = architecture
     builder = GraphBuilder()

@@ -139,7 +139,7 @@ def serve(
     KServe and Triton; /predict and /info, as Text Embeddings Inference. /openapi.json describes
     them, /metrics is for Prometheus, and / is the page.
 
-    SIGHUP loads the bundles anew. SIGTERM ends the service when its requests are answered.
+    SIGHUP reloads the bundles. SIGTERM ends the service when its requests are answered.
     """
     if key is not None and certificate is None:
         raise click.UsageError("--ssl-keyfile goes with --ssl-certfile")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from textgate.errors import ConfigError
-from textgate.inference.session import MOST_THREADS
+from textgate.inference.session import MAX_THREADS
 from textgate.logs import logger
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def classify_rows(
         ConfigError: `jobs` is out of range.
         TextgateError: a row cannot be read or classified.
     """
-    if not 1 <= jobs <= MOST_THREADS:
-        raise ConfigError(f"jobs must be a number from 1 to {MOST_THREADS}, not {jobs}")
+    if not 1 <= jobs <= MAX_THREADS:
+        raise ConfigError(f"jobs must be a number from 1 to {MAX_THREADS}, not {jobs}")
     kind = "processes" if forked else "threads"
     logger.debug("classifying windows of up to %d rows in %d %s", window, jobs, kind)
     windows = _windows(rows, window, more_has_come)

@@ -91,7 +91,7 @@ class _Check:
         self._labels = labels
 
     def stops(self, piece: str) -> Prediction | None:
-        """Return the prediction that ends the text, None if it goes on."""
+        """Return the prediction that ends the text; None if it continues."""
         prediction = self._stream.feed(piece)
         return prediction if is_sure(prediction, self._stop_at, self._labels) else None
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     State = Mapping[str, NDArray[np.float32]]  # by graph input
 
-MOST_THREADS = 1024  # far above what one call can use, far below what a machine can start
+MAX_THREADS = 1024  # far above what one call can use, far below what a machine can start
 
 _ROUNDING = 1e-3  # of a sum of float32 probabilities, far above what any number of labels loses
 # Of one text and few labels, which most calls are of, Python looks at the numbers in a fraction of
@@ -223,14 +223,14 @@ def thread_count(threads: int | Literal["auto"]) -> int:
     """Return a number of threads; ``auto`` is what this process may use, its quota included.
 
     Raises:
-        ConfigError: it is neither a number from 1 to `MOST_THREADS` nor ``auto``.
+        ConfigError: it is neither a number from 1 to `MAX_THREADS` nor ``auto``.
     """
     if threads == "auto":
         return max(1, min(_allowed_cpus(), _quota()))
     number = isinstance(threads, int) and not isinstance(threads, bool)
-    if not number or not 1 <= threads <= MOST_THREADS:
+    if not number or not 1 <= threads <= MAX_THREADS:
         raise ConfigError(
-            f'threads must be a number from 1 to {MOST_THREADS}, or "auto", not {threads!r}'
+            f'threads must be a number from 1 to {MAX_THREADS}, or "auto", not {threads!r}'
         )
     return threads
 

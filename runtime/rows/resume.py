@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _VERSION = 1
 _INTERVAL = 2.0  # seconds between two updates
 _MAX_BYTES = 2**20
-_ANEW = "pass --force instead of --resume to write it anew"
+_ANEW = "pass --force instead of --resume to write it again"
 
 
 class _State(NamedTuple):

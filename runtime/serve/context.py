@@ -1,4 +1,4 @@
-"""What every endpoint of a service needs to answer."""
+"""Objects that every endpoint of a service uses."""
 
 from __future__ import annotations
 

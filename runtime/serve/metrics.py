@@ -45,7 +45,7 @@ class Metrics:
         self._abstentions = self._counter("textgate_abstentions_total", "Texts without a label.")
         self._labels = self._counter("textgate_labels_total", "Labels given.", "label")
         self._reloads = self._counter(
-            "textgate_reloads_total", "Bundles loaded anew, and refused.", "result"
+            "textgate_reloads_total", "Bundles reloaded, and refused.", "result"
         )
         self.lost_lines = Counter(
             "textgate_lost_log_lines_total",

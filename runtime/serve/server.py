@@ -131,7 +131,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End on SIGTERM and SIGINT, load bundles anew on SIGHUP."""
+        """End on SIGTERM and SIGINT, reload bundles on SIGHUP."""
         loop = asyncio.get_running_loop()
         reloads: set[asyncio.Task[None]] = set()
 

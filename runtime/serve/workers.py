@@ -44,7 +44,7 @@ class Workers:
     def run(self) -> int:
         """Start the workers, replace those that die, and return the exit status when told to end.
 
-        SIGTERM and SIGINT end them, SIGHUP has them load the bundles anew.
+        SIGTERM and SIGINT end them, SIGHUP makes them reload the bundles.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         gc.collect()

@@ -281,7 +281,7 @@ def test_a_missing_resume_file_is_refused(command, half, tmp_path):
     shown = command(*arguments, "--resume")
     assert shown.status == 1
     assert "cannot be resumed without results.textgate-resume, which is missing" in shown.message
-    assert "pass --force instead of --resume to write it anew" in shown.message
+    assert "pass --force instead of --resume to write it again" in shown.message
     assert command(*arguments, "--force").status == 0
 
 

@@ -1,4 +1,4 @@
-"""What is tried: bundles with one thing wrong, each made from its number alone."""
+"""Cases for fuzzing: bundles with one fault, each made from its number alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is logged: little, and nothing that anybody sees who does not ask."""
+"""Log records: few, and hidden by default."""
 
 from __future__ import annotations
 

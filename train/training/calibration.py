@@ -32,7 +32,7 @@ def fit_temperature(
     Args:
         logits: float32 [rows, labels].
         targets: float32 [rows, labels], 1 where a label applies.
-        multi_label: whether each label is decided by itself.
+        multi_label: whether each label is decided independently.
     """
     # The log loss is convex in 1/T: if its minimum is below the bound, the bound is best.
     return max(LOWEST_TEMPERATURE, _best_temperature(logits, targets, multi_label=multi_label))
@@ -92,7 +92,7 @@ def best_linear_scale(
         recurrent: logits of the recurrent part, float32 [rows, labels].
         linear: logits of the linear branch, float32 [rows, labels].
         targets: float32 [rows, labels], 1 where a label applies.
-        multi_label: whether each label is decided by itself.
+        multi_label: whether each label is decided independently.
     """
     # With thousands of labels, a part of the rows is enough; all would take minutes per epoch.
     step = max(1, len(targets) // max(_MIN_ROWS, _MAX_LOGITS // targets.shape[1]))

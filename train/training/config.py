@@ -216,8 +216,8 @@ def recorded_settings(settings: dict[str, Any], *, where: Path) -> dict[str, Any
     for name, off in TrainingConfig.REMOVED.items():
         if settings.get(name, off) != off:
             raise CheckpointError(
-                f"{where}: begun with {name} {settings[name]!r}, a setting that was removed; begin "
-                "anew in another folder, or use the textgate release that began it"
+                f"{where}: begun with {name} {settings[name]!r}, a setting that was removed; start "
+                "again in another folder, or use the textgate release that began it"
             )
     kept = {name: one for name, one in settings.items() if name not in TrainingConfig.REMOVED}
     return named_settings(kept)

@@ -1,4 +1,4 @@
-"""What was timed must be what predict computes; bundles of the same labels are compared."""
+"""The timed results must be those of predict; bundles with the same labels are compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's folder says about itself: written, read, refused."""
+"""The manifest of a run folder: written, read and refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each figure means, worked out by hand, and against slow versions of the same formulas."""
+"""Metrics, compared with values computed by hand and with slow versions of the formulas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the package leaves alone: the network, the user's files and the environment."""
+"""The package does not touch the network, the user's files or the environment."""
 
 from __future__ import annotations
 

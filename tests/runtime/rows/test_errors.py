@@ -1,4 +1,4 @@
-"""What is refused, and in which words: file, row, what was found, what to do."""
+"""Refused rows and their messages: file, row, what was found, what to do."""
 
 from __future__ import annotations
 

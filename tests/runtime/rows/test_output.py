@@ -1,4 +1,4 @@
-"""Where results go: in whole lines, whatever stops the work."""
+"""Output files grow by whole lines, whatever stops the work."""
 
 from __future__ import annotations
 

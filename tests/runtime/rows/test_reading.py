@@ -1,4 +1,4 @@
-"""What each format reads, and that it is read a row at a time."""
+"""Each format of rows, and that it is read row by row."""
 
 from __future__ import annotations
 

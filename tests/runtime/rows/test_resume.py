@@ -148,7 +148,7 @@ def test_damaged_or_missing(tmp_path, damage, complaint):
         left(path)
     assert str(caught.value).startswith(str(path))
     assert complaint in str(caught.value)
-    assert str(caught.value).endswith("pass --force instead of --resume to write it anew")
+    assert str(caught.value).endswith("pass --force instead of --resume to write it again")
 
 
 OTHERS = [

@@ -1,4 +1,4 @@
-"""What a whole set of rows is known by, and what a labelled set must hold."""
+"""Fingerprints of sets of rows, and the requirements of a labelled set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `textgate classify` writes, format by format."""
+"""The output of `textgate classify`, by format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong in production: processes that die, bundles exchanged, clients that misbehave."""
+"""Faults in production: processes that die, bundles replaced, clients that misbehave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service in production needs: tokens, logs, metrics, queues, new bundles, a good end."""
+"""Production features of the service: tokens, logs, metrics, queues, new bundles, shutdown."""
 
 from __future__ import annotations
 

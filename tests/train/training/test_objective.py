@@ -1,4 +1,4 @@
-"""What training minimizes, against formulas written out."""
+"""The loss of training, compared with formulas written out."""
 
 from __future__ import annotations
 

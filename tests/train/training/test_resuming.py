@@ -278,7 +278,7 @@ DAMAGE = [
     (
         damaged_json({"settings": {"token_dropout": 0.1}}),
         CheckpointError,
-        "run: begun with token_dropout 0.1, a setting that was removed; begin anew in another fol",
+        "run: begun with token_dropout 0.1, a setting that was removed; start again in another fol",
     ),
     (damaged_json({"preset": "gone"}), ConfigError, "there is no preset 'gone'"),
     (lambda path: (path / run_folder.RUN).write_text("{"), CheckpointError, "not valid JSON"),

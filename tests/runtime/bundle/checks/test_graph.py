@@ -1,4 +1,4 @@
-"""What is read out of ONNX models, what is refused, and that no bytes do anything else."""
+"""Reading of ONNX models: the values read, the files refused, and arbitrary bytes."""
 
 from __future__ import annotations
 
