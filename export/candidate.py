@@ -42,7 +42,7 @@ class Original:
         tokenizer_json: its tokenizer.
         max_tokens: largest number of tokens that it reads of a text.
         rows: the rows to verify on.
-        hessians: Hessians of its cells' inputs, for rounding; None rounds each weight independently.
+        hessians: Hessians of its cells' inputs, for rounding; None rounds each weight alone.
         progress: receives the number of verified rows.
     """
 
