@@ -1,1 +1,1 @@
-"""The networks in PyTorch and their initialization."""
+"""The classifier network in PyTorch."""
