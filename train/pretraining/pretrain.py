@@ -29,7 +29,7 @@ from textgate.train.text.embedding import find_vectors, initial_embedding
 from textgate.train.text.subwords import build_subword_tokenizer
 from textgate.train.training.config import check_size
 from textgate.train.training.device import find_device
-from textgate.train.training.folder import RunFolder, settings_by_name
+from textgate.train.training.folder import RunFolder
 from textgate.train.training.loop import train
 from textgate.train.training.progress import Progress
 
@@ -79,7 +79,7 @@ def pretrain(
         resume: continue in `output` if pretraining has begun there, with the same texts and
             settings.
         force: replace a pretrained folder in `output`.
-        progress: is told of notes, steps and epochs; None for no progress.
+        progress: receives notes, steps and epochs; None for no progress.
 
     Returns:
         The finished pretraining.
@@ -94,12 +94,7 @@ def pretrain(
     folder = RunFolder(Path(output).absolute(), PRETRAINED, PretrainingEpoch)
     progress = progress or Progress()
     where = find_device(device)
-    stored = read_pretrained(folder.path) if resume and folder.exists() else None
-    config = (PretrainingConfig() if stored is None else stored.settings).replace(
-        **settings_by_name(settings, PretrainingConfig)
-    )
-    if stored is not None:
-        folder.require_same_settings(vars(stored.settings), vars(config))
+    stored, config = folder.begin(read_pretrained, PretrainingConfig(), settings, resume=resume)
     found = Unlabelled(texts, columns or Columns(), purpose="to pretrain on")
     state = None
     if stored is not None:

@@ -31,7 +31,7 @@ from textgate.train.teaching.finetuning_config import FinetuningConfig
 from textgate.train.training.calibration import fit_temperature
 from textgate.train.training.checkpoint import Epoch, restore_weights
 from textgate.train.training.device import find_device
-from textgate.train.training.folder import RunFolder, settings_by_name
+from textgate.train.training.folder import RunFolder
 from textgate.train.training.loop import train
 from textgate.train.training.progress import Progress
 from textgate.train.training.scoring import evaluate_logits
@@ -88,7 +88,7 @@ def teach(
         resume: continue in `output` if fine-tuning has begun there, with the same rows, settings
             and encoder.
         force: replace a fine-tuned transformer in `output`.
-        progress: is told of notes, steps and epochs; None for no progress.
+        progress: receives notes, steps and epochs; None for no progress.
 
     Returns:
         The finished fine-tuned transformer.
@@ -104,12 +104,7 @@ def teach(
     folder = RunFolder(Path(output).absolute(), TEACHER, Epoch)
     progress = progress or Progress()
     where = find_device(device)
-    stored = read_finetuned(folder.path) if resume and folder.exists() else None
-    config = (FinetuningConfig() if stored is None else stored.settings).replace(
-        **settings_by_name(settings, FinetuningConfig)
-    )
-    if stored is not None:
-        folder.require_same_settings(vars(stored.settings), vars(config))
+    stored, config = folder.begin(read_finetuned, FinetuningConfig(), settings, resume=resume)
     encoder = find_encoder(transformer)
     split = split_rows(
         data,

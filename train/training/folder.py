@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from textgate.atomic import new_folder
 from textgate.bundle.run import CHECKPOINT, MODEL, ModelSummary
@@ -21,10 +21,10 @@ from textgate.train.training.checkpoint import (
     write_atomically,
     write_tensors,
 )
-from textgate.train.training.settings import named_settings
+from textgate.train.training.settings import Settings, named_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import torch
@@ -36,6 +36,19 @@ if TYPE_CHECKING:
     from textgate.train.training.progress import Progress
 
     _Manifest = TypeVar("_Manifest", bound=DataclassInstance)
+
+_SettingsT = TypeVar("_SettingsT", bound=Settings)
+
+
+class HoldsSettings(Protocol):
+    """A manifest with the settings that its folder was begun with."""
+
+    @property
+    def settings(self) -> Any:
+        """All settings."""
+
+
+_Begun = TypeVar("_Begun", bound=HoldsSettings)
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,33 @@ class RunFolder(Generic[EpochT]):
         ) as folder:
             yield folder
             (folder / self.manifest).write_text(manifest, encoding="utf-8")
+
+    def begin(
+        self,
+        read: Callable[[Path], _Begun],
+        defaults: _SettingsT,
+        settings: object,
+        *,
+        resume: bool,
+    ) -> tuple[_Begun | None, _SettingsT]:
+        """Return the manifest of the folder to resume, None for a new one, and the settings.
+
+        Args:
+            read: returns the manifest of a folder.
+            defaults: the settings of a new folder.
+            settings: those that a caller gave, as for `settings_by_name`.
+            resume: whether a folder that exists is continued.
+
+        Raises:
+            ConfigError: a setting is wrong.
+            CheckpointError: the folder is damaged, or was begun with other settings.
+        """
+        begun = read(self.path) if resume and self.exists() else None
+        given = settings_by_name(settings, type(defaults))
+        config: _SettingsT = (defaults if begun is None else begun.settings).replace(**given)
+        if begun is not None:
+            self.require_same_settings(vars(begun.settings), vars(config))
+        return begun, config
 
     def load_checkpoint(self) -> TrainingState[EpochT] | None:
         """Return the last checkpoint, or None if there is none yet."""
