@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[3]
-SECONDS = 15  # in which a library that reports home has opened its connection
+SECONDS = 30  # in which a library that reports home has opened its connection
 
 
 def run(code, *arguments):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -80,6 +81,13 @@ def test_contradicting_labels(train):
     assert "160 in all" in said
 
 
+def test_dev_equal_to_train(train):
+    rows = sentences(WORDS, {"good": 80, "bad": 80})
+    fitted, notes = train(rows, dev=rows)
+    assert fitted.model.metrics["accuracy"] >= 0.95
+    assert any("say nothing about new texts" in note for note in notes)
+
+
 @pytest.mark.parametrize("first", [0x4E00, 0x0E01], ids=["Chinese", "Thai"])
 def test_a_language_without_spaces(train, first):
     """Each label has a pair of characters; each sentence is one "word"."""
@@ -113,8 +121,16 @@ def subjects(count, *, copies, every):
 
 
 def test_more_labels_than_rows_can_teach(train):
-    """Three rows per label for 500 labels: the answers are better than chance."""
-    rows, dev = subjects(500, copies=3, every=5)
+    """Three rows per label for a thousand labels: the answers are better than chance."""
+    rows, dev = subjects(1_000, copies=3, every=10)
     run, _ = train(rows, dev=dev, epochs=3)
-    assert run.manifest.architecture.label_count == 500
+    assert run.manifest.architecture.label_count == 1_000
     assert run.model.metrics["accuracy"] >= 0.05
+
+
+def test_ten_thousand_labels(train):
+    """Two rows per label and one epoch: training ends, and dev is better than chance."""
+    rows, dev = subjects(10_000, copies=2, every=100)
+    run, _ = train(rows, dev=dev, vocabulary_size=12_000, epochs=1)
+    assert run.manifest.architecture.label_count == 10_000
+    assert run.model.history[0].dev_loss < math.log(10_000) - 0.3
