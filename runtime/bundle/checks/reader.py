@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
 from textgate.bundle.checks.protobuf import Budget, Message
 from textgate.bundle.checks.rules import OPERATORS
+from textgate.bundle.manifest import FILE_LIMITS, GRAPH
 from textgate.errors import BundleError
 from textgate.messages import quoted
 
-SIZE_LIMIT = 256 * 2**20  # bytes of a whole model
+SIZE_LIMIT = FILE_LIMITS[GRAPH]
 NODE_LIMIT = 4096
 RANK_LIMIT = 8
 ELEMENT_LIMIT = 2**28  # of a dimension, and of a tensor
