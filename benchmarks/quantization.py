@@ -98,7 +98,7 @@ def score(split: Split, preset: str, settings: dict[str, Any], bundles: Path) ->
     }
     probabilities = {}
     for precision in PRECISIONS:
-        # No limit of the loss, which is measured here.
+        # No limit of the loss: the loss is the result.
         exported = export(
             run, bundles / precision, precision=precision, max_accuracy_drop=1.0, force=True
         )

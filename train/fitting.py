@@ -99,7 +99,7 @@ def fit(
         resume: continue in `output` if a run has begun there, with the same rows, settings,
             teachers and pretrained weights.
         force: replace a run in `output`.
-        progress: is told of notes, steps and epochs; None for no progress.
+        progress: receives notes, steps and epochs; None for no progress.
 
     Returns:
         The finished run.

@@ -268,7 +268,7 @@ def _at(
 
 @contextmanager
 def _garbage_collection_off() -> Iterator[None]:
-    """Collect garbage now and then not until the end; leave the collector as it was."""
+    """Collect garbage once, then disable collection until the end; restore its state."""
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()

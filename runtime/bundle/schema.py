@@ -188,7 +188,7 @@ def hints(kind: type[_Dataclass]) -> dict[str, Any]:
 
 
 def _read(value: Any, kind: Any, name: str, place: Place) -> Any:
-    """Return a value as its annotation has it: a list as a tuple, a number as a float if needed."""
+    """Convert a value to its annotated type: a list as a tuple, a number as a float if needed."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _read_bounded(value, kind, name, place)

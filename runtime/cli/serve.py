@@ -68,21 +68,21 @@ from textgate.errors import ConfigError, needing
     callback=options.byte_count,
     default="16MB",
     show_default=True,
-    help="Longest body of a request.",
+    help="Maximum size of a request body.",
 )
 @click.option(
     "--max-texts",
     type=click.IntRange(1),
     default=10_000,
     show_default=True,
-    help="Most texts of a request.",
+    help="Maximum number of texts in a request.",
 )
 @click.option(
     "--queue",
     type=click.IntRange(1),
     default=64,
     show_default=True,
-    help="Most requests of a process that wait; a further one is refused with 503.",
+    help="Maximum number of waiting requests per process; more are refused with 503.",
 )
 @click.option(
     "--timeout",
@@ -113,7 +113,7 @@ from textgate.errors import ConfigError, needing
 @click.option(
     "--traces",
     is_flag=True,
-    help="Make an OpenTelemetry span per request, for the SDK that the process is set up with.",
+    help="Create an OpenTelemetry span per request, with the configured SDK.",
 )
 def serve(
     models: tuple[str, ...],

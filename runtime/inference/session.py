@@ -13,6 +13,7 @@ import numpy as np
 
 from textgate.errors import BundleError, ConfigError
 from textgate.logs import logger
+from textgate.messages import reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 
     State = Mapping[str, NDArray[np.float32]]  # by graph input
 
-MAX_THREADS = 1024  # far above what one call can use, far below what a machine can start
+MAX_THREADS = 1024  # far more than one call can use, far fewer than a machine can start
 
 _ROUNDING = 1e-3  # of a sum of float32 probabilities, far above what any number of labels loses
-# Of one text and few labels, which most calls are of, Python looks at the numbers in a fraction of
-# the time that numpy takes to begin.
+# Most calls have one text and few labels. There Python checks the numbers in a fraction of the time
+# that numpy takes to begin.
 _FEW = 16  # numbers
 _ERRORS_ONLY = 3  # ONNX Runtime's log severity; it warns about overridable initial states
 
@@ -72,7 +73,7 @@ class Session:
             lengths: tokens of each text, int64 [batch], at least 1.
 
         Raises:
-            BundleError: the graph fails, or answers with what are no probabilities.
+            BundleError: the graph fails, or its results are not probabilities.
         """
         return self._run(input_ids, lengths)[0]
 
@@ -83,8 +84,8 @@ class Session:
 
         Args:
             ids: token ids, at least one.
-            state: where to go on from, as an earlier call returned it; None is the beginning of a
-                text.
+            state: the state to continue from, as an earlier call returned it; None is the start
+                of a text.
             keep_state: whether the state after the text is wanted; else it is None.
 
         Raises:
@@ -114,7 +115,7 @@ class Session:
                 ["probabilities", *states], {"input_ids": input_ids, "lengths": lengths, **state}
             )
         except Exception as problem:  # the package raises classes without a common base
-            raise BundleError(f"ONNX Runtime cannot run the graph: {_reason(problem)}") from None
+            raise BundleError(f"ONNX Runtime cannot run the graph: {reason(problem)}") from None
         self._check(outputs[0], texts=len(lengths))
         return outputs
 
@@ -158,7 +159,7 @@ def _are_probabilities(values: NDArray[np.float32]) -> bool:
     """Return whether all are from 0 to 1, or above by no more than rounding; a NaN is not."""
     if values.size <= _FEW:
         return all(0 <= value <= 1 + _ROUNDING for value in values.ravel().tolist())
-    # Called as ufuncs, which is thrice as fast as calling the methods.
+    # Called as ufuncs, which is three times as fast as calling the methods.
     least, most = (reduce(values, axis=None) for reduce in (np.minimum.reduce, np.maximum.reduce))
     return bool(least >= 0 and most <= 1 + _ROUNDING)
 
@@ -216,7 +217,7 @@ def make_session(
             graph, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as problem:  # the package raises classes without a common base
-        raise BundleError(f"ONNX Runtime does not accept the graph: {_reason(problem)}") from None
+        raise BundleError(f"ONNX Runtime does not accept the graph: {reason(problem)}") from None
 
 
 def thread_count(threads: int | Literal["auto"]) -> int:
@@ -233,12 +234,6 @@ def thread_count(threads: int | Literal["auto"]) -> int:
             f'threads must be a number from 1 to {MAX_THREADS}, or "auto", not {threads!r}'
         )
     return threads
-
-
-def _reason(problem: Exception) -> str:
-    """Return what ONNX Runtime says on one line, and not too long: it may quote the graph."""
-    reason = " ".join(str(problem).split())
-    return reason if len(reason) <= 400 else reason[:397] + "..."
 
 
 def _allowed_cpus() -> int:

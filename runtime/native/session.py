@@ -66,8 +66,8 @@ class NativeSession:
 
         Args:
             ids: token ids, at least one.
-            state: where to go on from, as an earlier call returned it; None is the beginning of a
-                text.
+            state: the state to continue from, as an earlier call returned it; None is the start
+                of a text.
             keep_state: whether the state after the text is wanted; else it is None.
 
         Raises:

@@ -140,7 +140,7 @@ class ResumeFile:
         Raises:
             OSError: it cannot be written.
         """
-        from textgate.atomic import write_bytes  # which results on standard output do without
+        from textgate.atomic import write_bytes  # not needed for standard output
 
         document = {
             "version": _VERSION,

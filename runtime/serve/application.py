@@ -75,7 +75,7 @@ class Service(Context):
         kind = scope["type"]
         if kind == "http":
             if self._watching is None:
-                self._start()  # mounted: the outer application's life is not told
+                self._start()  # a mounted application receives no lifespan events
             await self._http(scope, receive, send)
         elif kind == "websocket":
             if self._watching is None:

@@ -20,7 +20,7 @@ class Context:
         settings: limits and timeouts.
         metrics: counts requests and predictions.
         work: computes requests.
-        draining: whether the service answers what it has and wants no more.
+        draining: whether the service finishes open requests and accepts no new ones.
         openapi: the OpenAPI document, JSON.
     """
 

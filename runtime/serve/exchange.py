@@ -30,7 +30,7 @@ async def read_body(
         scope: the request's.
         receive: the request's.
         settings: limits and timeouts.
-        media: content types that are accepted; an empty one among them stands for none given.
+        media: content types that are accepted; '' accepts a request without a content type.
 
     Raises:
         ClientGoneError: the client went away.

@@ -144,7 +144,7 @@ def load_models(
 
     Raises:
         BundleError: a bundle cannot be loaded.
-        ConfigError: a name or version cannot stand in an address.
+        ConfigError: a name or version is not valid in a URL.
     """
     if models is None:
         models = {DEFAULT: DEFAULT}

@@ -206,7 +206,7 @@ def _texts(request: InferRequest, behind: memoryview) -> list[str]:
     """Return the texts of the input.
 
     Raises:
-        Problem: it is not the input that the model takes, or not as long as it says.
+        Problem: it is not the input that the model takes, or its length is wrong.
     """
     if len(request.inputs) != 1 or request.inputs[0].name != INPUT:
         names = ", ".join(tensor.name for tensor in request.inputs) or "none"
@@ -332,7 +332,7 @@ ENDPOINTS = (
             Endpoint(
                 "GET",
                 path,
-                f"What {of} takes and gives.",
+                f"Inputs and outputs of {of}.",
                 model_metadata,
                 answer=ModelMetadata,
                 statuses=(404,),

@@ -1,4 +1,4 @@
-"""The server: a socket, uvicorn on it, and an end without a lost request."""
+"""The server: a socket, uvicorn on it, and a shutdown that loses no request."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Settings:
         queue: requests that may wait for a worker thread; a further one is refused with 503.
         timeout: seconds that a request may take to arrive, to be computed, and to be read.
         idle: seconds that a stream may be silent.
-        tokens: bearer tokens, one of which a request must bring; none asked for if empty.
+        tokens: bearer tokens, one of which a request must bring; if empty, no token is required.
         origins: web origins whose pages may call the service; none by default.
         access_log: file for one JSON object per request, ``-`` for standard error; None for none.
         traces: whether to make OpenTelemetry spans.

@@ -36,7 +36,7 @@ class StreamDecision(msgspec.Struct):
     """The decision on the text so far.
 
     Attributes:
-        prediction: what `Classifier.predict` says of that text.
+        prediction: the prediction of `Classifier.predict` for that text.
         state: ``open``, ``final`` after the end of the text, ``stopped`` if a label was sure.
     """
 

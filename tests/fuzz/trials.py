@@ -3,8 +3,8 @@
     python tests/fuzz/trials.py --cases 20000
 
 A case that ends a process, takes more than ten seconds or a gibibyte, raises anything but a
-`TextgateError`, or answers with what are no probabilities is printed with its number, and makes the
-exit status 1. ``--kind KIND --first NUMBER --cases 1`` tries one again.
+`TextgateError`, or returns values that are not probabilities is printed with its number, and makes
+the exit status 1. ``--kind KIND --first NUMBER --cases 1`` tries one again.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Distillation:
             weight: weight of the teachers, 0 to 1.
             kept: file of the predictions; it is read if it exists, and written if not.
             device: where to compute.
-            progress: is told of notes and steps.
+            progress: receives notes and steps.
 
         Raises:
             CheckpointError: the file is damaged or cannot be written, or a teacher is damaged.

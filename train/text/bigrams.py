@@ -28,7 +28,7 @@ EMPTY = 255
 
 _MIN_TEXTS = 2  # texts that must have a bigram before it gets a bucket
 _SMOOTHING = 0.1  # texts per label that are added to those that have a feature
-_MIN_INFORMATION = 0.1  # of a feature that says nothing about the label, in square roots of nats
+_MIN_INFORMATION = 0.1  # of a feature independent of the label, in square roots of nats
 _MAX_WEIGHT = 255  # of a byte
 _TEXTS_AT_A_TIME = 10_000
 

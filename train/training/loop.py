@@ -128,7 +128,7 @@ def train(learner: Learner[EpochT], save: Save[EpochT], progress: Progress) -> N
     Args:
         learner: the network and its rows; its state is updated.
         save: is called with the state after each epoch, and every `Learner.checkpoint_steps`.
-        progress: is told of every step and epoch.
+        progress: receives every step and epoch.
 
     Raises:
         ConfigError: training diverged.
@@ -193,7 +193,7 @@ def _is_finished(learner: Learner[EpochT]) -> bool:
 
 
 def forked_rng(device: torch.device) -> AbstractContextManager[None]:
-    """Return a context after which torch's random numbers go on as if it had not been."""
+    """Return a context after which torch's random numbers continue as if it had not run."""
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 

@@ -106,7 +106,7 @@ def loss(
         logits: float32 [batch, labels].
         targets: float32 [batch, labels], in 0..1.
         output: the network's output, see `textgate.bundle.architecture.Architecture`.
-        weights: weight of each label, float32 [labels]; None weights all alike.
+        weights: weight of each label, float32 [labels]; None: equal weights.
     """
     if output == "multi-label":
         return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights)

@@ -268,7 +268,7 @@ def test_what_is_a_list_of_texts(sentiment, kind):
 @pytest.mark.parametrize("place", [0, 1, 15, 16, 17, 40])
 @pytest.mark.parametrize("bad", [None, OSError("the disk is gone")])
 def test_texts_before_a_bad_one_are_answered(bundle, place, bad):
-    """The place is that in all that was read, not that in a window of it."""
+    """The index counts all rows, not those of one window."""
     classifier = Classifier.load(bundle, batch_size=1)  # windows of 16 texts
 
     def texts():

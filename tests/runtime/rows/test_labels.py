@@ -1,4 +1,4 @@
-"""Labels: several in a row, written in one way, and what is said of those that look alike."""
+"""Labels: several in a row, written in one way, and messages about similar labels."""
 
 from __future__ import annotations
 
