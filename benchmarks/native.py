@@ -72,15 +72,18 @@ def compare(cell: str, tokens: int, bundle: Path, seconds: float) -> Line:
     sessions = {"native": integer_session(bundle), "onnxruntime": theirs}
     calls = {engine: partial(each.read, encoded.ids) for engine, each in sessions.items()}
     found = [np.array(call()[0]) for call in calls.values()]
+    p50_ms, ratio = medians(calls, seconds)
+    return Line(cell, tokens, p50_ms, ratio, float(abs(found[0] - found[1]).max()))
+
+
+def medians(
+    calls: dict[str, Callable[[], object]], seconds: float
+) -> tuple[dict[str, float], tuple[float, float, float]]:
+    """Return the median time of each engine's call, and their ratio with its interval."""
     times = measure_alternating(calls, seconds=seconds)
-    first, second = (times[engine] for engine in ENGINES)
-    return Line(
-        cell=cell,
-        tokens=tokens,
-        p50_ms={engine: percentiles(times[engine]).p50 for engine in ENGINES},
-        ratio=(ratio_of_medians(first, second), *bootstrap_ratio_interval(first, second)),
-        largest_difference=float(abs(found[0] - found[1]).max()),
-    )
+    ours, theirs = (times[engine] for engine in ENGINES)
+    p50_ms = {engine: percentiles(times[engine]).p50 for engine in ENGINES}
+    return p50_ms, (ratio_of_medians(ours, theirs), *bootstrap_ratio_interval(ours, theirs))
 
 
 @dataclass(frozen=True)
@@ -125,14 +128,7 @@ def whole_calls(seconds: float) -> list[Call]:
             0.4,
         ),
     }
-    found = []
-    for what, (calls, bound) in kinds.items():
-        times = measure_alternating(calls, seconds=seconds)
-        ours, theirs = (times[engine] for engine in ENGINES)
-        p50_ms = {engine: percentiles(times[engine]).p50 for engine in ENGINES}
-        ratio = (ratio_of_medians(ours, theirs), *bootstrap_ratio_interval(ours, theirs))
-        found.append(Call(what, p50_ms, ratio, bound))
-    return found
+    return [Call(what, *medians(calls, seconds), bound) for what, (calls, bound) in kinds.items()]
 
 
 def table(lines: list[Line]) -> str:

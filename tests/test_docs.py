@@ -152,6 +152,24 @@ def lstm_ratio(rows: str, after: str, before: str, **where: object) -> float:
     return sum(one[after] / one[before] for one in found) / len(found)
 
 
+def native_ratio(cell: str, tokens: int) -> str:
+    """The time of the native engine over that of ONNX Runtime."""
+    found = {(one["cell"], one["tokens"]): one["ratio"][0] for one in result("native")["lines"]}
+    return f"{found[cell, tokens]:.2f}"
+
+
+def native_row(name: str, cell: str) -> str:
+    return f"| {name} | {' | '.join(native_ratio(cell, tokens) for tokens in (10, 25, 100))} |"
+
+
+def native_calls() -> str:
+    one, word, batch = (f"{call['ratio'][0]:.2f}" for call in result("native")["calls"])
+    return (
+        f"takes {one} of the time with ONNX Runtime at 25 tokens, one more word in a stream "
+        f"{word}, and 32 texts together {batch}."
+    )
+
+
 def share_of_english() -> str:
     vectors = load_vectors("english")
     return f"{len(vectors.words):,} words with {vectors.dims} numbers each"
@@ -162,6 +180,12 @@ SENTENCES = [
     ("README.md", f"bundles of about {result('accuracy')['most_bytes'] / 1e6:.0f} MB"),
     ("README.md", f"{lstm_ratio('scored', 'int8_bytes', 'float32_bytes'):.2f} of the bytes"),
     ("README.md", f"{lstm_ratio('timed', 'int8_ms', 'float32_ms', tokens=100):.2f} of the time"),
+    ("README.md", f"takes {native_ratio('lstm', 100)} of ONNX Runtime's time"),
+    ("README.md", f"a GRU in integers {native_ratio('gru', 100)}, on AMD Zen 5"),
+    ("docs/native.md", native_row("LSTM", "lstm")),
+    ("docs/native.md", native_row("GRU in integers", "gru")),
+    ("docs/native.md", native_row("RNN in integers", "rnn")),
+    ("docs/native.md", native_calls()),
     ("README.md", f"Python {PROJECT['requires-python'].removeprefix('>=')} or later"),
     ("README.md", re.search(r"^torch==\S+", text_of("constraints.txt"), re.MULTILINE)[0]),
     ("README.md", f"lost more than {100 * MAX_ACCURACY_DROP:g} points of accuracy"),
