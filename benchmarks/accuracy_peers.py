@@ -51,7 +51,7 @@ def outcome(name: str, split: Split) -> Outcome:
 
 
 def _tfidf(split: Split, _folder: Path) -> Outcome:
-    """Sublinear TF-IDF of words and word pairs; C, pairs and case are selected on dev."""
+    """Sublinear TF-IDF of words and word bigrams; C, bigrams and case are selected on dev."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -78,7 +78,7 @@ def _tfidf(split: Split, _folder: Path) -> Outcome:
 
 
 def _fasttext(split: Split, folder: Path) -> Outcome:
-    """FastText with word pairs; learning rate and epochs are selected on dev."""
+    """FastText with word bigrams; learning rate and epochs are selected on dev."""
     import fasttext
 
     train, dev = split.rows

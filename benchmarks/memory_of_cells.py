@@ -268,7 +268,7 @@ class Trainer:
         self._optimizer.step()
 
     def accuracy(self) -> float:
-        """Return the share of fresh sequences that are answered rightly."""
+        """Return the fraction of fresh sequences that are answered rightly."""
         ids, lengths, symbols = sequences(_CHECKED, self._gap, self._generator)
         with torch.no_grad():
             return float((self.model(ids, lengths).argmax(1) == symbols).float().mean())
@@ -290,8 +290,8 @@ def recall(cell: str, init: str, gap: int, seed: int, updates: int) -> Recalled:
 def gradient_norms(model: TextClassifier, steps: int, seed: int) -> list[float]:
     """Return the norm of the loss's gradient by the state so many steps before the end.
 
-    An LSTM's state is its output and its cell together. The mean over sequences, as a share of the
-    norm at the last step: number n of the list is what is left n steps back.
+    An LSTM's state is its output and its cell together. The mean over sequences, as a fraction of
+    the norm at the last step: number n of the list is what is left n steps back.
 
     Args:
         model: a network of one layer.

@@ -172,11 +172,11 @@ class Outcome:
         cell: of the network.
         seed: of the training.
         outcome: of the gate at export, on the dev rows.
-        dev_agreement: share of dev rows with the same decision.
+        dev_agreement: fraction of dev rows with the same decision.
         test_rows: how many test rows there are.
-        test_agreement: share of test rows with the same decision.
+        test_agreement: fraction of test rows with the same decision.
         accuracy: on the test rows, of the float32 graph and of integers.
-        stored_agreement: share of test rows with the same decision, of the int8 graph in ONNX
+        stored_agreement: fraction of test rows with the same decision, of the int8 graph in ONNX
             Runtime and the float32 graph.
     """
 

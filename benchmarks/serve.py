@@ -340,7 +340,7 @@ def closed_loop(port: int, script: Path, seconds: float) -> tuple[float, float]:
 
 def texts_a_second(service: Server, engine: str, rounds: int) -> dict[str, Any]:
     """Compare one request of 1,000 texts with `predict_many` in this process, in turns."""
-    texts = [" ".join([*WORDS[place % 25 :], *WORDS[: place % 25]]) for place in range(1000)]
+    texts = [" ".join([*WORDS[index % 25 :], *WORDS[: index % 25]]) for index in range(1000)]
     body = json.dumps({"texts": texts})
     connection = http.client.HTTPConnection("127.0.0.1", service.port)
     over_http, in_python = [], []
@@ -509,13 +509,13 @@ async def stream_load(service: Server, seconds: float) -> dict[str, float]:
     while not all(stream.open for stream in streams):
         await asyncio.sleep(0.05)
 
-    async def speak(place: int, stream: Stream) -> None:
-        await asyncio.sleep(WORD_EVERY * place / STREAMS)
+    async def speak(index: int, stream: Stream) -> None:
+        await asyncio.sleep(WORD_EVERY * index / STREAMS)
         for turn in range(max(2, round(seconds / WORD_EVERY))):
-            stream.say(WORDS[(place + turn) % len(WORDS)] + " ")
+            stream.say(WORDS[(index + turn) % len(WORDS)] + " ")
             await asyncio.sleep(WORD_EVERY)
 
-    await asyncio.gather(*(speak(place, one) for place, one in enumerate(streams)))
+    await asyncio.gather(*(speak(index, one) for index, one in enumerate(streams)))
     after = service.memory
     for stream in streams:
         stream.transport.close()

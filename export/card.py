@@ -146,7 +146,7 @@ def _thresholds(manifest: Manifest, comparison: Comparison) -> list[str]:
         (
             "A label is given only where its probability reaches its threshold."
             f"{default if without else ''} The thresholds were chosen on the same "
-            f"{comparison.rows:,} rows, so that a share of at least {fraction} of each label's "
+            f"{comparison.rows:,} rows, so that a fraction of at least {fraction} of each label's "
             f"answers {reached} there. They hold for texts that are like these rows and have "
             "labels as often as these rows do. For other texts, check them with `textgate "
             "evaluate` on labelled rows of your own."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textgate.bundle.manifest import Manifest
     from textgate.export.candidate import Candidate, Original
 
-MIN_AGREEMENT = 0.995  # share of rows with the decision of the float32 graph
+MIN_AGREEMENT = 0.995  # fraction of rows with the decision of the float32 graph
 REFUSED = "refused"
 
 
@@ -32,7 +32,7 @@ def verify_integers(
         manifest: that of the candidate.
         original: the network in full precision.
         candidate: the graph that is published.
-        max_accuracy_drop: most accuracy that integers may lose, as a share.
+        max_accuracy_drop: most accuracy that integers may lose, as a fraction.
     """
     net, plan = candidate.architecture, candidate.plan
     layers = range(len(net.hidden_sizes))

@@ -137,7 +137,7 @@ def test_a_figure_is_the_constant_of_a_module(page, sentence, module, value):
 def chosen(labels: int) -> dict:
     """The settings that the default recipe chooses for so many labels."""
     names = [f"label {number}" for number in range(labels)]
-    rows = [Row("a text", (name,), place) for place, name in enumerate(names)]
+    rows = [Row("a text", (name,), index) for index, name in enumerate(names)]
     return recommend(rows, names, task="single-label", vectors=None).settings
 
 
@@ -170,7 +170,7 @@ def native_calls() -> str:
     )
 
 
-def share_of_english() -> str:
+def known_english() -> str:
     vectors = load_vectors("english")
     return f"{len(vectors.words):,} words with {vectors.dims} numbers each"
 
@@ -198,13 +198,13 @@ SENTENCES = [
     ("docs/training.md", f"are compressed to {chosen(9)['linear_size']}"),
     (
         "docs/training.md",
-        f"up to {chosen(8)['linear_buckets']:,} pairs ({chosen(9)['linear_buckets']:,} for more",
+        f"up to {chosen(8)['linear_buckets']:,} bigrams ({chosen(9)['linear_buckets']:,} for more",
     ),
     ("docs/training.md", f"{PretrainingConfig().samples:,} tokens are drawn per step"),
     ("docs/training.md", f"every {PretrainingConfig().checkpoint_steps} steps"),
     ("docs/training.md", f"`--max-tokens`, {PretrainingConfig().max_tokens} by default"),
     ("docs/teachers.md", f"`--teacher-weight`, by default {TrainingConfig.teacher_weight}"),
-    ("docs/vectors.md", share_of_english()),
+    ("docs/vectors.md", known_english()),
     ("docs/rows.md", f"`--text-field` names the column, by default `{Columns().text}`"),
     ("docs/rows.md", f"`--label-field` names the column, by default `{Columns().label}`"),
     ("docs/rows.md", f"{100 * TrainingConfig.dev_fraction:g} % of the rows of every label"),
@@ -212,7 +212,7 @@ SENTENCES = [
     (
         "docs/bundle.md",
         "needs {} answers for 0.9, {} for 0.95, and {} for 0.99".format(
-            *(Answers("precision", share).rows_needed for share in (0.9, 0.95, 0.99))
+            *(Answers("precision", fraction).rows_needed for fraction in (0.9, 0.95, 0.99))
         ),
     ),
     ("docs/security.md", f"The manifest may have at most {BUNDLE.limit // MIB} MiB"),

@@ -99,10 +99,10 @@ def _goals(entries: dict[str, dict[str, Any]]) -> Iterator[Goal]:
     if KERAS in entries and REFERENCE in entries:
         ours, keras = entries[REFERENCE], entries[KERAS]
         if ours["peak_bytes"] and keras["peak_bytes"]:
-            share = ours["peak_bytes"] / keras["peak_bytes"]
-            yield Goal(f"peak memory of {REFERENCE} / Keras", share, 1 / 5)
-        share = ours["installed_bytes"] / keras["installed_bytes"]
-        yield Goal("installed packages of textgate / Keras", share, 1 / 7)
+            ratio = ours["peak_bytes"] / keras["peak_bytes"]
+            yield Goal(f"peak memory of {REFERENCE} / Keras", ratio, 1 / 5)
+        ratio = ours["installed_bytes"] / keras["installed_bytes"]
+        yield Goal("installed packages of textgate / Keras", ratio, 1 / 7)
     for name, entry in entries.items():
         if not entry["is_bundle"] or name.startswith("seed-") or "25" not in entry["times"]:
             continue

@@ -21,7 +21,7 @@ _BEGIN, _END = 101, 102  # its tokens around a text
 
 
 def prepare_fasttext(folder: Path, _references: Path) -> None:
-    """Train fastText as in its tutorial: word pairs, and more epochs than the default."""
+    """Train fastText as in its tutorial: word bigrams, and more epochs than the default."""
     import fasttext
 
     rows = load_labelled(_TRAIN)
@@ -42,7 +42,7 @@ def load_fasttext(folder: Path, _references: Path) -> Predict:
 
 
 def prepare_linear(folder: Path, _references: Path) -> None:
-    """Fit logistic regression on TF-IDF of words and word pairs."""
+    """Fit logistic regression on TF-IDF of words and word bigrams."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -23,7 +23,7 @@ from typing import NamedTuple
 SOURCES = ("movie", "amazon", "tweets")
 CUT_OFF = 1.0  # a mean rating nearer to 0 than this is left out
 SPLITS = ("train", "dev", "test")
-HELD_OUT_SHARE = 0.1  # of the rows, for dev and for test each
+HELD_OUT_FRACTION = 0.1  # of the rows, for dev and for test each
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -73,7 +73,7 @@ def unique(reviews: Iterable[Review]) -> list[Review]:
 def split(reviews: list[Review]) -> dict[str, list[Review]]:
     """Shuffle by hash, cut in three, and drop from each part what overlaps with a later one."""
     shuffled = sorted(reviews, key=lambda review: hashlib.sha256(review.text.encode()).digest())
-    size = round(len(shuffled) * HELD_OUT_SHARE)
+    size = round(len(shuffled) * HELD_OUT_FRACTION)
     test, dev, train = shuffled[:size], shuffled[size : 2 * size], shuffled[2 * size :]
     dev = without_overlap(dev, test)
     return {"train": without_overlap(train, dev + test), "dev": dev, "test": test}

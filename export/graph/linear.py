@@ -55,10 +55,10 @@ def add_linear_branch(
             _token_rows(builder, len(weights.tokens)),
         ),
         (
-            "pairs",
-            weights.pairs,
-            weights.pair_weights,
-            _pair_rows(builder, carry, weights.fingerprints),
+            "pairs",  # bigrams, as stored graphs call them
+            weights.bigrams,
+            weights.bigram_weights,
+            _bigram_rows(builder, carry, weights.fingerprints),
         ),
     ):
         values, scale = _stored(table) if stored else (table, np.ones((1, size), np.float32))
@@ -111,10 +111,10 @@ def _token_rows(builder: GraphBuilder, count: int) -> tuple[str, str]:
     return node("Min", ["ids_by_step", last], "linear.tokens.places"), found
 
 
-def _pair_rows(
+def _bigram_rows(
     builder: GraphBuilder, carry: Carry, fingerprints: NDArray[np.uint8]
 ) -> tuple[str, str]:
-    """Return the bucket of each token and its predecessor, and whether the pair owns it."""
+    """Return the bucket of each token and its predecessor, and whether the bigram owns it."""
     node = builder.node
     one = builder.integers("one", 1)
     before = node("Cast", [carry.before("previous", 1)], "linear.previous", to=TensorProto.INT64)

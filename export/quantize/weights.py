@@ -55,21 +55,21 @@ class DenseWeights:
 
 @dataclass(frozen=True)
 class LinearWeights:
-    """The linear branch: a row per token, a row per bucket of pairs, and the projection.
+    """The linear branch: a row per token, a row per bucket of bigrams, and the projection.
 
     Attributes:
         tokens: float32 [tokens, size], multiplied by the weights.
-        pairs: float32 [buckets, size], multiplied by the weights.
+        bigrams: float32 [buckets, size], multiplied by the weights.
         token_weights: contribution of a token to a text's length, uint8 [tokens].
-        pair_weights: contribution of a pair, uint8 [buckets].
-        fingerprints: fingerprint of the pair in each bucket, uint8 [buckets].
+        bigram_weights: contribution of a bigram, uint8 [buckets].
+        fingerprints: fingerprint of the bigram in each bucket, uint8 [buckets].
         projection: float32 [labels, size].
     """
 
     tokens: NDArray[np.float32]
-    pairs: NDArray[np.float32]
+    bigrams: NDArray[np.float32]
     token_weights: NDArray[np.uint8]
-    pair_weights: NDArray[np.uint8]
+    bigram_weights: NDArray[np.uint8]
     fingerprints: NDArray[np.uint8]
     projection: NDArray[np.float32]
 
@@ -156,15 +156,15 @@ def network_weights(
 
 def _linear_weights(net: Architecture, reader: _Reader) -> LinearWeights:
     token_weights = reader.take("linear.token_weights", net.linear_tokens)
-    pair_weights = reader.take("linear.pair_weights", net.linear_buckets)
+    bigram_weights = reader.take("linear.pair_weights", net.linear_buckets)
     tokens = reader.take("linear.tokens.weight", net.linear_tokens, net.linear_size)
-    pairs = reader.take("linear.pairs.weight", net.linear_buckets, net.linear_size)
+    bigrams = reader.take("linear.pairs.weight", net.linear_buckets, net.linear_size)
     projection = reader.take("linear.projection.weight", net.output_units, net.linear_size)
     return LinearWeights(
         tokens * token_weights[:, None],
-        pairs * pair_weights[:, None],
+        bigrams * bigram_weights[:, None],
         token_weights.astype(np.uint8),
-        pair_weights.astype(np.uint8),
+        bigram_weights.astype(np.uint8),
         reader.take("linear.fingerprints", net.linear_buckets).astype(np.uint8),
         projection * np.float32(LINEAR_GAIN),
     )

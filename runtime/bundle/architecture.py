@@ -39,7 +39,7 @@ class Architecture:
     """A token embedding, stacked recurrent layers, pooling over time, and a dense head.
 
     An optional linear branch adds its logits to the head's. As in fastText (Joulin et al. 2017),
-    tokens and pairs of neighbours have rows in tables. The weighted sum of a text's rows is
+    tokens and bigrams have rows in tables. The weighted sum of a text's rows is
     normalized to unit length and projected to the logits.
 
     Attributes:
@@ -54,12 +54,12 @@ class Architecture:
         output: ``sigmoid`` (two labels from one unit), ``softmax`` (one label out of several), or
             ``multi-label`` (one sigmoid per label).
         label_count: how many labels there are.
-        embedding_dropout: share of the embedded inputs dropped in training.
-        layer_dropout: share dropped between recurrent layers in training.
-        head_dropout: share of the pooled vector dropped in training.
+        embedding_dropout: fraction of the embedded inputs dropped in training.
+        layer_dropout: fraction dropped between recurrent layers in training.
+        head_dropout: fraction of the pooled vector dropped in training.
         linear_size: columns of the linear branch's tables, 0 for no branch.
         linear_tokens: rows of its table of tokens; later ids have none.
-        linear_buckets: rows of its table of pairs, which are found by hashing.
+        linear_buckets: rows of its table of bigrams, which are found by hashing.
 
     Raises:
         ConfigError: a value is of the wrong type or out of range, or values conflict.
@@ -172,7 +172,7 @@ def _layers(net: Architecture) -> Iterator[Layer]:
     yield Layer("output", f"Dense, {activation}", (None, units), (width + 1) * units)
     if net.linear_size:
         parameters = (net.linear_tokens + net.linear_buckets + units) * net.linear_size
-        yield Layer("linear", "Linear branch, tokens + pairs", (None, units), parameters)
+        yield Layer("linear", "Linear branch, tokens + bigrams", (None, units), parameters)
 
 
 def parameter_count(architecture: Architecture) -> int:

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal, get_args
 from textgate.bundle.architecture import MAX_SIZE, Architecture, MaxTokens, Task
 from textgate.bundle.schema import (
     Count,
+    Fraction,
     Keys,
+    Location,
     NonNegative,
-    Place,
     PositiveCount,
     Range,
     Sha256,
-    Share,
     decode,
     read_field,
 )
@@ -41,15 +41,15 @@ class Quality:
     """Scores of a network on the verification rows.
 
     Attributes:
-        accuracy: share of rows with exactly the right labels, 0 to 1.
+        accuracy: fraction of rows with exactly the right labels, 0 to 1.
         macro_f1: unweighted mean of the labels' F1, 0 to 1.
         ece: expected calibration error, 0 to 1.
         rows: how many rows it was measured on.
     """
 
-    accuracy: Share
-    macro_f1: Share
-    ece: Share
+    accuracy: Fraction
+    macro_f1: Fraction
+    ece: Fraction
     rows: PositiveCount
 
 
@@ -133,7 +133,7 @@ class Manifest:
     labels: tuple[str, ...]
     max_tokens: MaxTokens
     temperature: Annotated[float, Range(0, 1000, above=True)]
-    thresholds: tuple[Share | None, ...]
+    thresholds: tuple[Fraction | None, ...]
     precision: Precision
     opset: PositiveCount
     ir_version: PositiveCount
@@ -176,17 +176,17 @@ class Manifest:
             BundleError: it is not a manifest, is damaged, or is of a version this release does not
                 read.
         """
-        place = Place(where, BundleError)
-        document = FORMAT.read(text, place)
-        found = read_field(document, "checksum", Sha256, place)
+        location = Location(where, BundleError)
+        document = FORMAT.read(text, location)
+        found = read_field(document, "checksum", Sha256, location)
         if found != _checksum({**FORMAT.fields, **document}):
-            raise place.problem("damaged or edited: it does not match its own checksum")
-        task = read_field(document, "task", str, place)
+            raise location.problem("damaged or edited: it does not match its own checksum")
+        task = read_field(document, "task", str, location)
         fields = {name: document[name] for name in document if name not in ("checksum", "task")}
-        manifest = decode(cls, fields, place)
+        manifest = decode(cls, fields, location)
         if task != manifest.task:
-            raise place.mismatch("task", manifest.task, task)
-        _check_consistency(manifest, fields, place)
+            raise location.mismatch("task", manifest.task, task)
+        _check_consistency(manifest, fields, location)
         return manifest
 
     def _fields(self) -> dict[str, Any]:
@@ -199,23 +199,23 @@ def _checksum(document: dict[str, Any]) -> str:
     return sha256({name: document[name] for name in document if name != "checksum"})
 
 
-def _check_consistency(manifest: Manifest, document: dict[str, Any], place: Place) -> None:
+def _check_consistency(manifest: Manifest, document: dict[str, Any], location: Location) -> None:
     """Refuse fields that conflict with one another, and files beyond the limits."""
     labels, count = manifest.labels, manifest.architecture.label_count
     if len(labels) != count or not _are_names(labels):
         expected = f"a list of {count} different, non-empty strings"
-        raise place.mismatch("labels", expected, document["labels"])
+        raise location.mismatch("labels", expected, document["labels"])
     if len(manifest.thresholds) != count:
         expected = f"a list of {count} numbers from 0 to 1, or nulls"
-        raise place.mismatch("thresholds", expected, document["thresholds"])
+        raise location.mismatch("thresholds", expected, document["thresholds"])
     for names in zip(*((state.input, state.output) for state in manifest.state), strict=True):
         if not _are_names(names):
             expected = "a list of states with different, non-empty names"
-            raise place.mismatch("state", expected, document["state"])
+            raise location.mismatch("state", expected, document["state"])
     for name, limit in FILE_LIMITS.items():
         size = manifest.files[name].size
         if size > limit:
-            file = place.inside("files").inside(name)
+            file = location.inside("files").inside(name)
             raise file.mismatch("size", f"a whole number from 0 to {limit}", size)
 
 

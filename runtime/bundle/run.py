@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from textgate.bundle.architecture import Architecture, MaxTokens
-from textgate.bundle.schema import Count, Place, Sha256, decode
+from textgate.bundle.schema import Count, Location, Sha256, decode
 from textgate.bundle.strict_json import Format
 from textgate.errors import CheckpointError
 
@@ -125,14 +125,14 @@ def read_run(folder: Path) -> RunManifest:
         raise CheckpointError(f"{folder} is not a training run: it is not a folder") from None
     except OSError as problem:
         raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
-    place = Place(str(path), CheckpointError)
-    document = FORMAT.read(content, place)
-    manifest = decode(RunManifest, document, place)
+    location = Location(str(path), CheckpointError)
+    document = FORMAT.read(content, location)
+    manifest = decode(RunManifest, document, location)
     labels, count = manifest.labels, manifest.architecture.label_count
     if len(labels) != count:
         raise CheckpointError(f"{path}: {len(labels)} labels for a network with {count} outputs")
     if len(set(labels)) != count:
-        raise place.mismatch("labels", "a list of different strings", document["labels"])
+        raise location.mismatch("labels", "a list of different strings", document["labels"])
     return manifest
 
 

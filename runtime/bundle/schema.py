@@ -87,13 +87,13 @@ class Keys:
 
 Count = Annotated[int, Range(0, 2**53)]
 PositiveCount = Annotated[int, Range(1, 2**53)]
-Share = Annotated[float, Range(0, 1)]
+Fraction = Annotated[float, Range(0, 1)]
 NonNegative = Annotated[float, Range(0)]
 Sha256 = Annotated[str, Pattern("[0-9a-f]{64}", "of 64 hexadecimal digits")]
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A JSON object, as messages name it, or the settings that come from Python.
 
     Attributes:
@@ -104,9 +104,9 @@ class Place:
     name: str
     error: type[TextgateError]
 
-    def inside(self, field: str) -> Place:
-        """Return the place of an object in one of the fields."""
-        return Place(f"{self.name}: {field}", self.error)
+    def inside(self, field: str) -> Location:
+        """Return the location of an object in one of the fields."""
+        return Location(f"{self.name}: {field}", self.error)
 
     def problem(self, message: str) -> TextgateError:
         """Return the error with a message about the object."""
@@ -119,11 +119,11 @@ class Place:
         return self.problem(f"field {field!r} should be {expected}, found {shown(found)}")
 
 
-_SETTINGS = Place("", ConfigError)
+_SETTINGS = Location("", ConfigError)
 _hints: dict[Any, dict[str, Any]] = {}  # of each dataclass that has been read
 
 
-def decode(kind: type[_T], value: object, place: Place) -> _T:
+def decode(kind: type[_T], value: object, location: Location) -> _T:
     """Return the dataclass that a parsed JSON object holds.
 
     A field with a default may be missing. If the class has ``LATER``, a set of names, then these
@@ -133,31 +133,31 @@ def decode(kind: type[_T], value: object, place: Place) -> _T:
         TextgateError: a field is missing, unknown, of the wrong type or out of range, or the
             dataclass raises a `ConfigError`.
     """
-    document, fields = _object(value, place), dataclasses.fields(kind)
+    document, fields = _object(value, location), dataclasses.fields(kind)
     optional = {field.name for field in fields if field.default is not dataclasses.MISSING}
     if (later := getattr(kind, "LATER", None)) is not None:
         optional = later if later.isdisjoint(document) else set()
     values = {
-        name: read_field(document, name, hint, place)
+        name: read_field(document, name, hint, location)
         for name, hint in hints(kind).items()
         if name in document or name not in optional
     }
-    _refuse_others(document, values, place)
+    _refuse_others(document, values, location)
     try:
         return kind(**values)
     except ConfigError as problem:
-        raise place.problem(str(problem)) from None
+        raise location.problem(str(problem)) from None
 
 
-def read_field(document: dict[str, Any], name: str, kind: Any, place: Place) -> Any:
+def read_field(document: dict[str, Any], name: str, kind: Any, location: Location) -> Any:
     """Return the field of a JSON object that has this name and is annotated with this kind.
 
     Raises:
         TextgateError: it is missing or not of this kind.
     """
     if name not in document:
-        raise place.problem(f"field {name!r} is missing")
-    return _read(document[name], kind, name, place)
+        raise location.problem(f"field {name!r} is missing")
+    return _read(document[name], kind, name, location)
 
 
 def check(settings: _Dataclass) -> None:
@@ -187,72 +187,74 @@ def hints(kind: type[_Dataclass]) -> dict[str, Any]:
     return _hints[kind]
 
 
-def _read(value: Any, kind: Any, name: str, place: Place) -> Any:
+def _read(value: Any, kind: Any, name: str, location: Location) -> Any:
     """Convert a value to its annotated type: a list as a tuple, a number as a float if needed."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return _read_bounded(value, kind, name, place)
+        return _read_bounded(value, kind, name, location)
     if origin in (Union, UnionType):
-        return _read_option(value, arguments, name, place)
+        return _read_option(value, arguments, name, location)
     if origin is tuple:
-        return _read_items(value, arguments, name, place)
+        return _read_items(value, arguments, name, location)
     if origin is dict:
-        return _read_names(value, arguments, place.inside(name))
+        return _read_names(value, arguments, location.inside(name))
     if dataclasses.is_dataclass(kind):
-        return decode(cast("type[_Dataclass]", kind), value, place.inside(name))
+        return decode(cast("type[_Dataclass]", kind), value, location.inside(name))
     if not _fits(value, kind):
-        raise place.mismatch(name, _expected(kind), value)
+        raise location.mismatch(name, _expected(kind), value)
     return float(value) if kind is float else value
 
 
-def _read_bounded(value: Any, kind: Any, name: str, place: Place) -> Any:
+def _read_bounded(value: Any, kind: Any, name: str, location: Location) -> Any:
     base, bounds = get_args(kind)
-    found = _read(value, base, name, place)
+    found = _read(value, base, name, location)
     if isinstance(bounds, Keys):
         for key in bounds.names:
-            read_field(found, key, Any, place.inside(name))
-        _refuse_others(found, bounds.names, place.inside(name))
+            read_field(found, key, Any, location.inside(name))
+        _refuse_others(found, bounds.names, location.inside(name))
     elif found not in bounds:
-        raise place.mismatch(name, _expected(kind), value)
+        raise location.mismatch(name, _expected(kind), value)
     return found
 
 
-def _read_option(value: Any, kinds: tuple[Any, ...], name: str, place: Place) -> Any:
+def _read_option(value: Any, kinds: tuple[Any, ...], name: str, location: Location) -> Any:
     for kind in kinds:
         if dataclasses.is_dataclass(kind):  # which may be missing, but not null
-            return _read(value, kind, name, place)
-        with suppress(place.error):
-            return _read(value, kind, name, place)
-    raise place.mismatch(name, " or ".join(map(_expected, kinds)), value)
+            return _read(value, kind, name, location)
+        with suppress(location.error):
+            return _read(value, kind, name, location)
+    raise location.mismatch(name, " or ".join(map(_expected, kinds)), value)
 
 
-def _read_items(value: Any, kinds: tuple[Any, ...], name: str, place: Place) -> tuple[Any, ...]:
+def _read_items(
+    value: Any, kinds: tuple[Any, ...], name: str, location: Location
+) -> tuple[Any, ...]:
     size = None if kinds[-1] is Ellipsis else len(kinds)
-    if not isinstance(value, list if place.name else tuple) or size not in (None, len(value)):
-        expected = "a tuple" if not place.name and isinstance(value, list) else "a list"
-        raise place.mismatch(name, expected if size is None else f"{expected} of {size}", value)
+    if not isinstance(value, list if location.name else tuple) or size not in (None, len(value)):
+        expected = "a tuple" if not location.name and isinstance(value, list) else "a list"
+        raise location.mismatch(name, expected if size is None else f"{expected} of {size}", value)
     return tuple(
-        _read(item, kinds[0], f"{name}[{index}]", place) for index, item in enumerate(value)
+        _read(item, kinds[0], f"{name}[{index}]", location) for index, item in enumerate(value)
     )
 
 
-def _read_names(value: Any, kinds: tuple[Any, ...], place: Place) -> dict[str, Any]:
+def _read_names(value: Any, kinds: tuple[Any, ...], location: Location) -> dict[str, Any]:
     names, kind = kinds
-    document = _object(value, place)
+    document = _object(value, location)
     if get_origin(names) is Literal:
-        _refuse_others(document, get_args(names), place)
-    return {name: read_field(document, name, kind, place) for name in document}
+        _refuse_others(document, get_args(names), location)
+    return {name: read_field(document, name, kind, location) for name in document}
 
 
-def _object(value: object, place: Place) -> dict[str, Any]:
+def _object(value: object, location: Location) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise place.problem(f"expected an object, found {shown(value)}")
+        raise location.problem(f"expected an object, found {shown(value)}")
     return value
 
 
-def _refuse_others(document: dict[str, Any], known: Collection[str], place: Place) -> None:
+def _refuse_others(document: dict[str, Any], known: Collection[str], location: Location) -> None:
     if unknown := sorted(document.keys() - known):
-        raise place.problem(f"unknown field {unknown[0]!r}")
+        raise location.problem(f"unknown field {unknown[0]!r}")
 
 
 def _fits(value: Any, kind: Any) -> bool:

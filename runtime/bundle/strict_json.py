@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from textgate.bundle.schema import Count, Place, read_field
+from textgate.bundle.schema import Count, Location, read_field
 from textgate.errors import TextgateError
 
 DEPTH_LIMIT = 16  # objects and lists inside one another
@@ -40,18 +40,18 @@ class Format:
         fields = {name: one for name, one in dataclasses.asdict(value).items() if one is not None}
         return json.dumps({**self.fields, **fields}, indent=2, ensure_ascii=False) + "\n"
 
-    def read(self, content: bytes, place: Place) -> dict[str, Any]:
+    def read(self, content: bytes, location: Location) -> dict[str, Any]:
         """Return the fields of a file except format and version.
 
         Raises:
             TextgateError: it is not JSON, or of another format or version.
         """
-        document = parse(content, where=place.name, error=place.error, limit=self.limit)
-        if (found := read_field(document, "format", str, place)) != self.name:
-            raise place.mismatch("format", self.name, found)
-        if (found := read_field(document, "format_version", Count, place)) != self.version:
+        document = parse(content, where=location.name, error=location.error, limit=self.limit)
+        if (found := read_field(document, "format", str, location)) != self.name:
+            raise location.mismatch("format", self.name, found)
+        if (found := read_field(document, "format_version", Count, location)) != self.version:
             remedy = "upgrade textgate" if found > self.version else self.remedy
-            raise place.problem(
+            raise location.problem(
                 f"format version {found}, but this release reads version {self.version}; {remedy}"
             )
         return {name: one for name, one in document.items() if name not in self.fields}

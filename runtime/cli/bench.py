@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from textgate.bundle.builtin import find_bundle
-from textgate.bundle.schema import Place, PositiveCount, Share, read_field
+from textgate.bundle.schema import Fraction, Location, PositiveCount, read_field
 from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
 from textgate.errors import ConfigError, DataError
@@ -180,10 +180,10 @@ def _accuracy(name: str, file: Path) -> Accuracy:
     except OSError as problem:
         raise DataError(f"{file}: cannot be read: {problem.strerror}") from None
     document = strict_json.parse(text, where=str(file), error=DataError, limit=_MAX_EVALUATION)
-    field = partial(read_field, document, place=Place(str(file), DataError))
+    field = partial(read_field, document, location=Location(str(file), DataError))
     return Accuracy(
         bundle=name,
         rows=field("rows", PositiveCount),
-        accuracy=field("accuracy", Share),
-        interval=field("accuracy_interval", tuple[Share, Share]),
+        accuracy=field("accuracy", Fraction),
+        interval=field("accuracy_interval", tuple[Fraction, Fraction]),
     )

@@ -9,9 +9,9 @@
 
 enum { MAGIC = 0x31454754 };
 enum { ALIGNMENT = 64 };
-#define MOST_SIZE ((int32_t)1 << 24)   /* of every size in the header */
-#define MOST_INPUTS ((size_t)1 << 15)  /* of an int8 layer: no partial sum of 255 * 127 each, less a zero point, overflows */
-#define MOST_FLOAT 3.4028234e38f
+#define MAX_SIZE ((int32_t)1 << 24)   /* of every size in the header */
+#define MAX_INPUTS ((size_t)1 << 15)  /* of an int8 layer: no partial sum of 255 * 127 each, less a zero point, overflows */
+#define MAX_FLOAT 3.4028234e38f
 
 static size_t rounded(size_t value, size_t step) { return (value + step - 1) / step * step; }
 
@@ -44,20 +44,20 @@ static void *piece(tg_model *m, size_t count, size_t size)
 
 typedef struct {
     const uint8_t *bytes;
-    size_t size, place;
+    size_t size, offset;
     int status;
 } Reader;
 
 /* Return `count` items of `width` bytes at the next multiple of 64; NULL if there are not as many. */
 static const void *tensor(Reader *reader, size_t count, size_t width)
 {
-    size_t start = rounded(reader->place, ALIGNMENT);
+    size_t start = rounded(reader->offset, ALIGNMENT);
     if (reader->status != TG_OK) return NULL;
     if (start > reader->size || count > (reader->size - start) / width) {
         reader->status = TG_BAD_MODEL;
         return NULL;
     }
-    reader->place = start + count * width;
+    reader->offset = start + count * width;
     return reader->bytes + start;
 }
 
@@ -66,7 +66,7 @@ static const float *floats(Reader *reader, size_t count)
 {
     const float *found = tensor(reader, count, sizeof *found);
     for (size_t i = 0; found && i < count; i++) {
-        if (!(found[i] >= -MOST_FLOAT && found[i] <= MOST_FLOAT)) {
+        if (!(found[i] >= -MAX_FLOAT && found[i] <= MAX_FLOAT)) {
             reader->status = TG_BAD_NUMBER;
             return NULL;
         }
@@ -87,7 +87,7 @@ static const int8_t *whole(Reader *reader, size_t count, int most)
     return found;
 }
 
-/* Return the row of the weights that belongs to a place in a panel, or -1 for padding. */
+/* Return the row of the weights that belongs to a position in a panel, or -1 for padding. */
 static ptrdiff_t row_at(const tg_model *m, const Layer *layer, size_t panel, size_t vector, size_t lane)
 {
     size_t unit = m->cell == RNN ? (panel * layer->vectors + vector) * LANES + lane : panel * LANES + lane;
@@ -116,17 +116,17 @@ static const void *packed(tg_model *m, const Layer *layer, const Matrix *matrix)
     size_t count = layer->panels * matrix->groups * layer->vectors * LANES * each;
     void *to = piece(m, count, layer->integer ? 1 : sizeof(float));
     if (!to) return NULL;
-    size_t place = 0;
+    size_t offset = 0;
     for (size_t panel = 0; panel < layer->panels; panel++) {
         for (size_t group = 0; group < matrix->groups; group++) {
             for (size_t i = 0; i < layer->vectors * LANES; i++) {
                 ptrdiff_t row = row_at(m, layer, panel, i / LANES, i % LANES);
-                for (size_t j = 0; j < each; j++, place++) {
+                for (size_t j = 0; j < each; j++, offset++) {
                     ptrdiff_t column = column_at(matrix->units, matrix->width, group * each + j);
                     if (row < 0 || column < 0 || (size_t)column >= matrix->columns) continue;
                     size_t from = (size_t)row * matrix->columns + (size_t)column;
-                    if (layer->integer) ((int8_t *)to)[place] = ((const int8_t *)matrix->weights)[from];
-                    else ((float *)to)[place] = ((const float *)matrix->weights)[from];
+                    if (layer->integer) ((int8_t *)to)[offset] = ((const int8_t *)matrix->weights)[from];
+                    else ((float *)to)[offset] = ((const float *)matrix->weights)[from];
                 }
             }
         }
@@ -230,7 +230,7 @@ static int read_layers(tg_model *m, Reader *reader, const int32_t *units, const 
         if (l + 1 == m->layers) {
             for (size_t p = 0; p < m->poolings; p++) layer->gives_floats |= m->pooling[p] != LAST;
         }
-        if (layer->integer && (inputs > MOST_INPUTS || layer->units > MOST_INPUTS)) return TG_BAD_MODEL;
+        if (layer->integer && (inputs > MAX_INPUTS || layer->units > MAX_INPUTS)) return TG_BAD_MODEL;
         if (layer->width > m->widest) m->widest = layer->width;
         for (size_t d = 0; d < m->directions; d++) {
             int status = read_direction(m, reader, l, layer, &layer->direction[d]);
@@ -289,12 +289,12 @@ static int read_linear(tg_model *m, Reader *reader)
     Linear *linear = &m->linear;
     if (!linear->columns) return TG_OK;
     size_t labels = m->dense[m->dense_layers - 1].units;
-    linear->fingerprints = tensor(reader, linear->pair_rows, 1);
-    size_t tokens = linear->token_rows * linear->columns, pairs = linear->pair_rows * linear->columns;
+    linear->fingerprints = tensor(reader, linear->bigram_rows, 1);
+    size_t tokens = linear->token_rows * linear->columns, bigrams = linear->bigram_rows * linear->columns;
     linear->tokens = linear->kind == INT8 ? tensor(reader, tokens, 1) : (const void *)floats(reader, tokens);
     linear->token_weights = tensor(reader, linear->token_rows, 1);
-    linear->pairs = linear->kind == INT8 ? tensor(reader, pairs, 1) : (const void *)floats(reader, pairs);
-    linear->pair_weights = tensor(reader, linear->pair_rows, 1);
+    linear->bigrams = linear->kind == INT8 ? tensor(reader, bigrams, 1) : (const void *)floats(reader, bigrams);
+    linear->bigram_weights = tensor(reader, linear->bigram_rows, 1);
     linear->projection = floats(reader, 2 * linear->columns * labels);
     return reader->status;
 }
@@ -306,12 +306,12 @@ static float as_float(int32_t word)
     return value;
 }
 
-static bool is_size(int32_t word) { return word >= 1 && word <= MOST_SIZE; }
+static bool is_size(int32_t word) { return word >= 1 && word <= MAX_SIZE; }
 
 /* Return whether a header's numbers are in range; what they come to is bounded by the tensors. */
 static bool is_header(const int32_t *word, size_t words)
 {
-    if (word[3] < RNN || word[3] > GRU || word[4] < 1 || word[4] > MOST_LAYERS) return false;
+    if (word[3] < RNN || word[3] > GRU || word[4] < 1 || word[4] > MAX_LAYERS) return false;
     if (word[5] < 1 || word[5] > 2 || !is_size(word[6]) || !is_size(word[7])) return false;
     if (word[8] < FLOAT32 || word[8] > NIBBLES || word[9] < 1 || word[9] > 4) return false;
     for (int i = 0; i < 4; i++) {
@@ -320,8 +320,8 @@ static bool is_header(const int32_t *word, size_t words)
             if (word[10 + i] == word[10 + j]) return false;
         }
     }
-    if (word[14] < 1 || word[14] > MOST_LAYERS || (word[15] & ~1) || (word[16] & ~1) || (word[21] & ~1)) return false;
-    if (!(as_float(word[17]) > 0.0f && as_float(word[17]) <= MOST_FLOAT)) return false;
+    if (word[14] < 1 || word[14] > MAX_LAYERS || (word[15] & ~1) || (word[16] & ~1) || (word[21] & ~1)) return false;
+    if (!(as_float(word[17]) > 0.0f && as_float(word[17]) <= MAX_FLOAT)) return false;
     for (int i = 19; i < 21; i++) {
         if (word[18] ? !is_size(word[i]) : word[i] != 0) return false;
     }
@@ -359,7 +359,7 @@ static int read_model(tg_model *m, const void *bytes, size_t size)
     m->dense_layers = (size_t)word[14];
     m->sigmoids = word[16] != 0;
     m->inverse_temperature = as_float(word[17]);
-    m->linear = (Linear){.columns = (size_t)word[18], .token_rows = (size_t)word[19], .pair_rows = (size_t)word[20], .kind = word[21]};
+    m->linear = (Linear){.columns = (size_t)word[18], .token_rows = (size_t)word[19], .bigram_rows = (size_t)word[20], .kind = word[21]};
     const int32_t *units = word + 24, *integer = units + m->layers, *dense = integer + m->layers;
     if (m->cell == LSTM && integer[0]) { /* ONNX Runtime's way from a range to a step and a zero point */
         float low = as_float(word[22]), high = as_float(word[23]);
@@ -381,7 +381,7 @@ static int read_model(tg_model *m, const void *bytes, size_t size)
     int status = read_layers(m, &reader, units, integer);
     if (status == TG_OK) status = read_head(m, &reader, dense, word[15]);
     if (status == TG_OK) status = read_linear(m, &reader);
-    if (status == TG_OK && reader.place != size) status = TG_BAD_MODEL;
+    if (status == TG_OK && reader.offset != size) status = TG_BAD_MODEL;
     if (status != TG_OK || m->directions == 2) return status;
 
     for (size_t l = 0; l < m->layers; l++) {
@@ -527,7 +527,7 @@ size_t tg_labels(const tg_model *m) { return m->dense[m->dense_layers - 1].units
 size_t tg_vocabulary(const tg_model *m) { return m->vocabulary; }
 size_t tg_state_size(const tg_model *m) { return m->state_size; }
 
-/* Lays arrays out in one piece of memory: first their sizes are added up, then they get places. */
+/* Lays arrays out in one piece of memory: first their sizes are added up, then they get offsets. */
 typedef struct {
     uint8_t *from;
     size_t bytes;
@@ -536,10 +536,10 @@ typedef struct {
 
 static void *laid(Layout *layout, size_t count, size_t size)
 {
-    size_t place = layout->bytes;
-    if (count > (SIZE_MAX / 4 - place) / size) layout->too_large = true;
-    else layout->bytes = rounded(place + count * size, ALIGNMENT);
-    return layout->from ? layout->from + place : NULL;
+    size_t offset = layout->bytes;
+    if (count > (SIZE_MAX / 4 - offset) / size) layout->too_large = true;
+    else layout->bytes = rounded(offset + count * size, ALIGNMENT);
+    return layout->from ? layout->from + offset : NULL;
 }
 
 static void lay_fixed(const tg_model *m, tg_workspace *w, Layout *layout)
@@ -629,14 +629,14 @@ void tg_free_workspace(tg_workspace *w)
     free(w);
 }
 
-/* Put the places of texts in order of length, the longest first; few are out of place as a rule. */
+/* Put the indices of texts in order of length, the longest first; few are out of order as a rule. */
 static void sort_by_length(size_t *order, const int64_t *lengths, size_t texts)
 {
     for (size_t gap = texts / 2 ? texts / 2 : 1; gap; gap /= 2) { /* Shell 1959 */
         for (size_t i = gap; i < texts; i++) {
-            size_t place = order[i], j = i;
-            for (; j >= gap && lengths[order[j - gap]] < lengths[place]; j -= gap) order[j] = order[j - gap];
-            order[j] = place;
+            size_t index = order[i], j = i;
+            for (; j >= gap && lengths[order[j - gap]] < lengths[index]; j -= gap) order[j] = order[j - gap];
+            order[j] = index;
         }
     }
 }
@@ -680,12 +680,12 @@ int tg_run(const tg_model *m, tg_workspace *w, const int64_t *ids, size_t row, c
         const float *from[TEXTS];
         float *to[TEXTS], *result[TEXTS];
         for (size_t r = 0; r < some; r++) {
-            size_t place = w->order[first + r];
-            text[r] = ids + place * row;
-            tokens[r] = (size_t)lengths[place];
-            from[r] = state ? state + place * m->state_size : NULL;
-            to[r] = next_state ? next_state + place * m->state_size : NULL;
-            result[r] = probabilities + place * labels;
+            size_t index = w->order[first + r];
+            text[r] = ids + index * row;
+            tokens[r] = (size_t)lengths[index];
+            from[r] = state ? state + index * m->state_size : NULL;
+            to[r] = next_state ? next_state + index * m->state_size : NULL;
+            result[r] = probabilities + index * labels;
         }
         status = forward(m, w, text, tokens, some, state ? from : NULL, next_state ? to : NULL, result);
     }

@@ -10,8 +10,8 @@
 enum { LANES = 16 };        /* float32 that are computed together, whatever the instruction set */
 enum { TEXTS = 4 };         /* texts in lockstep */
 enum { BLOCK = 64 };        /* rows whose input products are computed together */
-enum { MOST_LAYERS = 64 };
-enum { MOST_VECTORS = 4 };  /* of a panel */
+enum { MAX_LAYERS = 64 };
+enum { MAX_VECTORS = 4 };  /* of a panel */
 
 enum { RNN, LSTM, GRU };
 enum { FLOAT32, INT8, NIBBLES };
@@ -55,10 +55,10 @@ typedef struct {
 } Dense;
 
 typedef struct {
-    size_t columns, token_rows, pair_rows;
+    size_t columns, token_rows, bigram_rows;
     int kind;
-    const void *tokens, *pairs;
-    const uint8_t *fingerprints, *token_weights, *pair_weights;
+    const void *tokens, *bigrams;
+    const uint8_t *fingerprints, *token_weights, *bigram_weights;
     const float *projection;
 } Linear;
 
@@ -82,8 +82,8 @@ struct tg_model {
     size_t state_size;
     size_t widest;  /* of a layer's states, both directions */
     size_t widest_dense;
-    Layer layer[MOST_LAYERS];
-    Dense dense[MOST_LAYERS];
+    Layer layer[MAX_LAYERS];
+    Dense dense[MAX_LAYERS];
     struct Piece *memory;
 };
 

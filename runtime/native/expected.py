@@ -270,7 +270,7 @@ def _poolings(graph: ExpectedGraph, net: Architecture, storage: Storage, layer: 
 
 def _linear(graph: ExpectedGraph, net: Architecture) -> None:
     node, constant, carried = graph.node, graph.constant, not net.bidirectional
-    _pairs(graph, net)
+    _bigrams(graph, net)
     limit = constant("linear.token_count", net.linear_tokens)
     node("Less", ["ids_by_step", limit], "linear.tokens.found")
     last_row = constant("linear.last_row_of_tokens", net.linear_tokens - 1)
@@ -308,7 +308,7 @@ def _linear(graph: ExpectedGraph, net: Architecture) -> None:
     node("Div", [linear, root], "linear.logits")
 
 
-def _pairs(graph: ExpectedGraph, net: Architecture) -> None:
+def _bigrams(graph: ExpectedGraph, net: Architecture) -> None:
     node, constant = graph.node, graph.constant
     before = graph.state("linear.previous", (-1, 1))
     before = node("Cast", [before], "linear.previous", to=7)
@@ -331,11 +331,11 @@ def _pairs(graph: ExpectedGraph, net: Architecture) -> None:
         last = node("Cast", [column], "linear.last", to=1)
         node("Identity", [last], "next.linear.previous")
     buckets = constant("linear.bucket_count", net.linear_buckets)
-    places = node("Mod", [mixed, buckets], "linear.pairs.places")
+    indices = node("Mod", [mixed, buckets], "linear.pairs.places")
     kinds = constant("linear.fingerprint_count", 251)
     wanted = node("Mod", [mixed, kinds], "linear.pairs.fingerprints")
     table = graph.weight("linear.fingerprints")
-    owners = node("Gather", [table, places], "linear.pairs.owners")
+    owners = node("Gather", [table, indices], "linear.pairs.owners")
     wide = node("Cast", [owners], "linear.pairs.owners_wide", to=7)
     node("Equal", [wide, wanted], "linear.pairs.found")
 

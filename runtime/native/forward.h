@@ -204,16 +204,16 @@ static void project(const tg_model *m, tg_workspace *w, size_t l, size_t d, cons
     const float *readf = l ? w->givenf[(l - 1) & 1] : w->readf;
     bool scaled = l == 0 && m->embedding == NIBBLES && m->cell != LSTM;
     for (size_t panel = 0; panel < layer->panels; panel++) {
-        size_t place = panel * wide;
+        size_t offset = panel * wide;
         for (size_t first = 0; first < count; first += TEXTS) {
             size_t rows = count - first < TEXTS ? count - first : TEXTS;
-            float *to = w->sums + first * all + place;
+            float *to = w->sums + first * all + offset;
             if (!layer->integer) {
                 const float *x[TEXTS], *start[TEXTS];
-                float out[TEXTS * MOST_VECTORS * LANES];
+                float out[TEXTS * MAX_VECTORS * LANES];
                 for (size_t r = 0; r < rows; r++) {
                     x[r] = readf + index[first + r] * layer->input_width;
-                    start[r] = way->bias + place;
+                    start[r] = way->bias + offset;
                 }
                 product_f(rows, layer->vectors, x, groups,
                           (const float *)way->input + panel * groups * wide, start, out);
@@ -221,11 +221,11 @@ static void project(const tg_model *m, tg_workspace *w, size_t l, size_t d, cons
                 continue;
             }
             const uint8_t *x[TEXTS];
-            int32_t out[TEXTS * MOST_VECTORS * LANES];
+            int32_t out[TEXTS * MAX_VECTORS * LANES];
             for (size_t r = 0; r < rows; r++) x[r] = read8 + index[first + r] * layer->input_width;
             product8(rows, layer->vectors, m->cell == LSTM, x, groups,
-                     (const int8_t *)way->input + panel * groups * wide * 4, way->input_start + place, out);
-            const float *scales = way->input_scale + place, *bias = way->bias + place;
+                     (const int8_t *)way->input + panel * groups * wide * 4, way->input_start + offset, out);
+            const float *scales = way->input_scale + offset, *bias = way->bias + offset;
             if (m->cell == LSTM) { /* its bias is added last, as ONNX Runtime does */
                 for (size_t v = 0; v < wide; v += LANES) {
                     V scale = v_load(scales + v);
@@ -265,14 +265,14 @@ INLINE void give(int cell, bool integer, const Step *step, size_t text, size_t u
     if (step->to8[text]) keep_bytes(cell, h, step->to8[text] + unit);
 }
 
-/* What a gate's function is taken of, for the 16 outputs at a place. */
-INLINE V gate(int cell, bool integer, bool fresh, const Direction *way, const void *product, const float *read, size_t place)
+/* What a gate's function is taken of, for the 16 outputs at an offset. */
+INLINE V gate(int cell, bool integer, bool fresh, const Direction *way, const void *product, const float *read, size_t offset)
 {
     if (!integer) return v_load(product);
-    V sum = v_integers(product), scale = v_load(way->recurrent_scale + place);
-    if (cell == LSTM) return v_add(v_add(v_load(read + place), v_mul(sum, scale)), v_load(way->bias + place));
-    if (fresh) return v_fma(sum, scale, v_load(way->recurrent_bias + place));
-    return v_fma(sum, scale, v_load(read + place));
+    V sum = v_integers(product), scale = v_load(way->recurrent_scale + offset);
+    if (cell == LSTM) return v_add(v_add(v_load(read + offset), v_mul(sum, scale)), v_load(way->bias + offset));
+    if (fresh) return v_fma(sum, scale, v_load(way->recurrent_bias + offset));
+    return v_fma(sum, scale, v_load(read + offset));
 }
 
 /* The gates of one text, for some panels. */
@@ -283,11 +283,11 @@ INLINE void open_gates(int cell, bool integer, const Layer *layer, const Directi
     const float *x = step->sums + text * layer->panels * wide;
     const uint32_t *product = (const uint32_t *)step->products + (first * step->texts + text) * wide;
     for (size_t panel = first; panel < end; panel++, product += step->texts * wide) {
-        size_t place = panel * wide, unit = panel * LANES;
-        V z0 = gate(cell, integer, false, way, product, x, place);
-        V z1 = gate(cell, integer, false, way, product + LANES, x, place + LANES);
-        V z2 = gate(cell, integer, cell == GRU, way, product + 2 * LANES, x, place + 2 * LANES);
-        V z3 = vectors > 3 ? gate(cell, integer, false, way, product + 3 * LANES, x, place + 3 * LANES) : z2;
+        size_t offset = panel * wide, unit = panel * LANES;
+        V z0 = gate(cell, integer, false, way, product, x, offset);
+        V z1 = gate(cell, integer, false, way, product + LANES, x, offset + LANES);
+        V z2 = gate(cell, integer, cell == GRU, way, product + 2 * LANES, x, offset + 2 * LANES);
+        V z3 = vectors > 3 ? gate(cell, integer, false, way, product + 3 * LANES, x, offset + 3 * LANES) : z2;
         if (cell == LSTM) {
             V kept = v_mul(v_load(step->cell[text] + unit), v_sigmoid(z2));
             V c = v_add(kept, v_mul(v_sigmoid(z0), v_tanh(z3)));
@@ -295,13 +295,13 @@ INLINE void open_gates(int cell, bool integer, const Layer *layer, const Directi
             give(cell, integer, step, text, unit, v_mul(v_tanh(c), v_sigmoid(z1)));
         } else if (cell == GRU) {
             V before = v_load((integer ? step->state[text] : step->hf[text]) + unit);
-            V fresh = v_tanh(v_fma(v_sigmoid(z1), z2, v_load(x + place + 2 * LANES)));
+            V fresh = v_tanh(v_fma(v_sigmoid(z1), z2, v_load(x + offset + 2 * LANES)));
             give(cell, integer, step, text, unit, v_fma(v_sigmoid(z0), v_sub(before, fresh), fresh));
         } else {
-            give(cell, integer, step, text, place, v_tanh(z0));
-            give(cell, integer, step, text, place + LANES, v_tanh(z1));
-            give(cell, integer, step, text, place + 2 * LANES, v_tanh(z2));
-            give(cell, integer, step, text, place + 3 * LANES, v_tanh(z3));
+            give(cell, integer, step, text, offset, v_tanh(z0));
+            give(cell, integer, step, text, offset + LANES, v_tanh(z1));
+            give(cell, integer, step, text, offset + 2 * LANES, v_tanh(z2));
+            give(cell, integer, step, text, offset + 3 * LANES, v_tanh(z3));
         }
     }
 }
@@ -316,13 +316,13 @@ INLINE void advance(int cell, bool integer, const Layer *layer, const Direction 
     size_t groups = layer->recurrent_groups, all = layer->panels * wide;
     bool alone = PAIRS && integer && step->texts == 1;
     for (size_t i = 0; i < layer->panels; i++) {
-        size_t panel = down ? layer->panels - 1 - i : i, place = panel * wide;
+        size_t panel = down ? layer->panels - 1 - i : i, offset = panel * wide;
 #if PAIRS
         if (alone && i + 1 < layer->panels) {
             panel -= down;
-            place = panel * wide;
-            product8_pair(vectors, step->h8[0], groups, (const int8_t *)way->recurrent + place * groups * 4,
-                          way->recurrent_start + place, (int32_t *)step->products + place);
+            offset = panel * wide;
+            product8_pair(vectors, step->h8[0], groups, (const int8_t *)way->recurrent + offset * groups * 4,
+                          way->recurrent_start + offset, (int32_t *)step->products + offset);
             open_gates(cell, integer, layer, way, step, 0, panel, panel + 2);
             i++;
             continue;
@@ -330,21 +330,21 @@ INLINE void advance(int cell, bool integer, const Layer *layer, const Direction 
 #endif
         if (integer) {
             product8(step->texts, vectors, cell == LSTM, step->h8, groups,
-                     (const int8_t *)way->recurrent + place * groups * 4, way->recurrent_start + place,
-                     (int32_t *)step->products + place * step->texts);
+                     (const int8_t *)way->recurrent + offset * groups * 4, way->recurrent_start + offset,
+                     (int32_t *)step->products + offset * step->texts);
         } else {
             const float *start[TEXTS];
-            float begin[TEXTS * MOST_VECTORS * LANES];
+            float begin[TEXTS * MAX_VECTORS * LANES];
             for (size_t r = 0; r < step->texts; r++) {
-                start[r] = step->sums + r * all + place;
+                start[r] = step->sums + r * all + offset;
                 if (cell == GRU) { /* the reset gate comes between both products of a new state */
                     memcpy(begin + r * wide, start[r], 2 * LANES * sizeof *begin);
-                    memcpy(begin + r * wide + 2 * LANES, way->recurrent_bias + place + 2 * LANES, LANES * sizeof *begin);
+                    memcpy(begin + r * wide + 2 * LANES, way->recurrent_bias + offset + 2 * LANES, LANES * sizeof *begin);
                     start[r] = begin + r * wide;
                 }
             }
-            product_f(step->texts, vectors, step->hf, groups, (const float *)way->recurrent + place * groups, start,
-                      (float *)step->products + place * step->texts);
+            product_f(step->texts, vectors, step->hf, groups, (const float *)way->recurrent + offset * groups, start,
+                      (float *)step->products + offset * step->texts);
         }
         if (alone) open_gates(cell, integer, layer, way, step, 0, panel, panel + 1);
     }
@@ -402,9 +402,9 @@ static void run_direction(const tg_model *m, tg_workspace *w, size_t l, size_t d
         for (; first < time; first++, down = !down) {
             step.texts = texts_at(s, first);
             for (size_t r = 0; r < step.texts; r++) {
-                size_t place = row[r] * row_width + d * width;
-                step.to8[r] = layer->gives_bytes ? w->given8[l & 1] + place : NULL;
-                step.tof[r] = layer->gives_floats ? w->givenf[l & 1] + place : NULL;
+                size_t offset = row[r] * row_width + d * width;
+                step.to8[r] = layer->gives_bytes ? w->given8[l & 1] + offset : NULL;
+                step.tof[r] = layer->gives_floats ? w->givenf[l & 1] + offset : NULL;
             }
             STEPS[layer->integer][m->cell](layer, way, &step, down);
             for (size_t r = 0; r < step.texts; r++) {
@@ -499,10 +499,10 @@ static void add_linear(const tg_model *m, float *sums, const int64_t *ids, size_
             float weight = linear->token_weights[id];
             square = weight * weight;
         }
-        size_t bucket = mixed % linear->pair_rows;
+        size_t bucket = mixed % linear->bigram_rows;
         if (linear->fingerprints[bucket] == mixed % 251u) {
-            add_row(sums + columns, linear->pairs, linear->kind, bucket, columns);
-            float weight = linear->pair_weights[bucket];
+            add_row(sums + columns, linear->bigrams, linear->kind, bucket, columns);
+            float weight = linear->bigram_weights[bucket];
             square += weight * weight;
         }
         *squares += square;
@@ -562,8 +562,8 @@ static bool finish(const tg_model *m, tg_workspace *w, size_t text, float *to)
         const float *sums = w->pool + (text * m->poolings + p) * width;
         if (m->pooling[p] == LAST) {
             for (size_t d = 0; d < m->directions; d++) {
-                size_t place = ((m->layers - 1) * m->directions + d) * TEXTS + text;
-                memcpy(pooled + d * last->width, w->statef + place * m->widest, last->width * sizeof(float));
+                size_t offset = ((m->layers - 1) * m->directions + d) * TEXTS + text;
+                memcpy(pooled + d * last->width, w->statef + offset * m->widest, last->width * sizeof(float));
             }
         } else if (m->pooling[p] == MAX) {
             memcpy(pooled, sums, width * sizeof(float));
@@ -623,13 +623,13 @@ static void begin(const tg_model *m, tg_workspace *w, size_t text, const float *
     for (size_t l = 0; l < m->layers; l++) {
         const Layer *layer = &m->layer[l];
         for (size_t d = 0; d < m->directions; d++) {
-            size_t place = ((l * m->directions + d) * TEXTS + text) * m->widest;
-            float *h = w->statef + place, *c = w->cell + place;
+            size_t offset = ((l * m->directions + d) * TEXTS + text) * m->widest;
+            float *h = w->statef + offset, *c = w->cell + offset;
             memset(h, 0, layer->width * sizeof(float));
             memset(c, 0, layer->width * sizeof(float));
             if (from) from = take(h, from, layer->units) + layer->anchors;
             if (from && m->cell == LSTM) from = take(c, from, layer->units) + layer->anchors;
-            for (size_t i = 0; i < layer->width; i += LANES) keep_bytes(m->cell, v_load(h + i), w->state8 + place + i);
+            for (size_t i = 0; i < layer->width; i += LANES) keep_bytes(m->cell, v_load(h + i), w->state8 + offset + i);
         }
     }
     size_t width = m->directions * last->width;
@@ -658,9 +658,9 @@ static void keep(const tg_model *m, const tg_workspace *w, size_t text, float *t
     const Layer *last = &m->layer[m->layers - 1];
     for (size_t l = 0; l < m->layers; l++) {
         const Layer *layer = &m->layer[l];
-        size_t place = (l * TEXTS + text) * m->widest;
-        to = put(to, w->statef + place, layer->units, layer->anchors, 1.0f);
-        if (m->cell == LSTM) to = put(to, w->cell + place, layer->units, layer->anchors, HELD);
+        size_t offset = (l * TEXTS + text) * m->widest;
+        to = put(to, w->statef + offset, layer->units, layer->anchors, 1.0f);
+        if (m->cell == LSTM) to = put(to, w->cell + offset, layer->units, layer->anchors, HELD);
     }
     const float *scores = w->scores + text * 3;
     for (size_t p = 0; p < m->poolings; p++) {

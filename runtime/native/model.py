@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from textgate.bundle.manifest import Manifest
 
 MAGIC, ALIGNMENT = 0x31454754, 64
-_LAYERS, _WORDS_BEFORE_UNITS = 4, 24  # places in the header
+_LAYERS, _WORDS_BEFORE_UNITS = 4, 24  # indices into the header
 _OPSET = 18
 _EMBEDDINGS = {32: 0, 8: 1, 4: 2}
 _LSTM_LIMIT, _STORED_LIMIT = 64, 127
@@ -364,13 +364,13 @@ class _Converter:
         if not net.linear_size:
             return []
         kind = "i1" if self._storage.integer_linear else "f4"
-        size, tokens, pairs = net.linear_size, net.linear_tokens, net.linear_buckets
+        size, tokens, bigrams = net.linear_size, net.linear_tokens, net.linear_buckets
         return [
-            self._take("linear.fingerprints", "u1", pairs),
+            self._take("linear.fingerprints", "u1", bigrams),
             self._take("linear.tokens", kind, tokens, size),
             self._take("linear.tokens_weights", "u1", tokens),
-            self._take("linear.pairs", kind, pairs, size),
-            self._take("linear.pairs_weights", "u1", pairs),
+            self._take("linear.pairs", kind, bigrams, size),
+            self._take("linear.pairs_weights", "u1", bigrams),
             self._take("linear.projection", "f4", 2 * size, net.label_count),
         ]
 

@@ -142,7 +142,7 @@ TG_API int tg_run(const tg_model *model, tg_workspace *workspace, const int64_t 
  *     17  inverse temperature, a float32 in these four bytes
  *     18  columns of the linear branch, 0 if there is none; 0 in 19 to 21 then
  *     19  its rows for tokens
- *     20  its rows for pairs of tokens
+ *     20  its rows for bigrams
  *     21  its rows are 0 float32 or 1 int8
  *     22  lower and upper bound of what the first layer of an int8 LSTM reads, two float32; else 0
  *     24  units of each recurrent layer
@@ -164,8 +164,8 @@ TG_API int tg_run(const tg_model *model, tg_workspace *workspace, const int64_t 
  *     attention, if there is such a pooling: float32 [directions * units]
  *     for each dense layer: weight float32 [units, I], or int8 with scales float32 [units]; bias
  *         float32 [units]
- *     for the linear branch: fingerprints of pairs uint8 [pair rows]; token rows [rows, columns] and
- *         their weights uint8 [rows]; pair rows and their weights; projection
+ *     for the linear branch: fingerprints of bigrams uint8 [bigram rows]; token rows [rows,
+ *         columns] and their weights uint8 [rows]; bigram rows and their weights; projection
  *         float32 [2 * columns, labels]
  *
  * An int8 LSTM reads its input as uint8, 255 steps from the lower to the upper bound, and its states

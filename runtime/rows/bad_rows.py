@@ -8,40 +8,40 @@ from textgate.errors import DataError
 
 LEAVE_OUT = "--skip-bad-rows leaves out"
 
-_MAX_PLACES = 3  # named per kind
+_MAX_LOCATIONS = 3  # named per kind
 
 
 class BadRowError(DataError):
     """A row that cannot be used, in a file whose other rows can be.
 
     Attributes:
-        place: its place in the file, such as ``line 3``.
+        location: its location in the file, such as ``line 3``.
         kind: the reason as it is counted, such as ``an empty label`` in "3 for an empty label".
     """
 
-    def __init__(self, message: str, place: str, kind: str) -> None:
+    def __init__(self, message: str, location: str, kind: str) -> None:
         super().__init__(message)
-        self.place = place
+        self.location = location
         self.kind = kind
 
 
 class BadRows:
-    """Counts of rows that cannot be used, by reason, with the places of the first ones."""
+    """Counts of rows that cannot be used, by reason, with the locations of the first ones."""
 
     def __init__(self) -> None:
         self.count = 0
         self._first: BadRowError | None = None
         self._kinds: Counter[str] = Counter()
-        self._places: dict[str, list[str]] = {}
+        self._locations: dict[str, list[str]] = {}
 
     def add(self, row: BadRowError) -> None:
         """Count a row."""
         self.count += 1
         self._first = self._first or row
         self._kinds[row.kind] += 1
-        places = self._places.setdefault(row.kind, [])
-        if len(places) < _MAX_PLACES:
-            places.append(row.place)
+        locations = self._locations.setdefault(row.kind, [])
+        if len(locations) < _MAX_LOCATIONS:
+            locations.append(row.location)
 
     def message(self, rows: int) -> str:
         """Return the message that refuses the file, which has `rows` rows."""
@@ -58,7 +58,7 @@ class BadRows:
 
     def _summary(self) -> str:
         return ", ".join(
-            f"{count:,} for {kind} ({', '.join(self._places[kind])}"
-            f"{', ...' if count > _MAX_PLACES else ''})"
+            f"{count:,} for {kind} ({', '.join(self._locations[kind])}"
+            f"{', ...' if count > _MAX_LOCATIONS else ''})"
             for kind, count in self._kinds.most_common()
         )

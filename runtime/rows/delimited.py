@@ -49,9 +49,9 @@ def read_tsv(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
 def _table(lines: Iterable[tuple[int, list[str]]], reading: Reading, advice: str) -> Iterator[Row]:
     header: list[str] | None = None
     for line, cells in lines:
-        place = f"line {line}"
+        location = f"line {line}"
         if header is None:
-            where = f"{reading.name}, {place} (the header)"
+            where = f"{reading.name}, {location} (the header)"
             if any("\r" in cell for cell in cells) and advice == _TSV_ADVICE:
                 raise DataError(
                     f"{where}: the lines end in carriage returns alone; end them in line feeds"
@@ -61,16 +61,16 @@ def _table(lines: Iterable[tuple[int, list[str]]], reading: Reading, advice: str
         elif len(cells) == len(header):
             if cells[-1] == header[-1] and _is_repeated(cells, header):
                 reading.note(
-                    f"{reading.name}, {place}: repeats the header and is taken for a row; the file "
-                    "may be several files in one"
+                    f"{reading.name}, {location}: repeats the header and is taken for a row; the "
+                    "file may be several files in one"
                 )
-            row = reading.row(list(zip(header, cells, strict=True)), line=line, place=place)
+            row = reading.row(list(zip(header, cells, strict=True)), line=line, location=location)
             if row is not None:
                 yield row
         elif cells != [""]:  # a blank line is no row
             reading.refuse(
                 f"{len(cells)} cells, the header has {len(header)}; {advice}",
-                place=place,
+                location=location,
                 kind="another number of cells than the header",
             )
 

@@ -28,7 +28,7 @@ def read_jsonl(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
         content = without_end(line)
         if not content.strip(" \t\r"):
             continue
-        place = f"line {number}"
+        location = f"line {number}"
         hint = _whole_file_hint(content) if is_first else ""
         is_first = False
         try:
@@ -38,12 +38,12 @@ def read_jsonl(lines: Iterator[str], reading: Reading) -> Iterator[Row]:
                 f"{problem}; JSON Lines holds one object per line{hint or _line_hint(content)}"
             )
             if hint:
-                raise DataError(f"{reading.name}, {place}: {message}") from None
-            reading.refuse(message, place=place, kind="invalid JSON")
+                raise DataError(f"{reading.name}, {location}: {message}") from None
+            reading.refuse(message, location=location, kind="invalid JSON")
             continue
         if hint:
-            raise DataError(f"{reading.name}, {place}: {_not_an_object(value)}{hint}")
-        row = _row(value, objects, reading, number, place)
+            raise DataError(f"{reading.name}, {location}: {_not_an_object(value)}{hint}")
+        row = _row(value, objects, reading, number, location)
         if row is not None:
             yield row
 
@@ -124,18 +124,22 @@ def _what_else(content: str) -> str:
     return f"holds one object, not a list of rows: {advice}"
 
 
-def _row(value: object, objects: _Objects, reading: Reading, number: int, place: str) -> Row | None:
+def _row(
+    value: object, objects: _Objects, reading: Reading, number: int, location: str
+) -> Row | None:
     if not isinstance(value, dict):
-        reading.refuse(_not_an_object(value), place=place, kind="a value that is not an object")
+        reading.refuse(
+            _not_an_object(value), location=location, kind="a value that is not an object"
+        )
         return None
     if objects.repeated is not None:
         reading.refuse(
             f"the field {shown(objects.repeated)} is given twice; keep one",
-            place=place,
+            location=location,
             kind="a field given twice",
         )
         return None
-    return reading.row(list(value.items()), line=number, place=place)
+    return reading.row(list(value.items()), line=number, location=location)
 
 
 def _not_an_object(value: object) -> str:

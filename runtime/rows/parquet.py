@@ -37,7 +37,7 @@ def read_parquet(path: AnyPath, reading: Reading) -> Iterator[Row]:
     with open_binary(path) as stream:
         for pairs in _records(stream, reading):
             number += 1
-            row = reading.row(pairs, line=number, place=f"row {number}")
+            row = reading.row(pairs, line=number, location=f"row {number}")
             if row is not None:
                 yield row
 

@@ -99,20 +99,20 @@ class Reading:
         finally:
             self._report()
 
-    def row(self, pairs: Pairs, *, line: int, place: str) -> Row | None:
+    def row(self, pairs: Pairs, *, line: int, location: str) -> Row | None:
         """Return the row of a record, or None if it is left out.
 
         Args:
             pairs: the names and values of its columns, in order.
             line: the number of the row in its file.
-            place: the place of the row in messages.
+            location: the location of the row in messages.
 
         Raises:
             BadRowError: the row cannot be used, and such rows are not left out.
         """
         self.rows += 1
         try:
-            return self._row(pairs, line, place)
+            return self._row(pairs, line, location)
         except BadRowError as problem:
             self._refuse(problem)
             return None
@@ -134,37 +134,37 @@ class Reading:
         self.rows += 1
         if not self.labelled:
             return Row(text, (), line)
-        place, what = f"line {line}", f"the label after {prefix}"
+        location, what = f"line {line}", f"the label after {prefix}"
         try:
             if not words and not self._may_have_none:
                 raise self._bad(
                     f"no label; a line starts with {prefix}NAME, and .txt is a fastText file "
                     f"where labels are read{self.table_hint(text)}",
-                    place,
+                    location,
                     f"no {prefix}NAME in front",
                 )
-            each = (self.labels(word, what=what, place=place) for word in words)
+            each = (self.labels(word, what=what, location=location) for word in words)
             return Row(text, tuple(dict.fromkeys(chain.from_iterable(each))), line)
         except BadRowError as problem:
             self._refuse(problem)
             return None
 
-    def refuse(self, problem: str, *, place: str, kind: str) -> None:
+    def refuse(self, problem: str, *, location: str, kind: str) -> None:
         """Count a row that cannot be used.
 
         Raises:
             BadRowError: such rows are not left out.
         """
         self.rows += 1
-        self._refuse(self._bad(problem, place, kind))
+        self._refuse(self._bad(problem, location, kind))
 
-    def labels(self, value: object, *, what: str, place: str) -> tuple[str, ...]:
+    def labels(self, value: object, *, what: str, location: str) -> tuple[str, ...]:
         """Return the labels in a value.
 
         Args:
             value: the value of a cell or a field.
             what: the name of the value in messages.
-            place: the place of the row in messages.
+            location: the location of the row in messages.
 
         Raises:
             BadRowError: the value is not a label.
@@ -175,10 +175,10 @@ class Reading:
                 where=what,
                 separator=self.columns.label_separator,
                 may_be_none=self._may_have_none,
-                clean=lambda label: self._clean(label, place),
+                clean=lambda label: self._clean(label, location),
             )
         except LabelError as problem:
-            raise self._bad(str(problem), place, problem.kind) from None
+            raise self._bad(str(problem), location, problem.kind) from None
 
     def watch_returns(self, line: str, number: int) -> None:
         """Count carriage returns within a line, which may be ends of lines."""
@@ -192,15 +192,15 @@ class Reading:
         Raises:
             DataError: a label is empty, or two soft labels become the same.
         """
-        place = f"line {row.line}"
-        labels = tuple(dict.fromkeys(self._clean(label, place) for label in row.labels))
-        soft = tuple((self._clean(label, place), value) for label, value in row.probabilities)
+        location = f"line {row.line}"
+        labels = tuple(dict.fromkeys(self._clean(label, location) for label in row.labels))
+        soft = tuple((self._clean(label, location), value) for label, value in row.probabilities)
         if (labels, soft) == (row.labels, row.probabilities):
             return row
         if not all((*labels, *dict(soft))):
-            raise DataError(f"{self.name}, {place}: a label is empty; leave it out")
+            raise DataError(f"{self.name}, {location}: a label is empty; leave it out")
         if len(dict(soft)) != len(soft):
-            raise DataError(f"{self.name}, {place}: two soft labels differ only in white space")
+            raise DataError(f"{self.name}, {location}: two soft labels differ only in white space")
         return dataclasses.replace(row, labels=labels, probabilities=soft)
 
     def has_columns(self, names: Collection[str]) -> bool:
@@ -243,38 +243,38 @@ class Reading:
         self._unseen.clear()
         self._header(names)
 
-    def _row(self, pairs: Pairs, line: int, place: str) -> Row:
+    def _row(self, pairs: Pairs, line: int, location: str) -> Row:
         record = dict(pairs)
         if self._unseen:
             self._unseen.difference_update(record)
         if not self.labelled:
-            self._require_columns(record, place)
-            text = self._text(record, place)
+            self._require_columns(record, location)
+            text = self._text(record, location)
             taken = self.columns.text_fields
             extras = {name: value for name, value in record.items() if name not in taken}
             return Row(text, (), line, extras, cells=tuple(pairs))
         used = {name for name, _ in self._wanted}
         probabilities: tuple[tuple[str, float], ...] = ()
         if self.soft and record.get(PROBABILITIES) is not None:
-            probabilities = self._probabilities(record[PROBABILITIES], place)
+            probabilities = self._probabilities(record[PROBABILITIES], location)
             used.add(PROBABILITIES)
         has_label = not probabilities or any(
             record.get(name) is not None for name, option in self._wanted if "label" in option
         )
-        self._require_columns(record, place, has_label=has_label)
-        text = self._text(record, place)
-        labels = self._labels(record, place) if has_label else ()
+        self._require_columns(record, location, has_label=has_label)
+        text = self._text(record, location)
+        labels = self._labels(record, location) if has_label else ()
         extras = {name: value for name, value in record.items() if name not in used}
         return Row(text, labels, line, extras, probabilities)
 
     def _require_columns(
-        self, record: dict[str, object], place: str, *, has_label: bool = True
+        self, record: dict[str, object], location: str, *, has_label: bool = True
     ) -> None:
         for name, option in self._wanted:
             optional = {"--text-field": self.several_texts, "--label-fields": True}.get(option)
             if name in record or optional or (not has_label and "label" in option):
                 continue
-            raise self._bad(self._lacking(record), place, f"no field {shown(name)}")
+            raise self._bad(self._lacking(record), location, f"no field {shown(name)}")
 
     def _lacking(self, names: Collection[str]) -> str:
         """Return the message about the first wanted column that is missing, or ""."""
@@ -287,7 +287,7 @@ class Reading:
                 )
         return ""
 
-    def _text(self, record: dict[str, object], place: str) -> str:
+    def _text(self, record: dict[str, object], location: str) -> str:
         texts: list[str] = []
         for name in self.columns.text_fields:
             value = record.get(name)
@@ -296,19 +296,19 @@ class Reading:
             elif value is not None or not self.several_texts:
                 raise self._bad(
                     f"the text (field {shown(name)}) should be a string, found {shown(value)}",
-                    place,
+                    location,
                     "a text that is not a string",
                 )
         if not texts:
             names = ", ".join(map(shown, self.columns.text_fields))
-            raise self._bad(f"no text in any of the fields {names}", place, "no text")
+            raise self._bad(f"no text in any of the fields {names}", location, "no text")
         return "\n".join(filter(str.strip, texts)) if self.several_texts else texts[0]
 
-    def _labels(self, record: dict[str, object], place: str) -> tuple[str, ...]:
+    def _labels(self, record: dict[str, object], location: str) -> tuple[str, ...]:
         if not self._own_labels:
             field = self.columns.label
             what = f"the label (field {shown(field)})"
-            return self.labels(record[field], what=what, place=place)
+            return self.labels(record[field], what=what, location=location)
         try:
             return tuple(
                 label
@@ -316,42 +316,44 @@ class Reading:
                 if applies(record.get(field), where=f"the label field {shown(field)}")
             )
         except LabelError as problem:
-            raise self._bad(str(problem), place, problem.kind) from None
+            raise self._bad(str(problem), location, problem.kind) from None
 
-    def _probabilities(self, value: object, place: str) -> tuple[tuple[str, float], ...]:
+    def _probabilities(self, value: object, location: str) -> tuple[tuple[str, float], ...]:
         try:
             return probabilities_of(
                 value,
                 where=f"the soft labels (field {PROBABILITIES!r})",
-                clean=lambda label: self._clean(label, place),
+                clean=lambda label: self._clean(label, location),
             )
         except LabelError as problem:
-            raise self._bad(str(problem), place, problem.kind) from None
+            raise self._bad(str(problem), location, problem.kind) from None
 
-    def _clean(self, label: str, place: str) -> str:
+    def _clean(self, label: str, location: str) -> str:
         cleaned = self._label_names.get(label)
         if cleaned is None:
             cleaned = self._label_names[label] = clean_label(label)
         if cleaned != label:
             self._cleaned += 1
-            self._first_cleaned = self._first_cleaned or (label, place)
+            self._first_cleaned = self._first_cleaned or (label, location)
         return cleaned
 
-    def _bad(self, problem: str, place: str, kind: str) -> BadRowError:
-        return BadRowError(f"{self.name}, {place}: {problem}", place, kind)
+    def _bad(self, problem: str, location: str, kind: str) -> BadRowError:
+        return BadRowError(f"{self.name}, {location}: {problem}", location, kind)
 
     def _refuse(self, problem: BadRowError) -> None:
         if not self._collects:
-            raise BadRowError(f"{problem}; {LEAVE_OUT} rows like it", problem.place, problem.kind)
+            raise BadRowError(
+                f"{problem}; {LEAVE_OUT} rows like it", problem.location, problem.kind
+            )
         self.bad_rows.add(problem)
 
     def _report(self) -> None:
         if self._first_cleaned is not None:
-            label, place = self._first_cleaned
+            label, location = self._first_cleaned
             labels = counted(self._cleaned, "label", "labels")
             self.note(
                 f"{self.name}: white space, invisible characters and separate accents were "
-                f"normalized in {labels}, such as {label!a} on {place}, which is read as "
+                f"normalized in {labels}, such as {label!a} on {location}, which is read as "
                 f"{shown(self._label_names[label])}"
             )
         if self._returns:

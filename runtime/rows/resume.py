@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from textgate.bundle import strict_json
-from textgate.bundle.schema import Count, Place, read_field
+from textgate.bundle.schema import Count, Location, read_field
 from textgate.errors import DataError
 from textgate.rows.row import Row
 
@@ -166,16 +166,18 @@ class ResumeFile:
             ) from None
         except OSError as problem:
             raise DataError(f"{self.path}: cannot be read: {problem.strerror}") from None
-        place = Place(str(self.path), DataError)
+        location = Location(str(self.path), DataError)
         try:
             document = strict_json.parse(
-                content, where=place.name, error=DataError, limit=_MAX_BYTES
+                content, where=location.name, error=DataError, limit=_MAX_BYTES
             )
-            if (version := read_field(document, "version", Count, place)) != _VERSION:
-                raise place.mismatch("version", str(_VERSION), version)
-            count, size = (read_field(document, name, Count, place) for name in ("rows", "bytes"))
-            digest = read_field(document, "digest", str, place)
-            settings = read_field(document, "settings", dict[str, str], place)
+            if (version := read_field(document, "version", Count, location)) != _VERSION:
+                raise location.mismatch("version", str(_VERSION), version)
+            count, size = (
+                read_field(document, name, Count, location) for name in ("rows", "bytes")
+            )
+            digest = read_field(document, "digest", str, location)
+            settings = read_field(document, "settings", dict[str, str], location)
         except DataError as problem:
             raise DataError(f"{problem}; {self._results} cannot be resumed: {_ANEW}") from None
         for name, value in self._settings.items():

@@ -143,11 +143,11 @@ def require_texts(texts: Sequence[str], settings: Settings) -> None:
         raise Problem(
             413, f"{len(texts)} texts; at most {settings.max_texts} are accepted in one request"
         )
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         if len(text) > settings.max_characters:
             raise Problem(
                 413,
-                f"texts[{place}] has {len(text)} characters; at most {settings.max_characters} "
+                f"texts[{index}] has {len(text)} characters; at most {settings.max_characters} "
                 "are accepted",
             )
 

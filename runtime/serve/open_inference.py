@@ -221,10 +221,10 @@ def _texts(request: InferRequest, behind: memoryview) -> list[str]:
         texts = tensor.data if tensor.data is not None else []
         if texts and isinstance(texts[0], list):  # of shape [texts, 1]
             texts = [one for row in texts for one in (row if isinstance(row, list) else [row])]
-        for place, text in enumerate(texts):
+        for index, text in enumerate(texts):
             if not isinstance(text, str):
                 raise Problem(
-                    422, f"inputs[0].data[{place}] should be a string, found {type(text).__name__}"
+                    422, f"inputs[0].data[{index}] should be a string, found {type(text).__name__}"
                 )
     else:
         if size != len(behind):
@@ -238,16 +238,16 @@ def _texts(request: InferRequest, behind: memoryview) -> list[str]:
 def _strings(data: memoryview) -> list[str]:
     """Return the strings of a BYTES tensor: each behind its length, 4 bytes, little-endian."""
     texts: list[str] = []
-    place = 0
-    while place < len(data):
-        start = place + _LENGTH.size
+    end = 0
+    while end < len(data):
+        start = end + _LENGTH.size
         if start > len(data):
             raise Problem(400, "the binary data ends inside the length of a string")
-        place = start + _LENGTH.unpack_from(data, place)[0]
-        if place > len(data):
+        end = start + _LENGTH.unpack_from(data, end)[0]
+        if end > len(data):
             raise Problem(400, f"the binary data ends inside string {len(texts)}")
         try:
-            texts.append(str(data[start:place], "utf-8"))
+            texts.append(str(data[start:end], "utf-8"))
         except UnicodeDecodeError:
             raise Problem(400, f"string {len(texts)} of the binary data is not UTF-8") from None
     return texts

@@ -80,13 +80,13 @@ def _body(media: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": {media: {"schema": schema}}}
 
 
-def _parameter(name: str, place: str) -> dict[str, Any]:
+def _parameter(name: str, where: str) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string"}
     if name == "stop_at":
         schema = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
     elif name == "label":
         schema = {"type": "array", "items": {"type": "string"}}
-    return {"name": name, "in": place, "required": place == "path", "schema": schema}
+    return {"name": name, "in": where, "required": where == "path", "schema": schema}
 
 
 def _error(status: int, endpoint: Endpoint) -> dict[str, Any]:

@@ -134,11 +134,11 @@ def _texts(inputs: str | list[str | list[str]]) -> tuple[list[str], bool]:
     if not inputs:
         raise Problem(422, "inputs is an empty list; it should hold a text")
     texts = []
-    for place, one in enumerate(inputs):
+    for index, one in enumerate(inputs):
         parts = [one] if isinstance(one, str) else one
         if len(parts) != 1:
             raise Problem(
-                422, f"inputs[{place}] has {len(parts)} texts; the model reads them one by one"
+                422, f"inputs[{index}] has {len(parts)} texts; the model reads them one by one"
             )
         texts += parts
     return texts, True

@@ -26,9 +26,9 @@ def pareto_result(*, reasons: tuple[str, ...] = ()) -> dict:
         "seed": 0,
         "noise": {"reasons": list(reasons)},
         "points": [
-            {"name": name, "kind": kind, "accuracy": 0.8 + place / 100, "bytes": 10**6 + place,
-             "p50": 0.1 + place, "fast": place == 0, "small": False}
-            for place, (name, kind) in enumerate(names)
+            {"name": name, "kind": kind, "accuracy": 0.8 + index / 100, "bytes": 10**6 + index,
+             "p50": 0.1 + index, "fast": index == 0, "small": False}
+            for index, (name, kind) in enumerate(names)
         ],
     }  # fmt: skip
 

@@ -86,9 +86,9 @@ def test_long_help_is_in_sections(command, name):
     others = lines[lines.index("Other options:") + 1 :]
     assert others[0].split() == ["-h,", "--help", "Show", "this", "message", "and", "exit."]
     assert sum(line.strip().startswith("--text-field") for line in lines) == 1
-    for place, line in enumerate(lines):  # every option says something
+    for index, line in enumerate(lines):  # every option says something
         if line.startswith("  -") and len(line) < 28:
-            assert lines[place + 1].startswith(" " * 20), line
+            assert lines[index + 1].startswith(" " * 20), line
 
 
 def test_train_export_classify_evaluate(command, data, tmp_path):
@@ -735,11 +735,11 @@ def test_what_is_no_run(command, tmp_path, bundle):
     assert names(tmp_path) == ["file"]
 
 
-@pytest.mark.parametrize("place", [".", "bundle", "deep/bundle"])
-def test_a_bundle_inside_its_run(command, run, place):
+@pytest.mark.parametrize("output", [".", "bundle", "deep/bundle"])
+def test_a_bundle_inside_its_run(command, run, output):
     before = names(run)
     for force in ((), ("--force",)):
-        shown = command("export", run, "-o", run / place, *force)
+        shown = command("export", run, "-o", run / output, *force)
         assert (shown.status, shown.out) == (2, "")
         assert f"inside the run {run}; choose a path outside of it" in shown.message
     assert names(run) == before
@@ -769,7 +769,8 @@ def test_thresholds_are_told_with_the_rows_behind_them(command, separable, write
     assert header.split()[:2] == ["label", "threshold"]
     card = (bundle / "README.md").read_text(encoding="utf-8")
     assert (
-        "on the same 200 rows, so that a share of at least 0.8 of each label's answers is" in card
+        "on the same 200 rows, so that a fraction of at least 0.8 of each label's answers is"
+        in card
     )
     assert "Measured on the 200 rows of `rows.jsonl`." in card
     told = json.loads(command("inspect", bundle, "--json").out)["thresholds"]

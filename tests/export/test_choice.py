@@ -170,14 +170,14 @@ def test_cells_without_an_integer_kernel_are_only_stored(cell: str) -> None:
     assert INT8.storage(0, "lstm") is Storage.COMPUTED
 
 
-@pytest.mark.parametrize("share", [0.99, 0.9, 0.8])
-def test_a_size_limit_drops_bits_and_rare_words(original: Original, share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.99, 0.9, 0.8])
+def test_a_size_limit_drops_bits_and_rare_words(original: Original, fraction: float) -> None:
     full = size(choose(original, CONSTRAINTS, size).candidate)
     constraints = dataclasses.replace(
-        CONSTRAINTS, max_accuracy_drop=1.0, max_bytes=int(share * full)
+        CONSTRAINTS, max_accuracy_drop=1.0, max_bytes=int(fraction * full)
     )
     chosen = choose(original, constraints, size)
-    assert size(chosen.candidate) <= share * full
+    assert size(chosen.candidate) <= fraction * full
     assert len(chosen.notes) == 1
     words = chosen.candidate.architecture.vocabulary_size
     assert words < WORDS or chosen.candidate.plan.embedding_bits == 4

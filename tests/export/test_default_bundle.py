@@ -136,7 +136,7 @@ def test_the_batch_changes_nothing(trained):
 def test_a_language_without_spaces(tmp_path):
     """Its sentences are unique words, which differ by their pieces."""
     generator = random.Random(0)
-    characters = [chr(0x4E00 + place) for place in range(40)]
+    characters = [chr(0x4E00 + index) for index in range(40)]
     signs = {"good": "\u597d\u5403", "bad": "\u96be\u5403"}
 
     def rows(count):

@@ -183,9 +183,9 @@ def test_odd_names_do_not_break_the_card(quick, tmp_path, write_jsonl, command):
     """Names of labels, files and the bundle are shown literally and on one line."""
     labels = list(ODD)
     rows = [  # every ninth text has the label of the next, so that no answer is certain
-        {"text": f"word{(place + (line % 9 == 0)) % len(labels)} w{line}", "label": label}
+        {"text": f"word{(index + (line % 9 == 0)) % len(labels)} w{line}", "label": label}
         for line in range(60)
-        for place, label in enumerate(labels)
+        for index, label in enumerate(labels)
     ]
     data = write_jsonl(tmp_path / "a|b*c_d.jsonl", rows)
     run = fit(data, tmp_path / "run", settings={**quick, "epochs": 8}).path
@@ -225,8 +225,8 @@ def test_several_labels_per_row(separable, quick, tmp_path):
 
 def test_one_label_that_applies_or_not(quick, tmp_path):
     rows = [
-        Row(f"w{place % 7} {word}", labels, place + 1)
-        for place in range(80)
+        Row(f"w{index % 7} {word}", labels, index + 1)
+        for index in range(80)
         for word, labels in (("fine", ("good",)), ("awful", ()))
     ]
     run = fit(rows, tmp_path / "run", settings={**quick, "pooling": ("max",)})
@@ -263,12 +263,12 @@ def test_settings_out_of_range(lstm, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("share", "found"),
+    ("fraction", "found"),
     [(95, "95, which looks like a percentage: write 0.95"), (0, "0"), ("0.9", "'0.9'")],
 )
-def test_fractions_out_of_range(share, found):
+def test_fractions_out_of_range(fraction, found):
     with pytest.raises(ConfigError) as caught:
-        Answers("precision", share)
+        Answers("precision", fraction)
     assert str(caught.value) == f"precision must be a number above 0 and up to 1, not {found}"
 
 

@@ -18,7 +18,7 @@ TRUTH = np.array([[1, 0], [1, 0], [0, 1], [1, 0], [0, 1], [1, 0]] * TIMES, dtype
 
 def fit(
     wish: str,
-    share: float,
+    fraction: float,
     probabilities: np.ndarray = PROBABILITIES,
     truth: np.ndarray = TRUTH,
     *,
@@ -28,7 +28,7 @@ def fit(
         probabilities,
         truth,
         ["a", "b"],
-        answers=Answers(wish, share),
+        answers=Answers(wish, fraction),
         multi_label=multi_label,
     )
 
@@ -55,16 +55,16 @@ def test_the_highest_threshold_that_covers_enough(
 
 
 @pytest.mark.parametrize(
-    ("wish", "share", "expected"),
+    ("wish", "fraction", "expected"),
     [
         ("precision", 0.8, [("a", 400, 200, 200), ("b", 200, 100, 100)]),
         ("coverage", 0.75, [("a", 400, 300, 200), ("b", 200, 200, 100)]),
     ],
 )
 def test_the_effect_of_a_threshold_is_reported(
-    wish: str, share: float, expected: list[tuple[str, int, int, int]]
+    wish: str, fraction: float, expected: list[tuple[str, int, int, int]]
 ) -> None:
-    chosen = fit(wish, share)
+    chosen = fit(wish, fraction)
     assert [(one.label, one.answers, one.kept, one.right) for one in chosen] == expected
 
 
@@ -86,12 +86,12 @@ def test_a_label_that_is_never_the_answer_gets_no_threshold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "rows"), [(0.5, 5), (0.8, 14), (0.9, 29), (0.95, 59), (0.99, 299)]
+    ("fraction", "rows"), [(0.5, 5), (0.8, 14), (0.9, 29), (0.95, 59), (0.99, 299)]
 )
-def test_the_rows_that_a_fraction_needs(share: float, rows: int) -> None:
+def test_the_rows_that_a_fraction_needs(fraction: float, rows: int) -> None:
     """All of them are right by chance in at most 5 % of the cases."""
-    assert Answers("precision", share).rows_needed == rows
-    assert share**rows <= 0.05 < share ** (rows - 1)
+    assert Answers("precision", fraction).rows_needed == rows
+    assert fraction**rows <= 0.05 < fraction ** (rows - 1)
 
 
 @pytest.mark.parametrize("wish", ["precision", "coverage"])
@@ -110,12 +110,12 @@ def test_too_few_answers_are_refused_even_if_all_are_right(wish: str, count: int
     assert fit(wish, 0.9, enough, enough > 0.5)[0].threshold == 0.75
 
 
-@pytest.mark.parametrize(("wish", "share"), [("precision", 0.9), ("coverage", 0.5)])
-def test_answers_that_are_all_certain_are_refused(wish: str, share: float) -> None:
+@pytest.mark.parametrize(("wish", "fraction"), [("precision", 0.9), ("coverage", 0.5)])
+def test_answers_that_are_all_certain_are_refused(wish: str, fraction: float) -> None:
     """Their threshold would be 1, and slightly less certain texts would get no answer."""
     probabilities = np.array([[1.0, 0.0], [0.1, 0.9]] * 100, dtype=np.float32)
     with pytest.raises(ExportError, match=r"^the label 'a' would get the threshold 1: the 100 ans"):
-        fit(wish, share, probabilities, probabilities > 0.5)
+        fit(wish, fraction, probabilities, probabilities > 0.5)
 
 
 def test_a_few_lucky_answers_do_not_make_a_threshold() -> None:
@@ -128,10 +128,10 @@ def test_a_few_lucky_answers_do_not_make_a_threshold() -> None:
         fit("precision", 0.9, probabilities, np.stack([truth, ~truth], axis=1))
 
 
-@pytest.mark.parametrize("share", [-1.0, 0.0, 1.0, 2.0, float("nan"), float("inf")])
-def test_fractions_that_no_rows_can_show(share: float) -> None:
+@pytest.mark.parametrize("fraction", [-1.0, 0.0, 1.0, 2.0, float("nan"), float("inf")])
+def test_fractions_that_no_rows_can_show(fraction: float) -> None:
     with pytest.raises(ConfigError, match=r"precision must be (below 1:|a number above 0 )"):
-        Answers("precision", share)
+        Answers("precision", fraction)
 
 
 # Several labels a row

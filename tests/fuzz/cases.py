@@ -104,15 +104,15 @@ def _damaged(kind: str, folder: Path, number: int) -> tuple[dict[str, bytes], st
         if not _is_tried(kind, name):
             continue
         size = len(sound)
-        what, place = divmod(number, size)
+        what, offset = divmod(number, size)
         if what < len(_FLIPS):
             changed = bytearray(sound)
-            changed[place] ^= _FLIPS[what]
+            changed[offset] ^= _FLIPS[what]
             content[name] = bytes(changed)
-            return content, f"{folder.name}/{name}: byte {place} ^ {_FLIPS[what]:#04x}"
+            return content, f"{folder.name}/{name}: byte {offset} ^ {_FLIPS[what]:#04x}"
         if what == len(_FLIPS):
-            content[name] = sound[:place]
-            return content, f"{folder.name}/{name}: cut to {place} bytes"
+            content[name] = sound[:offset]
+            return content, f"{folder.name}/{name}: cut to {offset} bytes"
         number -= size * (len(_FLIPS) + 1)
     raise IndexError(number)
 
@@ -121,27 +121,29 @@ def _changed(document: bytes, generator: random.Random) -> bytes:
     """Return JSON with one to three of its values replaced, removed or moved."""
     value = json.loads(document)
     for _ in range(generator.choice((1, 1, 2, 3))):
-        places = _places(value)
-        holder, key = generator.choice(places)
+        locations = _locations(value)
+        holder, key = generator.choice(locations)
         what = generator.random()
         if what < 0.15:
             del holder[key]
         elif what < 0.3:
-            other, place = generator.choice(places)
-            holder[key] = json.loads(json.dumps(other.get(place) if isinstance(other, dict) else 0))
+            other, other_key = generator.choice(locations)
+            holder[key] = json.loads(
+                json.dumps(other.get(other_key) if isinstance(other, dict) else 0)
+            )
         else:
             holder[key] = generator.choice(_VALUES)
-        if not _places(value):
+        if not _locations(value):
             break
     return json.dumps(value).encode()
 
 
-def _places(value: object) -> list[tuple[dict | list, str | int]]:
+def _locations(value: object) -> list[tuple[dict | list, str | int]]:
     """Return every object or list with each of its keys, the short ones as often as the long."""
     found: list[tuple[dict | list, str | int]] = []
     if isinstance(value, dict | list):
         keys = list(value) if isinstance(value, dict) else list(range(len(value)))
         found += [(value, key) for key in keys[:8]]
         for key in keys:
-            found += _places(value[key])
+            found += _locations(value[key])
     return found

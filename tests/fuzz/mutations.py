@@ -90,14 +90,14 @@ def _move_node(generator: random.Random, graph: Tree) -> None:
     nodes = [item for item in graph.fields if item[0] == 1]
     chosen = generator.choice(nodes)
     what = generator.choice(("drop", "duplicate", "swap"))
-    place = graph.fields.index(chosen)
+    index = graph.fields.index(chosen)
     if what == "drop":
-        del graph.fields[place]
+        del graph.fields[index]
     elif what == "duplicate":
-        graph.fields.insert(place, chosen)
+        graph.fields.insert(index, chosen)
     else:
         other = graph.fields.index(generator.choice(nodes))
-        graph.fields[place], graph.fields[other] = graph.fields[other], graph.fields[place]
+        graph.fields[index], graph.fields[other] = graph.fields[other], graph.fields[index]
 
 
 def _insert_node(generator: random.Random, graph: Tree) -> None:
@@ -106,15 +106,15 @@ def _insert_node(generator: random.Random, graph: Tree) -> None:
     inputs = reader.texts(1)
     if not inputs:
         return
-    place = generator.randrange(len(inputs))
+    index = generator.randrange(len(inputs))
     node = Tree()
     more = [generator.choice(_values(graph)) for _ in range(generator.choice((0, 0, 1, 1, 2, 5)))]
-    node.set(1, *generator.sample([inputs[place], *more], len(more) + 1))
+    node.set(1, *generator.sample([inputs[index], *more], len(more) + 1))
     node.set(2, "inserted", *(["second"] if generator.random() < 0.3 else []))
     node.set(4, generator.choice(_ONNX))
     if generator.random() < 0.5:
         _add_attribute(generator, node)
-    inputs[place] = "inserted"
+    inputs[index] = "inserted"
     reader.set(1, *inputs)
     graph.fields.insert(
         next(i for i, item in enumerate(graph.fields) if item[2] is reader), (1, 2, node)
@@ -202,14 +202,14 @@ def _change_elements(generator: random.Random, graph: Tree) -> None:
     width = _WIDTHS[kind]
     formats = {1: "f", 11: "d", 6: "i", 7: "q"}
     for _ in range(generator.choice((1, 1, 3, 1000))):
-        place = generator.randrange(len(data) // width) * width
+        offset = generator.randrange(len(data) // width) * width
         if kind in formats:
             value = generator.choice(_REAL if kind in (1, 11) else _WHOLE)
             if kind == 6:
                 value = max(-(2**31), min(int(value), 2**31 - 1))
-            data[place : place + width] = struct.pack("<" + formats[kind], value)
+            data[offset : offset + width] = struct.pack("<" + formats[kind], value)
         else:
-            data[place : place + width] = generator.randbytes(width)
+            data[offset : offset + width] = generator.randbytes(width)
     _set_data(tensor, tensor.numbers(1), bytes(data))
 
 

@@ -124,7 +124,7 @@ def make_encoder():
 
     def make(folder, *, seed=0, **changes):
         specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-        vocabulary = {word: place for place, word in enumerate([*specials, *words])}
+        vocabulary = {word: index for index, word in enumerate([*specials, *words])}
         tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
         tokenizer.normalizer = normalizers.Lowercase()
         tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()

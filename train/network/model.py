@@ -178,7 +178,7 @@ class LinearBranch(nn.Module):
     the squared weights: like TF-IDF of unit length, except that the length counts every occurrence
     of a feature by itself.
 
-    The tables are called ``pairs`` and ``pair_weights`` in stored weights. A new branch adds
+    Stored weights call the bigrams ``pairs``, so the attributes do as well. A new branch adds
     nothing to the logits: if its tables have one column per logit they are 0 and the projection is
     the identity, else the projection is 0 and the tables are small and random.
 

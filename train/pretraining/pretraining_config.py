@@ -36,8 +36,8 @@ class PretrainingConfig(Settings):
         epochs: passes over the texts.
         batch_size: texts per step.
         learning_rate: peak learning rate of Adam; the embedding has half of it.
-        embedding_dropout: share of the embedded inputs dropped.
-        state_dropout: share of the states dropped before they are projected.
+        embedding_dropout: fraction of the embedded inputs dropped.
+        state_dropout: fraction of the states dropped before they are projected.
         samples: tokens drawn per step, from which the loss tells the right ones.
         checkpoint_steps: steps after which a checkpoint is written, besides one after each epoch.
         seed: seed of the held-out texts, the initial weights, the order, the dropout and the

@@ -20,11 +20,11 @@ class FinetuningConfig(Settings):
         batch_size: rows per step.
         learning_rate: peak learning rate of AdamW, reached after a tenth of the steps; it then
             falls to 0.
-        head_dropout: share of the encoder's mean state dropped.
+        head_dropout: fraction of the encoder's mean state dropped.
         max_tokens: maximum number of tokens read from a text, special ones included; the encoder
             may read fewer.
         task: ``single-label``, ``multi-label``, or ``auto``, which decides by the rows.
-        dev_fraction: share of the rows held out for dev when no dev file is given.
+        dev_fraction: fraction of the rows held out for dev when no dev file is given.
         seed: seed of the held-out rows, the head's initial weights, the order and the dropout.
 
     Raises:

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 from textgate.atomic import write_bytes
-from textgate.bundle.schema import NonNegative, PositiveCount, Share
+from textgate.bundle.schema import Fraction, NonNegative, PositiveCount
 from textgate.errors import CheckpointError
 from textgate.messages import reason
 
@@ -62,7 +62,7 @@ class Epoch:
     number: PositiveCount
     train_loss: float
     dev_loss: float
-    dev_score: Share
+    dev_score: Fraction
     seconds: NonNegative
 
     def rank(self, criterion: str = "score") -> tuple[float, float]:

@@ -23,7 +23,7 @@ from textgate.bundle.architecture import (
     parameter_count,
 )
 from textgate.bundle.manifest import FILE_LIMITS, GRAPH
-from textgate.bundle.schema import Range, Share
+from textgate.bundle.schema import Fraction, Range
 from textgate.errors import CheckpointError, ConfigError
 from textgate.train.training.settings import Settings, named_settings
 
@@ -59,9 +59,9 @@ class TrainingConfig(Settings):
         bidirectional: whether the layers also read backwards; such a network cannot stream.
         pooling: how states become one vector, see `textgate.bundle.architecture.Architecture`.
         dense_sizes: units of the hidden dense layers.
-        embedding_dropout: share of the embedded inputs dropped.
-        layer_dropout: share dropped between recurrent layers.
-        head_dropout: share of the pooled vector dropped.
+        embedding_dropout: fraction of the embedded inputs dropped.
+        layer_dropout: fraction dropped between recurrent layers.
+        head_dropout: fraction of the pooled vector dropped.
         one_unit: whether two labels are told apart by one sigmoid unit instead of a softmax.
         vocabulary_size: maximum number of tokens, padding and the unknown token included.
         whole_vocabulary: whether the embedding has `vocabulary_size` rows even if the training
@@ -72,8 +72,8 @@ class TrainingConfig(Settings):
         vectors: initial rows of the embedding: ``none`` for random ones, ``english`` for the
             vectors in the package, or a file, see `textgate.train.text.vectors`.
         linear_size: columns of the linear branch's tables, 0 for no branch.
-        linear_buckets: maximum number of rows of the branch's table of pairs.
-        linear_dropout: share of the branch's tokens and pairs dropped.
+        linear_buckets: maximum number of rows of the branch's table of bigrams.
+        linear_dropout: fraction of the branch's tokens and bigrams dropped.
         linear_rate: learning rate of the branch's tables.
         class_weights: power of the inverse label frequency that weights the rows: 0 counts all
             alike, 1 balances the labels.
@@ -95,7 +95,7 @@ class TrainingConfig(Settings):
         criterion: measure on dev that chooses the best epoch: ``score`` (accuracy, or macro-F1 of a
             multi-label task, then the log loss), or ``loss``, the calibrated log loss, which varies
             less where dev has few rows.
-        dev_fraction: share of the training rows held out for dev when no dev file is given.
+        dev_fraction: fraction of the training rows held out for dev when no dev file is given.
         seed: seed of the held-out rows, the initial weights, the order and the dropout.
 
     Raises:
@@ -125,8 +125,8 @@ class TrainingConfig(Settings):
     linear_buckets: OptionalSize = 0
     linear_dropout: Annotated[float, Range(0, 0.99)] = 0.0
     linear_rate: LearningRate = 1e-3
-    class_weights: Share = 0.0
-    teacher_weight: Share = 0.5
+    class_weights: Fraction = 0.0
+    teacher_weight: Fraction = 0.5
     adversarial: Annotated[float, Range(0, 1000)] = 0.0
     max_tokens: MaxTokens = 100
     task: TaskSetting = "auto"
@@ -172,7 +172,7 @@ class TrainingConfig(Settings):
             label_count: how many labels there are.
             task: ``single-label`` or ``multi-label``.
             linear_tokens: rows of the linear branch's table of tokens, if there is a branch.
-            linear_buckets: rows of its table of pairs.
+            linear_buckets: rows of its table of bigrams.
         """
         output: Output = "multi-label"
         if task == "single-label":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from textgate.atomic import new_folder
 from textgate.bundle.run import CHECKPOINT, MODEL, ModelSummary
-from textgate.bundle.schema import Place, decode
+from textgate.bundle.schema import Location, decode
 from textgate.errors import CheckpointError
 from textgate.train.training.checkpoint import (
     EpochT,
@@ -200,8 +200,8 @@ def read_manifest(path: Path, kind: type[_Manifest], form: Format) -> _Manifest:
         content = path.read_bytes()
     except OSError as problem:
         raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
-    place = Place(str(path), CheckpointError)
-    return decode(kind, form.read(content, place), place)
+    location = Location(str(path), CheckpointError)
+    return decode(kind, form.read(content, location), location)
 
 
 def settings_by_name(settings: object, config: type[DataclassInstance]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from textgate.train.training.config import TrainingConfig
 
-_WARM_UP = 0.05  # share of all steps
+_WARM_UP = 0.05  # fraction of all steps
 _AVERAGE_INTERVAL = 8  # steps; short enough for an average over hundreds
 
 
@@ -89,10 +89,10 @@ class Optimizer:
             number: number of earlier steps.
         """
         torch.nn.utils.clip_grad_norm_(self._dense, self._config.gradient_norm)
-        share = self._share(number)
+        factor = self._rate_factor(number)
         for optimizer, rates in zip(self._optimizers, self._rates, strict=True):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * share
+                group["lr"] = rate * factor
             optimizer.step()
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -123,7 +123,7 @@ class Optimizer:
                         "step": int(step) if lazy else step.cpu(),
                     }
 
-    def _share(self, number: int) -> float:
+    def _rate_factor(self, number: int) -> float:
         """Return the factor of the rates."""
         if self._steps is None:
             return 1.0
@@ -137,7 +137,7 @@ class Average:
 
     Args:
         model: the network.
-        decay: share of the average that a step keeps; less in the beginning.
+        decay: fraction of the average that a step keeps; less in the beginning.
         weights: the average so far; None starts a new one.
     """
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _SAMPLE_SIZE = 5_000  # rows whose words are counted
 _MAX_WORD_LENGTH = 14  # characters of a word that is estimated as one token
-_WHOLE_SHARE = 0.98  # share of the texts that are read to their end
+_WHOLE_FRACTION = 0.98  # fraction of the texts that are read to their end
 _MIN_TOKENS, _MAX_TOKENS = 64, 1024  # of a text
 _TOTAL_ROWS = 70_000  # rows of all epochs together that two labels need
 _MIN_EPOCHS, _MORE_EPOCHS = 4, 8  # the second, unless all epochs together have too many rows
@@ -39,10 +39,10 @@ _MAX_FULL_LABELS = 8  # with so few, the linear branch has one column per label
 _COMPRESSED_COLUMNS = 32  # of the linear branch with more labels
 _MIN_IMBALANCE = 1.5  # rows of the most frequent label per row of the rarest
 _BALANCED_WEIGHTS = 1.0
-# Share of the running words that vectors of the texts' language know. English vectors know 90 % or
-# more of the words in English texts, but also 67 % in Spanish texts: word lists from the web hold
-# the short words of every language.
-_MIN_KNOWN_SHARE = 0.8
+# Fraction of the running words that vectors of the texts' language know. English vectors know 90 %
+# or more of the words in English texts, but also 67 % in Spanish texts: word lists from the web
+# hold the short words of every language.
+_MIN_KNOWN_FRACTION = 0.8
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,12 @@ def recommend(
 
 def _reading(texts: Sequence[Sequence[str]]) -> Choice:
     lengths = np.array([sum(map(_pieces, words)) for words in texts])
-    longest = int(np.quantile(lengths, _WHOLE_SHARE))
+    longest = int(np.quantile(lengths, _WHOLE_FRACTION))
     tokens = min(_MAX_TOKENS, max(_MIN_TOKENS, 16 * math.ceil(1.25 * longest / 16)))
     return Choice(
         {"max_tokens": tokens},
-        f"half of the texts have {int(np.median(lengths))} tokens or fewer, {_WHOLE_SHARE:.0%} at "
-        f"most {longest:,}",
+        f"half of the texts have {int(np.median(lengths))} tokens or fewer, "
+        f"{_WHOLE_FRACTION:.0%} at most {longest:,}",
     )
 
 
@@ -166,14 +166,14 @@ def _directions(labels: int) -> list[Choice]:
 def _branch(labels: int, given: Mapping[str, Any]) -> list[Choice]:
     chosen: dict[str, Any] = {"linear_size": labels, "linear_buckets": 2**16}
     columns = f"with a column for each of {labels} labels" if labels > 1 else "with one column"
-    reason = f"a linear branch over words and pairs {columns}"
+    reason = f"a linear branch over words and bigrams {columns}"
     if labels > _MAX_FULL_LABELS:
         chosen = {"linear_size": _COMPRESSED_COLUMNS, "linear_buckets": 2**14, "linear_rate": 0.005}
-        reason = f"a linear branch over words and pairs, {labels:,} labels compressed to "
+        reason = f"a linear branch over words and bigrams, {labels:,} labels compressed to "
         reason += str(_COMPRESSED_COLUMNS)
     if "linear_size" in given:
         del chosen["linear_size"]
-        reason = f"a linear branch over words and pairs for {format_labels(labels)}"
+        reason = f"a linear branch over words and bigrams for {format_labels(labels)}"
     return [Choice(chosen, reason)] if given.get("linear_size", labels) else []
 
 
@@ -181,15 +181,15 @@ def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
     counts = Counter(word for words in texts for word in words)
     running = sum(counts.values())
     known = sum(count for word, count in counts.items() if word in vectors.words)
-    share = known / max(1, running)
-    if share < _MIN_KNOWN_SHARE:
+    fraction = known / max(1, running)
+    if fraction < _MIN_KNOWN_FRACTION:
         return Choice(
             {"vectors": NO_VECTORS},
-            f"the vectors {vectors.name} know {share:.0%} of the running words",
+            f"the vectors {vectors.name} know {fraction:.0%} of the running words",
         )
     return Choice(
         {"embedding_size": min(100, vectors.dims)},
-        f"the vectors {vectors.name} know {share:.0%} of the running words",
+        f"the vectors {vectors.name} know {fraction:.0%} of the running words",
     )
 
 

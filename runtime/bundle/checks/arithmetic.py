@@ -30,7 +30,7 @@ _OF_FIRST_TYPE = frozenset(
 )
 _OF_SAME_TYPE = frozenset("Add Concat Div MatMul Max Min Mod Mul Sub Where".split())  # noqa: SIM905
 
-# Operators with inputs that decide the sizes of their results, and the places of these inputs.
+# Operators with inputs that decide the sizes of their results, and the indices of these inputs.
 _SIZES = {"ConstantOfShape": (0,), "Expand": (1,), "Range": (0, 1, 2)}
 # Operators that pass sizes on: from their first input, and from all their inputs.
 _PASSED_ON = frozenset("Cast Identity ReduceMax Reshape Slice Squeeze Unsqueeze".split())  # noqa: SIM905
@@ -80,8 +80,8 @@ def _divides_by_positive(node: Node, constants: dict[str, Tensor]) -> bool:
 
 
 def _check_sizes(node: Node, sizes: dict[str, int]) -> None:
-    places = _SIZES.get(node.op_type, ())
-    for name in (node.inputs[place] for place in places if place < len(node.inputs)):
+    indices = _SIZES.get(node.op_type, ())
+    for name in (node.inputs[index] for index in indices if index < len(node.inputs)):
         if sizes.get(name, _TOO_MANY) > MAX_ELEMENTS:
             raise BundleError(
                 f"node {quoted(node.name)} ({node.op_type}) has sizes from {quoted(name)}, which"

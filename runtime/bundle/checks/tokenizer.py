@@ -85,7 +85,7 @@ def _token_ids(document: dict[str, Any], where: str) -> list[int]:
     added = document.get("added_tokens", [])
     if isinstance(vocabulary, dict):
         ids = list(vocabulary.values())
-    elif isinstance(vocabulary, list):  # Unigram: a token's id is its place
+    elif isinstance(vocabulary, list):  # Unigram: a token's id is its index
         ids = [*range(len(vocabulary))]
     else:
         raise BundleError(f"{where}: field 'model.vocab' should be an object or a list of tokens")

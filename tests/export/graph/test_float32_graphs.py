@@ -27,18 +27,18 @@ networks = pytest.mark.parametrize(
 @networks
 def test_equals_torch(tools, cell, bidirectional, pooling):
     generator = np.random.default_rng(0)
-    for place, (output, labels) in enumerate(OUTPUTS):
+    for index, (output, labels) in enumerate(OUTPUTS):
         model = tools.network(
             cell=cell,
             bidirectional=bidirectional,
             pooling=pooling,
             output=output,
             label_count=labels,
-            hidden_sizes=(6, 5)[: 1 + place % 2],
-            dense_sizes=(4, 3)[: place % 3],
-            seed=place,
+            hidden_sizes=(6, 5)[: 1 + index % 2],
+            dense_sizes=(4, 3)[: index % 3],
+            seed=index,
         )
-        temperature = (1.0, 0.5, 3.0)[place % 3]
+        temperature = (1.0, 0.5, 3.0)[index % 3]
         session = make_session(tools.graph(model, FLOAT32, temperature).model)
         for batch in (1, 2, 7):
             lengths = generator.integers(1, MOST + 1, batch).tolist()

@@ -288,8 +288,8 @@ def encoded_texts(name: str, count: int) -> list[Encoded]:
     vocabulary = build_tokenizer(texts, vocabulary_size=1000, max_tokens=100)
     encoded = TextTokenizer(vocabulary, max_tokens=100).encode_batch(texts)
     encoded.sort(key=lambda item: len(item.ids))
-    places = np.linspace(0, len(encoded) - 1, count).astype(int)
-    return [encoded[place] for place in places]
+    indices = np.linspace(0, len(encoded) - 1, count).astype(int)
+    return [encoded[index] for index in indices]
 
 
 def as_feed(encoded: list[Encoded]) -> dict[str, np.ndarray]:

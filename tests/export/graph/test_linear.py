@@ -56,7 +56,7 @@ def labels_of(lists):
 
 
 def pad(lists):
-    """Ids [batch, longest] padded with random ids that form pairs, and lengths."""
+    """Ids [batch, longest] padded with random ids that form bigrams, and lengths."""
     lengths = np.array([len(ids) for ids in lists], dtype=np.int64)
     batch = np.resize(lists[0], (len(lists), int(lengths.max())))
     for row, ids in enumerate(lists):
@@ -66,7 +66,7 @@ def pad(lists):
 
 @pytest.fixture(scope="module")
 def branched(tools):
-    """Makes networks with a branch whose pairs are those of `texts`."""
+    """Makes networks with a branch whose bigrams are those of `texts`."""
 
     def make(**changes):
         changes = {"linear_size": 3, **BRANCH, **changes}
@@ -104,13 +104,13 @@ def alone(branched):
     return make
 
 
-def test_the_texts_have_known_pairs(branched):
-    """And unknown pairs, so that the following tests cover both."""
+def test_the_texts_have_known_bigrams(branched):
+    """And unknown bigrams, so that the following tests cover both."""
     ids, lengths = pad(texts(50))
     _, found = look_up(torch.from_numpy(ids), branched().linear.fingerprints)
     inside = torch.arange(ids.shape[1]) < torch.from_numpy(lengths)[:, None]
-    share = found[inside].float().mean().item()
-    assert 0.5 < share < 0.95
+    fraction = found[inside].float().mean().item()
+    assert 0.5 < fraction < 0.95
 
 
 # The same as torch
@@ -119,7 +119,7 @@ def test_the_texts_have_known_pairs(branched):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_float32_equals_torch(tools, branched, cell, bidirectional):
-    for place, (output, labels, size) in enumerate(OUTPUTS):
+    for index, (output, labels, size) in enumerate(OUTPUTS):
         model = branched(
             cell=cell,
             bidirectional=bidirectional,
@@ -127,13 +127,13 @@ def test_float32_equals_torch(tools, branched, cell, bidirectional):
             label_count=labels,
             linear_size=size,
             pooling=("max", "mean"),
-            dense_sizes=(4,)[: place % 2],
-            seed=place,
+            dense_sizes=(4,)[: index % 2],
+            seed=index,
         )
-        temperature = (1.0, 0.5, 3.0)[place % 3]
+        temperature = (1.0, 0.5, 3.0)[index % 3]
         session = make_session(tools.graph(model, FLOAT32, temperature).model)
         for batch in (1, 2, 7):
-            ids, lengths = pad(texts(batch, seed=10 * place + batch))
+            ids, lengths = pad(texts(batch, seed=10 * index + batch))
             np.testing.assert_allclose(
                 tools.by_graph(session, ids, lengths),
                 tools.by_torch(model, ids, lengths, temperature),
@@ -171,7 +171,7 @@ def test_at_any_length(pair, tools, length):
 
 
 def test_ids_up_to_the_largest_are_mixed_without_overflow(tools, branched):
-    """The hash of a pair is a product of ids that overflows 32 bits."""
+    """The hash of a bigram is a product of ids that overflows 32 bits."""
     size = 400_000
     model = branched(vocabulary_size=size, linear_tokens=size, embedding_size=1, hidden_sizes=(2,))
     generator = np.random.default_rng(0)
@@ -207,7 +207,7 @@ def test_int8_is_close(tools, alone, plan, case):
 CHUNKED = settings(max_examples=60, deadline=None)
 CUT_TEXTS = given(
     ids=st.lists(st.integers(0, 2**16), min_size=2, max_size=40),
-    places=st.sets(st.integers(1, 39), max_size=8),
+    cuts=st.sets(st.integers(1, 39), max_size=8),
 )
 
 
@@ -240,29 +240,27 @@ def integer_branch(request, tools, alone):
 
 @CHUNKED
 @CUT_TEXTS
-def test_in_integers_chunks_are_exactly_the_whole(integer_branch, ids, places):
+def test_in_integers_chunks_are_exactly_the_whole(integer_branch, ids, cuts):
     graph, session = integer_branch
     text = language(ids)
     whole = logits(session, {"input_ids": text[None], "lengths": np.array([len(text)])})
-    found = chunked_logits(
-        graph, session, text, sorted(place for place in places if place < len(text))
-    )
+    found = chunked_logits(graph, session, text, sorted(cut for cut in cuts if cut < len(text)))
     np.testing.assert_array_equal(found, whole)
 
 
 @CHUNKED
 @CUT_TEXTS
-def test_in_integers_batch_and_padding_change_nothing(integer_branch, ids, places):
+def test_in_integers_batch_and_padding_change_nothing(integer_branch, ids, cuts):
     _, session = integer_branch
     text = language(ids)
-    batch, lengths = pad([text, *(text[place:] for place in sorted(places) if place < len(text))])
+    batch, lengths = pad([text, *(text[cut:] for cut in sorted(cuts) if cut < len(text))])
     together = logits(session, {"input_ids": batch, "lengths": lengths})
     alone = logits(session, {"input_ids": text[None], "lengths": lengths[:1]})
     np.testing.assert_allclose(together[:1], alone, atol=1e-6)
 
 
-def weighed_pair(branch, two):
-    """The sum that a known pair with a row of ones adds to each logit."""
+def weighed_bigram(branch, two):
+    """The sum that a known bigram with a row of ones adds to each logit."""
     buckets, _ = look_up(torch.tensor([two]), branch.fingerprints)
     weight = float(branch.pair_weights[buckets[0, 1]])
     tokens = [
@@ -271,8 +269,8 @@ def weighed_pair(branch, two):
     return 3.0 * weight / (weight**2 + sum(value**2 for value in tokens)) ** 0.5
 
 
-def test_a_pair_may_be_split_by_chunks(tools, alone):
-    """Only known pairs count, so a lost or invented pair at a border changes the result."""
+def test_a_bigram_may_be_split_by_chunks(tools, alone):
+    """Only known bigrams count, so a lost or invented one at a border changes the result."""
     model = alone(linear_size=3)
     with torch.no_grad():
         model.linear.tokens.weight.zero_()
@@ -288,11 +286,11 @@ def test_a_pair_may_be_split_by_chunks(tools, alone):
     for plan, tolerance in ((FLOAT32, 1e-6), (INT8, 0.01)):
         graph = tools.graph(model, plan)
         session = make_session(graph.model)
-        for pairs, has_row in ((known[:20], True), (free[:20], False)):
-            assert len(pairs) == 20
-            for two in pairs:
+        for bigrams, has_row in ((known[:20], True), (free[:20], False)):
+            assert len(bigrams) == 20
+            for two in bigrams:
                 found = chunked_logits(graph, session, np.array(two), [1])
-                expected = weighed_pair(model.linear, two) if has_row else 0.0
+                expected = weighed_bigram(model.linear, two) if has_row else 0.0
                 np.testing.assert_allclose(found, [[expected] * 3], atol=tolerance)
 
 

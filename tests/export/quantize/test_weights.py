@@ -53,11 +53,11 @@ def test_gates_are_in_onnx_order(tools, cell, order):
     with torch.no_grad():
         for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
             tensor = getattr(model.layers[0].ahead, name)
-            for place, _ in enumerate(torchs):
-                tensor[place * hidden : (place + 1) * hidden] = place
+            for index, _ in enumerate(torchs):
+                tensor[index * hidden : (index + 1) * hidden] = index
     (found,) = network_weights(model.architecture, model.state_dict()).layers[0]
     for array in (found.inputs, found.recurrent, found.input_bias, found.recurrent_bias):
-        values = [array[place * hidden : (place + 1) * hidden] for place in range(len(order))]
+        values = [array[index * hidden : (index + 1) * hidden] for index in range(len(order))]
         assert all((value == value.flat[0]).all() for value in values)
         assert "".join(torchs[int(value.flat[0])] for value in values) == order
 

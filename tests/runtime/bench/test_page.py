@@ -48,15 +48,15 @@ def benchmark(
             tokens=tokens,
             batch_size=size,
             tokenize=times(0.002 * tokens),
-            run=times(0.003 * tokens * (place + 1)),
-            both=times(0.005 * tokens * (place + 1)),
-            quantiles=tuple(0.004 * tokens * (place + 1) * (1 + n / 50) for n in range(101)),
+            run=times(0.003 * tokens * (index + 1)),
+            both=times(0.005 * tokens * (index + 1)),
+            quantiles=tuple(0.004 * tokens * (index + 1) * (1 + n / 50) for n in range(101)),
             texts_per_second_per_core=12_345.6,
-            ratio=None if place == 0 else Ratio(place + 1.0, place + 0.9, place + 1.1),
+            ratio=None if index == 0 else Ratio(index + 1.0, index + 0.9, index + 1.1),
         )
         for tokens in lengths
         for size in (1, 32)
-        for place, name in enumerate(names)
+        for index, name in enumerate(names)
     )
     return Benchmark(
         machine=Machine("A <processor>", "x86_64", ("avx2",), 2, "Linux", {"python": "3.11"}, 0.1),
@@ -70,8 +70,8 @@ def benchmark(
         lines=lines,
         agreements=tuple(Agreement(names[0], name, 48, 0.975, 0.01) for name in names[1:]),
         accuracies=tuple(
-            Accuracy(name, 1412, 0.7 + 0.05 * place, (0.68 + 0.05 * place, 0.72 + 0.05 * place))
-            for place, name in enumerate(names)
+            Accuracy(name, 1412, 0.7 + 0.05 * index, (0.68 + 0.05 * index, 0.72 + 0.05 * index))
+            for index, name in enumerate(names)
         )
         if evaluated
         else (),

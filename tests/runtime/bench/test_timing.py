@@ -90,8 +90,8 @@ def test_workloads_run_in_changing_and_balanced_order(clock: Clock) -> None:
     assert times == {name: [10] * 12 for name in names}
     rounds = [tuple(clock.calls[at : at + 3]) for at in range(0, len(clock.calls), 3)]
     assert rounds[:6] == [tuple(order) for order in ("abc", "cba", "bca", "acb", "cab", "bac")]
-    for place in range(3):
-        assert Counter(order[place] for order in rounds) == {"a": 4, "b": 4, "c": 4}
+    for index in range(3):
+        assert Counter(order[index] for order in rounds) == {"a": 4, "b": 4, "c": 4}
 
 
 def test_each_call_is_timed_on_its_own(clock: Clock) -> None:

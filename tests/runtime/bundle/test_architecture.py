@@ -14,7 +14,7 @@ from textgate.bundle.architecture import (
     parameter_count,
     recurrent_parameters,
 )
-from textgate.bundle.schema import Place, decode
+from textgate.bundle.schema import Location, decode
 from textgate.errors import BundleError, CheckpointError, ConfigError
 
 # The reference networks: Embedding(1000, 64), 128 units, dropout, 64 units, Dense 32, Dense 1.
@@ -86,7 +86,7 @@ def test_a_linear_branch_is_the_last_line(output, units):
     assert layers(net)[:-1] == layers(changed(output=output))
     assert dataclasses.astuple(layers(net)[-1]) == (
         "linear",
-        "Linear branch, tokens + pairs",
+        "Linear branch, tokens + bigrams",
         (None, units),
         (900 + 256) * 4 + 4 * units,
     )
@@ -185,7 +185,7 @@ def test_refusals(changes, message):
 
 
 def decoded(value, error=BundleError):
-    return decode(Architecture, value, Place("file: architecture", error))
+    return decode(Architecture, value, Location("file: architecture", error))
 
 
 def written(net):

@@ -306,30 +306,30 @@ NASTY: list[Any] = [
 ]
 
 
-def places(value: Any) -> list[tuple[Any, Any]]:
+def locations(value: Any) -> list[tuple[Any, Any]]:
     """Return every (container, key) in a JSON value."""
     found = []
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, item in items:
         found.append((value, key))
         if isinstance(item, dict | list):
-            found += places(item)
+            found += locations(item)
     return found
 
 
 def replace(generator: random.Random, value: dict[str, Any]) -> None:
-    container, key = generator.choice(places(value))
+    container, key = generator.choice(locations(value))
     container[key] = generator.choice(NASTY)
 
 
 def delete(generator: random.Random, value: dict[str, Any]) -> None:
-    container, key = generator.choice(places(value))
+    container, key = generator.choice(locations(value))
     del container[key]
 
 
 def move(generator: random.Random, value: dict[str, Any]) -> None:
-    container, key = generator.choice(places(value))
-    source, name = generator.choice(places(value))
+    container, key = generator.choice(locations(value))
+    source, name = generator.choice(locations(value))
     container[key] = json.loads(json.dumps(source[name]))
 
 

@@ -12,11 +12,11 @@ import pytest
 
 from textgate.bundle.schema import (
     Count,
+    Fraction,
     Keys,
-    Place,
+    Location,
     Range,
     Sha256,
-    Share,
     check_value,
     decode,
     read_field,
@@ -24,7 +24,7 @@ from textgate.bundle.schema import (
 from textgate.bundle.strict_json import Format
 from textgate.errors import BundleError, CheckpointError, ConfigError
 
-PLACE = Place("a.json", BundleError)
+LOCATION = Location("a.json", BundleError)
 DIGEST = "0123456789abcdef" * 4
 Letter = Literal["a", "b"]
 
@@ -54,13 +54,13 @@ PASSES = [
     (int, -(10**30), -(10**30)),
     (Count, 2**53, 2**53),
     (float, 3, 3.0),
-    (Share, 1, 1.0),
+    (Fraction, 1, 1.0),
     (float | None, None, None),
     (str | int | float, 2**60, 2**60),
     (str | int | float, 0.5, 0.5),
     (tuple[Letter, ...], ["b", "b"], ("b", "b")),
-    (tuple[Share | None, ...], [None, 1], (None, 1.0)),
-    (tuple[Share, Share], [0, 1], (0.0, 1.0)),
+    (tuple[Fraction | None, ...], [None, 1], (None, 1.0)),
+    (tuple[Fraction, Fraction], [0, 1], (0.0, 1.0)),
     (dict[str, Any], {"any": {"thing": [1]}}, {"any": {"thing": [1]}}),
     (dict[Letter, int], {"b": 1}, {"b": 1}),
     (tuple[Inner, ...], [{"size": 1}], (Inner(1),)),
@@ -70,7 +70,7 @@ PASSES = [
 
 @pytest.mark.parametrize(("kind", "value", "expected"), PASSES)
 def test_what_passes(kind, value, expected):
-    found = read_field({"x": value}, "x", kind, PLACE)
+    found = read_field({"x": value}, "x", kind, LOCATION)
     assert found == expected
     assert type(found) is type(expected)
 
@@ -89,16 +89,16 @@ REFUSED = [
     (Count, True, "a whole number, found True"),
     (int, 1.0, "a whole number, found 1.0"),
     (float, math.nan, "a number, found nan"),
-    (Share, math.inf, "a number, found inf"),
+    (Fraction, math.inf, "a number, found inf"),
     (float, 10**400, "a number, found 1000"),
     (float, True, "a number, found True"),
-    (Share, 1.5, "a number from 0 to 1, found 1.5"),
+    (Fraction, 1.5, "a number from 0 to 1, found 1.5"),
     (Annotated[float, Range(0, above=True)], 0, "a number above 0, found 0"),
     (Annotated[float, Range(0, 9, above=True)], 10, "a number above 0 and up to 9, found 10"),
     (Annotated[float, Range(0.5, 1, below=True)], 1, "a number from 0.5 to below 1, found 1"),
     (str | int | float, True, "a string or a whole number or a number, found True"),
     (tuple[str, ...], "abc", "a list, found 'abc'"),
-    (tuple[Share, Share], [0.5], "a list of 2, found a list of 1"),
+    (tuple[Fraction, Fraction], [0.5], "a list of 2, found a list of 1"),
     (tuple[Inner, ...], {}, "a list, found an object"),
 ]
 
@@ -106,14 +106,18 @@ REFUSED = [
 @pytest.mark.parametrize(("kind", "value", "message"), REFUSED)
 def test_what_is_refused(kind, value, message):
     with pytest.raises(BundleError) as caught:
-        read_field({"x": value}, "x", kind, PLACE)
+        read_field({"x": value}, "x", kind, LOCATION)
     assert str(caught.value).startswith(f"a.json: field 'x' should be {message}")
     assert len(str(caught.value)) < 200
 
 
 INSIDE = [
     (tuple[Count, ...], [1, True], "field 'x[1]' should be a whole number, found True"),
-    (tuple[Share | None, ...], ["a"], "field 'x[0]' should be a number from 0 to 1 or null, found"),
+    (
+        tuple[Fraction | None, ...],
+        ["a"],
+        "field 'x[0]' should be a number from 0 to 1 or null, found",
+    ),
     (tuple[Inner, ...], [{"size": 1}, 7], "x[1]: expected an object, found 7"),
     (dict[str, int], [], "x: expected an object, found a list of 0"),
     (dict[str, int], {"a": "1"}, "x: field 'a' should be a whole number, found '1'"),
@@ -132,7 +136,7 @@ INSIDE = [
 @pytest.mark.parametrize(("kind", "value", "message"), INSIDE)
 def test_a_refusal_names_the_place(kind, value, message):
     with pytest.raises(BundleError, match=f"^{re.escape(f'a.json: {message}')}"):
-        read_field({"x": value}, "x", kind, PLACE)
+        read_field({"x": value}, "x", kind, LOCATION)
 
 
 @dataclass(frozen=True)
@@ -150,15 +154,15 @@ class Grown:
 )
 def test_later_fields_are_missing_together_or_not_at_all(value, missing):
     if missing is None:
-        assert decode(Grown, value, PLACE) == Grown(**value)
+        assert decode(Grown, value, LOCATION) == Grown(**value)
     else:
         with pytest.raises(BundleError, match=f"field '{missing}' is missing"):
-            decode(Grown, value, PLACE)
+            decode(Grown, value, LOCATION)
 
 
 def test_the_class_of_the_error():
     with pytest.raises(CheckpointError, match=r"^a.json: field 'x' is missing$"):
-        read_field({}, "x", str, Place("a.json", CheckpointError))
+        read_field({}, "x", str, Location("a.json", CheckpointError))
 
 
 FORMAT = Format("f", version=3, limit=1000, remedy="train again")
@@ -168,7 +172,7 @@ def test_a_file_is_read_as_it_was_written():
     value = Outer(Inner(1), many=(Inner(2),))
     text = FORMAT.to_text(value)
     assert list(json.loads(text)) == ["format", "format_version", "inner", "many"]
-    assert decode(Outer, FORMAT.read(text.encode(), PLACE), PLACE) == value
+    assert decode(Outer, FORMAT.read(text.encode(), LOCATION), LOCATION) == value
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,7 @@ def test_a_file_is_read_as_it_was_written():
 )
 def test_files_that_are_refused(content, message):
     with pytest.raises(BundleError, match=message):
-        FORMAT.read(content, PLACE)
+        FORMAT.read(content, LOCATION)
 
 
 @pytest.mark.parametrize(

@@ -270,7 +270,7 @@ def test_wilson_interval_refusals(successes: int, trials: int) -> None:
 
 @settings(deadline=None)
 @given(st.integers(1, 10**9), st.data())
-def test_wilson_interval_holds_the_share(trials: int, data: st.DataObject) -> None:
+def test_wilson_interval_holds_the_fraction(trials: int, data: st.DataObject) -> None:
     successes = data.draw(st.integers(0, trials))
     low, high = wilson_interval(successes, trials)
     assert 0 <= low <= successes / trials <= high <= 1
@@ -279,8 +279,8 @@ def test_wilson_interval_holds_the_share(trials: int, data: st.DataObject) -> No
     assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-9)
 
 
-# Shares of 997, a prime, fall on no edge of a bin but 0 and 1, where rounding would decide.
-_SHARE = st.integers(0, 997).map(lambda part: part / 997)
+# Fractions of 997, a prime, fall on no edge of a bin but 0 and 1, where rounding would decide.
+_FRACTION = st.integers(0, 997).map(lambda part: part / 997)
 
 
 _SingleLabelRows = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
@@ -291,7 +291,7 @@ _MultiLabelRows = tuple[np.ndarray, np.ndarray, tuple[str, ...], list[float | No
 def _single_label_rows(draw: st.DrawFn) -> _SingleLabelRows:
     labels = draw(st.integers(1, 5))
     rows = draw(st.integers(1, 12))
-    row = st.lists(_SHARE, min_size=labels, max_size=labels)
+    row = st.lists(_FRACTION, min_size=labels, max_size=labels)
     probabilities = draw(st.lists(row, min_size=rows, max_size=rows))
     truth = draw(st.lists(st.integers(0, labels - 1), min_size=rows, max_size=rows))
     return np.array(probabilities), np.array(truth), tuple("abcde"[:labels])
@@ -304,7 +304,7 @@ def _multi_label_rows(
     probabilities, _, labels = draw(_single_label_rows())
     size = probabilities.size
     truth = np.array(draw(st.lists(st.booleans(), min_size=size, max_size=size)))
-    threshold = st.none() | _SHARE
+    threshold = st.none() | _FRACTION
     thresholds = draw(st.lists(threshold, min_size=len(labels), max_size=len(labels)))
     return probabilities, truth.reshape(probabilities.shape), labels, thresholds
 
@@ -422,10 +422,10 @@ def _clipped(probability: float) -> float:
 
 
 def _assert_ranges(found: Evaluation) -> None:
-    shares = [found.accuracy, found.macro_f1, found.ece, *found.accuracy_interval]
+    fractions = [found.accuracy, found.macro_f1, found.ece, *found.accuracy_interval]
     for scores in found.labels:
-        shares += [scores.precision, scores.recall, scores.f1]
-    assert all(0 <= share <= 1 for share in shares)
+        fractions += [scores.precision, scores.recall, scores.f1]
+    assert all(0 <= fraction <= 1 for fraction in fractions)
     assert 0 < found.log_loss <= -math.log(1e-7) + 1e-9
 
 

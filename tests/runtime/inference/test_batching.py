@@ -59,7 +59,7 @@ def test_every_place_is_in_one_batch(lengths, size):
     batches = list(batches_by_length(items, size))
     assert sorted(itertools.chain(*batches)) == list(range(len(items)))
     assert all(1 <= len(batch) <= size for batch in batches)
-    in_order = [lengths[place] for batch in batches for place in batch]
+    in_order = [lengths[index] for batch in batches for index in batch]
     assert in_order == sorted(lengths)
 
 

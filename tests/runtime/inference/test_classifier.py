@@ -265,25 +265,25 @@ def test_what_is_a_list_of_texts(sentiment, kind):
     assert list(sentiment.predict_many(kind(texts))) == list(sentiment.predict_many(texts))
 
 
-@pytest.mark.parametrize("place", [0, 1, 15, 16, 17, 40])
+@pytest.mark.parametrize("index", [0, 1, 15, 16, 17, 40])
 @pytest.mark.parametrize("bad", [None, OSError("the disk is gone")])
-def test_texts_before_a_bad_one_are_answered(bundle, place, bad):
+def test_texts_before_a_bad_one_are_answered(bundle, index, bad):
     """The index counts all rows, not those of one window."""
     classifier = Classifier.load(bundle, batch_size=1)  # windows of 16 texts
 
     def texts():
-        for number in range(place):
+        for number in range(index):
             yield f"good {number}"
         if bad is not None:
             raise bad
         yield bad
 
     answers = classifier.predict_many(texts())
-    expected = list(classifier.predict_many([f"good {number}" for number in range(place)]))
-    assert list(itertools.islice(answers, place)) == expected
+    expected = list(classifier.predict_many([f"good {number}" for number in range(index)]))
+    assert list(itertools.islice(answers, index)) == expected
     with pytest.raises((DataError, OSError)) as caught:
         next(answers)
-    told = "the disk is gone" if bad else f"texts[{place}] should be a str, found NoneType; make "
+    told = "the disk is gone" if bad else f"texts[{index}] should be a str, found NoneType; make "
     assert str(caught.value).startswith(told)
 
 

@@ -62,10 +62,10 @@ class AsyncSource:
 def first_sure(classifier, pieces, label, stop_at):
     """The number of pieces before the label is sure."""
     stream = classifier.stream()
-    for place, piece in enumerate(pieces):
+    for index, piece in enumerate(pieces):
         prediction = stream.feed(piece)
         if label in prediction.labels and prediction.scores[label] >= stop_at:
-            return place
+            return index
     return None
 
 

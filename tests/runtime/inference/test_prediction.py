@@ -93,10 +93,14 @@ def test_the_best_labels(probabilities, top_k, scores, multi_label):
     assert replace(found, scores=all_of_them.scores) == all_of_them
 
 
-SHARES = st.floats(0, 1)
+FRACTIONS = st.floats(0, 1)
 
 
-@given(st.tuples(SHARES, SHARES, SHARES), st.tuples(*[st.none() | SHARES] * 3), st.booleans())
+@given(
+    st.tuples(FRACTIONS, FRACTIONS, FRACTIONS),
+    st.tuples(*[st.none() | FRACTIONS] * 3),
+    st.booleans(),
+)
 def test_a_label_or_a_reason(probabilities, thresholds, multi_label):
     found = decide(probabilities, thresholds=thresholds, multi_label=multi_label)
     assert (found.label is None) == (found.reason is not None) == (found.labels == ())

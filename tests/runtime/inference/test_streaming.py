@@ -60,12 +60,12 @@ WORDS = ["qq", "good", "movie", "n't", "bad", " the", "is ", "it's", "'s", "a", 
 TEXTS = st.lists(
     st.sampled_from(WORDS) | st.sampled_from(AWKWARD) | st.characters(codec=None), max_size=40
 ).map("".join)
-PLACES = st.lists(st.floats(0, 1), max_size=12)
+CUTS = st.lists(st.floats(0, 1), max_size=12)
 
 
-def cut(text, places):
+def cut(text, cuts):
     """Return the text, or bytes, in pieces."""
-    ends = [0, *sorted(round(place * len(text)) for place in places), len(text)]
+    ends = [0, *sorted(round(cut * len(text)) for cut in cuts), len(text)]
     return [text[start:end] for start, end in itertools.pairwise(ends)]
 
 
@@ -97,7 +97,7 @@ def subword_tokenizer():
     value["pre_tokenizer"] = {**SUBWORD_SPLIT}
     value["model"] = {
         "type": "BPE",
-        "vocab": {token: place for place, token in enumerate(dict.fromkeys(tokens))},
+        "vocab": {token: index for index, token in enumerate(dict.fromkeys(tokens))},
         "merges": merges,
         "unk_token": "[UNK]",
         "byte_fallback": True,
@@ -311,12 +311,12 @@ def test_what_training_writes_may_be_cut():
 
 
 @settings(deadline=None, max_examples=150)
-@given(text=TEXTS, places=PLACES)
-@example(text="e\u0301", places=[0.5])
-@example(text="good \ud83d\ude00", places=[0.9])
-def test_after_every_piece_of_text(brief, text, places):
+@given(text=TEXTS, cuts=CUTS)
+@example(text="e\u0301", cuts=[0.5])
+@example(text="good \ud83d\ude00", cuts=[0.9])
+def test_after_every_piece_of_text(brief, text, cuts):
     stream, sofar = brief.stream(), ""
-    for piece in cut(text, places):
+    for piece in cut(text, cuts):
         sofar += piece
         assert_same(stream.feed(piece), brief.predict(sofar))
     assert_same(stream.finish(), brief.predict(text))
@@ -327,14 +327,14 @@ def test_after_every_piece_of_text(brief, text, places):
     data=st.lists(
         TEXTS.map(lambda text: text.encode("utf-8", "replace")) | st.binary(max_size=6)
     ).map(b"".join),
-    places=PLACES,
+    cuts=CUTS,
 )
-@example(data="caf\u00e9 \U0001f600".encode(), places=[0.4, 0.6, 0.7])
-@example(data=b"good \xf0\x9f\x98", places=[0.7])
-@example(data=b"good \xf0\x9fgood \xff", places=[0.7])
-def test_bytes_cut_anywhere(brief, data, places):
+@example(data="caf\u00e9 \U0001f600".encode(), cuts=[0.4, 0.6, 0.7])
+@example(data=b"good \xf0\x9f\x98", cuts=[0.7])
+@example(data=b"good \xf0\x9fgood \xff", cuts=[0.7])
+def test_bytes_cut_anywhere(brief, data, cuts):
     stream = brief.stream()
-    for piece in cut(data, places):
+    for piece in cut(data, cuts):
         stream.feed(piece)
     assert_same(stream.finish(), brief.predict(data.decode("utf-8", "replace")))
 

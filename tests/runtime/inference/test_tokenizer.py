@@ -29,7 +29,7 @@ WRITTEN = Path(__file__).parents[2] / "data" / "lstm-int8" / "tokenizer.json"
 def tokenizer_json() -> str:
     """A tokenizer that training wrote, with a vocabulary that tests can read."""
     value = json.loads(WRITTEN.read_text(encoding="utf-8"))
-    value["model"]["vocab"] = {word: place for place, word in enumerate(WORDS)}
+    value["model"]["vocab"] = {word: index for index, word in enumerate(WORDS)}
     return json.dumps(value)
 
 
@@ -126,7 +126,7 @@ def subword_json() -> str:
     value["pre_tokenizer"]["pattern"] = {"Regex": SUBWORD_WORDS}
     value["model"] = {
         "type": "BPE",
-        "vocab": {token: place for place, token in enumerate(tokens)},
+        "vocab": {token: index for index, token in enumerate(tokens)},
         "merges": [],
         "unk_token": "[UNK]",
         "byte_fallback": True,

@@ -61,7 +61,7 @@ def random_model(generator: np.random.Generator, *, wild: bool = False) -> bytes
         integer[0] = 0
     dense = [pick(1, 3, 20) for _ in range(pick(1, 2))]
     output, sigmoids, linear = pick(0, 1), pick(0, 1), pick(0, 1, 3)
-    tokens, pairs, kind = (pick(1, rows), pick(1, 64), pick(0, 1)) if linear else (0, 0, 0)
+    tokens, bigrams, kind = (pick(1, rows), pick(1, 64), pick(0, 1)) if linear else (0, 0, 0)
     bounds = [-127.5, 127.5] if cell == LSTM and integer[0] else [0.0, 0.0]
     tensors = []
     if embedding == 2:
@@ -84,8 +84,8 @@ def random_model(generator: np.random.Generator, *, wild: bool = False) -> bytes
         inputs = directions * size
     tensors += [floats(inputs)] if 3 in poolings else []
     inputs *= len(poolings)
-    for place, size in enumerate(dense):
-        if output and place + 1 == len(dense):
+    for index, size in enumerate(dense):
+        if output and index + 1 == len(dense):
             tensors += [whole(127, size, inputs), floats(size) / 100]
         else:
             tensors.append(floats(size, inputs))
@@ -99,12 +99,12 @@ def random_model(generator: np.random.Generator, *, wild: bool = False) -> bytes
         def bytes_of(count):
             return generator.integers(0, 256, count).astype("u1")
 
-        tensors += [bytes_of(pairs), rows_of(tokens), bytes_of(tokens)]
-        tensors += [rows_of(pairs), bytes_of(pairs), floats(2 * linear, dense[-1])]
+        tensors += [bytes_of(bigrams), rows_of(tokens), bytes_of(tokens)]
+        tensors += [rows_of(bigrams), bytes_of(bigrams), floats(2 * linear, dense[-1])]
     words = [MAGIC, VERSION, 0, cell, layers, directions, rows, columns, embedding, len(poolings)]
     words += [*poolings, 0, 0, 0][:4]
     words += [len(dense), output, sigmoids, *np.array([0.7], "<f4").view("<i4").tolist()]
-    words += [linear, tokens, pairs, kind, *np.array(bounds, "<f4").view("<i4").tolist()]
+    words += [linear, tokens, bigrams, kind, *np.array(bounds, "<f4").view("<i4").tolist()]
     words += [*units, *integer, *dense]
     words[2] = len(words)
     content = np.array(words, "<i4").tobytes()
@@ -158,9 +158,9 @@ def test_damaged_bytes_are_refused_or_give_some_answer(seed):
         for _ in range(chance.randint(1, 4)):
             kind = chance.random()
             if kind < 0.5:  # a number of the header
-                place = 4 * chance.randrange(0, 30)
+                offset = 4 * chance.randrange(0, 30)
                 value = chance.choice([0, 1, 2, 3, 4, 64, 2**15, 2**24, 2**31 - 1, -1, -(2**31)])
-                content[place : place + 4] = value.to_bytes(4, "little", signed=True)
+                content[offset : offset + 4] = value.to_bytes(4, "little", signed=True)
             elif kind < 0.8:
                 content[chance.randrange(len(content))] = chance.randrange(256)
             elif kind < 0.9:
@@ -242,11 +242,11 @@ def test_a_damaged_weight_or_scale_is_refused_or_gives_probabilities(bundle, num
     found = read_bundle(bundle)
     whole = model_bytes(found.graph, found.manifest)
     damage = np.float32(number).tobytes()
-    for place in range(ALIGNMENT, len(whole) - 4, ALIGNMENT):  # tensors begin at such places
-        content = whole[:place] + damage + whole[place + 4 :]
+    for offset in range(ALIGNMENT, len(whole) - 4, ALIGNMENT):  # tensors begin at such offsets
+        content = whole[:offset] + damage + whole[offset + 4 :]
         with contextlib.suppress(BundleError):
             row, _ = NativeSession(content, instructions=SETS[0]).read([2, 3, 4])
-            assert sum(row) == pytest.approx(1, abs=1e-3), place
+            assert sum(row) == pytest.approx(1, abs=1e-3), offset
 
 
 def test_padding_is_not_read(bundle):
@@ -374,11 +374,11 @@ def test_a_library_of_another_version(monkeypatch):
 
 @pytest.mark.parametrize("content", [b"", b"no library", None])
 def test_a_file_that_is_not_the_library(tmp_path, monkeypatch, content):
-    place = tmp_path / textgate.native.library.NAME
+    library = tmp_path / textgate.native.library.NAME
     if content is None:  # a library of something else
-        place.symlink_to(_ctypes.__file__)
+        library.symlink_to(_ctypes.__file__)
     else:
-        place.write_bytes(content)
+        library.write_bytes(content)
     monkeypatch.setattr(textgate.native.library, "__file__", str(tmp_path / "library.py"))
     with pytest.raises(LibraryError, match="the native engine cannot be loaded: "):
         textgate.native.library.library.__wrapped__()

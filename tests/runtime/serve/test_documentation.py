@@ -38,15 +38,15 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize(
-    ("language", "place", "expected"),
-    [(one, place, words) for one in EXPECTED for place, words in enumerate(EXPECTED[one])],
+    ("language", "index", "expected"),
+    [(one, index, words) for one in EXPECTED for index, words in enumerate(EXPECTED[one])],
 )
-def test_an_example_of_the_page_does_what_it_says(address, language, place, expected):
+def test_an_example_of_the_page_does_what_it_says(address, language, index, expected):
     if language == "sh" and shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     blocks = examples(language)
     assert len(blocks) == len(EXPECTED[language])
-    code = blocks[place].replace("127.0.0.1:8080", address)
+    code = blocks[index].replace("127.0.0.1:8080", address)
     program = [sys.executable, "-c"] if language == "python" else ["bash", "-c"]
     done = subprocess.run([*program, code], capture_output=True, text=True, check=True)
     assert expected in done.stdout

@@ -103,9 +103,9 @@ def test_nothing_is_found_in_an_empty_table():
     ],
 )
 def test_half_of_the_buckets_stay_empty(frequent, most, expected):
-    pairs = [[10 + number, 500 + number] for number in range(frequent)]
+    bigrams = [[10 + number, 500 + number] for number in range(frequent)]
     # Each text begins with a bigram of its own and has one that occurs twice.
-    sequences = texts(*([900 + number, *pair] for number, pair in enumerate(pairs * 2)))
+    sequences = texts(*([900 + number, *bigram] for number, bigram in enumerate(bigrams * 2)))
     assert len(find_bigrams(sequences, max_buckets=most)) == expected
 
 
@@ -241,7 +241,7 @@ def model(architecture):
 def by_hand(model, ids):
     """The branch's logits of one text, row by row."""
     branch = model.linear
-    tokens, pairs = branch.tokens.weight, branch.pairs.weight
+    tokens, bigrams = branch.tokens.weight, branch.pairs.weight
     total = torch.zeros(tokens.shape[1])
     squares = 0.0
     for token in ids:
@@ -253,7 +253,7 @@ def by_hand(model, ids):
         bucket = hashed(bigram) % len(table)
         if table[bucket] == hashed(bigram) % FINGERPRINTS:
             weight = float(branch.pair_weights[bucket])
-            total, squares = total + weight * pairs[bucket], squares + weight**2
+            total, squares = total + weight * bigrams[bucket], squares + weight**2
     return branch.projection.weight @ total * 3.0 / max(squares, 1.0) ** 0.5
 
 

@@ -39,7 +39,7 @@ def words_of(written):
 
 def tokens(written, text):
     ordered = in_order(written)
-    return [ordered[place] for place in TextTokenizer(written, max_tokens=1000).token_ids(text)]
+    return [ordered[index] for index in TextTokenizer(written, max_tokens=1000).token_ids(text)]
 
 
 def spelled(found):
@@ -147,7 +147,7 @@ def test_words_can_be_removed_and_pieces_spell_them():
     written = build("great great film film greatly", vocabulary_size=600, known=["cinema"])
     document = json.loads(written)
     count = piece_count(written)
-    kept = {token: place for token, place in document["model"]["vocab"].items() if place < count}
+    kept = {token: index for token, index in document["model"]["vocab"].items() if index < count}
     assert len(kept) < len(document["model"]["vocab"])
     document["model"]["vocab"] = kept
     for word in ("great", "film", "cinema"):
@@ -183,7 +183,7 @@ def test_no_word_at_all(texts):
 def without_spaces(count=200):
     """Sentences of a made-up language of 60 characters, some of which often stand together."""
     generator = random.Random(0)
-    characters = [chr(0x4E00 + place) for place in range(60)]
+    characters = [chr(0x4E00 + index) for index in range(60)]
     pairs = ["".join(generator.sample(characters, 2)) for _ in range(12)]
     parts = [*characters, *pairs * 5]
     return ["".join(generator.choices(parts, k=14)) for _ in range(count)], pairs
@@ -208,7 +208,7 @@ def test_the_order_of_the_texts_does_not_matter():
 
 def test_more_characters_than_there_is_room_for():
     """Equally frequent ones are chosen by their code, so that the result is always the same."""
-    texts = ["".join(chr(0x4E00 + 7 * row + place) for place in range(7)) for row in range(99)]
+    texts = ["".join(chr(0x4E00 + 7 * row + index) for index in range(7)) for row in range(99)]
     written = {build(*texts, "\u56e0\u56e0", vocabulary_size=512) for _ in range(5)}
     assert len(written) == 1
     (written,) = written

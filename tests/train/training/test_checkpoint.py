@@ -117,9 +117,9 @@ def test_every_damage_is_an_error(tmp_path, save, load):
     sound = path.read_bytes()
     generator = random.Random(0)
     damaged = [sound[: generator.randrange(len(sound))] for _ in range(40)]
-    for place in generator.sample(range(len(sound)), 300):
+    for index in generator.sample(range(len(sound)), 300):
         flipped = bytearray(sound)
-        flipped[place] ^= 1 << generator.randrange(8)
+        flipped[index] ^= 1 << generator.randrange(8)
         damaged.append(bytes(flipped))
     damaged += [sound + b"\0", b"\0" * len(sound)]
     for content in damaged:

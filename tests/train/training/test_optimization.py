@@ -91,7 +91,7 @@ def falling(number, steps):
 
 
 COSINE = [
-    # step, of how many, share of the rate
+    # step, of how many, fraction of the rate
     (0, 100, 1 / 5),
     (1, 100, 2 / 5 * falling(1, 100)),
     (3, 100, 4 / 5 * falling(3, 100)),
@@ -109,15 +109,15 @@ COSINE = [
 
 
 @KINDS
-@pytest.mark.parametrize(("number", "steps", "share"), COSINE)
-def test_up_for_a_twentieth_then_down_along_a_cosine(network, sparse, number, steps, share):
+@pytest.mark.parametrize(("number", "steps", "fraction"), COSINE)
+def test_up_for_a_twentieth_then_down_along_a_cosine(network, sparse, number, steps, fraction):
     for name, rate in (
         ("head.0.bias", 0.01),
         ("embedding.weight", 0.005),
         ("linear.tokens.weight", 0.07),
     ):
         found = largest_step(network, number, steps=steps, name=name, sparse=sparse)
-        assert found == pytest.approx(rate * share, rel=1e-2, abs=1e-8), name
+        assert found == pytest.approx(rate * fraction, rel=1e-2, abs=1e-8), name
 
 
 # Rates
@@ -143,7 +143,7 @@ def test_tables_have_rates_of_their_own(network, sparse):
     found = moved(before, model)
     for name, rate in expected.items():
         assert found[name].max().item() == pytest.approx(rate, rel=2e-3), name
-    # An LSTM needs no second bias; pairs are found before training.
+    # An LSTM needs no second bias; bigrams are found before training.
     assert not found["layers.0.ahead.bias_hh_l0"].any()
     assert not found["linear.fingerprints"].any()
 

@@ -150,8 +150,8 @@ def test_few_labels_have_a_column_each(labels):
     found = recipe(rows(ENGLISH, labels=labels))
     assert (found.settings["linear_size"], found.settings["linear_buckets"]) == (labels, 65_536)
     assert reason(found, "linear_size") == (
-        f"linear_size {labels}, linear_buckets 65,536: a linear branch over words and pairs with a "
-        f"column for each of {labels} labels"
+        f"linear_size {labels}, linear_buckets 65,536: a linear branch over words and bigrams with "
+        f"a column for each of {labels} labels"
     )
 
 
@@ -190,8 +190,8 @@ def test_running_words_count(known, used):
     found = recipe(given, known=vectors(known))
     assert ("vectors" not in found.settings) == used
     if not used:
-        share = len([word for word in ENGLISH if word in known]) / len(ENGLISH)
-        said = f"vectors none: the vectors some know {share:.0%} of the running words"
+        fraction = len([word for word in ENGLISH if word in known]) / len(ENGLISH)
+        said = f"vectors none: the vectors some know {fraction:.0%} of the running words"
         assert reason(found, "vectors") == said
 
 

@@ -190,11 +190,11 @@ def test_predictions_keep_the_order_of_the_rows(finished, separable):
     network.load_state_dict(finished.model.weights)
     logits = predict_logits(network, data)
     assert (logits.argmax(axis=1) == data.targets.argmax(axis=1)).all()
-    for place in (0, 17, 599):
-        batch = data.batch([place])
+    for index in (0, 17, 599):
+        batch = data.batch([index])
         with torch.inference_mode():
             alone = network(batch.ids, batch.lengths).numpy()[0]
-        np.testing.assert_allclose(logits[place], alone, atol=1e-5)
+        np.testing.assert_allclose(logits[index], alone, atol=1e-5)
 
 
 # The seed
