@@ -29,7 +29,7 @@ from textgate.inference.classifier import Classifier
 from textgate.train import fit
 
 MAX_BYTES = 2_000_000
-MAX_ACCURACY_DROP = 0.01
+MAX_COMPRESSION_DROP = 0.01
 Scored = dict[str, Any]
 FIGURES = ("accuracy", "macro_f1", "ece", "bytes", "seconds")
 
@@ -87,7 +87,7 @@ def _ours(split: Split, seed: int, epochs: int | None, cache: Path) -> Scored:
     fitted = fit(split.train, run, dev=split.dev, settings=settings, resume=True)
     bundle = run.with_suffix("")
     exported = export(
-        run, bundle, max_bytes=MAX_BYTES, max_accuracy_drop=MAX_ACCURACY_DROP, force=True
+        run, bundle, max_bytes=MAX_BYTES, max_accuracy_drop=MAX_COMPRESSION_DROP, force=True
     )
     with Classifier.load(bundle) as classifier:
         quality = evaluate_rows(classifier, split.test_rows, file=str(split.test)).metrics

@@ -245,7 +245,7 @@ def wait_for(port: int, child: subprocess.Popen[bytes]) -> None:
 def run(kind: str, port: int, engine: str) -> None:
     """Be a server."""
     from textgate.serve import app
-    from textgate.serve.server import serve
+    from textgate.serve.server import run_server
     from textgate.serve.sockets import listen, raise_file_limit
 
     raise_file_limit()
@@ -255,7 +255,7 @@ def run(kind: str, port: int, engine: str) -> None:
         uvicorn.run(plain_fastapi(engine), port=port, access_log=False, log_level="warning")
         return
     service = constant() if kind == "constant" else app(engine=engine)
-    serve(service, listen("127.0.0.1", port), workers=1, grace=5)
+    run_server(service, listen("127.0.0.1", port), workers=1, grace=5)
 
 
 def constant() -> Any:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from textgate.export.graph.network import build_graph
-from textgate.export.quality import MAX_CHANCE_ROWS, Comparison, compare
+from textgate.export.quality import MAX_CHANCE_ROWS, Comparison, compare_graphs
 from textgate.export.quantize.plan import FLOAT32, Plan, Storage
 from textgate.export.quantize.pruning import (
     prune_architecture,
@@ -141,7 +141,7 @@ def build_candidate(
         )
         session = make_session(graph.model)
     original.progress.begin(f"verifying {plan}", 2 * len(rows))
-    comparison = compare(
+    comparison = compare_graphs(
         original.session,
         session,
         original.rows,

@@ -32,8 +32,8 @@ from textgate.export.verification import (
     check_batch_invariance,
     check_same,
     encoded,
-    probabilities,
     run_batch,
+    session_probabilities,
 )
 from textgate.inference.session import make_session
 from textgate.rows import Columns
@@ -209,7 +209,7 @@ def _with_thresholds(manifest: Manifest, candidate: Candidate, answers: Answers 
     if answers is None:
         return manifest
     chosen = fit_thresholds(
-        probabilities(candidate.session, encoded(candidate.rows.sequences)),
+        session_probabilities(candidate.session, encoded(candidate.rows.sequences)),
         candidate.rows.targets > 0.5,
         manifest.labels,
         answers=answers,

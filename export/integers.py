@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from textgate.errors import BundleError
-from textgate.export.quality import compare
+from textgate.export.quality import compare_graphs
 from textgate.export.quantize.plan import Storage
 from textgate.native.library import LibraryError
 from textgate.native.model import INTEGERS, VERIFIED, UnknownPartError, model_bytes
@@ -45,7 +45,7 @@ def verify_integers(
     try:
         session = NativeSession(model_bytes(candidate.graph.model, asked))
         original.progress.begin(f"verifying integer {kind} layers", 2 * len(candidate.rows))
-        found = compare(
+        found = compare_graphs(
             original.session,
             session,
             original.rows,

@@ -10,7 +10,7 @@ import numpy as np
 from textgate.bundle.manifest import Quality
 from textgate.errors import VerificationError
 from textgate.evaluation.metrics import evaluate_multi_label, evaluate_single_label
-from textgate.export.verification import encoded, probabilities
+from textgate.export.verification import encoded, session_probabilities
 from textgate.inference.prediction import DEFAULT_THRESHOLD
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Comparison:
         return max(self.labels, key=lambda one: one.largest)
 
 
-def compare(
+def compare_graphs(
     reference: onnxruntime.InferenceSession,
     quantized: onnxruntime.InferenceSession | NativeSession,
     rows: Dataset,
@@ -178,8 +178,8 @@ def compare(
         multi_label: whether each label is decided independently.
         progress: receives the number of rows, once for each graph.
     """
-    before = probabilities(reference, encoded(rows.sequences), progress)
-    after = probabilities(quantized, encoded((quantized_rows or rows).sequences), progress)
+    before = session_probabilities(reference, encoded(rows.sequences), progress)
+    after = session_probabilities(quantized, encoded((quantized_rows or rows).sequences), progress)
     difference = np.abs(after - before)
     first, second = (
         values >= DEFAULT_THRESHOLD

@@ -10,7 +10,7 @@ import numpy as np
 
 from textgate.errors import ConfigError, ExportError
 from textgate.evaluation.coverage import LabelThreshold
-from textgate.inference.arguments import fraction as checked_fraction
+from textgate.inference.arguments import checked_fraction
 from textgate.inference.prediction import DEFAULT_THRESHOLD
 
 if TYPE_CHECKING:

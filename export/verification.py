@@ -82,7 +82,7 @@ class Readout:
         )
 
 
-def probabilities(
+def session_probabilities(
     session: onnxruntime.InferenceSession | NativeSession,
     texts: Sequence[Encoded],
     progress: Progress | None = None,

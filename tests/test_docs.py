@@ -18,7 +18,7 @@ from textgate.bundle.checks.tokenizer import KNOWN_EXPRESSIONS
 from textgate.bundle.manifest import FORMAT as BUNDLE
 from textgate.cli import commands
 from textgate.export import MAX_ACCURACY_DROP, Answers
-from textgate.export.graph.cells import ANCHORS
+from textgate.native.expected import ANCHORS
 from textgate.rows import Columns, Row
 from textgate.train import PRESETS, PretrainingConfig, TrainingConfig
 from textgate.train.text.vectors import load_vectors

@@ -32,7 +32,7 @@ from textgate.train.training.checkpoint import Epoch, TrainedModel, load_model, 
 from textgate.train.training.config import TrainingConfig, recorded_settings
 from textgate.train.training.device import find_device
 from textgate.train.training.folder import RunFolder, settings_by_name
-from textgate.train.training.loop import train
+from textgate.train.training.loop import train_epochs
 from textgate.train.training.progress import Progress
 from textgate.train.training.scoring import evaluate_logits
 from textgate.train.training.settings import format_labels
@@ -144,9 +144,9 @@ def fit(
     state = None
     if stored is None:
         _report(ready, progress)  # a resumed run has reported this already
-        _create(folder, ready, force=force)
+        _create_run_folder(folder, ready, force=force)
     else:
-        _require_same(folder, stored, ready.manifest)
+        _require_same_inputs(folder, stored, ready.manifest)
         if (output / MODEL).is_file():
             folder.leave_finished(progress)
             return FittedRun(output, stored, load_model(output / MODEL))
@@ -185,7 +185,7 @@ def fit(
         initialization=initialization,
         state=state,
     )
-    train(trainer, folder.save_checkpoint, progress)
+    train_epochs(trainer, folder.save_checkpoint, progress)
     model = _calibrate(ready, trainer.state)
     save_model(output / MODEL, model)
     folder.tidy()
@@ -210,7 +210,7 @@ def _report(ready: Preparation, progress: Progress) -> None:
         progress.note(note)
 
 
-def _create(folder: RunFolder[Epoch], ready: Preparation, *, force: bool) -> None:
+def _create_run_folder(folder: RunFolder[Epoch], ready: Preparation, *, force: bool) -> None:
     with folder.create(ready.manifest.to_json(), force=force) as new:
         (new / TOKENIZER).write_text(ready.tokenizer_json, encoding="utf-8")
         lines = "".join(_dev_line(row, ready.manifest.architecture.task) for row in ready.dev_rows)
@@ -223,10 +223,11 @@ def _dev_line(row: Row, task: str) -> str:
     return json.dumps({"text": row.text, "label": label}) + "\n"
 
 
-def _require_same(folder: RunFolder[Epoch], stored: RunManifest, wanted: RunManifest) -> None:
+def _require_same_inputs(
+    folder: RunFolder[Epoch], stored: RunManifest, wanted: RunManifest
+) -> None:
     """Refuse to resume with other rows, teachers or settings."""
-    for name in ("train", "dev"):
-        folder.require_same_rows(name, getattr(stored, name), getattr(wanted, name))
+    folder.require_same_rows(stored, wanted)
     nothing = Teaching((), ())
     begun, given = stored.teaching or nothing, wanted.teaching or nothing
     folder.require_same_sources(

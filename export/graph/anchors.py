@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textgate.export.quantize.weights import CellWeights
+from textgate.native.expected import ANCHORS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.export.graph.nodes import GraphBuilder
 
-ANCHORS = 2
-_SATURATED = 30.0
+_SATURATING_BIAS = 30.0
 _LSTM_GATES = 4  # in ONNX's order: input, output, forget, cell
 
 
@@ -95,7 +95,7 @@ def with_anchor_columns(builder: GraphBuilder, name: str, source: Source) -> Sou
 
 def anchor_states(state: str) -> tuple[float, float]:
     """Return the values of both anchor units in a state, ``h`` or ``c``."""
-    held = 1.0 if state == "h" else _SATURATED
+    held = 1.0 if state == "h" else _SATURATING_BIAS
     return held, -held
 
 
@@ -109,7 +109,9 @@ def with_anchor_units(cell: CellWeights) -> CellWeights:
     recurrent[:, :hidden, :hidden] = cell.recurrent.reshape(_LSTM_GATES, hidden, hidden)
     input_bias = np.zeros((_LSTM_GATES, size), dtype=np.float32)
     input_bias[:, :hidden] = cell.input_bias.reshape(_LSTM_GATES, hidden)
-    input_bias[:, hidden:] = np.array([[-_SATURATED], [_SATURATED], [_SATURATED], [0.0]])
+    input_bias[:, hidden:] = np.array(
+        [[-_SATURATING_BIAS], [_SATURATING_BIAS], [_SATURATING_BIAS], [0.0]]
+    )
     recurrent_bias = np.zeros((_LSTM_GATES, size), dtype=np.float32)
     recurrent_bias[:, :hidden] = cell.recurrent_bias.reshape(_LSTM_GATES, hidden)
     rows = _LSTM_GATES * size

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textgate.export.graph.anchors import (
-    ANCHORS,
     Source,
     Wiring,
     anchor_states,
@@ -17,9 +16,10 @@ from textgate.export.graph.anchors import (
 )
 from textgate.export.graph.nodes import MICROSOFT, GraphBuilder
 from textgate.export.quantize.plan import Storage
-from textgate.export.quantize.quantization import COMPUTED_LIMIT, Quantized, quantize
+from textgate.export.quantize.quantization import MAX_COMPUTED_WEIGHT, Quantized, quantize
 from textgate.export.quantize.rounding import round_together
 from textgate.export.quantize.weights import CellWeights
+from textgate.native.expected import ANCHORS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -201,10 +201,10 @@ def _integer_weights(
     for key, matrices in _matrices(cells):
         if hessians is None:
             axes = (2,) if per_channel else (1, 2)
-            quantized = quantize(matrices, axes=axes, limit=COMPUTED_LIMIT)
+            quantized = quantize(matrices, axes=axes, limit=MAX_COMPUTED_WEIGHT)
         else:
             parts = [
-                round_together(matrix, hessian, per_channel=per_channel, limit=COMPUTED_LIMIT)
+                round_together(matrix, hessian, per_channel=per_channel, limit=MAX_COMPUTED_WEIGHT)
                 for matrix, hessian in zip(matrices, hessians[key], strict=True)
             ]
             quantized = Quantized(

@@ -24,7 +24,7 @@ from textgate.export.graph.nodes import GraphBuilder
 from textgate.export.graph.pooling import Pool
 from textgate.export.quantize.equalization import BOUND, equalized
 from textgate.export.quantize.plan import Storage
-from textgate.export.quantize.quantization import STORED_LIMIT, pack_nibbles, quantize
+from textgate.export.quantize.quantization import MAX_STORED_WEIGHT, pack_nibbles, quantize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from textgate.export.quantize.weights import NetworkWeights
 
 
-_NIBBLE_LIMIT = 7
+_MAX_NIBBLE = 7
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _embedding(builder: GraphBuilder, weights: NetworkWeights, bits: int) -> Sou
         name = builder.constant("embedding.table", table)
         value = builder.node("Gather", [name, "ids_by_step"], "embedded")
         return Source(value, Wiring.plain(size), bound)
-    quantized = quantize(table, axes=(1,), limit=STORED_LIMIT if bits == 8 else _NIBBLE_LIMIT)
+    quantized = quantize(table, axes=(1,), limit=MAX_STORED_WEIGHT if bits == 8 else _MAX_NIBBLE)
     scale = builder.constant("embedding.scale", quantized.scale)
     scales = builder.node("Gather", [scale, "ids_by_step"], "embedding.scales")
     if bits == 8:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from textgate.export.quantize.quantization import STORED_LIMIT, scales
+from textgate.export.quantize.quantization import MAX_STORED_WEIGHT, scales
 
 if TYPE_CHECKING:
     from textgate.export.quantize.hessian import Hessians
@@ -28,7 +28,7 @@ def equalized(
     weights: NetworkWeights, hessians: Hessians | None = None
 ) -> tuple[NetworkWeights, Hessians | None]:
     """Return an equivalent network whose embedding columns reach +-127, and its Hessians."""
-    scale = scales(weights.embedding, axes=(0,), limit=STORED_LIMIT).reshape(-1)
+    scale = scales(weights.embedding, axes=(0,), limit=MAX_STORED_WEIGHT).reshape(-1)
     first = tuple(
         dataclasses.replace(cell, inputs=cell.inputs * scale) for cell in weights.layers[0]
     )

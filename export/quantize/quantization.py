@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 # Kernels for x86 CPUs without dot-product instructions (AVX2 or AVX-512 without VNNI) add two
 # products of an unsigned 8-bit activation and a signed 8-bit weight in 16 bits, saturating.
 # 2 * 255 * 63 = 32,130 fits.
-COMPUTED_LIMIT = 63
-STORED_LIMIT = 127
+MAX_COMPUTED_WEIGHT = 63
+MAX_STORED_WEIGHT = 127
 
 _MIN_MAGNITUDE = 1e-30  # below it a scale would be a denormal number
 
@@ -37,7 +37,7 @@ class Quantized:
 
 
 def quantize(
-    weights: NDArray[np.float32], *, axes: tuple[int, ...], limit: int = STORED_LIMIT
+    weights: NDArray[np.float32], *, axes: tuple[int, ...], limit: int = MAX_STORED_WEIGHT
 ) -> Quantized:
     """Return the weights as integers from -limit to limit.
 

@@ -12,10 +12,12 @@ from textgate.errors import BundleError, ConfigError
 if TYPE_CHECKING:
     from textgate.bundle.storage import Bundle
 
-DEFAULT = "sentiment"
+DEFAULT_MODEL = "sentiment"
 
 # name -> what it is for
-MODELS = {DEFAULT: "English texts of any length: positive, negative, or no answer where unclear"}
+MODELS = {
+    DEFAULT_MODEL: "English texts of any length: positive, negative, or no answer where unclear"
+}
 
 _FOLDER = Path(__file__).resolve().parents[1] / "models"  # also where pip made links to the sources
 
@@ -49,7 +51,7 @@ def find_bundle(name: str | Path | None = None) -> Path:
         )
     if given == "":
         raise ConfigError("a bundle's path is empty; leave it out for the default model")
-    chosen = name or os.environ.get(environment.MODEL) or DEFAULT
+    chosen = name or os.environ.get(environment.MODEL) or DEFAULT_MODEL
     path = Path(chosen)
     if str(chosen) in MODELS and not os.path.lexists(path):
         return bundled_path(str(chosen))

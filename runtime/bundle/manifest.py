@@ -33,7 +33,7 @@ Precision = Literal["int8", "float32"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 FORMAT = Format("textgate-bundle", version=1, limit=2**20, remedy="export the run again")
-FILE_LIMITS = {GRAPH: 256 * 2**20, TOKENIZER: 64 * 2**20, CARD: 4 * 2**20}  # bytes
+MAX_FILE_BYTES = {GRAPH: 256 * 2**20, TOKENIZER: 64 * 2**20, CARD: 4 * 2**20}  # bytes
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Manifest:
     latency_ms: dict[str, NonNegative]
     training: dict[str, str | int | float]
     versions: dict[str, str]
-    files: Annotated[dict[str, FileEntry], Keys(tuple(FILE_LIMITS))]
+    files: Annotated[dict[str, FileEntry], Keys(tuple(MAX_FILE_BYTES))]
 
     @property
     def task(self) -> Task:
@@ -212,7 +212,7 @@ def _check_consistency(manifest: Manifest, document: dict[str, Any], location: L
         if not _are_names(names):
             expected = "a list of states with different, non-empty names"
             raise location.mismatch("state", expected, document["state"])
-    for name, limit in FILE_LIMITS.items():
+    for name, limit in MAX_FILE_BYTES.items():
         size = manifest.files[name].size
         if size > limit:
             file = location.inside("files").inside(name)

@@ -18,11 +18,11 @@ CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 TEACHING = "teaching.safetensors"
 
-MANIFEST_LIMIT = 2**26  # bytes; there can be many labels
+MAX_MANIFEST_BYTES = 2**26  # bytes; there can be many labels
 FORMAT = Format(
     "textgate-run",
     version=1,
-    limit=MANIFEST_LIMIT,
+    limit=MAX_MANIFEST_BYTES,
     remedy="train again, or use the textgate release that wrote it",
 )
 

@@ -14,10 +14,10 @@ from textgate.bundle.checks.rules import check_graph
 from textgate.bundle.checks.tokenizer import check_tokenizer
 from textgate.bundle.manifest import (
     CARD,
-    FILE_LIMITS,
     FORMAT,
     GRAPH,
     MANIFEST,
+    MAX_FILE_BYTES,
     TOKENIZER,
     FileEntry,
     Manifest,
@@ -108,9 +108,9 @@ def write_bundle(
     from textgate.atomic import new_folder  # not needed to read bundles
 
     target = Path(path)
-    if set(files) != set(FILE_LIMITS):
+    if set(files) != set(MAX_FILE_BYTES):
         raise ExportError(
-            f"{target}: a bundle holds {', '.join(FILE_LIMITS)}, not {', '.join(sorted(files))}"
+            f"{target}: a bundle holds {', '.join(MAX_FILE_BYTES)}, not {', '.join(sorted(files))}"
         )
     manifest = dataclasses.replace(manifest_without_files, files=file_entries(files))
     with new_folder(target, force=force, error=ExportError, complete_marker=MANIFEST) as folder:
@@ -147,7 +147,7 @@ def file_entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
     """Return the checksum and size of each of a bundle's files, by name."""
     return {
         name: FileEntry(hashlib.sha256(files[name]).hexdigest(), len(files[name]))
-        for name in FILE_LIMITS
+        for name in MAX_FILE_BYTES
     }
 
 
@@ -175,7 +175,7 @@ def _check_folder(folder: Path) -> None:
 def _read_listed(folder: Path, name: str, manifest: Manifest) -> bytes:
     """Return a file after checking its size and checksum against the manifest."""
     entry = manifest.files[name]
-    content = _read(folder, name, limit=FILE_LIMITS[name], size=entry.size)
+    content = _read(folder, name, limit=MAX_FILE_BYTES[name], size=entry.size)
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise BundleError(
             f"{folder / name}: damaged or edited: its checksum is not the one in {MANIFEST};"

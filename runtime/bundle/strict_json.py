@@ -11,7 +11,7 @@ from typing import Any
 from textgate.bundle.schema import Count, Location, read_field
 from textgate.errors import TextgateError
 
-DEPTH_LIMIT = 16  # objects and lists inside one another
+MAX_JSON_DEPTH = 16  # objects and lists inside one another
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ def parse(text: bytes, *, where: str, error: type[TextgateError], limit: int) ->
         document = json.loads(
             text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant
         )
-        if _is_deeper(document, DEPTH_LIMIT):
+        if _is_deeper(document, MAX_JSON_DEPTH):
             raise RecursionError
         # An escaped lone surrogate passes the parser, but fails when the text is printed.
         json.dumps(document, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise error(f"{where}: holds half a surrogate pair, which is not text") from None
     except RecursionError:
-        raise error(f"{where}: more than {DEPTH_LIMIT} objects and lists deep") from None
+        raise error(f"{where}: more than {MAX_JSON_DEPTH} objects and lists deep") from None
     except ValueError as problem:
         raise error(f"{where}: not valid JSON in UTF-8: {problem}") from None
     if not isinstance(document, dict):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from textgate.bundle.builtin import DEFAULT, MODELS, bundled_path, open_bundle
+from textgate.bundle.builtin import DEFAULT_MODEL, MODELS, bundled_path, open_bundle
 from textgate.tables import format_bytes, format_table
 
 
@@ -45,7 +45,7 @@ def _facts(name: str) -> dict[str, Any]:
     manifest = bundle.manifest
     return {
         "name": name,
-        "default": name == DEFAULT,
+        "default": name == DEFAULT_MODEL,
         "purpose": MODELS[name],
         "path": str(bundle.path),
         "bytes": bundle_bytes(bundle.path),

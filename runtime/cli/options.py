@@ -12,11 +12,10 @@ import click
 from click.core import ParameterSource
 
 from textgate.bundle import environment
-from textgate.bundle.builtin import DEFAULT
+from textgate.bundle.builtin import DEFAULT_MODEL
 from textgate.errors import ConfigError
 from textgate.inference import arguments
-from textgate.inference.engines import DEFAULT as DEFAULT_ENGINE
-from textgate.inference.engines import ENGINES
+from textgate.inference.engines import DEFAULT_ENGINE, ENGINES
 from textgate.messages import quoted
 from textgate.rows.columns import INPUT_FORMATS
 
@@ -57,7 +56,7 @@ def _whole_numbers(value: str) -> tuple[int, ...]:
 
 def _fraction(value: float, *, positive: bool = False) -> float:
     try:
-        return arguments.fraction(value, "it", positive=positive)
+        return arguments.checked_fraction(value, "it", positive=positive)
     except ConfigError as problem:
         raise click.BadParameter(str(problem)) from None
 
@@ -113,14 +112,14 @@ _ENGINE_HELP = (
 )
 
 bundle = click.option(
-    "-m", "--model", **_MODEL, default=DEFAULT, help="Bundle to use: its path, or its name."
+    "-m", "--model", **_MODEL, default=DEFAULT_MODEL, help="Bundle to use: its path, or its name."
 )
 bundles = click.option(
     "-m",
     "--model",
     "models",
     **_MODEL,
-    default=(DEFAULT,),
+    default=(DEFAULT_MODEL,),
     multiple=True,
     help="Bundle to measure; repeat it to compare several on the same texts.",
 )

@@ -21,7 +21,7 @@ import click
 from textgate.errors import DataError
 from textgate.inference.bulk import classify_rows
 from textgate.rows import RESULT_FORMATS, open_writer
-from textgate.rows.output import Output, ResultFile, StandardOutput
+from textgate.rows.output import ResultFile, ResultOutput, StandardOutput
 from textgate.rows.resume import ResumeFile
 from textgate.rows.source import STANDARD_INPUT, source_name
 from textgate.rows.writers import LABEL_SEPARATOR
@@ -144,7 +144,7 @@ def write_results(
     with ExitStack() as stack:
         first: Row | None = None
         resumed: ResumeFile | None = None
-        destination: Output
+        destination: ResultOutput
         if output is None:
             destination = StandardOutput()
         else:

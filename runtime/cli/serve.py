@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from textgate.bundle import environment
-from textgate.bundle.builtin import DEFAULT, MODELS
+from textgate.bundle.builtin import DEFAULT_MODEL, MODELS
 from textgate.cli import options
 from textgate.errors import ConfigError, needing
 
@@ -25,7 +25,7 @@ from textgate.errors import ConfigError, needing
     metavar="NAME=PATH",
     multiple=True,
     help="Bundle to serve, and the name it is served under: NAME or NAME:VERSION. Repeat it for "
-    f"several; the first answers requests that name none.  [default: {DEFAULT}]",
+    f"several; the first answers requests that name none.  [default: {DEFAULT_MODEL}]",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
@@ -154,7 +154,7 @@ def serve(
     with needing("serve", "textgate serve"):
         from textgate.serve.application import Service
         from textgate.serve.models import load_models
-        from textgate.serve.server import serve as serve_until_told
+        from textgate.serve.server import run_server
         from textgate.serve.settings import Settings, read_tokens
         from textgate.serve.sockets import listen, raise_file_limit
     _say_on_standard_error()
@@ -177,7 +177,7 @@ def serve(
         def started() -> None:
             click.echo(f"textgate: serving {', '.join(named)} at {address}", err=True)
 
-        return serve_until_told(
+        return run_server(
             service,
             listening,
             workers=workers,
@@ -195,8 +195,8 @@ def _named(models: tuple[str, ...]) -> dict[str, str]:
         ConfigError: a name is given twice, or is missing.
     """
     if not models:
-        path = os.environ.get(environment.MODEL) or DEFAULT
-        return {DEFAULT if path == DEFAULT else Path(path).absolute().name: path}
+        path = os.environ.get(environment.MODEL) or DEFAULT_MODEL
+        return {DEFAULT_MODEL if path == DEFAULT_MODEL else Path(path).absolute().name: path}
     named: dict[str, str] = {}
     for given in models:
         name, equals, path = given.partition("=")

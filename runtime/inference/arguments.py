@@ -72,7 +72,7 @@ def whole_number(value: object, name: str, *, limit: float = math.inf, wanted: s
     return number
 
 
-def fraction(value: object, name: str, *, positive: bool = False) -> float:
+def checked_fraction(value: object, name: str, *, positive: bool = False) -> float:
     """Return a number from 0 to 1.
 
     Args:
@@ -123,7 +123,7 @@ def thresholds_of(
         ConfigError: a threshold is not a number from 0 to 1, or its label is unknown.
     """
     if not isinstance(thresholds, Mapping):
-        return (fraction(thresholds, "thresholds"),) * len(labels)
+        return (checked_fraction(thresholds, "thresholds"),) * len(labels)
     for label in thresholds:
         if label not in labels:
             raise ConfigError(
@@ -131,7 +131,8 @@ def thresholds_of(
                 f"{', '.join(labels)}"
             )
     checked = {
-        label: fraction(value, f"the threshold of {label!r}") for label, value in thresholds.items()
+        label: checked_fraction(value, f"the threshold of {label!r}")
+        for label, value in thresholds.items()
     }
     return tuple(checked.get(label) for label in labels)
 

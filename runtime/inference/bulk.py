@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from textgate.inference.prediction import Prediction, Scores
     from textgate.rows.row import Row
 
-Answers: TypeAlias = "list[tuple[Row, Prediction]]"
+PredictedRows: TypeAlias = "list[tuple[Row, Prediction]]"
 _Score: TypeAlias = "Callable[[Sequence[str]], Scores]"
 
 _MAX_CHARACTERS = 2**18  # of the texts of a window, about; bounds its memory and its time
@@ -48,7 +48,7 @@ def classify_rows(
     jobs: int = 1,
     forked: bool = False,
     more_has_come: Callable[[], bool] = lambda: True,
-) -> Generator[Answers]:
+) -> Generator[PredictedRows]:
     """Yield rows with their predictions in the order of the rows, a window at a time.
 
     The predictions do not depend on the windows or the workers. Memory is bounded: each worker has

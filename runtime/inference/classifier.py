@@ -69,7 +69,7 @@ class Classifier:
         bundle = open_bundle(path)
         # Absolute, because the working directory may change.
         self._path = bundle.path.absolute()
-        _require_same(bundle, checksum)
+        _require_same_bundle(bundle, checksum)
         self._manifest = bundle.manifest
         self._batch_size = whole_number(batch_size, "batch_size", wanted="at least 1")
         self._tokenizer = TextTokenizer(
@@ -344,7 +344,7 @@ def _reload(path: str, options: dict[str, Any], checksum: str) -> Classifier:
     return Classifier(Path(path), **options, checksum=checksum)
 
 
-def _require_same(bundle: Bundle, checksum: str | None) -> None:
+def _require_same_bundle(bundle: Bundle, checksum: str | None) -> None:
     """Refuse a bundle other than the one that was pickled or copied."""
     found = bundle.manifest.checksum
     if checksum is not None and found != checksum:

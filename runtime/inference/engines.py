@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from textgate.native.session import NativeSession
 
 ENGINES = ("auto", "native", "onnxruntime")
-DEFAULT = "auto"
+DEFAULT_ENGINE = "auto"
 _SLOW = "portable"  # without the instructions that make the native engine fast
 _LACKS = "the native engine lacks fast instructions here"
 
@@ -93,7 +93,7 @@ def engine_of(engine: str | None) -> str:
     Raises:
         ConfigError: there is no such engine.
     """
-    wanted = engine or os.environ.get(environment.ENGINE) or DEFAULT
+    wanted = engine or os.environ.get(environment.ENGINE) or DEFAULT_ENGINE
     if wanted not in ENGINES:
         where = "engine" if engine else environment.ENGINE
         raise ConfigError(f"{where} must be one of {', '.join(ENGINES)}, not {wanted!r}")

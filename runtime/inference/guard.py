@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, 
 from typing import TYPE_CHECKING, overload
 
 from textgate.errors import ConfigError
-from textgate.inference.arguments import fraction
+from textgate.inference.arguments import checked_fraction
 
 if TYPE_CHECKING:
     from textgate.inference.classifier import Classifier
@@ -87,7 +87,7 @@ class _Check:
         labels = [labels] if isinstance(labels, str) else labels
         require_labels(labels, classifier.labels)
         self._stream = classifier.stream()
-        self._stop_at = fraction(stop_at, "stop_at", positive=True)
+        self._stop_at = checked_fraction(stop_at, "stop_at", positive=True)
         self._labels = labels
 
     def stops(self, piece: str) -> Prediction | None:

@@ -22,7 +22,7 @@ _OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 
 
 @dataclass(frozen=True)
-class Storage:
+class BundleStorage:
     """How a bundle stores what the architecture leaves open.
 
     Attributes:
@@ -98,7 +98,7 @@ class ExpectedGraph:
         return self.node("Mul", [wide, self.weight(f"{name}.scale")], name)
 
 
-def expected_graph(net: Architecture, storage: Storage) -> ExpectedGraph:
+def expected_graph(net: Architecture, storage: BundleStorage) -> ExpectedGraph:
     """Return what the graph of a network may hold."""
     graph = ExpectedGraph()
     _shared_values(graph)
@@ -135,7 +135,7 @@ def _shared_values(graph: ExpectedGraph) -> None:
     constant("lowest", LOWEST)
 
 
-def _embedding(graph: ExpectedGraph, storage: Storage) -> str:
+def _embedding(graph: ExpectedGraph, storage: BundleStorage) -> str:
     node, table = graph.node, graph.weight("embedding.table")
     if storage.embedding_bits == 32:
         return node("Gather", [table, "ids_by_step"], "embedded")
@@ -157,7 +157,7 @@ def _embedding(graph: ExpectedGraph, storage: Storage) -> str:
 def _layer(
     graph: ExpectedGraph,
     net: Architecture,
-    storage: Storage,
+    storage: BundleStorage,
     index: int,
     source: str,
     *,
@@ -213,7 +213,9 @@ def _layer(
     return node("Reshape", [states, graph.constant("join_3d", 0, 0, -1)], f"{name}.states")
 
 
-def _poolings(graph: ExpectedGraph, net: Architecture, storage: Storage, layer: str) -> list[str]:
+def _poolings(
+    graph: ExpectedGraph, net: Architecture, storage: BundleStorage, layer: str
+) -> list[str]:
     node = graph.node
     states, anchored = f"{layer}.states", storage.anchored(-1)
     width = net.directions * (net.hidden_sizes[-1] + (ANCHORS if anchored else 0))
@@ -340,7 +342,7 @@ def _bigrams(graph: ExpectedGraph, net: Architecture) -> None:
     node("Equal", [wide, wanted], "linear.pairs.found")
 
 
-def _head(graph: ExpectedGraph, net: Architecture, storage: Storage, vector: str) -> None:
+def _head(graph: ExpectedGraph, net: Architecture, storage: BundleStorage, vector: str) -> None:
     node = graph.node
     logits = "output.logits" if net.linear_size else "logits"
     for index in range(len(net.dense_sizes) + 1):

@@ -12,8 +12,8 @@ from textgate.native.expected import (
     COMPUTED,
     FLOAT32,
     STORED,
+    BundleStorage,
     ExpectedGraph,
-    Storage,
     expected_graph,
 )
 from textgate.native.graph_parts import GraphParts, read_parts
@@ -28,8 +28,8 @@ MAGIC, ALIGNMENT = 0x31454754, 64
 _LAYERS, _WORDS_BEFORE_UNITS = 4, 24  # indices into the header
 _OPSET = 18
 _EMBEDDINGS = {32: 0, 8: 1, 4: 2}
-_LSTM_LIMIT, _STORED_LIMIT = 64, 127
-_SATURATED = (-30.0, 30.0, 30.0, 0.0)  # the biases of the units that hold an LSTM's range
+_MAX_LSTM_WEIGHT, _MAX_STORED_WEIGHT = 64, 127
+_SATURATING_BIASES = (-30.0, 30.0, 30.0, 0.0)  # the biases of the units that hold an LSTM's range
 
 
 # An entry of a manifest's ``training``, which export writes: whether the engine's integers were
@@ -105,7 +105,7 @@ class _Converter:
             parts.extend((bytes(-len(parts[-1]) % ALIGNMENT), content))
         return b"".join(parts)
 
-    def _found_storage(self) -> Storage:
+    def _found_storage(self) -> BundleStorage:
         """Return how the constants' types say that the weights are stored."""
         net = self._net
         table = self._parts.tensors.get("embedding.table")
@@ -122,7 +122,7 @@ class _Converter:
                 computed = integer is not None and integer.dtype == np.int8
                 layers.append(COMPUTED if computed else FLOAT32)
         tokens = self._parts.tensors.get("linear.tokens")
-        return Storage(
+        return BundleStorage(
             embedding_bits=bits,
             anchored_table=bits == 8 and table.shape[1] == net.embedding_size + ANCHORS,
             layers=tuple(layers),
@@ -212,7 +212,7 @@ class _Converter:
             if not np.array_equal(np.unique(table[:, columns:], axis=0), [[127, -128]]):
                 raise UnknownPartError("the anchors of the embedding")
             table = table[:, :columns]
-        if table.min() < -_STORED_LIMIT:
+        if table.min() < -_MAX_STORED_WEIGHT:
             raise UnknownPartError("an embedding that uses -128")
         return [table]
 
@@ -300,7 +300,7 @@ class _Converter:
             else:
                 weights.append(values.astype(np.float32) * scale[direction])
         weights[0] = self._input_columns(layer, weights[0])
-        if scales and min(item.min() for item in weights) < -_STORED_LIMIT:
+        if scales and min(item.min() for item in weights) < -_MAX_STORED_WEIGHT:
             raise UnknownPartError("weights that use -128")
         return [*weights, *scales, bias[:rows], bias[rows:]]
 
@@ -311,7 +311,7 @@ class _Converter:
         rows = 4 * size
         bias = self._take(f"{name}.B", "f4", directions, 2 * rows)[direction].reshape(2, 4, size)
         held = np.zeros((2, 4, ANCHORS), np.float32)
-        held[0] = np.array(_SATURATED)[:, None]
+        held[0] = np.array(_SATURATING_BIASES)[:, None]
         if not np.array_equal(bias[:, :, units:], held):
             raise UnknownPartError("biases of anchors")
         if layer and not self._storage.anchored(layer - 1):
@@ -330,7 +330,7 @@ class _Converter:
             by_gate = values.T.reshape(4, size, columns)
             if by_gate[:, units:].any() or (key == "R" and by_gate[:, :, units:].any()):
                 raise UnknownPartError("weights of anchors")
-            if abs(values.astype(np.int16)).max() > _LSTM_LIMIT:
+            if abs(values.astype(np.int16)).max() > _MAX_LSTM_WEIGHT:
                 raise UnknownPartError("weights of more than 7 bits in an LSTM")
             kept = by_gate[:, :units].reshape(4 * units, columns)
             weights.append(kept[:, :units] if key == "R" else self._input_columns(layer, kept))
@@ -348,7 +348,7 @@ class _Converter:
             stored = last and self._storage.output == STORED
             if stored:
                 weight = self._take(f"{name}.weight.int8", "i1", units, width)
-                if weight.min() < -_STORED_LIMIT:
+                if weight.min() < -_MAX_STORED_WEIGHT:
                     raise UnknownPartError("weights that use -128")
             else:
                 weight = self._take(f"{name}.weight", "f4", units, width)

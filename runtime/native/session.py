@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textgate.native.library import failure
-from textgate.native.workspace import Model, Workspace
+from textgate.native.workspace import NativeModel, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ class NativeSession:
         threads: int = 1,
         instructions: str | None = None,
     ) -> None:
-        self._model = Model(content, instructions=instructions)
+        self._model = NativeModel(content, instructions=instructions)
         self._idle: list[Workspace] = []
         self._threads = threads
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     State = ctypes.Array[ctypes.c_float]  # [state_size]
 
 
-class Model:
+class NativeModel:
     """An open model, which any number of threads may use.
 
     Args:
@@ -71,7 +71,7 @@ class Workspace:
         probabilities: float32 [texts, labels].
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: NativeModel) -> None:
         self._model = model  # is closed after its workspaces are freed
         self._library = library()
         self._run = self._library.tg_run

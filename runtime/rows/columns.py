@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from textgate.errors import ConfigError
 
 INPUT_FORMATS = ("text", "jsonl", "json", "csv", "tsv", "fasttext", "parquet")
-PROBABILITIES = "probs"  # the column of soft labels
+SOFT_LABELS = "probs"  # the column of soft labels
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 from textgate.errors import DataError
 
 
-class Output(ABC):
+class ResultOutput(ABC):
     """Buffer of lines that writes all of them when it is flushed, or raises an error.
 
     An interrupt waits until a flush is done; a second interrupt does not.
@@ -63,7 +63,7 @@ class Output(ABC):
     def _write(self, data: bytes) -> None: ...
 
 
-class StandardOutput(Output):
+class StandardOutput(ResultOutput):
     """Standard output, in UTF-8, line ends as they are.
 
     Raises:
@@ -85,7 +85,7 @@ class StandardOutput(Output):
         _write_all(self._raw, data)
 
 
-class ResultFile(Output):
+class ResultFile(ResultOutput):
     """A file, created by the first flush. A write that fails is undone.
 
     If the system has file locks, one process at a time can write to it.

@@ -9,7 +9,7 @@ from pathlib import Path
 from textgate.errors import ConfigError, DataError
 from textgate.logs import logger
 from textgate.messages import shown
-from textgate.rows.columns import INPUT_FORMATS, PROBABILITIES, Columns
+from textgate.rows.columns import INPUT_FORMATS, SOFT_LABELS, Columns
 from textgate.rows.delimited import read_csv, read_tsv
 from textgate.rows.jsonl import read_json, read_jsonl
 from textgate.rows.labels import joined_note
@@ -179,7 +179,7 @@ def _opened(
         source_name(path),
         columns,
         labelled=labelled,
-        soft=soft_labels and chosen in ("json", "jsonl") and PROBABILITIES not in names,
+        soft=soft_labels and chosen in ("json", "jsonl") and SOFT_LABELS not in names,
         may_have_none=may_have_none,
         collects=collects,
         note=note,

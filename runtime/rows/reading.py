@@ -10,7 +10,7 @@ from typing import TypeAlias
 from textgate.errors import DataError
 from textgate.messages import counted, did_you_mean, listed, shown
 from textgate.rows.bad_rows import LEAVE_OUT, BadRowError, BadRows
-from textgate.rows.columns import PROBABILITIES, Columns
+from textgate.rows.columns import SOFT_LABELS, Columns
 from textgate.rows.labels import (
     LabelError,
     applies,
@@ -35,7 +35,7 @@ class Reading:
         name: the name of the file in messages.
         columns: its columns of texts and labels.
         labelled: whether labels are read.
-        soft: whether soft labels are read from `PROBABILITIES`; they replace a missing label.
+        soft: whether soft labels are read from `SOFT_LABELS`; they replace a missing label.
         may_have_none: whether an empty cell means that no label applies.
         collects: whether bad rows are counted and left out; otherwise the first one is an error.
         note: receives notes about the file, one sentence each.
@@ -255,9 +255,9 @@ class Reading:
             return Row(text, (), line, extras, cells=tuple(pairs))
         used = {name for name, _ in self._wanted}
         probabilities: tuple[tuple[str, float], ...] = ()
-        if self.soft and record.get(PROBABILITIES) is not None:
-            probabilities = self._probabilities(record[PROBABILITIES], location)
-            used.add(PROBABILITIES)
+        if self.soft and record.get(SOFT_LABELS) is not None:
+            probabilities = self._probabilities(record[SOFT_LABELS], location)
+            used.add(SOFT_LABELS)
         has_label = not probabilities or any(
             record.get(name) is not None for name, option in self._wanted if "label" in option
         )
@@ -322,7 +322,7 @@ class Reading:
         try:
             return probabilities_of(
                 value,
-                where=f"the soft labels (field {PROBABILITIES!r})",
+                where=f"the soft labels (field {SOFT_LABELS!r})",
                 clean=lambda label: self._clean(label, location),
             )
         except LabelError as problem:

@@ -11,7 +11,7 @@ from textgate.errors import TextgateError
 from textgate.inference.arguments import thresholds_of
 from textgate.inference.prediction import Decision, Prediction
 from textgate.serve.endpoints import Endpoint
-from textgate.serve.exchange import read_body, send_answer
+from textgate.serve.exchange import encode_json, read_body, send_answer
 from textgate.serve.problems import Problem, decoded
 from textgate.serve.work import MAX_AT_ONCE
 
@@ -68,10 +68,9 @@ class ModelsAnswer(msgspec.Struct):
 
 
 _REQUEST = msgspec.json.Decoder(ClassifyRequest)
-_encode = msgspec.json.Encoder().encode
 
 
-async def classify(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+async def classify_endpoint(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer `POST /v1/classify`."""
     request: ClassifyRequest = decoded(_REQUEST, await read_body(scope, receive, context.settings))
     model = context.models.find(request.model, request.version)
@@ -82,7 +81,7 @@ async def classify(context: Context, scope: Scope, receive: Receive, send: Send)
     if request.text is not None and _is_plain(request):
         prediction = await context.work.predict(model.classifier, request.text)
         context.metrics.predicted(model.name, [prediction])
-        await send_answer(send, _encode(ClassifyAnswer(model.name, model.version, prediction)))
+        await send_answer(send, encode_json(ClassifyAnswer(model.name, model.version, prediction)))
         return
 
     def answer() -> tuple[bytes, Sequence[Prediction]]:
@@ -94,7 +93,7 @@ async def classify(context: Context, scope: Scope, receive: Receive, send: Send)
             value.predictions = predictions
         else:
             (value.prediction,) = predictions
-        return _encode(value), predictions
+        return encode_json(value), predictions
 
     body, predictions = await context.work.run(texts, answer)
     context.metrics.predicted(model.name, predictions)
@@ -130,7 +129,7 @@ async def list_models(context: Context, _: Scope, __: Receive, send: Send) -> No
                 loaded=model.loaded,
             )
         )
-    await send_answer(send, _encode(ModelsAnswer(facts)))
+    await send_answer(send, encode_json(ModelsAnswer(facts)))
 
 
 def require_texts(texts: Sequence[str], settings: Settings) -> None:
@@ -186,7 +185,7 @@ ENDPOINTS = (
         "POST",
         "/v1/classify",
         "Classify one text, or several.",
-        classify,
+        classify_endpoint,
         body=ClassifyRequest,
         answer=ClassifyAnswer,
         statuses=(400, 404, 408, 413, 415, 422, 503),

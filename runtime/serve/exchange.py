@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from textgate.serve.problems import ClientGoneError, Problem
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from textgate.serve.settings import Settings
 
 JSON = b"application/json"
+
+encode_json = msgspec.json.Encoder().encode
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from textgate.bundle.builtin import DEFAULT, find_bundle
+from textgate.bundle.builtin import DEFAULT_MODEL, find_bundle
 from textgate.bundle.manifest import MANIFEST
 from textgate.errors import ConfigError, TextgateError
 from textgate.inference.classifier import Classifier
@@ -23,7 +23,7 @@ _Stamp = tuple[int, ...] | None  # what tells one bundle in a folder from the ne
 
 
 @dataclass(frozen=True)
-class Model:
+class ServedModel:
     """A loaded bundle with the name and version that it is served under."""
 
     name: str
@@ -49,7 +49,7 @@ class Models:
         self._sources = dict(sources)
         self._engine = engine
         self._stamps: dict[tuple[str, str], _Stamp] = {}
-        self._models: dict[str, dict[str, Model]] = {}
+        self._models: dict[str, dict[str, ServedModel]] = {}
         self._reloading = threading.Lock()
         self._warm = False
         for name, version in self._sources:
@@ -69,7 +69,7 @@ class Models:
             model.classifier.predict(_FIRST_TEXT)
         self._warm = True
 
-    def all(self) -> list[Model]:
+    def all(self) -> list[ServedModel]:
         """Return every version of every model, in the order they were given."""
         return [model for versions in self._models.values() for model in versions.values()]
 
@@ -77,7 +77,7 @@ class Models:
         """Return the versions of a model."""
         return list(self._models.get(name, ()))
 
-    def find(self, name: str | None = None, version: str | None = None) -> Model:
+    def find(self, name: str | None = None, version: str | None = None) -> ServedModel:
         """Return a model.
 
         Args:
@@ -132,9 +132,9 @@ class Models:
                 self._models[name] = {**self._models[name], version: model}
                 told(name, "loaded")
 
-    def _load(self, name: str, version: str) -> Model:
+    def _load(self, name: str, version: str) -> ServedModel:
         path = self._sources[name, version]
-        return Model(name, version, Classifier.load(path, engine=self._engine), time.time())
+        return ServedModel(name, version, Classifier.load(path, engine=self._engine), time.time())
 
 
 def load_models(
@@ -147,7 +147,7 @@ def load_models(
         ConfigError: a name or version is not valid in a URL.
     """
     if models is None:
-        models = {DEFAULT: DEFAULT}
+        models = {DEFAULT_MODEL: DEFAULT_MODEL}
     if not models:
         raise ConfigError("there is no model to serve; leave models out for the default one")
     sources: dict[tuple[str, str], Path] = {}

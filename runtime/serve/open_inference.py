@@ -16,7 +16,7 @@ import numpy as np
 from textgate import __version__
 from textgate.serve.classify import predict, require_texts
 from textgate.serve.endpoints import Endpoint
-from textgate.serve.exchange import JSON, header, read_body, send_answer
+from textgate.serve.exchange import JSON, encode_json, header, read_body, send_answer
 from textgate.serve.problems import Problem, decoded
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from textgate.inference.prediction import Prediction
     from textgate.serve.context import Context
-    from textgate.serve.models import Model
+    from textgate.serve.models import ServedModel
 
 INPUT = "text"
 OUTPUTS = ("label", "score", "probabilities")
@@ -117,25 +117,24 @@ class Ready(msgspec.Struct):
 
 
 _REQUEST = msgspec.json.Decoder(InferRequest)
-_encode = msgspec.json.Encoder().encode
 
 
 async def server_metadata(_: Context, __: Scope, ___: Receive, send: Send) -> None:
     """Answer `GET /v2`."""
     await send_answer(
-        send, _encode(ServerMetadata("textgate", __version__, ["binary_tensor_data"]))
+        send, encode_json(ServerMetadata("textgate", __version__, ["binary_tensor_data"]))
     )
 
 
 async def live(_: Context, __: Scope, ___: Receive, send: Send) -> None:
     """Answer `GET /v2/health/live`."""
-    await send_answer(send, _encode(Live(live=True)))
+    await send_answer(send, encode_json(Live(live=True)))
 
 
 async def ready(context: Context, _: Scope, __: Receive, send: Send) -> None:
     """Answer `GET /v2/health/ready`: once every model has predicted, and until the drain."""
     is_ready = context.models.ready and not context.draining
-    await send_answer(send, _encode(Ready(is_ready)), status=200 if is_ready else 503)
+    await send_answer(send, encode_json(Ready(is_ready)), status=200 if is_ready else 503)
 
 
 async def model_ready(context: Context, scope: Scope, _: Receive, send: Send) -> None:
@@ -158,7 +157,7 @@ async def model_metadata(context: Context, scope: Scope, _: Receive, send: Send)
             TensorFacts("probabilities", "FP32", [-1, len(model.classifier.labels)]),
         ],
     )
-    await send_answer(send, _encode(metadata))
+    await send_answer(send, encode_json(metadata))
 
 
 async def infer(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,7 +174,7 @@ async def infer(context: Context, scope: Scope, receive: Receive, send: Send) ->
         predictions = predict(model.classifier, texts)
         outputs, behind = _outputs(predictions, wanted, len(model.classifier.labels))
         value = InferAnswer(model.name, model.version, outputs, request.id)
-        return _encode(value), behind, predictions
+        return encode_json(value), behind, predictions
 
     said, behind, predictions = await context.work.run(texts, answer)
     context.metrics.predicted(model.name, predictions)
@@ -186,7 +185,7 @@ async def infer(context: Context, scope: Scope, receive: Receive, send: Send) ->
         await send_answer(send, said)
 
 
-def _model(context: Context, scope: Scope) -> Model:
+def _model(context: Context, scope: Scope) -> ServedModel:
     parameters = scope["path_params"]
     return context.models.find(parameters["model"], parameters.get("version"))
 

@@ -154,7 +154,7 @@ class Server(uvicorn.Server):
         yield
 
 
-def serve(
+def run_server(
     service: Service,
     listening: socket.socket,
     *,

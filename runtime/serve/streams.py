@@ -12,10 +12,10 @@ from urllib.parse import parse_qs
 import msgspec
 
 from textgate.errors import TextgateError
-from textgate.inference.arguments import fraction
+from textgate.inference.arguments import checked_fraction
 from textgate.inference.guard import is_sure, require_labels
 from textgate.serve.endpoints import Endpoint
-from textgate.serve.exchange import require_media
+from textgate.serve.exchange import encode_json, require_media
 from textgate.serve.problems import ClientGoneError, Problem
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from textgate.inference.prediction import Prediction
     from textgate.inference.streaming import Stream
     from textgate.serve.context import Context
-    from textgate.serve.models import Model
+    from textgate.serve.models import ServedModel
 
 PATH = "/v1/stream"
 EVENTS = b"text/event-stream"
@@ -44,15 +44,12 @@ class StreamDecision(msgspec.Struct):
     state: str
 
 
-_encode = msgspec.json.Encoder().encode
-
-
 @dataclass
 class _Text:
     """A text that arrives."""
 
     context: Context
-    model: Model
+    model: ServedModel
     stream: Stream
     stop_at: float | None
     labels: list[str] | None
@@ -65,7 +62,7 @@ class _Text:
             state = _LABEL_SURE
         if state != "open":
             self.context.metrics.predicted(self.model.name, [prediction])
-        return state, _encode(StreamDecision(prediction, state))
+        return state, encode_json(StreamDecision(prediction, state))
 
 
 @dataclass(frozen=True)
@@ -165,7 +162,7 @@ def _begin(context: Context, scope: Scope) -> _Text:
     stop_at: float | None = None
     try:
         if "stop_at" in query:
-            stop_at = fraction(_number(query["stop_at"][0]), "stop_at", positive=True)
+            stop_at = checked_fraction(_number(query["stop_at"][0]), "stop_at", positive=True)
         require_labels(labels, model.classifier.labels)
         return _Text(context, model, model.classifier.stream(), stop_at, labels)
     except TextgateError as problem:

@@ -14,7 +14,7 @@ import msgspec
 from textgate import __version__
 from textgate.serve.classify import predict, require_texts
 from textgate.serve.endpoints import Endpoint
-from textgate.serve.exchange import read_body, send_answer
+from textgate.serve.exchange import encode_json, read_body, send_answer
 from textgate.serve.problems import Problem, decoded
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from textgate.inference.prediction import Prediction
     from textgate.serve.context import Context
-    from textgate.serve.models import Model
+    from textgate.serve.models import ServedModel
 
 
 class Parameters(msgspec.Struct):
@@ -71,7 +71,6 @@ class Info(msgspec.Struct):
 
 
 _REQUEST = msgspec.json.Decoder(PredictRequest)
-_encode = msgspec.json.Encoder().encode
 
 
 async def predict_endpoint(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +87,7 @@ async def predict_endpoint(context: Context, scope: Scope, receive: Receive, sen
         ranked = [_ranked(one, parameters.top_k) for one in predictions]
         # Hugging Face's client sends parameters, and reads the first list of a list of lists.
         listed = several or request.parameters is not None
-        return _encode(ranked if listed else ranked[0]), predictions
+        return encode_json(ranked if listed else ranked[0]), predictions
 
     body, predictions = await context.work.run(texts, answer)
     context.metrics.predicted(model.name, predictions)
@@ -115,10 +114,10 @@ async def info(context: Context, scope: Scope, _: Receive, send: Send) -> None:
         auto_truncate=True,
         version=__version__,
     )
-    await send_answer(send, _encode(said))
+    await send_answer(send, encode_json(said))
 
 
-def _model(context: Context, scope: Scope) -> Model:
+def _model(context: Context, scope: Scope) -> ServedModel:
     query = parse_qs(scope["query_string"].decode("latin-1"))
     return context.models.find(query.get("model", [None])[0])
 
@@ -144,7 +143,9 @@ def _texts(inputs: str | list[str | list[str]]) -> tuple[list[str], bool]:
     return texts, True
 
 
-def _require_probabilities(request: PredictRequest, parameters: Parameters, model: Model) -> None:
+def _require_probabilities(
+    request: PredictRequest, parameters: Parameters, model: ServedModel
+) -> None:
     own = "sigmoid" if model.classifier.manifest.task == "multi-label" else "softmax"
     if request.raw_scores or parameters.function_to_apply not in {None, own}:
         asked = "raw scores" if request.raw_scores else parameters.function_to_apply

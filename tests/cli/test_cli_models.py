@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from textgate.bundle.builtin import DEFAULT, bundled_path
+from textgate.bundle.builtin import DEFAULT_MODEL, bundled_path
 from textgate.bundle.manifest import Manifest
 from textgate.bundle.storage import bundle_bytes
 
@@ -24,7 +24,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def manifest():
-    path = bundled_path(DEFAULT) / "textgate.json"
+    path = bundled_path(DEFAULT_MODEL) / "textgate.json"
     return Manifest.parse(path.read_bytes(), where=str(path))
 
 
@@ -41,18 +41,18 @@ def test_the_list(command):
 
 def test_the_list_as_json(command):
     (one,) = json.loads(command("models", "--json").out)
-    assert one["path"] == str(bundled_path(DEFAULT))
+    assert one["path"] == str(bundled_path(DEFAULT_MODEL))
     assert (one["name"], one["default"], one["streaming"]) == ("sentiment", True, True)
     assert one["labels"] == ["negative", "positive"]
-    assert one["bytes"] == bundle_bytes(bundled_path(DEFAULT)) < 2_000_000
+    assert one["bytes"] == bundle_bytes(bundled_path(DEFAULT_MODEL)) < 2_000_000
     assert one["rows"] == manifest().quality["exported"].rows > 1000
 
 
 def test_the_list_is_of_the_package(command, bundle, tmp_path):
-    shutil.copytree(bundle, tmp_path / DEFAULT)  # which is what the name means here
+    shutil.copytree(bundle, tmp_path / DEFAULT_MODEL)  # which is what the name means here
     assert command("classify", "x").out == command("classify", "-m", bundle, "x").out
     (one,) = json.loads(command("models", "--json").out)
-    assert one["path"] == str(bundled_path(DEFAULT))
+    assert one["path"] == str(bundled_path(DEFAULT_MODEL))
 
 
 def test_no_model_need_be_named(command, tmp_path, write_jsonl):
@@ -60,8 +60,8 @@ def test_no_model_need_be_named(command, tmp_path, write_jsonl):
     shown = command("classify", text)
     assert (shown.status, shown.err) == (0, "")
     assert shown.out.startswith("positive\t")
-    assert shown.out == command("classify", "-m", DEFAULT, text).out
-    assert command("inspect").out == command("inspect", DEFAULT).out
+    assert shown.out == command("classify", "-m", DEFAULT_MODEL, text).out
+    assert command("inspect").out == command("inspect", DEFAULT_MODEL).out
     rows = write_jsonl(tmp_path / "rows.jsonl", [{"text": text, "label": "positive"}])
     assert "accuracy           1.0000" in command("evaluate", rows).out
 
@@ -69,7 +69,7 @@ def test_no_model_need_be_named(command, tmp_path, write_jsonl):
 def test_bench_needs_none_either(command):
     shown = command("bench", "--duration", "0.1", "--lengths", "5", "--json")
     assert (shown.status, shown.err) == (0, "")
-    assert [one["name"] for one in json.loads(shown.out)["bundles"]] == [DEFAULT]
+    assert [one["name"] for one in json.loads(shown.out)["bundles"]] == [DEFAULT_MODEL]
 
 
 @pytest.mark.parametrize("arguments", [["classify", "x", "-m"], ["bench", "-m"], ["inspect"]])

@@ -388,7 +388,7 @@ def wrong_gates(patch):
 
 
 def loose_anchors(patch):
-    patch.setattr(textgate.export.graph.anchors, "_SATURATED", 0.0)
+    patch.setattr(textgate.export.graph.anchors, "_SATURATING_BIAS", 0.0)
 
 
 DEFECTS = [

@@ -12,7 +12,7 @@ from tests.export.graph.test_linear import OUTPUTS as BRANCHES
 from tests.export.graph.test_linear import branched, pad, texts  # noqa: F401  # branched is a fixture
 from textgate.bundle.architecture import CELLS
 from textgate.export.quantize.plan import FLOAT32, INT8, Plan, Storage
-from textgate.export.quantize.quantization import COMPUTED_LIMIT
+from textgate.export.quantize.quantization import MAX_COMPUTED_WEIGHT
 from textgate.inference.session import make_session
 from textgate.native.library import LibraryError, instruction_sets
 from textgate.native.model import INTEGERS, VERIFIED, UnknownPartError, model_bytes
@@ -203,7 +203,7 @@ def test_states_are_those_of_the_graph(tools):
 
 
 def test_the_exporters_limit_is_within_the_kernels():
-    assert COMPUTED_LIMIT <= 64
+    assert MAX_COMPUTED_WEIGHT <= 64
 
 
 def test_another_graph_is_not_known(tools):

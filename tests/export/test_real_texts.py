@@ -10,7 +10,7 @@ import torch
 
 from textgate.bundle.architecture import CELLS
 from textgate.export.quantize.plan import FLOAT32
-from textgate.export.verification import probabilities
+from textgate.export.verification import session_probabilities
 from textgate.inference.session import make_session
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import load_labelled
@@ -52,7 +52,7 @@ def test_the_reference_network_equals_torch(encoded, tools, cell):
     sequences = tuple(np.array(item.ids, dtype=np.int64) for item in encoded)
     data = Dataset(sequences, np.zeros((COUNT, 2), dtype=np.float32))
     expected = model.probabilities(torch.from_numpy(predict_logits(model, data))).numpy()
-    found = probabilities(make_session(tools.graph(model, FLOAT32).model), encoded)
+    found = session_probabilities(make_session(tools.graph(model, FLOAT32).model), encoded)
     assert np.abs(found - expected).max() <= 1e-5
     assert len(np.unique(expected[:, 1].round(6))) > 0.9 * COUNT
     assert expected[:, 1].std() > 0.02

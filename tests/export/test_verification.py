@@ -15,7 +15,7 @@ import textgate.export.quantize.weights
 from textgate.bundle.architecture import CELLS
 from textgate.bundle.manifest import Quality
 from textgate.errors import VerificationError
-from textgate.export.quality import Comparison, LabelChange, compare
+from textgate.export.quality import Comparison, LabelChange, compare_graphs
 from textgate.export.quantize.plan import FLOAT32, INT8
 from textgate.export.verification import (
     Readout,
@@ -215,7 +215,7 @@ def test_a_batch_invariant_graph_passes(tools, cell, bidirectional):
 @pytest.mark.parametrize("carried", [False, True])
 def test_without_anchors_a_result_depends_on_the_batch(tools, monkeypatch, carried):
     """Without constant units the batch determines the range of a step."""
-    monkeypatch.setattr(textgate.export.graph.anchors, "_SATURATED", 0.0)
+    monkeypatch.setattr(textgate.export.graph.anchors, "_SATURATING_BIAS", 0.0)
     graph = tools.graph(tools.network(hidden_sizes=(8,), bidirectional=not carried), INT8)
     with pytest.raises(VerificationError, match=r"changes by \d\.\d\de-0\d with its batch or its"):
         check_batch_invariance(
@@ -256,11 +256,11 @@ def rows(count=50, labels=3):
 def test_a_comparison(tools, cell):
     model = tools.network(cell=cell)
     before, after = session(tools, model, FLOAT32), session(tools, model, INT8)
-    found = compare(before, after, rows(), labels=LABELS, multi_label=False)
+    found = compare_graphs(before, after, rows(), labels=LABELS, multi_label=False)
     assert found.rows == 50
     assert 0 < found.mean < found.largest < 0.1
     assert 0.8 < found.agreement <= 1
-    same = compare(before, before, rows(), labels=LABELS, multi_label=False)
+    same = compare_graphs(before, before, rows(), labels=LABELS, multi_label=False)
     assert (same.largest, same.mean, same.agreement, same.rows_lost) == (0, 0, 1, 0)
     assert same.before == same.after == found.before
 
@@ -274,17 +274,21 @@ def test_rows_keep_their_order(tools):
         tools.by_graph(graph, ids[None], np.array([len(ids)]))[0].argmax() for ids in data.sequences
     ]
     truth = Dataset(data.sequences, np.eye(3, dtype=np.float32)[decided])
-    assert compare(graph, graph, truth, labels=LABELS, multi_label=False).before.accuracy == 1.0
+    assert (
+        compare_graphs(graph, graph, truth, labels=LABELS, multi_label=False).before.accuracy == 1.0
+    )
 
 
 def test_a_label_that_is_never_predicted_is_reported():
-    found = compare(Fixed(0.4), Fixed(0.4), rows(), labels=LABELS, multi_label=True)
+    found = compare_graphs(Fixed(0.4), Fixed(0.4), rows(), labels=LABELS, multi_label=True)
     assert found.never_predicted == (0, 1, 2)
     assert (
-        compare(Fixed(0.5), Fixed(0.5), rows(), labels=LABELS, multi_label=True).never_predicted
+        compare_graphs(
+            Fixed(0.5), Fixed(0.5), rows(), labels=LABELS, multi_label=True
+        ).never_predicted
         == ()
     )
-    assert compare(
+    assert compare_graphs(
         Fixed(0.4), Fixed(0.4), rows(), labels=LABELS, multi_label=False
     ).never_predicted == (1, 2)
 
@@ -370,7 +374,7 @@ def test_several_labels_are_compared_label_by_label(comparison, message):
 
 def test_the_changes_of_each_label():
     before, after = Fixed([0.2, 0.7, 0.5]), Fixed([0.4, 0.45, 0.5])
-    found = compare(before, after, rows(4), labels=LABELS, multi_label=True)
+    found = compare_graphs(before, after, rows(4), labels=LABELS, multi_label=True)
     assert [(each.label, each.given, each.changed) for each in found.labels] == [
         ("a", 0, 0),
         ("b", 4, 4),
@@ -379,4 +383,4 @@ def test_the_changes_of_each_label():
     assert [each.mean for each in found.labels] == pytest.approx([0.2, 0.25, 0.0])
     assert found.most_shifted.label == "b"
     assert found.shifted == 4
-    assert compare(before, after, rows(4), labels=LABELS, multi_label=False).labels == ()
+    assert compare_graphs(before, after, rows(4), labels=LABELS, multi_label=False).labels == ()

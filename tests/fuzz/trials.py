@@ -28,8 +28,8 @@ import cases
 from textgate.bench.machine import this_machine
 
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "fuzz.json"
-TIME_LIMIT = 10.0  # seconds a case
-_START_LIMIT = 60.0  # seconds until a worker tries its first case
+MAX_SECONDS = 10.0  # seconds a case
+_MAX_START_SECONDS = 60.0  # seconds until a worker tries its first case
 _WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -118,10 +118,10 @@ def _run_worker(
     lines: queue.Queue[str] = queue.Queue()
     reader = threading.Thread(target=_pump, args=(worker, lines), daemon=True)
     reader.start()
-    number, limit, begun = first, _START_LIMIT, False
+    number, limit, begun = first, _MAX_START_SECONDS, False
     try:
         while line := lines.get(timeout=limit):
-            limit = TIME_LIMIT
+            limit = MAX_SECONDS
             if line.startswith("["):
                 found, told = json.loads(line)
                 with lock:
@@ -131,7 +131,7 @@ def _run_worker(
                 number, begun = int(line), True
     except queue.Empty:
         worker.kill()
-        ended = f"BAD: no end within {TIME_LIMIT:g} s"
+        ended = f"BAD: no end within {MAX_SECONDS:g} s"
     else:
         status = worker.wait()
         if status == 0:

@@ -22,7 +22,7 @@ from textgate import Classifier, Prediction
 from textgate.bundle.storage import read_bundle
 from textgate.errors import BundleError, ConfigError, TextgateError
 
-MEMORY_LIMIT = 4 * 2**30  # bytes of address space
+MAX_MEMORY = 4 * 2**30  # bytes of address space
 _MUCH_MEMORY = 2**20  # KiB that one case may add to the resident memory
 
 
@@ -87,7 +87,7 @@ def main() -> None:
     """Try the cases that the arguments name."""
     kind, (seed, first, stop, step) = sys.argv[1], map(int, sys.argv[2:6])
     if "libasan" not in os.environ.get("LD_PRELOAD", ""):  # AddressSanitizer maps terabytes
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "bundle"

@@ -52,7 +52,7 @@ class TextClassifier(nn.Module):
             for inputs, hidden in zip(net.input_sizes, net.hidden_sizes, strict=True)
         )
         self.layer_dropout = nn.Dropout(net.layer_dropout)
-        self.pooling = Pooling(net.pooling, net.state_size)
+        self.pooling = PoolingLayer(net.pooling, net.state_size)
         self.head_dropout = nn.Dropout(net.head_dropout)
         widths = (net.pooled_size, *net.dense_sizes, net.output_units)
         self.head = nn.ModuleList(
@@ -142,7 +142,7 @@ class RecurrentLayer(nn.Module):
         return torch.cat([states, reverse(back, lengths)], dim=2), last
 
 
-class Pooling(nn.Module):
+class PoolingLayer(nn.Module):
     """Pooling of states over time into one vector, by one or several concatenated rules."""
 
     def __init__(self, names: Sequence[str], width: int) -> None:

@@ -21,7 +21,7 @@ from textgate.train.pretraining.pretrained import (
     Outcome,
     PretrainedManifest,
     read_pretrained,
-    read_tokenizer,
+    read_pretrained_tokenizer,
 )
 from textgate.train.pretraining.pretrainer import Pretrainer, PretrainingEpoch
 from textgate.train.pretraining.pretraining_config import PretrainingConfig
@@ -30,7 +30,7 @@ from textgate.train.text.subwords import build_subword_tokenizer
 from textgate.train.training.config import check_size
 from textgate.train.training.device import find_device
 from textgate.train.training.folder import RunFolder
-from textgate.train.training.loop import train
+from textgate.train.training.loop import train_epochs
 from textgate.train.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def pretrain(
             known=() if vectors is None else list(vectors.words),
         )
     else:
-        tokenizer_json = read_tokenizer(folder.path, stored)
+        tokenizer_json = read_pretrained_tokenizer(folder.path, stored)
     tokenizer = TextTokenizer(tokenizer_json, max_tokens=config.max_tokens)
     size = tokenizer.vocabulary_size
     check_size(
@@ -158,7 +158,7 @@ def pretrain(
         f"{len(held_out):,} with {held_out.positions:,} held out, {size:,} words, "
         f"{pretrainer.steps // config.epochs:,} steps an epoch"
     )
-    train(pretrainer, folder.save_checkpoint, progress)
+    train_epochs(pretrainer, folder.save_checkpoint, progress)
     final = pretrainer.state
     outcome = Outcome(
         sha256=folder.save_weights(final.best_weights),

@@ -11,7 +11,7 @@ import torch
 
 from textgate.bundle.architecture import MAX_SIZE
 from textgate.bundle.run import (
-    MANIFEST_LIMIT,
+    MAX_MANIFEST_BYTES,
     MODEL,
     TOKENIZER,
     DataSummary,
@@ -20,12 +20,12 @@ from textgate.bundle.run import (
 )
 from textgate.bundle.schema import PositiveCount, Range, Sha256
 from textgate.bundle.strict_json import Format
-from textgate.errors import CheckpointError, ConfigError
+from textgate.errors import CheckpointError
 from textgate.train.pretraining.language_model import LanguageModel
 from textgate.train.pretraining.pretrainer import PretrainingEpoch
 from textgate.train.pretraining.pretraining_config import PretrainingConfig
 from textgate.train.training.checkpoint import read_tensors, reporting_damage
-from textgate.train.training.folder import read_manifest
+from textgate.train.training.folder import check_best_epoch, read_manifest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FORMAT = Format(
     "textgate-pretrained",
     version=1,
-    limit=MANIFEST_LIMIT,
+    limit=MAX_MANIFEST_BYTES,
     remedy="pretrain again, or use the textgate release that wrote it",
 )
 PRETRAINED = "pretrained.json"
@@ -57,11 +57,7 @@ class Outcome:
     history: tuple[PretrainingEpoch, ...]
 
     def __post_init__(self) -> None:
-        if self.best_epoch > (last := len(self.history)):
-            raise ConfigError(
-                f"field 'best_epoch' should be a whole number from 1 to {last}, found "
-                f"{self.best_epoch}"
-            )
+        check_best_epoch(self.best_epoch, self.history)
 
     @property
     def perplexity(self) -> float:
@@ -149,7 +145,7 @@ def open_pretrained(folder: Path) -> Pretrained:
         raise CheckpointError(
             f"{folder}: pretraining has not finished; continue it with textgate pretrain --resume"
         )
-    tokenizer = read_tokenizer(folder, manifest)
+    tokenizer = read_pretrained_tokenizer(folder, manifest)
     path = folder / MODEL
     with reporting_damage(path):
         if hashlib.sha256(path.read_bytes()).hexdigest() != manifest.outcome.sha256:
@@ -181,7 +177,7 @@ def _check_shapes(
             )
 
 
-def read_tokenizer(folder: Path, manifest: PretrainedManifest) -> str:
+def read_pretrained_tokenizer(folder: Path, manifest: PretrainedManifest) -> str:
     """Return the tokenizer of a folder.
 
     Raises:

@@ -16,13 +16,13 @@ from textgate.train.training.config import (
     TrainingConfig,
 )
 from textgate.train.training.presets import PRESETS, RECIPE
-from textgate.train.training.settings import Settings
+from textgate.train.training.settings import Config
 
 _DEFAULT = PRESETS[RECIPE]
 
 
 @dataclass(frozen=True)
-class PretrainingConfig(Settings):
+class PretrainingConfig(Config):
     """Every setting of pretraining; with the texts they decide the result.
 
     Attributes:

@@ -15,7 +15,7 @@ import torch
 from textgate.bundle.run import ModelSummary, Teaching, written_name
 from textgate.errors import CheckpointError, DataError
 from textgate.inference.batching import windows
-from textgate.train.teaching.teachers import predict
+from textgate.train.teaching.teachers import teacher_probabilities
 from textgate.train.training.checkpoint import read_tensors, reporting_damage, write_tensors
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Distillation:
             for texts in windows(self.texts(), _WINDOW):
                 if done + len(texts) > len(self):
                     raise _changed()
-                found = predict(classify, teacher, texts, self.labels)
+                found = teacher_probabilities(classify, teacher, texts, self.labels)
                 mean[done : done + len(texts)] += found / np.float32(len(self.teachers))
                 done += len(texts)
                 progress.step(len(texts))

@@ -14,10 +14,10 @@ from safetensors import SafetensorError
 
 from textgate.bundle.architecture import MaxTokens, Task
 from textgate.bundle.manifest import Quality
-from textgate.bundle.run import MANIFEST_LIMIT, DataSummary, written_name
+from textgate.bundle.run import MAX_MANIFEST_BYTES, DataSummary, written_name
 from textgate.bundle.schema import Keys, PositiveCount, Range, Sha256
 from textgate.bundle.strict_json import Format
-from textgate.errors import CheckpointError, ConfigError
+from textgate.errors import CheckpointError
 from textgate.train.data.dataset import Dataset
 from textgate.train.data.encoding import encode_texts
 from textgate.train.teaching.encoders import (
@@ -31,7 +31,7 @@ from textgate.train.teaching.encoders import (
 )
 from textgate.train.teaching.finetuning_config import FinetuningConfig
 from textgate.train.training.checkpoint import Epoch, file_sha256
-from textgate.train.training.folder import read_manifest
+from textgate.train.training.folder import check_best_epoch, read_manifest
 from textgate.train.training.scoring import probabilities
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 FORMAT = Format(
     "textgate-teacher",
     version=2,
-    limit=MANIFEST_LIMIT,
+    limit=MAX_MANIFEST_BYTES,
     remedy="make it again with textgate teach, or use the textgate release that wrote it",
 )
 TEACHER = "teacher.json"
@@ -83,11 +83,7 @@ class FinetuningOutcome:
     history: tuple[Epoch, ...]
 
     def __post_init__(self) -> None:
-        if self.best_epoch > (last := len(self.history)):
-            raise ConfigError(
-                f"field 'best_epoch' should be a whole number from 1 to {last}, found "
-                f"{self.best_epoch}"
-            )
+        check_best_epoch(self.best_epoch, self.history)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from textgate.train.training.calibration import fit_temperature
 from textgate.train.training.checkpoint import Epoch, restore_weights
 from textgate.train.training.device import find_device
 from textgate.train.training.folder import RunFolder
-from textgate.train.training.loop import train
+from textgate.train.training.loop import train_epochs
 from textgate.train.training.progress import Progress
 from textgate.train.training.scoring import evaluate_logits
 from textgate.train.training.settings import format_labels
@@ -131,7 +131,7 @@ def teach(
         for note in split.notes:  # a resumed run has reported them already
             progress.warn(note)
     else:
-        _require_same(folder, stored, manifest)
+        _require_same_encoder_and_rows(folder, stored, manifest)
         if stored.outcome is not None:
             folder.leave_finished(progress)
             return FinetunedModel(folder.path, stored, stored.outcome)
@@ -168,11 +168,11 @@ def teach(
         f"{len(learned):,} rows to train on, {len(on_dev):,} to choose by, "
         f"{format_labels(len(labels))}; {'bfloat16' if finetuner.bfloat16 else 'float32'}"
     )
-    train(finetuner, folder.save_checkpoint, progress)
-    return _finish(folder, stored or manifest, finetuner, on_dev)
+    train_epochs(finetuner, folder.save_checkpoint, progress)
+    return _calibrate_and_finish(folder, stored or manifest, finetuner, on_dev)
 
 
-def _finish(
+def _calibrate_and_finish(
     folder: RunFolder[Epoch], manifest: FinetunedManifest, finetuner: Finetuner, dev: Dataset
 ) -> FinetunedModel:
     """Calibrate the best epoch on dev and finish the folder with it."""
@@ -195,7 +195,7 @@ def _finish(
     return FinetunedModel(folder.path, manifest, outcome)
 
 
-def _require_same(
+def _require_same_encoder_and_rows(
     folder: RunFolder[Epoch], stored: FinetunedManifest, wanted: FinetunedManifest
 ) -> None:
     """Refuse to resume with another encoder, other rows or another network."""
@@ -204,7 +204,6 @@ def _require_same(
             f"with another encoder than this; it had {stored.encoder.name}: give the same with "
             "--transformer"
         )
-    for name in ("train", "dev"):
-        folder.require_same_rows(name, getattr(stored, name), getattr(wanted, name))
+    folder.require_same_rows(stored, wanted)
     folder.require_same_network(stored, wanted, "labels", "task", "max_tokens")
     check_copies(folder.path, stored)

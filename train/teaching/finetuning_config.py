@@ -8,11 +8,11 @@ from typing import Annotated
 from textgate.bundle.architecture import TaskSetting
 from textgate.bundle.schema import Range
 from textgate.train.training.config import DevFraction, Seed
-from textgate.train.training.settings import Settings
+from textgate.train.training.settings import Config
 
 
 @dataclass(frozen=True)
-class FinetuningConfig(Settings):
+class FinetuningConfig(Config):
     """Every setting of fine-tuning.
 
     Attributes:

@@ -105,7 +105,7 @@ def check_teachers(
             )
 
 
-def predict(
+def teacher_probabilities(
     classify: Classify, teacher: Teacher, texts: Sequence[str], labels: Sequence[str]
 ) -> NDArray[np.float32]:
     """Return the probabilities of a teacher, float32 [texts, labels].

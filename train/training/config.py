@@ -22,10 +22,10 @@ from textgate.bundle.architecture import (
     layers,
     parameter_count,
 )
-from textgate.bundle.manifest import FILE_LIMITS, GRAPH
+from textgate.bundle.manifest import GRAPH, MAX_FILE_BYTES
 from textgate.bundle.schema import Fraction, Range
 from textgate.errors import CheckpointError, ConfigError
-from textgate.train.training.settings import Settings, named_settings
+from textgate.train.training.settings import Config, named_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,11 +45,11 @@ DevFraction = Annotated[float, Range(0.01, 0.5)]
 Seed = Annotated[int, Range(0, 2**31 - 1)]
 
 _MIN_SUBWORD_VOCABULARY = 512
-_MAX_PARAMETERS = FILE_LIMITS[GRAPH]  # one byte each, in a graph of the largest size
+_MAX_PARAMETERS = MAX_FILE_BYTES[GRAPH]  # one byte each, in a graph of the largest size
 
 
 @dataclass(frozen=True)
-class TrainingConfig(Settings):
+class TrainingConfig(Config):
     """Every setting of training; with the rows it decides the result.
 
     Attributes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from textgate.atomic import new_folder
 from textgate.bundle.run import CHECKPOINT, MODEL, ModelSummary
 from textgate.bundle.schema import Location, decode
-from textgate.errors import CheckpointError
+from textgate.errors import CheckpointError, ConfigError
 from textgate.train.training.checkpoint import (
     EpochT,
     file_sha256,
@@ -21,7 +21,7 @@ from textgate.train.training.checkpoint import (
     write_atomically,
     write_tensors,
 )
-from textgate.train.training.settings import Settings, named_settings
+from textgate.train.training.settings import Config, named_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     _Manifest = TypeVar("_Manifest", bound=DataclassInstance)
 
-_SettingsT = TypeVar("_SettingsT", bound=Settings)
+_ConfigT = TypeVar("_ConfigT", bound=Config)
 
 
 class HoldsSettings(Protocol):
@@ -89,11 +89,11 @@ class RunFolder(Generic[EpochT]):
     def begin(
         self,
         read: Callable[[Path], _Begun],
-        defaults: _SettingsT,
+        defaults: _ConfigT,
         settings: object,
         *,
         resume: bool,
-    ) -> tuple[_Begun | None, _SettingsT]:
+    ) -> tuple[_Begun | None, _ConfigT]:
         """Return the manifest of the folder to resume, None for a new one, and the settings.
 
         Args:
@@ -108,7 +108,7 @@ class RunFolder(Generic[EpochT]):
         """
         begun = read(self.path) if resume and self.exists() else None
         given = settings_by_name(settings, type(defaults))
-        config: _SettingsT = (defaults if begun is None else begun.settings).replace(**given)
+        config: _ConfigT = (defaults if begun is None else begun.settings).replace(**given)
         if begun is not None:
             self.require_same_settings(vars(begun.settings), vars(config))
         return begun, config
@@ -156,10 +156,11 @@ class RunFolder(Generic[EpochT]):
                     f"with {name} {begun[name]!r}, not {value!r}; leave the option out"
                 )
 
-    def require_same_rows(self, name: str, begun: DataSummary, given: DataSummary) -> None:
-        """Refuse other rows than those of the folder, whatever file they are in."""
-        if begun.sha256 != given.sha256:
-            raise self.mismatch(f"with other {name} rows than these; give the same file")
+    def require_same_rows(self, begun: object, wanted: object) -> None:
+        """Refuse a manifest with other rows than the folder's, whatever files they are in."""
+        for name in ("train", "dev"):
+            if getattr(begun, name).sha256 != getattr(wanted, name).sha256:
+                raise self.mismatch(f"with other {name} rows than these; give the same file")
 
     def require_same_sources(
         self,
@@ -202,6 +203,18 @@ def read_manifest(path: Path, kind: type[_Manifest], form: Format) -> _Manifest:
         raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
     location = Location(str(path), CheckpointError)
     return decode(kind, form.read(content, location), location)
+
+
+def check_best_epoch(best_epoch: int, history: Sequence[object]) -> None:
+    """Refuse a best epoch that is not in the history.
+
+    Raises:
+        ConfigError: it is after the last epoch.
+    """
+    if best_epoch > (last := len(history)):
+        raise ConfigError(
+            f"field 'best_epoch' should be a whole number from 1 to {last}, found {best_epoch}"
+        )
 
 
 def settings_by_name(settings: object, config: type[DataclassInstance]) -> dict[str, Any]:

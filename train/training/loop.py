@@ -118,7 +118,7 @@ class Learner(ABC, Generic[EpochT]):
         return False
 
 
-def train(learner: Learner[EpochT], save: Save[EpochT], progress: Progress) -> None:
+def train_epochs(learner: Learner[EpochT], save: Save[EpochT], progress: Progress) -> None:
     """Train until no epoch is left, nothing improves any more, or nothing is left to learn.
 
     The order of the rows and all random numbers depend on the seed and the number of the epoch or

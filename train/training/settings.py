@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Config:
     """Base of the settings of a command, whose values are checked against their annotations."""
 
     # Settings of earlier releases, with the values that switched them off.
@@ -58,7 +58,7 @@ class Settings:
             )
 
 
-def read_settings(path: Path, kind: type[Settings]) -> dict[str, Any]:
+def read_settings(path: Path, kind: type[Config]) -> dict[str, Any]:
     """Return the settings of a TOML file by name, lists as tuples.
 
     Args:

@@ -13,7 +13,7 @@ from textgate.errors import BundleError
 from textgate.messages import quoted
 
 if TYPE_CHECKING:
-    from textgate.bundle.checks.graph import Graph, Node, Tensor
+    from textgate.bundle.checks.graph import Graph, Node, TensorInfo
 
 MAX_ELEMENTS = 2**24  # of a result, by constants alone, per element that a call brings
 
@@ -74,7 +74,7 @@ def _is_of_floats(node: Node, floats: set[str]) -> bool:
     return kind in _OF_FLOATS or (kind in _OF_SAME_TYPE and not floats.isdisjoint(operands))
 
 
-def _divides_by_positive(node: Node, constants: dict[str, Tensor]) -> bool:
+def _divides_by_positive(node: Node, constants: dict[str, TensorInfo]) -> bool:
     divisors = [constants[name].values for name in node.inputs[1:] if name in constants]
     return len(divisors) == 1 and min(divisors[0] or (0,)) > 0
 
@@ -90,7 +90,7 @@ def _check_sizes(node: Node, sizes: dict[str, int]) -> None:
             )
 
 
-def _size(node: Node, sizes: dict[str, int], constants: dict[str, Tensor]) -> int | None:
+def _size(node: Node, sizes: dict[str, int], constants: dict[str, TensorInfo]) -> int | None:
     """Return the factor by which constants may enlarge sizes from a node's result, or None.
 
     It bounds the product of the result's elements, where elements that a call brings count as 1.
@@ -107,10 +107,10 @@ def _size(node: Node, sizes: dict[str, int], constants: dict[str, Tensor]) -> in
     return None
 
 
-def _picks_one(node: Node, constants: dict[str, Tensor]) -> bool:
+def _picks_one(node: Node, constants: dict[str, TensorInfo]) -> bool:
     index = constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
     return index is not None and math.prod(index.dims) == 1
 
 
-def _product(tensor: Tensor) -> int:
+def _product(tensor: TensorInfo) -> int:
     return math.prod(max(1, abs(value)) for value in tensor.values or ())

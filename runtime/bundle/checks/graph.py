@@ -27,7 +27,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TensorInfo:
     """A constant of a graph, with its elements if they are few integers.
 
     Attributes:
@@ -76,6 +76,6 @@ class Graph:
     ir_version: int
     opsets: dict[str, int]
     nodes: tuple[Node, ...]
-    initializers: tuple[Tensor, ...]
+    initializers: tuple[TensorInfo, ...]
     inputs: tuple[ValueInfo, ...]
     outputs: tuple[ValueInfo, ...]

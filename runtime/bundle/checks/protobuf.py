@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from textgate.errors import BundleError
 
-DEPTH_LIMIT = 8  # of nested messages
-FIELD_LIMIT = 2**18  # of all messages of a file together
+MAX_MESSAGE_DEPTH = 8  # of nested messages
+MAX_FIELDS = 2**18  # of all messages of a file together
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _WIDTHS = {_FIXED64: 8, _FIXED32: 4}
@@ -23,14 +23,14 @@ _OVERLONG = re.compile(rb"[\x80-\xff]{10}")
 class Budget:
     """Number of fields of a file that may still be read, shared by all its messages."""
 
-    def __init__(self, fields: int = FIELD_LIMIT) -> None:
+    def __init__(self, fields: int = MAX_FIELDS) -> None:
         self._left = fields
 
     def spend(self, fields: int, where: str) -> None:
         """Count fields as read, and refuse them beyond the limit."""
         self._left -= fields
         if self._left < 0:
-            raise BundleError(f"{where}: more than {FIELD_LIMIT:,} fields in the file, too many")
+            raise BundleError(f"{where}: more than {MAX_FIELDS:,} fields in the file, too many")
 
 
 class Message:
@@ -53,8 +53,8 @@ class Message:
         self.where = where
         self._budget = budget
         self._depth = depth
-        if depth > DEPTH_LIMIT:
-            raise BundleError(f"{where}: more than {DEPTH_LIMIT} messages deep")
+        if depth > MAX_MESSAGE_DEPTH:
+            raise BundleError(f"{where}: more than {MAX_MESSAGE_DEPTH} messages deep")
         self._fields: dict[int, list[int | memoryview]] = {}
         self._wires: dict[int, set[int]] = {}
         position = 0

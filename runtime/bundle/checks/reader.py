@@ -9,17 +9,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
+from textgate.bundle.checks.graph import Graph, Node, TensorInfo, ValueInfo
 from textgate.bundle.checks.protobuf import Budget, Message
 from textgate.bundle.checks.rules import OPERATORS
-from textgate.bundle.manifest import FILE_LIMITS, GRAPH
+from textgate.bundle.manifest import GRAPH, MAX_FILE_BYTES
 from textgate.errors import BundleError
 from textgate.messages import quoted
 
-SIZE_LIMIT = FILE_LIMITS[GRAPH]
-NODE_LIMIT = 4096
-RANK_LIMIT = 8
-ELEMENT_LIMIT = 2**28  # of a dimension, and of a tensor
+MAX_GRAPH_BYTES = MAX_FILE_BYTES[GRAPH]
+MAX_NODES = 4096
+MAX_RANK = 8
+MAX_TENSOR_ELEMENTS = 2**28  # of a dimension, and of a tensor
 
 _INT32_DATA = 5
 # Element type -> bytes per element, and the field for elements outside raw_data.
@@ -63,8 +63,8 @@ def read_graph(data: bytes) -> Graph:
             functions, sparse or string tensors, an operator that textgate does not export, or a
             tensor whose shape does not match its data.
     """
-    if len(data) > SIZE_LIMIT:
-        raise BundleError(f"model: {len(data):,} bytes; at most {SIZE_LIMIT:,} are read")
+    if len(data) > MAX_GRAPH_BYTES:
+        raise BundleError(f"model: {len(data):,} bytes; at most {MAX_GRAPH_BYTES:,} are read")
     model = Message(memoryview(data), where="model", budget=Budget())
     _refuse(model, {20: "training information", 25: "local functions"})
     graph = model.message(7, "graph")
@@ -79,8 +79,8 @@ def read_graph(data: bytes) -> Graph:
             raise BundleError(f"{opset.where}: domain {quoted(domain)} twice or without a version")
         opsets[domain] = version
     nodes = tuple(_node(node) for node in graph.messages(1, "node"))
-    if len(nodes) > NODE_LIMIT:
-        raise BundleError(f"{graph.where}: {len(nodes):,} nodes; at most {NODE_LIMIT:,} are read")
+    if len(nodes) > MAX_NODES:
+        raise BundleError(f"{graph.where}: {len(nodes):,} nodes; at most {MAX_NODES:,} are read")
     for value in graph.messages(13, "value"):
         _value_info(value)
     found = Graph(
@@ -134,7 +134,7 @@ def _attribute(message: Message) -> str:
     return name
 
 
-def _tensor(message: Message) -> Tensor:
+def _tensor(message: Message) -> TensorInfo:
     _refuse(message, {3: "segments", 6: "strings", 13: "external data"})
     name = message.text(8)
     where = f"{message.where} ({quoted(name)})"
@@ -163,17 +163,19 @@ def _tensor(message: Message) -> Tensor:
     values = None
     if raw is not None and data_type in _INTEGER_CODES and elements <= _MAX_VALUES:
         values = struct.unpack(f"<{elements}{_INTEGER_CODES[data_type]}", raw)
-    return Tensor(name=name, dims=dims, data_type=data_type, byte_size=found, values=values)
+    return TensorInfo(name=name, dims=dims, data_type=data_type, byte_size=found, values=values)
 
 
 def _element_count(dims: tuple[int, ...], where: str) -> int:
-    if len(dims) > RANK_LIMIT or not all(0 <= size <= ELEMENT_LIMIT for size in dims):
+    if len(dims) > MAX_RANK or not all(0 <= size <= MAX_TENSOR_ELEMENTS for size in dims):
         raise BundleError(f"{where}: shape {quoted(list(dims))} has a size or rank out of bounds")
     count = 1
     for size in dims:
         count *= size
-    if count > ELEMENT_LIMIT:
-        raise BundleError(f"{where}: shape {list(dims)} has more than {ELEMENT_LIMIT:,} elements")
+    if count > MAX_TENSOR_ELEMENTS:
+        raise BundleError(
+            f"{where}: shape {list(dims)} has more than {MAX_TENSOR_ELEMENTS:,} elements"
+        )
     return count
 
 
@@ -192,7 +194,7 @@ def _value_info(message: Message) -> ValueInfo:
     return ValueInfo(name=name, elem_type=tensor.integer(1) or 0, dims=tuple(dims))
 
 
-def _check_names(kind: str, items: Sequence[Tensor | ValueInfo]) -> None:
+def _check_names(kind: str, items: Sequence[TensorInfo | ValueInfo]) -> None:
     seen = {""}
     for item in items:
         if item.name in seen:

@@ -15,7 +15,7 @@ from textgate.inference.session import make_session
 TOLERANCE = 1e-5
 POOLINGS = [("last",), ("max",), ("mean",), ("attention",), ("mean", "last", "attention", "max")]
 OUTPUTS = [("sigmoid", 2), ("softmax", 2), ("softmax", 5), ("multi-label", 1), ("multi-label", 4)]
-MOST = 25  # tokens
+MAX_TOKENS = 25  # tokens
 
 networks = pytest.mark.parametrize(
     ("cell", "bidirectional", "pooling"),
@@ -41,7 +41,7 @@ def test_equals_torch(tools, cell, bidirectional, pooling):
         temperature = (1.0, 0.5, 3.0)[index % 3]
         session = make_session(tools.graph(model, FLOAT32, temperature).model)
         for batch in (1, 2, 7):
-            lengths = generator.integers(1, MOST + 1, batch).tolist()
+            lengths = generator.integers(1, MAX_TOKENS + 1, batch).tolist()
             ids, counts = tools.batch(lengths, seed=batch)
             np.testing.assert_allclose(
                 tools.by_graph(session, ids, counts),
@@ -63,7 +63,9 @@ def pair(request, tools):
 
 
 @settings(max_examples=40, deadline=None)
-@given(lengths=st.lists(st.integers(1, MOST), min_size=1, max_size=9), seed=st.integers(0, 99))
+@given(
+    lengths=st.lists(st.integers(1, MAX_TOKENS), min_size=1, max_size=9), seed=st.integers(0, 99)
+)
 def test_equals_torch_for_any_lengths(pair, tools, lengths, seed):
     model, session = pair
     ids, counts = tools.batch(lengths, seed=seed)

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 
 from textgate.bundle.architecture import CELLS
 from textgate.export.quantize.plan import INT8, Plan, Storage
-from textgate.export.quantize.quantization import COMPUTED_LIMIT
+from textgate.export.quantize.quantization import MAX_COMPUTED_WEIGHT
 from textgate.inference.onnx_runtime import onnxruntime
 from textgate.inference.session import make_session
 
@@ -142,7 +142,7 @@ def test_operators_and_types(tools, cell, bidirectional):
             name = f"{cell}_{layer}.{matrix}"
             stored = values[name if cell == "lstm" else f"{name}.int8"]
             assert stored.dtype == np.int8
-            assert np.abs(stored).max() == (COMPUTED_LIMIT if cell == "lstm" else 127)
+            assert np.abs(stored).max() == (MAX_COMPUTED_WEIGHT if cell == "lstm" else 127)
     assert {values[f"{cell}_{layer}.B"].dtype for layer in (1, 2)} == {np.dtype(np.float32)}
 
 

@@ -40,7 +40,7 @@ from textgate.bench.machine import this_machine
 from textgate.bundle.architecture import Architecture
 from textgate.export.graph.network import build_graph
 from textgate.export.quantize.plan import INT8
-from textgate.export.quantize.quantization import COMPUTED_LIMIT
+from textgate.export.quantize.quantization import MAX_COMPUTED_WEIGHT
 from textgate.export.quantize.weights import CellWeights, DenseWeights, NetworkWeights
 from textgate.inference.batching import padded
 from textgate.inference.session import make_session
@@ -89,15 +89,17 @@ def graphs():
     """The seed LSTM with wide random weights: as exported, and with weights of a full 8 bits."""
     weights = wide_weights(SEED_LSTM)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textgate.export.graph.cells.COMPUTED_LIMIT", 127)
+        patch.setattr("textgate.export.graph.cells.MAX_COMPUTED_WEIGHT", 127)
         eight_bits = build_graph(SEED_LSTM, weights, INT8).model
     exported = build_graph(SEED_LSTM, weights, INT8).model
     return {7: with_states(exported), 8: with_states(eight_bits)}
 
 
 def test_seven_bits_cannot_saturate():
-    assert np.iinfo(np.int16).max >= 2 * 255 * COMPUTED_LIMIT
-    extremes = np.array(list(itertools.product((-COMPUTED_LIMIT, COMPUTED_LIMIT), repeat=4)))
+    assert np.iinfo(np.int16).max >= 2 * 255 * MAX_COMPUTED_WEIGHT
+    extremes = np.array(
+        list(itertools.product((-MAX_COMPUTED_WEIGHT, MAX_COMPUTED_WEIGHT), repeat=4))
+    )
     right = np.tile(extremes.T, (33, 1)).astype(np.int8)  # [132, 16]: every mixture of signs
     left = np.array([[255, 255, 255, 255], [255, 0, 0, 255], [1, 254, 128, 127]])
     left = np.tile(left, (1, 33)).astype(np.uint8)
@@ -137,12 +139,14 @@ def test_rounding_equals_the_librarys(values):
 def test_this_cpu_adds_up_exactly(cpu, graphs, case, rows):
     generator = np.random.default_rng(0)
     left = np.full((rows, 66), 255, dtype=np.uint8)
-    right = np.full((66, 520), COMPUTED_LIMIT, dtype=np.int8)
+    right = np.full((66, 520), MAX_COMPUTED_WEIGHT, dtype=np.int8)
     if case == "smallest":
         right = -right
     elif case == "random":
         left = generator.integers(0, 256, left.shape).astype(np.uint8)
-        right = generator.integers(-COMPUTED_LIMIT, COMPUTED_LIMIT + 1, right.shape).astype(np.int8)
+        right = generator.integers(
+            -MAX_COMPUTED_WEIGHT, MAX_COMPUTED_WEIGHT + 1, right.shape
+        ).astype(np.int8)
     elif case == "text":
         right, values = first_layer(graphs[7], encoded_texts("reviews", 10)[-1])
         left = rounded(values).integers[:rows]
@@ -247,7 +251,7 @@ def test_exported_weights_have_seven_bits(per_channel, bidirectional, factor):
     for node in operators:
         for name in node.input[1:3]:
             assert tensors[name].dtype == np.int8
-            assert np.abs(tensors[name].astype(int)).max() == COMPUTED_LIMIT == 63
+            assert np.abs(tensors[name].astype(int)).max() == MAX_COMPUTED_WEIGHT == 63
 
 
 def wide_weights(net: Architecture, factor: float = 3.0) -> NetworkWeights:

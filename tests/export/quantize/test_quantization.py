@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from textgate.bundle.architecture import Architecture
 from textgate.export.quantize.equalization import equalized
 from textgate.export.quantize.quantization import (
-    COMPUTED_LIMIT,
-    STORED_LIMIT,
+    MAX_COMPUTED_WEIGHT,
+    MAX_STORED_WEIGHT,
     pack_nibbles,
     quantize,
 )
@@ -23,7 +23,7 @@ from textgate.train.network.model import TextClassifier
 MATRICES = arrays(np.float32, (5, 7), elements=st.floats(-1e4, 1e4, width=32))
 
 
-@pytest.mark.parametrize("limit", [COMPUTED_LIMIT, STORED_LIMIT, 7])
+@pytest.mark.parametrize("limit", [MAX_COMPUTED_WEIGHT, MAX_STORED_WEIGHT, 7])
 @pytest.mark.parametrize("axes", [(1,), (0,), (0, 1)])
 @given(weights=MATRICES)
 def test_the_rounding_error_is_at_most_half_a_step(
@@ -36,7 +36,7 @@ def test_the_rounding_error_is_at_most_half_a_step(
 
 
 def test_two_products_of_a_computed_weight_fit_into_16_bits() -> None:
-    assert 2 * 255 * COMPUTED_LIMIT <= 2**15 - 1 < 2 * 255 * STORED_LIMIT
+    assert 2 * 255 * MAX_COMPUTED_WEIGHT <= 2**15 - 1 < 2 * 255 * MAX_STORED_WEIGHT
 
 
 def test_a_row_of_zeros_has_the_scale_1() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from textgate import BundleError, Classifier, ConfigError
 from textgate.bundle import builtin as bundled
-from textgate.bundle.builtin import DEFAULT, MODELS, find_bundle, open_bundle
+from textgate.bundle.builtin import DEFAULT_MODEL, MODELS, find_bundle, open_bundle
 
 
 @pytest.fixture
@@ -33,32 +33,32 @@ def test_every_model_is_there(name, elsewhere):
 
 
 def test_the_default_needs_no_name(elsewhere):
-    with Classifier.load() as classifier, Classifier.load(DEFAULT) as named:
-        assert classifier.path == named.path == bundled.bundled_path(DEFAULT)
+    with Classifier.load() as classifier, Classifier.load(DEFAULT_MODEL) as named:
+        assert classifier.path == named.path == bundled.bundled_path(DEFAULT_MODEL)
 
 
 def test_the_environment_may_name_another(elsewhere, bundle, monkeypatch):
     monkeypatch.setenv("TEXTGATE_MODEL", str(bundle))
     assert find_bundle() == bundle
-    assert find_bundle(DEFAULT) == bundled.bundled_path(DEFAULT)
-    monkeypatch.setenv("TEXTGATE_MODEL", DEFAULT)
-    assert find_bundle() == bundled.bundled_path(DEFAULT)
+    assert find_bundle(DEFAULT_MODEL) == bundled.bundled_path(DEFAULT_MODEL)
+    monkeypatch.setenv("TEXTGATE_MODEL", DEFAULT_MODEL)
+    assert find_bundle() == bundled.bundled_path(DEFAULT_MODEL)
 
 
 def test_a_folder_of_the_same_name_goes_first(elsewhere, bundle):
-    shutil.copytree(bundle, elsewhere / DEFAULT)
-    assert open_bundle(DEFAULT).graph == (bundle / "model.onnx").read_bytes()
-    assert find_bundle().name == DEFAULT
+    shutil.copytree(bundle, elsewhere / DEFAULT_MODEL)
+    assert open_bundle(DEFAULT_MODEL).graph == (bundle / "model.onnx").read_bytes()
+    assert find_bundle().name == DEFAULT_MODEL
 
 
 def test_a_pickle_means_the_folder_it_came_from(elsewhere, bundle, monkeypatch):
-    shutil.copytree(bundle, elsewhere / DEFAULT)
-    with Classifier.load(DEFAULT) as classifier:
+    shutil.copytree(bundle, elsewhere / DEFAULT_MODEL)
+    with Classifier.load(DEFAULT_MODEL) as classifier:
         content = pickle.dumps(classifier)
     (elsewhere / "other").mkdir()
     monkeypatch.chdir(elsewhere / "other")
     with pickle.loads(content) as again:
-        assert again.path == elsewhere / DEFAULT
+        assert again.path == elsewhere / DEFAULT_MODEL
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_what_is_no_path(elsewhere, path, message):
 
 def test_a_path_is_never_a_name(elsewhere):
     with pytest.raises(BundleError, match="no such folder; a bundle was expected there"):
-        open_bundle(f"./{DEFAULT}/{DEFAULT}")
-    assert str(find_bundle(elsewhere / DEFAULT)) == str(elsewhere / DEFAULT)
+        open_bundle(f"./{DEFAULT_MODEL}/{DEFAULT_MODEL}")
+    assert str(find_bundle(elsewhere / DEFAULT_MODEL)) == str(elsewhere / DEFAULT_MODEL)
 
 
 def test_no_model_of_that_name(elsewhere):
@@ -107,7 +107,7 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_model_says_to_install_again(elsewhere, bundle, monkeypatch, damage):
     monkeypatch.setattr(bundled, "_FOLDER", elsewhere / "models")
-    folder = elsewhere / "models" / DEFAULT
+    folder = elsewhere / "models" / DEFAULT_MODEL
     shutil.copytree(bundle, folder)
     damage(folder)
     with pytest.raises(BundleError) as caught:

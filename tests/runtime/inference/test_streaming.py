@@ -497,7 +497,7 @@ def test_every_network(tmp_path, bundle, text, network):
 
 # Truncation
 
-LIMIT = FEW * CHARACTERS_PER_TOKEN
+MAX_CHARACTERS = FEW * CHARACTERS_PER_TOKEN
 LONG_TEXTS = [
     "good " * FEW,
     "good " * (FEW - 1) + "good",
@@ -505,14 +505,14 @@ LONG_TEXTS = [
     "good " * FEW + "g",
     "good " * FEW + "\n",
     "good " * (FEW - 1) + "a'b",
-    "a" * LIMIT,
-    "a" * (LIMIT + 1),
-    " " * LIMIT,
-    " " * LIMIT + "good",
-    "good" + "\u0301" * LIMIT + " good",
-    "good " + "a" * (LIMIT - 5) + "b",
-    " " * (LIMIT - 1) + "\ud83d\ude00",
-    "= " * LIMIT,
+    "a" * MAX_CHARACTERS,
+    "a" * (MAX_CHARACTERS + 1),
+    " " * MAX_CHARACTERS,
+    " " * MAX_CHARACTERS + "good",
+    "good" + "\u0301" * MAX_CHARACTERS + " good",
+    "good " + "a" * (MAX_CHARACTERS - 5) + "b",
+    " " * (MAX_CHARACTERS - 1) + "\ud83d\ude00",
+    "= " * MAX_CHARACTERS,
 ]
 
 
@@ -538,7 +538,9 @@ def test_too_much_for_now(brief_worded):
     assert stream.feed(" ").truncated
 
 
-@pytest.mark.parametrize("text", ["good " * (FEW + 1), "a" * (LIMIT + 1), " " * LIMIT + "a"])
+@pytest.mark.parametrize(
+    "text", ["good " * (FEW + 1), "a" * (MAX_CHARACTERS + 1), " " * MAX_CHARACTERS + "a"]
+)
 def test_behind_the_limit_nothing_is_done(brief, text):
     stream = brief.stream()
     reached = stream.feed(text)
@@ -554,7 +556,7 @@ def test_a_word_without_end(brief):
     stream = brief.stream()
     for _ in range(100):
         found = stream.feed("a" * 100_000)
-    assert len(stream._rest) == LIMIT
+    assert len(stream._rest) == MAX_CHARACTERS
     assert_same(found, brief.predict("a" * 10_000_000))
 
 

@@ -24,7 +24,7 @@ from textgate.inference.tokenizer import TextTokenizer
 from textgate.native.library import VERSION, LibraryError, instruction_sets
 from textgate.native.model import ALIGNMENT, MAGIC, UnknownPartError, model_bytes
 from textgate.native.session import NativeSession
-from textgate.native.workspace import Model, Workspace
+from textgate.native.workspace import NativeModel, Workspace
 from textgate.rows import load_labelled
 
 try:
@@ -115,7 +115,7 @@ def random_model(generator: np.random.Generator, *, wild: bool = False) -> bytes
 
 def answers(content: bytes, name: str, seed: int) -> list[object]:
     """What a model gives for random texts, or the status it fails with."""
-    model = Model(content, instructions=name)
+    model = NativeModel(content, instructions=name)
     workspace = Workspace(model)
     generator = np.random.default_rng(seed)
     found: list[object] = []
@@ -143,7 +143,7 @@ def test_whatever_the_model_every_instruction_set_gives_the_same_bits(seed):
     except BundleError:
         for name in SETS:
             with pytest.raises(BundleError):
-                Model(content, instructions=name)
+                NativeModel(content, instructions=name)
         return
     for name in SETS[1:]:
         assert answers(content, name, seed) == first, name

@@ -14,7 +14,7 @@ import pytest
 
 import textgate.rows.output
 from textgate.errors import DataError
-from textgate.rows.output import Output, ResultFile, StandardOutput
+from textgate.rows.output import ResultFile, ResultOutput, StandardOutput
 
 
 class Raw:
@@ -35,7 +35,7 @@ class Raw:
         return min(size, len(data))
 
 
-class ToRaw(Output):
+class ToRaw(ResultOutput):
     def __init__(self, raw):
         super().__init__()
         self.raw = raw

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from textgate.train.training.checkpoint import Epoch
-from textgate.train.training.loop import Learner, train
+from textgate.train.training.loop import Learner, train_epochs
 from textgate.train.training.progress import Progress
 
 
@@ -53,7 +53,7 @@ class Scripted(Learner[Epoch]):
 def run(learner, progress=None):
     """Trains, and returns a copy of each saved state."""
     saved = []
-    train(learner, lambda state: saved.append(copy.deepcopy(state)), progress or Progress())
+    train_epochs(learner, lambda state: saved.append(copy.deepcopy(state)), progress or Progress())
     return saved
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
+from textgate.bundle.checks.graph import Graph, Node, TensorInfo, ValueInfo
 from textgate.bundle.checks.reader import read_graph
 from textgate.errors import BundleError
 
@@ -29,11 +29,11 @@ def as_read_by_onnx(loaded: Any) -> Graph:
         )
         return ValueInfo(item.name, kind.elem_type, dims)
 
-    def constant(item: Any) -> Tensor:
+    def constant(item: Any) -> TensorInfo:
         array = onnx.numpy_helper.to_array(item)
         few = item.HasField("raw_data") and array.dtype.kind in "iu" and array.size <= 16
         values = tuple(array.ravel().tolist()) if few else None
-        return Tensor(item.name, tuple(item.dims), item.data_type, array.nbytes, values)
+        return TensorInfo(item.name, tuple(item.dims), item.data_type, array.nbytes, values)
 
     return Graph(
         ir_version=loaded.ir_version,
@@ -95,7 +95,7 @@ def test_tensors_as_onnx_writes_them(kind: str, raw: bool) -> None:
     graph = onnx.helper.make_graph([], "g", [], [], initializer=[written])
     found = read_graph(onnx.helper.make_model(graph).SerializeToString()).initializers
     values = (0, 1, 2, 3, 100, 1) if raw and array.dtype.kind in "iu" else None
-    assert found == (Tensor("t", (2, 3), written.data_type, array.nbytes, values),)
+    assert found == (TensorInfo("t", (2, 3), written.data_type, array.nbytes, values),)
 
 
 def external(loaded: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from textgate.bundle.checks.arithmetic import MAX_ELEMENTS, check_arithmetic
-from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
+from textgate.bundle.checks.graph import Graph, Node, TensorInfo, ValueInfo
 from textgate.bundle.checks.reader import read_graph
 from textgate.bundle.checks.rules import OPERATORS
 from textgate.errors import BundleError
@@ -16,15 +16,15 @@ FLOAT, INT64 = 1, 7
 BUNDLES = sorted(Path(__file__).parents[3].glob("**/model.onnx"))
 
 
-def number(name: str, *values: int) -> Tensor:
-    return Tensor(name, (len(values),), INT64, 8 * len(values), values)
+def number(name: str, *values: int) -> TensorInfo:
+    return TensorInfo(name, (len(values),), INT64, 8 * len(values), values)
 
 
 CONSTANTS = (
-    Tensor("float", (1,), FLOAT, 4),
-    Tensor("state", (1, 2), FLOAT, 8),
-    Tensor("many", (20,), INT64, 160),
-    Tensor("scalar", (), INT64, 8, (0,)),
+    TensorInfo("float", (1,), FLOAT, 4),
+    TensorInfo("state", (1, 2), FLOAT, 8),
+    TensorInfo("many", (20,), INT64, 160),
+    TensorInfo("scalar", (), INT64, 8, (0,)),
     number("zero", 0),
     number("one", 1),
     number("buckets", 1000),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import textgate.bundle.checks.reader
-from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
+from textgate.bundle.checks.graph import Graph, Node, TensorInfo, ValueInfo
 from textgate.bundle.checks.reader import read_graph
 from textgate.errors import BundleError
 
@@ -85,8 +85,8 @@ def test_the_golden_graph() -> None:
         outputs=("", "next.gru_1.h"),
         attributes=("direction", "hidden_size", "linear_before_reset"),
     )
-    assert graph.initializers[0] == Tensor("embedding.table", (4, 2), FLOAT, 32)
-    assert graph.initializers[-1] == Tensor("axis_0", (1,), INT64, 8, (0,))
+    assert graph.initializers[0] == TensorInfo("embedding.table", (4, 2), FLOAT, 32)
+    assert graph.initializers[-1] == TensorInfo("axis_0", (1,), INT64, 8, (0,))
 
 
 def test_a_graph_built_by_hand() -> None:
@@ -101,7 +101,7 @@ def test_a_graph_built_by_hand() -> None:
         ir_version=8,
         opsets={"": 18},
         nodes=(Node("Relu", "", "n", ("x",), ("y",), ("a",)),),
-        initializers=(Tensor("t", (2,), FLOAT, 8),),
+        initializers=(TensorInfo("t", (2,), FLOAT, 8),),
         inputs=(ValueInfo("x", INT64, (2, "b", None)),),
         outputs=(ValueInfo("y", FLOAT, ()),),
     )
@@ -131,7 +131,7 @@ def test_data_in_any_form(
 ) -> None:
     content = tensor(data, dims=dims, data_type=data_type)
     found = read_graph(model(field(5, content))).initializers[0]
-    assert replace(found, values=None) == Tensor("t", dims, data_type, byte_size)
+    assert replace(found, values=None) == TensorInfo("t", dims, data_type, byte_size)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_a_model_is_refused(data: bytes, complaint: str) -> None:
 
 
 def test_a_model_that_is_too_large_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(textgate.bundle.checks.reader, "SIZE_LIMIT", len(GOLDEN) - 1)
+    monkeypatch.setattr(textgate.bundle.checks.reader, "MAX_GRAPH_BYTES", len(GOLDEN) - 1)
     with pytest.raises(BundleError, match="model: 1,280 bytes; at most 1,279 are read"):
         read_graph(GOLDEN)
 

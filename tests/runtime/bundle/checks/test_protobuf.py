@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textgate.bundle.checks.protobuf import DEPTH_LIMIT, FIELD_LIMIT, Budget, Message
+from textgate.bundle.checks.protobuf import MAX_FIELDS, MAX_MESSAGE_DEPTH, Budget, Message
 from textgate.errors import BundleError
 
 
@@ -161,10 +161,10 @@ def test_packed_numbers_that_do_not_end_are_refused(packed: bytes) -> None:
 
 def test_depth_is_bounded() -> None:
     data = b""
-    for _ in range(DEPTH_LIMIT + 1):
+    for _ in range(MAX_MESSAGE_DEPTH + 1):
         data = field(1, data)
     read = message(data)
-    for _ in range(DEPTH_LIMIT):
+    for _ in range(MAX_MESSAGE_DEPTH):
         child = read.message(1, "m")
         assert child is not None
         read = child
@@ -174,7 +174,7 @@ def test_depth_is_bounded() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x08\x01" * (FIELD_LIMIT + 1), b"\x0a\x00" * (FIELD_LIMIT + 1)],
+    [b"\x08\x01" * (MAX_FIELDS + 1), b"\x0a\x00" * (MAX_FIELDS + 1)],
     ids=["numbers", "empty messages"],
 )
 def test_fields_are_bounded(data: bytes) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from textgate.bundle.checks.graph import Graph, Node, Tensor, ValueInfo
+from textgate.bundle.checks.graph import Graph, Node, TensorInfo, ValueInfo
 from textgate.bundle.checks.reader import read_graph
 from textgate.bundle.checks.rules import check_graph
 from textgate.bundle.manifest import GRAPH, MANIFEST, Manifest, StateTensor
@@ -34,7 +34,7 @@ def with_output(index: int, value: ValueInfo) -> Graph:
     return replace(GRAPH_READ, outputs=tuple(outputs))
 
 
-def with_tensor(name: str, *tensors: Tensor) -> Graph:
+def with_tensor(name: str, *tensors: TensorInfo) -> Graph:
     kept = [tensor for tensor in GRAPH_READ.initializers if tensor.name != name]
     return replace(GRAPH_READ, initializers=(*kept, *tensors))
 
@@ -95,22 +95,22 @@ def test_what_may_differ(graph: Graph) -> None:
         (with_output(1, ValueInfo("probabilities", 10, ("b", 2))), "is type 10"),
         (with_output(2, ValueInfo(STATE.output, FLOAT, (2, "b", 2))), "expected float32"),
         (
-            with_tensor("", Tensor("input_ids", (1, 1), INT64, 8)),
+            with_tensor("", TensorInfo("input_ids", (1, 1), INT64, 8)),
             "input 'input_ids' is also a constant",
         ),
-        (with_tensor("", Tensor("lengths", (1,), INT64, 8)), "'lengths' is also a constant"),
+        (with_tensor("", TensorInfo("lengths", (1,), INT64, 8)), "'lengths' is also a constant"),
         (with_tensor(STATE.input), "needs a constant float32"),
         (
-            with_tensor(STATE.input, Tensor(STATE.input, (1, 2, 2), FLOAT, 16)),
+            with_tensor(STATE.input, TensorInfo(STATE.input, (1, 2, 2), FLOAT, 16)),
             r"needs a constant float32 \[1, 1, 2\]",
         ),
-        (with_tensor(STATE.input, Tensor(STATE.input, (1, 1, 2), 3, 2)), "needs a constant"),
+        (with_tensor(STATE.input, TensorInfo(STATE.input, (1, 1, 2), 3, 2)), "needs a constant"),
         (
-            with_tensor("embedding.table", Tensor("embedding.table", (5, 2), FLOAT, 40)),
+            with_tensor("embedding.table", TensorInfo("embedding.table", (5, 2), FLOAT, 40)),
             r"constant of 4 rows \(the vocabulary's size\), found shape \[5, 2\]",
         ),
         (
-            with_tensor("embedding.table", Tensor("embedding.table", (), FLOAT, 4)),
+            with_tensor("embedding.table", TensorInfo("embedding.table", (), FLOAT, 4)),
             r"found shape \[\]",
         ),
         (with_tensor("embedding.table"), "of 4 rows .* found none"),
