@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from written_rows import write_rows
 
 from textgate.rows import Row, read_rows
-from textgate.train.teaching.teachers import check_teachers, find_teacher, predict
+from textgate.train.teaching.teachers import check_teachers, find_teacher, teacher_probabilities
 
 PATH = click.Path(exists=True, path_type=Path)
 
@@ -61,7 +61,8 @@ def mean_answers(
     check_teachers(found, labels, task=task, file=str(teachers[0]))
     mean = np.zeros((len(texts), len(labels)), dtype=np.float32)
     for teacher in found:
-        mean += predict(teacher.open(torch.device("cpu")), teacher, texts, labels) / len(found)
+        classify = teacher.open(torch.device("cpu"))
+        mean += teacher_probabilities(classify, teacher, texts, labels) / len(found)
     return labels, mean
 
 
