@@ -664,12 +664,12 @@ int tg_run(const tg_model *m, tg_workspace *w, const int64_t *ids, size_t row, c
     if ((state || next_state) && !m->state_size) return TG_BAD_STATE;
     int status = check(m, ids, row, lengths, texts, state);
     if (status != TG_OK) return status;
-    if (texts > w->most_texts) {
+    if (texts > w->max_texts) {
         if (texts > SIZE_MAX / sizeof *w->order / 2) return TG_NO_MEMORY;
         size_t *order = realloc(w->order, texts * sizeof *order);
         if (!order) return TG_NO_MEMORY;
         w->order = order;
-        w->most_texts = texts;
+        w->max_texts = texts;
     }
     for (size_t i = 0; i < texts; i++) w->order[i] = i;
     sort_by_length(w->order, lengths, texts);

@@ -95,8 +95,8 @@ struct tg_workspace {
     uint8_t *read8, *given8[2]; /* [rows][input_width] and [rows][directions][width] */
     float *readf, *givenf[2];
     float *row_scale;   /* [rows] */
-    size_t *order;      /* [most_texts] */
-    size_t most_texts;
+    size_t *order;      /* [max_texts] */
+    size_t max_texts;
     void *fixed;
     uint8_t *state8;    /* [layer][direction][TEXTS][width] */
     float *statef, *cell;
