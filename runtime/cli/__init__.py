@@ -80,6 +80,8 @@ class LazyGroup(click.Group):
         for parameter in command.params:
             if parameter.type is click.STRING:
                 parameter.type = _UTF8
+            elif type(parameter.type) is click.Choice:
+                parameter.type = _Choice(parameter.type.choices)
         return command
 
     def resolve_command(
@@ -116,6 +118,25 @@ class _Utf8(click.types.StringParamType):
 
 
 _UTF8 = _Utf8()
+
+
+class _Choice(click.Choice[str]):
+    """A closed set of words, of which a mistyped one is answered with the most similar."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word.
+
+        Raises:
+            click.BadParameter: it is not in the set.
+        """
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as problem:
+            from textgate.messages import did_you_mean
+
+            suggestion = did_you_mean(str(value), self.choices)
+            problem.message = f"{problem.message.removesuffix('.')}{suggestion}."
+            raise
 
 
 def _docstring(command: click.Command) -> str | None:

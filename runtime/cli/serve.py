@@ -14,6 +14,7 @@ from textgate.bundle import environment
 from textgate.bundle.builtin import DEFAULT, MODELS
 from textgate.cli import options
 from textgate.errors import ConfigError, needing
+from textgate.messages import did_you_mean
 
 
 @click.command()
@@ -203,7 +204,10 @@ def _named(models: tuple[str, ...]) -> dict[str, str]:
         if not equals and given in MODELS:
             path = given
         elif not (name and path):
-            raise click.UsageError(f"--model {given!r}: should be NAME=PATH, such as spam=./spam")
+            raise click.UsageError(
+                f"--model {given!r}: should be NAME=PATH, such as spam=./spam"
+                f"{did_you_mean(given, MODELS)}"
+            )
         if name in named:
             raise ConfigError(f"--model {name}: given twice; versions of it are {name}:1, {name}:2")
         named[name] = path

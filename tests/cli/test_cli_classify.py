@@ -461,6 +461,9 @@ def damaged(bundle, tmp_path):
 USAGE = [
     (["good", "-i", "x.txt"], "Error: give texts or --input, not both"),
     (["--format", "xml", "good"], "Error: Invalid value for '--format': 'xml' is not one of"),
+    (["--format", "jsonll", "good"], "'csv', 'tsv' (did you mean 'jsonl'?)."),
+    (["--engine", "onnxrutime", "good"], "'onnxruntime' (did you mean 'onnxruntime'?)."),
+    (["--encoding", "ltain-1", "-i", "x.csv"], "not a known encoding (did you mean 'latin-1'?)"),
     (["--threads", "0", "good"], "'0' is neither a number from 1 on nor auto"),
     (["--threads", "-1", "good"], "'-1' is neither a number from 1 on nor auto"),
     (["--threads", "two", "good"], "'two' is neither a number from 1 on nor auto"),

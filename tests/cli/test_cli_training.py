@@ -423,8 +423,11 @@ def test_files_that_cannot_be_read(command, tmp_path):
 
 WRONG = [
     (["--device", "gpu"], "textgate: device 'gpu' is not one of cpu, cuda, mps and auto"),
+    (["--device", "cudda"], "is not one of cpu, cuda, mps and auto (did you mean 'cuda'?)"),
     (["--device", "cuda:77"], "textgate: device 'cuda:77' cannot be used here: "),
     (["--preset", "best"], "Error: Invalid value for '--preset': 'best' is not one of"),
+    (["--preset", "seed-ltsm"], "'seed-gru' (did you mean 'seed-lstm'?)."),
+    (["--cell", "ltsm"], "is not one of 'rnn', 'lstm', 'gru' (did you mean 'lstm'?)."),
     (["--cell", "tree"], "Error: Invalid value for '--cell': 'tree' is not one of"),
     (["--hidden", "0"], "'0' is not a list of numbers from 1 on, such as 128,64"),
     (["--hidden", "none"], "'none' is not a list of numbers from 1 on"),
@@ -439,6 +442,7 @@ WRONG = [
         ["--pooling", "min"],
         "textgate: pooling[0] must be one of last, max, mean, attention, not 'min'",
     ),
+    (["--pooling", "maxx"], "not 'maxx' (did you mean 'max'?)"),
     (["--pooling", ""], "textgate: pooling[0] must be one of"),
     (["--epochs", "0"], "textgate: epochs must be a whole number from 1 to 100000, not 0"),
     (["--epochs", "many"], "Error: Invalid value for '--epochs': 'many' is not a valid integer"),

@@ -246,6 +246,11 @@ def test_a_folder_without_a_file(encoder, tmp_path, file):
         find_encoder(str(folder))
 
 
+def test_a_mistyped_name_of_the_encoder():
+    with pytest.raises(ConfigError, match=r"no config\.json \(did you mean 'minilm'\?\); give"):
+        find_encoder("minilmm")
+
+
 def test_minilm_is_found_or_its_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigError) as caught:
