@@ -124,6 +124,8 @@ def fit(
     progress, chosen = progress or Progress(), settings_by_name(settings, TrainingConfig)
     where = find_device(device)
     stored = read_run(output) if resume and folder.exists() else None
+    if stored is None:
+        folder.refuse_occupied(force=force)
     initial = None if pretrained is None else open_pretrained(Path(pretrained))
     if stored is not None:
         # Before its settings are compared with those of another pretrained folder.

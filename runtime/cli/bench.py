@@ -132,10 +132,13 @@ def _require_free(page: Path, read: Sequence[Path]) -> None:
     """Refuse a page that cannot be written before the measurement, which takes minutes.
 
     Raises:
-        DataError: its folder is missing, or it is one of the files that are read.
+        DataError: its folder is missing, it is not a regular file, or it is one of the files that
+            are read.
     """
     if not page.parent.is_dir():
         raise DataError(f"{page}: there is no folder {page.parent}; make it first")
+    if page.exists() and not page.is_file():
+        raise DataError(f"{page}: not a regular file; choose another path")
     if page.exists() and any(path.exists() and page.samefile(path) for path in read):
         raise DataError(f"{page}: is an input of this command; write the page to another file")
 

@@ -151,6 +151,12 @@ def test_evaluations_that_are_none(command, bundle, tmp_path, text, message):
     assert message in shown.message
 
 
+def test_a_page_that_cannot_be_written_is_refused_before_the_measurement(command, tmp_path):
+    shown = command("bench", "-m", tmp_path / "nothing", "--html", tmp_path)
+    assert (shown.status, shown.out) == (1, "")
+    assert shown.message == f"textgate: {tmp_path}: not a regular file; choose another path"
+
+
 def test_an_evaluation_for_each_bundle_or_none(command, bundle, tmp_path):
     shown = command("bench", "-m", bundle, "--evaluation", "a", "--evaluation", "b")
     assert (shown.status, shown.out) == (2, "")

@@ -479,6 +479,32 @@ def stranger(folder):
     return folder
 
 
+WRITERS = [
+    ("train", "missing.csv"),
+    ("fit", "missing.csv"),
+    ("teach", "missing.csv", "--transformer", "missing"),
+    ("pretrain", "missing.txt"),
+    ("export", "missing"),
+    ("compare", "missing.csv", "--test", "missing.csv"),
+]
+
+
+@pytest.mark.parametrize("arguments", WRITERS, ids=[case[0] for case in WRITERS])
+def test_an_output_that_cannot_be_written_is_refused_before_inputs_are_read(
+    command, tmp_path, arguments
+):
+    (tmp_path / "old").mkdir()
+    for name in ("seed-lstm", "seed-lstm.run"):  # in the folder of a comparison
+        (tmp_path / "old" / name).mkdir()
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    shown = command(*arguments, "-o", tmp_path / "old")
+    assert shown.status == 1
+    assert shown.message.endswith("already exists; choose another path or pass --force")
+    shown = command(*arguments, "-o", tmp_path / "file" / "new")
+    assert shown.status == 1
+    assert shown.message.endswith(f"cannot be written: {tmp_path / 'file'} is not a folder")
+
+
 def test_train_never_overwrites_unasked(command, data, run, tmp_path):
     before = (run / "model.safetensors").read_bytes()
     shown = command("train", data, "-o", run, *QUICK)

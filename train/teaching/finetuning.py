@@ -104,7 +104,9 @@ def teach(
     folder = RunFolder(Path(output).absolute(), TEACHER, Epoch)
     progress = progress or Progress()
     where = find_device(device)
-    stored, config = folder.begin(read_finetuned, FinetuningConfig(), settings, resume=resume)
+    stored, config = folder.begin(
+        read_finetuned, FinetuningConfig(), settings, resume=resume, force=force
+    )
     encoder = find_encoder(transformer)
     split = split_rows(
         data,
