@@ -14,7 +14,7 @@ from textgate.atomic import refuse_occupied
 from textgate.bench.timing import measure_alternating, percentiles
 from textgate.bundle import run as run_folder
 from textgate.bundle.manifest import Manifest
-from textgate.bundle.run import read_run, written_name
+from textgate.bundle.run import is_run, read_run, written_name
 from textgate.bundle.storage import MANIFEST, write_bundle
 from textgate.errors import ConfigError, ExportError
 from textgate.evaluation.coverage import threshold_facts
@@ -253,6 +253,6 @@ def _warnings(manifest: Manifest, comparison: Comparison) -> list[str]:
 
 def _refuse_target(run: Path, output: Path, *, force: bool) -> None:
     """Refuse an occupied target before the work instead of after it."""
-    if output.resolve().is_relative_to(run.resolve()):
+    if is_run(run) and output.resolve().is_relative_to(run.resolve()):
         raise ConfigError(f"{output}: inside the run {run}; choose a path outside of it")
     refuse_occupied(output, force=force, error=ExportError, complete_marker=MANIFEST)

@@ -755,8 +755,9 @@ def test_other_rows_to_verify_on(command, run, tmp_path):
 def test_what_is_no_run(command, tmp_path, bundle):
     (tmp_path / "file").touch()
     for path, message in (
-        (tmp_path / "nothing", "is not a training run: it has no run.json"),
-        (bundle, "is not a training run: it is a bundle; name the run it was made of"),
+        (tmp_path / "nothing", "is not a training run: there is no such folder; name one that"),
+        (tmp_path, "is not a training run: it has no run.json; name a folder that textgate train"),
+        (bundle, "is not a training run: it is a bundle; name the run that it was exported from"),
         (tmp_path / "file", "is not a training run: it is not a folder"),
     ):
         shown = command("export", path, "-o", tmp_path / "bundle")
