@@ -9,6 +9,7 @@ import ast
 import gc
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,7 +20,7 @@ from typing import Any
 import click
 
 from textgate import __version__
-from textgate.errors import ConfigError, TextgateError, needing
+from textgate.errors import CheckpointError, ConfigError, TextgateError, needing
 
 # name -> (module, attribute, the extra that it needs or "", first line of its help)
 COMMANDS = {
@@ -96,6 +97,16 @@ class LazyGroup(click.Group):
             message = f"{problem.message.removesuffix('.')}{did_you_mean(args[0], COMMANDS)}."
             raise click.UsageError(message, ctx) from None
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; its errors name an option where the library names a parameter."""
+        try:
+            return super().invoke(ctx)
+        except (ConfigError, CheckpointError) as problem:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            if command is not None:
+                problem.args = (_with_options(str(problem), command),)
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -137,6 +148,28 @@ class _Choice(click.Choice[str]):
             suggestion = did_you_mean(str(value), self.choices)
             problem.message = f"{problem.message.removesuffix('.')}{suggestion}."
             raise
+
+
+def _with_options(message: str, command: click.Command) -> str:
+    """Return a message about a parameter of Python or a setting with the names of the options.
+
+    The message begins with the name, or with the folder that was begun with another value.
+    """
+    options = {
+        parameter.name: max(parameter.opts, key=len)
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and parameter.name
+    }
+    begin = re.match(r"(?:.*: begun with )?(\w+)", message)
+    if begin is None or begin[1] not in options:
+        return message
+    names = "|".join([f"^{begin[1]}", *(name for name in options if "_" in name)])
+    about = re.sub(
+        rf"(?<!\w)({names})(?:\[\d+\])?(?!\w)",
+        lambda match: options[match[1]],
+        message[begin.start(1) :],
+    )
+    return message[: begin.start(1)] + about
 
 
 def _docstring(command: click.Command) -> str | None:

@@ -50,6 +50,7 @@ _MAX_EVALUATION = 64_000_000  # bytes
 )
 @click.option(
     "--duration",
+    type=click.FloatRange(0, 3600),
     default=0.5,
     show_default=True,
     help="Seconds for each bundle at each length and batch size.",

@@ -100,7 +100,7 @@ def test_it_fails_if_what_was_timed_is_wrong(command, bundle, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--duration", "-1"], "measuring needs seconds"),
+        (["--duration", "-1"], "-1.0 is not in the range 0<=x<=3600"),
         (["--duration", "nan"], "measuring needs seconds"),
         (["--duration", "fast"], "'fast' is not a valid float"),
         (["--lengths", "0"], "'0' is not a list of numbers from 1 on"),

@@ -422,9 +422,9 @@ def test_files_that_cannot_be_read(command, tmp_path):
 # Options that do not do
 
 WRONG = [
-    (["--device", "gpu"], "textgate: device 'gpu' is not one of cpu, cuda, mps and auto"),
+    (["--device", "gpu"], "textgate: --device 'gpu' is not one of cpu, cuda, mps and auto"),
     (["--device", "cudda"], "is not one of cpu, cuda, mps and auto (did you mean 'cuda'?)"),
-    (["--device", "cuda:77"], "textgate: device 'cuda:77' cannot be used here: "),
+    (["--device", "cuda:77"], "textgate: --device 'cuda:77' cannot be used here: "),
     (["--preset", "best"], "Error: Invalid value for '--preset': 'best' is not one of"),
     (["--preset", "seed-ltsm"], "'seed-gru' (did you mean 'seed-lstm'?)."),
     (["--cell", "ltsm"], "is not one of 'rnn', 'lstm', 'gru' (did you mean 'lstm'?)."),
@@ -435,25 +435,29 @@ WRONG = [
     (["--hidden", "1" * 5000], "is not a list of numbers from 1 on"),
     (
         ["--hidden", "99999999"],
-        "textgate: hidden_sizes[0] must be a whole number from 1 to 16777216",
+        "textgate: --hidden must be a whole number from 1 to 16777216",
     ),
     (["--dense", "x"], "'x' is not a list of numbers from 1 on"),
     (
         ["--pooling", "min"],
-        "textgate: pooling[0] must be one of last, max, mean, attention, not 'min'",
+        "textgate: --pooling must be one of last, max, mean, attention, not 'min'",
     ),
     (["--pooling", "maxx"], "not 'maxx' (did you mean 'max'?)"),
-    (["--pooling", ""], "textgate: pooling[0] must be one of"),
-    (["--epochs", "0"], "textgate: epochs must be a whole number from 1 to 100000, not 0"),
+    (["--pooling", ""], "textgate: --pooling must be one of"),
+    (["--epochs", "0"], "textgate: --epochs must be a whole number from 1 to 100000, not 0"),
     (["--epochs", "many"], "Error: Invalid value for '--epochs': 'many' is not a valid integer"),
-    (["--learning-rate", "nan"], "textgate: learning_rate must be a number, not nan"),
-    (["--head-dropout", "1"], "textgate: head_dropout must be a number from 0 to below 1"),
+    (["--learning-rate", "nan"], "textgate: --learning-rate must be a number, not nan"),
+    (["--head-dropout", "1"], "textgate: --head-dropout must be a number from 0 to below 1"),
     (
         ["--dev-fraction", "0.9"],
-        "textgate: dev_fraction must be a number from 0.01 to 0.5, not 0.9",
+        "textgate: --dev-fraction must be a number from 0.01 to 0.5, not 0.9",
     ),
-    (["--seed", "-1"], "textgate: seed must be a whole number from 0 to"),
-    (["--max-tokens", "0"], "textgate: max_tokens must be a whole number from 1 to"),
+    (["--seed", "-1"], "textgate: --seed must be a whole number from 0 to"),
+    (["--max-tokens", "0"], "textgate: --max-tokens must be a whole number from 1 to"),
+    (
+        ["--linear-size", "5", "--linear-buckets", "0"],
+        "textgate: --linear-buckets must be above 0 where --linear-size is, not 0; for no linear",
+    ),
     (["--threads", "0"], "Error: Invalid value for '--threads': 0 is not in the range"),
     (["--threads", "99999999999"], "Error: Invalid value for '--threads': 99999999999 is not in"),
     (["--resume", "--force"], "Error: --resume continues a run and --force replaces it"),
@@ -670,7 +674,7 @@ def other(separable, write_jsonl, tmp_path):
 def test_resuming_with_something_else(command, data, run, other):
     for arguments, message in (
         ((other,), "begun with other train rows than these"),
-        ((data, "--cell", "rnn"), "begun with cell 'lstm', not 'rnn'"),
+        ((data, "--cell", "rnn"), "begun with --cell 'lstm', not 'rnn'"),
         ((data, "--dev", other), "begun with other train rows than these"),
     ):
         shown = command("train", *arguments, "-o", run, "--resume")
@@ -955,7 +959,7 @@ def test_rows_that_no_network_can_be_scored_on(command, data, tmp_path, write_js
 COMPARE = [
     (["--preset", "best"], 2, "Error: Invalid value for '--preset': 'best' is not one of"),
     (["--tokens", "0"], 2, "Error: Invalid value for '--tokens': 0 is not in the range"),
-    (["--seed", "-1"], 2, "textgate: seed must be a whole number from 0 to"),
+    (["--seed", "-1"], 2, "textgate: --seed must be a whole number from 0 to"),
     (["--dev", "nothing.csv"], 1, "nothing.csv: cannot be read"),
     (["--dev", "-"], 2, "Error: DATA and --dev are read once per network; name files instead of -"),
 ]
