@@ -137,7 +137,7 @@ def export(
         _print_thresholds(done, answers)
     for note in done.notes:
         click.echo(note, err=True)
-    click.echo(f"{output}: {precision}, {format_bytes(bundle_bytes(output))} in all")
+    click.echo(f"{output}: {precision}, {format_bytes(bundle_bytes(output))}")
 
 
 def _print_thresholds(done: Exported, answers: Answers) -> None:

@@ -95,10 +95,11 @@ def bench(
 ) -> None:
     """Measure the latency of bundles on this machine.
 
-    Tokenizing, running and both together are timed in alternation, and so are the bundles. Times
-    are those of one call, whatever its batch size. A fixed piece of work in between shows whether
-    the machine was quiet. Cold start and memory are those of fresh processes. The command fails if
-    the timed calls do not compute what the bundle predicts.
+    Each call is timed in three ways, in alternation: tokenizing, running the network, and both.
+    Several bundles take turns, too. A time is that of one call, whatever its batch size. A fixed
+    calculation, timed between the measurements, shows whether the machine was quiet. Cold start and
+    memory are measured in new processes. The command fails if the timed calls do not compute what
+    the bundle predicts.
     """
     from textgate.atomic import write_bytes
     from textgate.bench.measure import bundle_names, measure

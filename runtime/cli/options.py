@@ -130,7 +130,7 @@ threads = click.option(
     callback=count_or_auto,
     default="1",
     show_default=True,
-    help="Threads inside one call; auto: the processors that this process may use.",
+    help="Threads per call; auto: one for each processor that this process may use.",
 )
 engine = click.option("--engine", **_ENGINE, default=DEFAULT_ENGINE, help=_ENGINE_HELP)
 engines = click.option(

@@ -43,9 +43,13 @@ def test_a_table_for_people(command, bundle):
     assert (shown.status, shown.err) == (0, "")
     blocks = [block.splitlines() for block in shown.out.split("\n\n")]
     assert "onnxruntime" in blocks[0][1]
-    assert blocks[0][2].startswith(("A quiet machine", "A noisy machine"))
+    assert blocks[0][2].startswith(("The machine was quiet:", "The machine was noisy:"))
     assert [line.split()[:2] for line in blocks[1][1:]] == [["5", "2"], ["10", "2"]]
+    assert blocks[0][1].endswith("; 1 thread per call")
+    assert blocks[2][0].split("  ")[-1] == "after predictions"
+    assert "  next prediction  " in blocks[2][0]
     assert blocks[2][1].startswith("lstm-int8")
+    assert blocks[3][0].endswith("  total")
     assert "model.onnx" in blocks[3][0]
 
 

@@ -826,7 +826,7 @@ def test_a_size_is_the_same_wherever_it_is_told(command, run, tmp_path):
     exported = command("export", run, "-o", bundle)
     size = sum(path.stat().st_size for path in bundle.iterdir())
     assert bundle_bytes(bundle) == size
-    assert exported.out == f"{bundle}: int8, {format_bytes(size)} in all\n"
+    assert exported.out == f"{bundle}: int8, {format_bytes(size)}\n"
     assert f"size               {format_bytes(size)} (" in command("inspect", bundle).out
     assert json.loads(command("inspect", bundle, "--json").out)["bytes"] == size
     assert f"The bundle has {format_bytes(size)}, " in (bundle / "README.md").read_text()
