@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textgate.bundle import environment
+from textgate import environment
 from textgate.errors import BundleError, ConfigError
 from textgate.messages import did_you_mean
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import click
 from click.core import ParameterSource
 
-from textgate.bundle import environment
+from textgate import environment
 from textgate.bundle.builtin import DEFAULT
 from textgate.errors import ConfigError
 from textgate.inference import arguments

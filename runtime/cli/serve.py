@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from textgate.bundle import environment
+from textgate import environment
 from textgate.bundle.builtin import DEFAULT, MODELS
 from textgate.cli import options
 from textgate.errors import ConfigError, needing

@@ -106,7 +106,7 @@ def test_options_that_disagree(command, folder, data, tmp_path):
     shown = command("train", data, "-o", tmp_path / "run", "--pretrained", folder, "--cell", "gru")
     assert (shown.status, shown.out) == (2, "")
     assert shown.message == (
-        f"textgate: --cell gru does not go with {folder}, which was pretrained with lstm; leave the "
-        "option out, or pretrain again with --cell"
+        f"textgate: --cell gru does not go with {folder}, which was pretrained with lstm; leave "
+        "the option out, or pretrain again with --cell"
     )
     assert list(tmp_path.iterdir()) == []
