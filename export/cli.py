@@ -12,8 +12,8 @@ from textgate.cli import options
 from textgate.evaluation.coverage import label_thresholds, threshold_table
 from textgate.export.exporter import Exported
 from textgate.export.exporter import export as export_run
+from textgate.export.operators import format_report
 from textgate.export.quality import MAX_ACCURACY_DROP
-from textgate.export.report import format_report
 from textgate.export.thresholds import Answers
 from textgate.rows import Columns
 from textgate.tables import format_bytes, format_table
