@@ -21,11 +21,11 @@ from textgate.evaluation.coverage import threshold_facts
 from textgate.export.assembly import Assembly
 from textgate.export.candidate import Original
 from textgate.export.choice import Constraints, choose
+from textgate.export.inputs import read_tokenizer, verification_rows
 from textgate.export.integers import verify_integers
 from textgate.export.quality import LARGE_SHIFT, MAX_ACCURACY_DROP
 from textgate.export.quantize.hessian import measure_hessians
 from textgate.export.quantize.weights import network_weights
-from textgate.export.rows import read_tokenizer, verification_rows
 from textgate.export.thresholds import Answers, fit_thresholds
 from textgate.export.verification import (
     check_against_torch,
