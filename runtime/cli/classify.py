@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from textgate.cli import options, stream
-from textgate.cli.results import require_output_options, result_format_of, write_results
+from textgate.cli.classify_rows import require_output_options, result_format_of, write_results
 from textgate.cli.sections import SectionedCommand, section
 from textgate.inference.arguments import label_count
 from textgate.inference.batching import WINDOW_BATCHES

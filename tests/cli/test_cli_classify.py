@@ -388,7 +388,7 @@ def test_reading_less_of_a_text(command, bundle, classifier):
 
 def test_how_far_it_has_come_on_a_terminal(bundle, tmp_path, monkeypatch):
     """A bar and the rows done on standard error; the results are untouched."""
-    from textgate.cli.results import write_results
+    from textgate.cli.classify_rows import write_results
     from textgate.rows import read_rows
     from textgate.rows.tracking import TrackedPath
 
@@ -400,7 +400,7 @@ def test_how_far_it_has_come_on_a_terminal(bundle, tmp_path, monkeypatch):
     source = TrackedPath(tmp_path / "a.txt")
     screen = Screen()
     monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr("textgate.cli.results._PROGRESS_AFTER", 0)
+    monkeypatch.setattr("textgate.cli.classify_rows._PROGRESS_AFTER", 0)
     rows = read_rows(source, labelled=False)
     output = tmp_path / "results.txt"
     write_results(
