@@ -158,7 +158,7 @@ def fit(
             progress.note(f"resuming after epoch {len(state.history)}")
     manifest = stored or ready.manifest
     progress.note(
-        f"{manifest.train.rows:,} rows to train on, {manifest.dev.rows:,} to choose by, "
+        f"{manifest.train.rows:,} training rows, {manifest.dev.rows:,} dev rows, "
         f"{format_labels(len(manifest.labels))}, {manifest.architecture.vocabulary_size:,} tokens"
     )
     initialization = ready.initialization

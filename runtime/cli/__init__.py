@@ -145,9 +145,8 @@ class _Choice(click.Choice[str]):
         except click.BadParameter as problem:
             from textgate.messages import did_you_mean
 
-            suggestion = did_you_mean(str(value), self.choices)
-            problem.message = f"{problem.message.removesuffix('.')}{suggestion}."
-            raise
+            near = did_you_mean(str(value), self.choices)
+            self.fail(f"{problem.message.removesuffix('.')}{near}.", param, ctx)
 
 
 def _with_options(message: str, command: click.Command) -> str:

@@ -113,7 +113,11 @@ _ENGINE_HELP = (
 )
 
 bundle = click.option(
-    "-m", "--model", **_MODEL, default=DEFAULT, help="Bundle to use: its path, or its name."
+    "-m",
+    "--model",
+    **_MODEL,
+    default=DEFAULT,
+    help="Bundle to use: its path, or the name of an included model.",
 )
 bundles = click.option(
     "-m",
@@ -193,7 +197,7 @@ _TEXT_FIELD = click.option(
     multiple=True,
     default=("text",),
     show_default=True,
-    help="Column of the texts; repeat it to join several with a line end.",
+    help="Column of the texts; repeat it to join several columns with line ends.",
 )
 _LABELS = (
     click.option("--label-field", default="label", show_default=True, help="Column of the labels."),
@@ -206,7 +210,7 @@ _LABELS = (
         "--label-fields",
         metavar="NAME,NAME,...",
         callback=_callback(_names),
-        help="Columns of one label each, with 0 or 1, instead of --label-field.",
+        help="Columns that each hold 0 or 1 for one label, instead of --label-field.",
     ),
 )
 _FILES = (

@@ -47,8 +47,8 @@ from textgate.messages import did_you_mean
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
-    help="File of bearer tokens, one per line, of which a request must bring one. Without it the "
-    "variable TEXTGATE_TOKEN, if it is set, is the token.",
+    help="File of bearer tokens, one per line; a request must send one of them. Without this "
+    "option, the token is the variable TEXTGATE_TOKEN, if it is set.",
 )
 @click.option(
     "--cors-origin",
@@ -140,7 +140,7 @@ def serve(
     KServe and Triton; /predict and /info, as Text Embeddings Inference. /openapi.json describes
     them, /metrics is for Prometheus, and / is the page.
 
-    SIGHUP reloads the bundles. SIGTERM ends the service when its requests are answered.
+    SIGHUP reloads the bundles. SIGTERM ends the service after its requests are answered.
     """
     if key is not None and certificate is None:
         raise click.UsageError("--ssl-keyfile goes with --ssl-certfile")

@@ -102,7 +102,7 @@ def test_train_export_classify_evaluate(command, data, tmp_path):
     assert told[0].startswith("rows.jsonl: 1 row repeats an earlier one, text and label, such as ")
     chosen = ["max_tokens 64", "linear_size 2, linear_buckets 65,536", "vectors none"]
     assert [line.partition(": ")[0] for line in told[1:4]] == chosen
-    assert told[4] == "108 rows to train on, 12 to choose by, 2 labels, 303 tokens"
+    assert told[4] == "108 training rows, 12 dev rows, 2 labels, 303 tokens"
     assert told[5].startswith("the linear branch alone: log loss ")
     assert told[6].startswith("epoch   1  train loss 0.")
 

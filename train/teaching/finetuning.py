@@ -167,7 +167,7 @@ def teach(
             for name in COPIED:
                 shutil.copyfile(encoder / name, new / name)
     progress.note(
-        f"{len(learned):,} rows to train on, {len(on_dev):,} to choose by, "
+        f"{len(learned):,} training rows, {len(on_dev):,} dev rows, "
         f"{format_labels(len(labels))}; {'bfloat16' if finetuner.bfloat16 else 'float32'}"
     )
     train(finetuner, folder.save_checkpoint, progress)

@@ -185,11 +185,11 @@ def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
     if share < _MIN_KNOWN_SHARE:
         return Choice(
             {"vectors": NO_VECTORS},
-            f"the vectors {vectors.name} know {share:.0%} of the running words",
+            f"the vectors {vectors.name} cover {share:.0%} of the words in the texts",
         )
     return Choice(
         {"embedding_size": min(100, vectors.dims)},
-        f"the vectors {vectors.name} know {share:.0%} of the running words",
+        f"the vectors {vectors.name} cover {share:.0%} of the words in the texts",
     )
 
 

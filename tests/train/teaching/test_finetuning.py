@@ -398,7 +398,7 @@ def test_the_command(command, encoder, separable, tmp_path, write_jsonl):
     outcome = command(*arguments, "--epochs", "1", "--batch-size", "8", "--threads", "1")
     assert outcome.status == 0
     assert outcome.out.startswith(f"{tmp_path / 'teacher'}: epoch 1 of 1, on 6 dev rows accuracy ")
-    assert "54 rows to train on, 6 to choose by, 2 labels; " in outcome.err
+    assert "54 training rows, 6 dev rows, 2 labels; " in outcome.err
     again = command(*arguments)
     assert again.status == 1
     assert "already exists; choose another path or pass --force" in again.message
