@@ -47,8 +47,8 @@ from table import PEERS, Peer
 
 from textgate.bench.noise import fixed_work, noise_in
 from textgate.bench.timing import texts_of_length, turn_order
-from textgate.bundle.environment import ENGINE, NO_ONNX_RUNTIME_TELEMETRY
 from textgate.bundle.run import MODEL, TOKENIZER, read_run
+from textgate.environment import ENGINE, NO_ONNX_RUNTIME_TELEMETRY
 from textgate.inference.classifier import Classifier
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.train.network.model import TextClassifier

@@ -10,9 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 from common import SAMPLE
 
+from textgate.messages import did_you_mean
 from textgate.rows import Row, load_labelled
 from textgate.train.data.holdout import hold_out
 
@@ -48,8 +50,18 @@ class Split:
 
 
 def find_sets(data: Path | None, names: tuple[str, ...]) -> list[Split]:
-    """Return the sets in a folder; with names, only these sets."""
+    """Return the sets in a folder; with names, only these sets.
+
+    Raises:
+        click.BadParameter: there is no set of a name.
+    """
     folders = [SAMPLE] if data is None else sorted(path for path in data.iterdir() if path.is_dir())
+    known = [folder.name for folder in folders]
+    for name in names:
+        if name not in known:
+            raise click.BadParameter(
+                f"there is no set {name!r} in {data}{did_you_mean(name, known)}"
+            )
     found = []
     for folder in folders:
         files = {name: folder / f"{name}.jsonl.gz" for name in ("train", "dev", "test")}

@@ -27,7 +27,7 @@ from textgate.bench.timing import (
     percentiles,
     ratio_of_medians,
 )
-from textgate.bundle.environment import NO_ONNX_RUNTIME_TELEMETRY
+from textgate.environment import NO_ONNX_RUNTIME_TELEMETRY
 
 ROOT = Path(__file__).parents[1]
 BUNDLE = Path("tests/data/lstm-int8")  # relative to the repository, where the commands run

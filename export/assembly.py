@@ -12,7 +12,7 @@ from textgate.bundle.manifest import Manifest
 from textgate.bundle.storage import CARD, GRAPH, TOKENIZER, file_entries
 from textgate.export.card import model_card
 from textgate.export.graph.nodes import IR_VERSION, OPSET
-from textgate.export.report import operator_reports
+from textgate.export.operators import operator_reports
 
 if TYPE_CHECKING:
     from textgate.bundle.manifest import Precision

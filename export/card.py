@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textgate.bundle.architecture import layers, parameter_count
 from textgate.evaluation.coverage import label_thresholds, threshold_table
-from textgate.export.report import remarks
+from textgate.export.operators import remarks
 from textgate.inference.prediction import DEFAULT_THRESHOLD
 from textgate.native.model import INTEGERS
 from textgate.tables import format_bytes, format_count, markdown_table, printable

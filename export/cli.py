@@ -12,8 +12,8 @@ from textgate.cli import options
 from textgate.evaluation.coverage import label_thresholds, threshold_table
 from textgate.export.exporter import Exported
 from textgate.export.exporter import export as export_run
+from textgate.export.operators import format_report
 from textgate.export.quality import MAX_ACCURACY_DROP
-from textgate.export.report import format_report
 from textgate.export.thresholds import Answers
 from textgate.rows import Columns
 from textgate.tables import format_bytes, format_table
@@ -45,8 +45,8 @@ _MAX_SHOWN_THRESHOLDS = 20
     type=float,
     default=100 * MAX_ACCURACY_DROP,
     show_default=True,
-    help="Accuracy that quantization may lose on them, in points; a loss of up to three rows is "
-    "always allowed.",
+    help="Accuracy that quantization may lose on these rows, in points; a loss of up to three rows "
+    "is always allowed.",
 )
 @click.option(
     "--fallback",
@@ -58,21 +58,22 @@ _MAX_SHOWN_THRESHOLDS = 20
     "max_bytes",
     metavar="SIZE",
     callback=options.byte_count,
-    help="Largest size of the bundle, as in 500KB: drops rare words and embedding bits to fit.",
+    help="Maximum size of the bundle, such as 500KB; rare words and embedding bits are dropped to "
+    "fit.",
 )
 @click.option(
     "--min-precision",
     type=float,
     metavar="FRACTION",
     callback=options.positive_fraction,
-    help="Choose thresholds at which this fraction of each label's answers is right, as in 0.95.",
+    help="Choose thresholds at which this fraction of each label's answers is right, such as 0.95.",
 )
 @click.option(
     "--coverage",
     type=float,
     metavar="FRACTION",
     callback=options.positive_fraction,
-    help="Choose thresholds at which this fraction of each label's answers is kept, as in 0.9.",
+    help="Choose thresholds at which this fraction of each label's answers is kept, such as 0.9.",
 )
 @click.option("--force", is_flag=True, help="Replace an existing bundle in OUTPUT.")
 @options.columns
@@ -124,20 +125,22 @@ def export(
     comparison = done.comparison
     click.echo(format_report(done.manifest), err=True)
     click.echo(
-        f"float32 graph against torch: {done.torch_difference:.1e} at most\n"
+        "float32 graph against torch: probabilities differ by "
+        f"{done.torch_difference:.1e} at most\n"
         f"{precision} against float32 on {comparison.rows:,} rows: probabilities differ by "
         f"{comparison.largest:.4f} at most, {comparison.mean:.5f} on average; same decision in "
         f"{comparison.agreement:.2%}; accuracy {comparison.before.accuracy:.4f} to "
         f"{comparison.after.accuracy:.4f}, macro-F1 {comparison.before.macro_f1:.4f} to "
         f"{comparison.after.macro_f1:.4f}\n"
-        f"alone, in a batch and in chunks: {done.batch_difference:.1e} at most",
+        "texts alone, in a batch and in chunks: probabilities differ by "
+        f"{done.batch_difference:.1e} at most",
         err=True,
     )
     if answers is not None:
         _print_thresholds(done, answers)
     for note in done.notes:
         click.echo(note, err=True)
-    click.echo(f"{output}: {precision}, {format_bytes(bundle_bytes(output))} in all")
+    click.echo(f"{output}: {precision}, {format_bytes(bundle_bytes(output))}")
 
 
 def _print_thresholds(done: Exported, answers: Answers) -> None:

@@ -127,11 +127,11 @@ def compare(
     a network fails, the others are finished; the table names it, and the exit status is 1.
     """
     torch.set_num_threads(1)  # steps this small are slower on more threads
-    rows = load_labelled(test, columns, note=options.note)
     names = list(dict.fromkeys(presets))
     if STANDARD_INPUT in (data, dev) and len(names) > 1:
         raise click.UsageError("DATA and --dev are read once per network; name files instead of -")
     _refuse_targets(output, names, force=force)
+    rows = load_labelled(test, columns, note=options.note)
     progress = TerminalProgress(quiet=quiet, lines_after=0.0)
     trained: dict[str, FittedRun] = {}
     classifiers: dict[str, Classifier] = {}

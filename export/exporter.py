@@ -14,18 +14,18 @@ from textgate.atomic import refuse_occupied
 from textgate.bench.timing import measure_alternating, percentiles
 from textgate.bundle import run as run_folder
 from textgate.bundle.manifest import Manifest
-from textgate.bundle.run import read_run, written_name
+from textgate.bundle.run import is_run, read_run, written_name
 from textgate.bundle.storage import MANIFEST, write_bundle
 from textgate.errors import ConfigError, ExportError
 from textgate.evaluation.coverage import threshold_facts
 from textgate.export.assembly import Assembly
 from textgate.export.candidate import Original
 from textgate.export.choice import Constraints, choose
+from textgate.export.inputs import read_tokenizer, verification_rows
 from textgate.export.integers import verify_integers
 from textgate.export.quality import LARGE_SHIFT, MAX_ACCURACY_DROP
 from textgate.export.quantize.hessian import measure_hessians
 from textgate.export.quantize.weights import network_weights
-from textgate.export.rows import read_tokenizer, verification_rows
 from textgate.export.thresholds import Answers, fit_thresholds
 from textgate.export.verification import (
     check_against_torch,
@@ -253,6 +253,6 @@ def _warnings(manifest: Manifest, comparison: Comparison) -> list[str]:
 
 def _refuse_target(run: Path, output: Path, *, force: bool) -> None:
     """Refuse an occupied target before the work instead of after it."""
-    if output.resolve().is_relative_to(run.resolve()):
+    if is_run(run) and output.resolve().is_relative_to(run.resolve()):
         raise ConfigError(f"{output}: inside the run {run}; choose a path outside of it")
     refuse_occupied(output, force=force, error=ExportError, complete_marker=MANIFEST)

@@ -135,7 +135,7 @@ def fit_command(
 def _line(done: Exported, precision: Precision) -> str:
     quality = done.comparison.after
     return (
-        f"{done.path}: {precision}, {format_bytes(bundle_bytes(done.path))} in all, on "
+        f"{done.path}: {precision}, {format_bytes(bundle_bytes(done.path))}; on "
         f"{format_count(done.comparison.rows)} dev rows accuracy {quality.accuracy:.4f}, macro-F1 "
         f"{quality.macro_f1:.4f}"
     )

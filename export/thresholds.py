@@ -43,8 +43,8 @@ class Answers:
             raise ConfigError(f"answers can have precision or coverage, not {self.metric!r}")
         if checked_fraction(self.fraction, self.metric, positive=True) == 1:
             raise ConfigError(
-                f"{self.metric} must be below 1: no number of rows can show that all answers are"
-                " right"
+                f"the wanted {self.metric} must be below 1: no number of rows can show that all "
+                "answers are right"
             )
 
     def __str__(self) -> str:

@@ -83,9 +83,13 @@ def refuse_occupied(
     """Refuse a target that `new_folder` would refuse; the arguments are the same.
 
     Raises:
-        TextgateError: of class `error`: there is something that may not be replaced.
+        TextgateError: of class `error`: there is something that may not be replaced, or the path
+            leads through a file.
     """
     if not os.path.lexists(path):
+        above = next(one for one in path.absolute().parents if os.path.lexists(one))
+        if not above.is_dir():
+            raise error(f"{path}: cannot be written: {above} is not a folder")
         return
     if not force:
         raise error(f"{path}: already exists; choose another path or pass --force")

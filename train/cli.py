@@ -145,7 +145,8 @@ def poolings(
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="PATH",
-    help="Run, bundle or fine-tuned transformer to learn from; repeat it for the mean of several.",
+    help="Run, bundle or fine-tuned transformer to learn from; repeat it to learn the mean of "
+    "several.",
 )
 @click.option(
     "--unlabelled",

@@ -124,6 +124,8 @@ def fit(
     progress, chosen = progress or Progress(), settings_by_name(settings, TrainingConfig)
     where = find_device(device)
     stored = read_run(output) if resume and folder.exists() else None
+    if stored is None:
+        folder.refuse_occupied(force=force)
     initial = None if pretrained is None else open_pretrained(Path(pretrained))
     if stored is not None:
         # Before its settings are compared with those of another pretrained folder.
@@ -156,7 +158,7 @@ def fit(
             progress.note(f"resuming after epoch {len(state.history)}")
     manifest = stored or ready.manifest
     progress.note(
-        f"{manifest.train.rows:,} rows to train on, {manifest.dev.rows:,} to choose by, "
+        f"{manifest.train.rows:,} training rows, {manifest.dev.rows:,} dev rows, "
         f"{format_labels(len(manifest.labels))}, {manifest.architecture.vocabulary_size:,} tokens"
     )
     initialization = ready.initialization

@@ -31,7 +31,7 @@ def machine_lines(result: Benchmark) -> list[str]:
             f"clock governor {result.governor or 'unknown'}, load {load}, {machine.system}"
         ),
         ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-        + f"; {counted(result.threads, 'thread', 'threads')} inside a call",
+        + f"; {counted(result.threads, 'thread', 'threads')} per call",
     ]
 
 
@@ -39,12 +39,13 @@ def noise_line(noise: Noise) -> str:
     """Return whether the machine was quiet, with the figures."""
     if noise.quiet:
         return (
-            f"A quiet machine: a fixed piece of work in between took {noise.median_us:.1f} µs, "
-            f"and at most {noise.spread:.2f} times as long in nine of ten calls."
+            "The machine was quiet: a fixed calculation, timed between the measurements, took "
+            f"{noise.median_us:.1f} µs, and at most {noise.spread:.2f} times as long in nine of "
+            "ten calls."
         )
     return (
-        "A noisy machine, do not trust these times. Of a fixed piece of work in between, "
-        f"{'; '.join(noise.reasons)}."
+        "The machine was noisy: do not trust these times. Of a fixed calculation, timed between "
+        f"the measurements, {'; '.join(noise.reasons)}."
     )
 
 
@@ -54,7 +55,7 @@ def latency_table(result: Benchmark) -> _Table:
     header = [
         *(["bundle"] if several else []), "tokens", "batch", "tokenize p50", "run p50", "both p50",
         "95 % interval", "p90", "p99", "max", "calls", "texts/s per core",
-        *(["ratio to the first"] if several else []),
+        *(["ratio to first bundle"] if several else []),
     ]  # fmt: skip
     rows = []
     for line in result.lines:
@@ -64,7 +65,7 @@ def latency_table(result: Benchmark) -> _Table:
         rows.append(
             [
                 *([line.bundle] if several else []),
-                str(line.tokens) if line.texts == "words" else f"own, median {line.tokens}",
+                str(line.tokens) if line.texts == "words" else f"own texts, median {line.tokens}",
                 str(line.batch_size),
                 format_ms(line.tokenize.p50),
                 format_ms(line.run.p50),
@@ -84,8 +85,8 @@ def latency_table(result: Benchmark) -> _Table:
 def cold_start_table(result: Benchmark) -> _Table:
     """Return a row for each bundle: the stages of a fresh process and its memory."""
     header = [
-        "bundle", "interpreter", "imports", "load", "first prediction", "in all", "the next",
-        "memory before", "imported", "loaded", "after",
+        "bundle", "interpreter", "imports", "load", "first prediction", "total", "next prediction",
+        "memory at start", "after imports", "after load", "after predictions",
     ]  # fmt: skip
     rows = []
     for bundle in result.bundles:
@@ -121,7 +122,7 @@ def size_table(result: Benchmark) -> _Table:
         ]
         for bundle in result.bundles
     ]
-    return ["bundle", "cell", "precision", *files, "together"], rows
+    return ["bundle", "cell", "precision", *files, "total"], rows
 
 
 def agreement_lines(result: Benchmark) -> list[str]:

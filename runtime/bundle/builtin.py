@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textgate.bundle import environment
+from textgate import environment
 from textgate.errors import BundleError, ConfigError
+from textgate.messages import did_you_mean
 
 if TYPE_CHECKING:
     from textgate.bundle.storage import Bundle
@@ -42,6 +43,7 @@ def find_bundle(name: str | Path | None = None) -> Path:
             model.
 
     Raises:
+        BundleError: the name is neither a model's nor that of a file or folder.
         ConfigError: the name is not a path, or empty.
     """
     given = os.fspath(name) if isinstance(name, os.PathLike) else name
@@ -53,9 +55,14 @@ def find_bundle(name: str | Path | None = None) -> Path:
         raise ConfigError("a bundle's path is empty; leave it out for the default model")
     chosen = name or os.environ.get(environment.MODEL) or DEFAULT_MODEL
     path = Path(chosen)
-    if str(chosen) in MODELS and not os.path.lexists(path):
-        return bundled_path(str(chosen))
-    return path
+    if len(path.parts) > 1 or os.path.lexists(path):
+        return path
+    if str(chosen) not in MODELS:
+        raise BundleError(
+            f"{path}: no folder of that name, and no model that comes with textgate"
+            f"{did_you_mean(str(path), MODELS)}; those are: {', '.join(MODELS)}"
+        )
+    return bundled_path(str(chosen))
 
 
 def open_bundle(name: str | Path | None = None) -> Bundle:
@@ -84,10 +91,5 @@ def open_bundle(name: str | Path | None = None) -> Bundle:
             raise BundleError(
                 f"{problem}; it came with textgate, so install that again: pip install "
                 "--force-reinstall --no-deps textgate"
-            ) from None
-        if len(path.parts) == 1 and not os.path.lexists(path):
-            raise BundleError(
-                f"{path}: no folder of that name, and no model that comes with textgate; those "
-                f"are: {', '.join(MODELS)}"
             ) from None
         raise

@@ -118,11 +118,18 @@ def read_run(folder: Path) -> RunManifest:
     except FileNotFoundError:
         from textgate.bundle.manifest import MANIFEST  # only for the message
 
-        is_bundle = (folder / MANIFEST).is_file()
-        reason = "it is a bundle; name the run it was made of" if is_bundle else f"it has no {RUN}"
+        if (folder / MANIFEST).is_file():
+            reason = "it is a bundle; name the run that it was exported from"
+        elif folder.is_dir():
+            reason = f"it has no {RUN}; name a folder that textgate train created"
+        else:
+            reason = "there is no such folder; name one that textgate train created"
         raise CheckpointError(f"{folder} is not a training run: {reason}") from None
     except NotADirectoryError:
-        raise CheckpointError(f"{folder} is not a training run: it is not a folder") from None
+        raise CheckpointError(
+            f"{folder} is not a training run: it is not a folder; name one that textgate train "
+            "created"
+        ) from None
     except OSError as problem:
         raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from None
     location = Location(str(path), CheckpointError)

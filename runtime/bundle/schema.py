@@ -30,7 +30,7 @@ from typing import (
 )
 
 from textgate.errors import ConfigError, TextgateError
-from textgate.messages import shown
+from textgate.messages import did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -112,10 +112,13 @@ class Location:
         """Return the error with a message about the object."""
         return self.error(f"{self.name}: {message}")
 
-    def mismatch(self, field: str, expected: str, found: object) -> TextgateError:
-        """Return the error for a field that is not what was expected."""
+    def mismatch(
+        self, field: str, expected: str, found: object, known: Collection[str] = ()
+    ) -> TextgateError:
+        """Return the error for a field that is not what was expected, such as a known word."""
         if not self.name:
-            return self.error(f"{field} must be {expected}, not {found!r:.60}")
+            near = did_you_mean(found, known) if isinstance(found, str) else ""
+            return self.error(f"{field} must be {expected}, not {found!r:.60}{near}")
         return self.problem(f"field {field!r} should be {expected}, found {shown(found)}")
 
 
@@ -201,7 +204,7 @@ def _read(value: Any, kind: Any, name: str, location: Location) -> Any:
     if dataclasses.is_dataclass(kind):
         return decode(cast("type[_Dataclass]", kind), value, location.inside(name))
     if not _fits(value, kind):
-        raise location.mismatch(name, _expected(kind), value)
+        raise location.mismatch(name, _expected(kind), value, arguments)
     return float(value) if kind is float else value
 
 

@@ -169,7 +169,10 @@ def _check_folder(folder: Path) -> None:
             )
     except OSError as problem:
         raise BundleError(f"{folder}: cannot be read: {problem}") from None
-    raise BundleError(f"{folder}: not a textgate bundle: it holds no {MANIFEST}")
+    raise BundleError(
+        f"{folder}: not a textgate bundle: it holds no {MANIFEST}; name a folder that textgate "
+        "export or textgate fit created"
+    )
 
 
 def _read_listed(folder: Path, name: str, manifest: Manifest) -> bytes:

@@ -9,6 +9,7 @@ import ast
 import gc
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,7 +20,7 @@ from typing import Any
 import click
 
 from textgate import __version__
-from textgate.errors import ConfigError, TextgateError, needing
+from textgate.errors import CheckpointError, ConfigError, TextgateError, needing
 
 # name -> (module, attribute, the extra that it needs or "", first line of its help)
 COMMANDS = {
@@ -80,6 +81,8 @@ class LazyGroup(click.Group):
         for parameter in command.params:
             if parameter.type is click.STRING:
                 parameter.type = _UTF8
+            elif type(parameter.type) is click.Choice:
+                parameter.type = _Choice(parameter.type.choices)
         return command
 
     def resolve_command(
@@ -93,6 +96,16 @@ class LazyGroup(click.Group):
 
             message = f"{problem.message.removesuffix('.')}{did_you_mean(args[0], COMMANDS)}."
             raise click.UsageError(message, ctx) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; its errors name an option where the library names a parameter."""
+        try:
+            return super().invoke(ctx)
+        except (ConfigError, CheckpointError) as problem:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            if command is not None:
+                problem.args = (_with_options(str(problem), command),)
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
@@ -116,6 +129,46 @@ class _Utf8(click.types.StringParamType):
 
 
 _UTF8 = _Utf8()
+
+
+class _Choice(click.Choice[str]):
+    """A closed set of words, of which a mistyped one is answered with the most similar."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word.
+
+        Raises:
+            click.BadParameter: it is not in the set.
+        """
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as problem:
+            from textgate.messages import did_you_mean
+
+            near = did_you_mean(str(value), self.choices)
+            self.fail(f"{problem.message.removesuffix('.')}{near}.", param, ctx)
+
+
+def _with_options(message: str, command: click.Command) -> str:
+    """Return a message about a parameter of Python or a setting with the names of the options.
+
+    The message begins with the name, or with the folder that was begun with another value.
+    """
+    options = {
+        parameter.name: max(parameter.opts, key=len)
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and parameter.name
+    }
+    begin = re.match(r"(?:.*: begun with )?(\w+)", message)
+    if begin is None or begin[1] not in options:
+        return message
+    names = "|".join([f"^{begin[1]}", *(name for name in options if "_" in name)])
+    about = re.sub(
+        rf"(?<!\w)({names})(?:\[\d+\])?(?!\w)",
+        lambda match: options[match[1]],
+        message[begin.start(1) :],
+    )
+    return message[: begin.start(1)] + about
 
 
 def _docstring(command: click.Command) -> str | None:

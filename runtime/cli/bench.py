@@ -50,6 +50,7 @@ _MAX_EVALUATION = 64_000_000  # bytes
 )
 @click.option(
     "--duration",
+    type=click.FloatRange(0, 3600),
     default=0.5,
     show_default=True,
     help="Seconds for each bundle at each length and batch size.",
@@ -94,10 +95,11 @@ def bench(
 ) -> None:
     """Measure the latency of bundles on this machine.
 
-    Tokenizing, running and both together are timed in alternation, and so are the bundles. Times
-    are those of one call, whatever its batch size. A fixed piece of work in between shows whether
-    the machine was quiet. Cold start and memory are those of fresh processes. The command fails if
-    the timed calls do not compute what the bundle predicts.
+    Each call is timed in three ways, in alternation: tokenizing, running the network, and both.
+    Several bundles take turns, too. A time is that of one call, whatever its batch size. A fixed
+    calculation, timed between the measurements, shows whether the machine was quiet. Cold start and
+    memory are measured in new processes. The command fails if the timed calls do not compute what
+    the bundle predicts.
     """
     from textgate.atomic import write_bytes
     from textgate.bench.measure import bundle_names, measure
@@ -132,10 +134,13 @@ def _require_free(page: Path, read: Sequence[Path]) -> None:
     """Refuse a page that cannot be written before the measurement, which takes minutes.
 
     Raises:
-        DataError: its folder is missing, or it is one of the files that are read.
+        DataError: its folder is missing, it is not a regular file, or it is one of the files that
+            are read.
     """
     if not page.parent.is_dir():
         raise DataError(f"{page}: there is no folder {page.parent}; make it first")
+    if page.exists() and not page.is_file():
+        raise DataError(f"{page}: not a regular file; choose another path")
     if page.exists() and any(path.exists() and page.samefile(path) for path in read):
         raise DataError(f"{page}: is an input of this command; write the page to another file")
 

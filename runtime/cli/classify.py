@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from textgate.cli import options, stream
-from textgate.cli.results import require_output_options, result_format_of, write_results
+from textgate.cli.classify_rows import require_output_options, result_format_of, write_results
 from textgate.cli.sections import SectionedCommand, section
 from textgate.inference.arguments import label_count
 from textgate.inference.batching import WINDOW_BATCHES
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="File for the results, instead of standard output. It grows by whole lines, which stay if "
-    "the work stops.",
+    help="File for the results, instead of standard output. It is written in whole lines, which "
+    "stay if the command is interrupted.",
 )
-@click.option("--resume", is_flag=True, help="Continue the --output of work that stopped.")
+@click.option("--resume", is_flag=True, help="Continue an --output that was interrupted.")
 @click.option("--force", is_flag=True, help="Replace an --output that exists.")
 @click.option(
     "--format",
@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     type=float,
     metavar="P",
     callback=options.fraction,
-    help="Give no label that is less probable, instead of the bundle's own thresholds.",
+    help="Give no label whose probability is below P; replaces the bundle's own thresholds.",
 )
 @click.option(
     "--max-tokens",
@@ -106,7 +106,7 @@ if TYPE_CHECKING:
     metavar="N",
     default=32,
     show_default=True,
-    help="Number of texts in one call of the network, at most.",
+    help="Maximum number of texts per call of the network.",
 )
 @section("Streaming")
 @click.option(
@@ -120,7 +120,7 @@ if TYPE_CHECKING:
     type=float,
     metavar="SCORE",
     callback=options.positive_fraction,
-    help="With --stream, end as soon as a label has this score, of at most 1.",
+    help="With --stream, stop as soon as a label has at least this score, such as 0.95.",
 )
 def classify(
     texts: tuple[str, ...],

@@ -34,10 +34,10 @@ def evaluate(
 ) -> None:
     """Score a bundle on labelled rows.
 
-    Accuracy is that of the most probable label over all rows, without abstaining; for a multi-label
-    model, it is the fraction of rows with exactly the right labels. The last table shows the effect
-    of abstaining: the fraction of rows that are answered, and the accuracy of the answers. A row
-    without a token that the model knows counts as not answered.
+    Accuracy is the fraction of all rows whose most probable label is right, without abstaining; for
+    a multi-label model, it is the fraction of rows with exactly the right labels. The last table
+    shows the effect of abstaining: the fraction of rows that are answered, and the accuracy of the
+    answers. A row without a token that the model knows counts as not answered.
     """
     classifier = Classifier.load(model, threads=threads, engine=engine)
     rows = load_labelled(
@@ -81,7 +81,7 @@ def _report(result: ClassifierEvaluation) -> str:
     if metrics.confusion and len(metrics.labels) <= _MAX_CONFUSION:
         names = [scores.label for scores in metrics.labels]
         table = format_table(
-            ["true \\ given", *names],
+            ["true \\ predicted", *names],
             [
                 [name, *(format_count(count) for count in counts)]
                 for name, counts in zip(names, metrics.confusion, strict=True)
@@ -94,7 +94,7 @@ def _report(result: ClassifierEvaluation) -> str:
             ["abstain below", "answered", "accuracy of the answers"],
             [
                 [
-                    "as the bundle" if point.threshold is None else f"{point.threshold:.2f}",
+                    "bundle's own" if point.threshold is None else f"{point.threshold:.2f}",
                     f"{point.coverage:.2%}",
                     "-" if point.accuracy is None else f"{point.accuracy:.4f}",
                 ]

@@ -29,8 +29,8 @@ def inspect(path: Path | None, as_json: bool) -> None:
     PATH may also be the name of a model that comes with the package. Without PATH, it is the model
     that the other commands use without -m.
 
-    The table shows the logical network, with one bias per gate (a GRU has a second one inside its
-    reset gate), without what the exported graph adds.
+    The table shows the logical network, without what export adds to the graph. It has one bias per
+    gate; a GRU has a second one inside its reset gate.
     """
     path = find_bundle(path)
     if is_run(path):

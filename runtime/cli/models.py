@@ -16,8 +16,8 @@ from textgate.tables import format_bytes, format_table
 def models(as_json: bool) -> None:
     """List the models that come with the package.
 
-    A name takes the place of a bundle's path: textgate classify -m NAME. Accuracy is that on the
-    rows that chose the model; its card, README.md in its folder, gives that on other rows.
+    Use a name instead of a bundle's path: textgate classify -m NAME. The accuracy was measured on
+    the rows that chose the model; its card, README.md in its folder, gives figures on other rows.
     """
     found = [_facts(name) for name in MODELS]
     if as_json:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import click
 from click.core import ParameterSource
 
-from textgate.bundle import environment
+from textgate import environment
 from textgate.bundle.builtin import DEFAULT_MODEL
 from textgate.errors import ConfigError
 from textgate.inference import arguments
@@ -112,7 +112,11 @@ _ENGINE_HELP = (
 )
 
 bundle = click.option(
-    "-m", "--model", **_MODEL, default=DEFAULT_MODEL, help="Bundle to use: its path, or its name."
+    "-m",
+    "--model",
+    **_MODEL,
+    default=DEFAULT_MODEL,
+    help="Bundle to use: its path, or the name of an included model.",
 )
 bundles = click.option(
     "-m",
@@ -129,7 +133,7 @@ threads = click.option(
     callback=count_or_auto,
     default="1",
     show_default=True,
-    help="Threads inside one call; auto: the processors that this process may use.",
+    help="Threads per call; auto: one for each processor that this process may use.",
 )
 engine = click.option("--engine", **_ENGINE, default=DEFAULT_ENGINE, help=_ENGINE_HELP)
 engines = click.option(
@@ -192,7 +196,7 @@ _TEXT_FIELD = click.option(
     multiple=True,
     default=("text",),
     show_default=True,
-    help="Column of the texts; repeat it to join several with a line end.",
+    help="Column of the texts; repeat it to join several columns with line ends.",
 )
 _LABELS = (
     click.option("--label-field", default="label", show_default=True, help="Column of the labels."),
@@ -205,7 +209,7 @@ _LABELS = (
         "--label-fields",
         metavar="NAME,NAME,...",
         callback=_callback(_names),
-        help="Columns of one label each, with 0 or 1, instead of --label-field.",
+        help="Columns that each hold 0 or 1 for one label, instead of --label-field.",
     ),
 )
 _FILES = (

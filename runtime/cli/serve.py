@@ -10,10 +10,11 @@ from pathlib import Path
 
 import click
 
-from textgate.bundle import environment
+from textgate import environment
 from textgate.bundle.builtin import DEFAULT_MODEL, MODELS
 from textgate.cli import options
 from textgate.errors import ConfigError, needing
+from textgate.messages import did_you_mean
 
 
 @click.command()
@@ -46,8 +47,8 @@ from textgate.errors import ConfigError, needing
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
-    help="File of bearer tokens, one per line, of which a request must bring one. Without it the "
-    "variable TEXTGATE_TOKEN, if it is set, is the token.",
+    help="File of bearer tokens, one per line; a request must send one of them. Without this "
+    "option, the token is the variable TEXTGATE_TOKEN, if it is set.",
 )
 @click.option(
     "--cors-origin",
@@ -139,7 +140,7 @@ def serve(
     KServe and Triton; /predict and /info, as Text Embeddings Inference. /openapi.json describes
     them, /metrics is for Prometheus, and / is the page.
 
-    SIGHUP reloads the bundles. SIGTERM ends the service when its requests are answered.
+    SIGHUP reloads the bundles. SIGTERM ends the service after its requests are answered.
     """
     if key is not None and certificate is None:
         raise click.UsageError("--ssl-keyfile goes with --ssl-certfile")
@@ -203,7 +204,10 @@ def _named(models: tuple[str, ...]) -> dict[str, str]:
         if not equals and given in MODELS:
             path = given
         elif not (name and path):
-            raise click.UsageError(f"--model {given!r}: should be NAME=PATH, such as spam=./spam")
+            raise click.UsageError(
+                f"--model {given!r}: should be NAME=PATH, such as spam=./spam"
+                f"{did_you_mean(given, MODELS)}"
+            )
         if name in named:
             raise ConfigError(f"--model {name}: given twice; versions of it are {name}:1, {name}:2")
         named[name] = path

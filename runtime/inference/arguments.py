@@ -9,7 +9,7 @@ from numbers import Real
 from typing import Any
 
 from textgate.errors import ConfigError, DataError
-from textgate.messages import quoted
+from textgate.messages import did_you_mean, quoted
 
 _BYTES = (bytes, bytearray, memoryview)
 
@@ -126,8 +126,9 @@ def thresholds_of(
         return (checked_fraction(thresholds, "thresholds"),) * len(labels)
     for label in thresholds:
         if label not in labels:
+            near = did_you_mean(label, labels) if isinstance(label, str) else ""
             raise ConfigError(
-                f"a threshold for {label!r}, which is not a label; the labels are "
+                f"a threshold for {label!r}, which is not a label{near}; the labels are "
                 f"{', '.join(labels)}"
             )
     checked = {

@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from textgate.bundle import environment
+from textgate import environment
 from textgate.errors import BundleError, ConfigError
+from textgate.messages import did_you_mean
 
 if TYPE_CHECKING:
     from textgate.bundle.storage import Bundle
@@ -96,7 +97,10 @@ def engine_of(engine: str | None) -> str:
     wanted = engine or os.environ.get(environment.ENGINE) or DEFAULT_ENGINE
     if wanted not in ENGINES:
         where = "engine" if engine else environment.ENGINE
-        raise ConfigError(f"{where} must be one of {', '.join(ENGINES)}, not {wanted!r}")
+        raise ConfigError(
+            f"{where} must be one of {', '.join(ENGINES)}, not {wanted!r}"
+            f"{did_you_mean(wanted, ENGINES)}"
+        )
     return wanted
 
 

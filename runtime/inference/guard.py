@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, overload
 
 from textgate.errors import ConfigError
 from textgate.inference.arguments import checked_fraction
+from textgate.messages import did_you_mean
 
 if TYPE_CHECKING:
     from textgate.inference.classifier import Classifier
@@ -75,7 +76,10 @@ def require_labels(labels: Collection[str] | None, known: Collection[str]) -> No
     """
     for label in labels or ():
         if label not in known:
-            raise ConfigError(f"{label!r} is not a label; the labels are {', '.join(known)}")
+            raise ConfigError(
+                f"{label!r} is not a label{did_you_mean(label, known)}; the labels are "
+                f"{', '.join(known)}"
+            )
 
 
 class _Check:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textgate.bundle import environment
+from textgate import environment
 
 __all__ = ["onnxruntime"]
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass
+from encodings.aliases import aliases
 
 from textgate.errors import ConfigError
+from textgate.messages import did_you_mean
 
 INPUT_FORMATS = ("text", "jsonl", "json", "csv", "tsv", "fasttext", "parquet")
 SOFT_LABELS = "probs"  # the column of soft labels
+_ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1", "gb18030", "shift_jis")  # named in a message
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,10 @@ class Columns:
                 f"{self.delimiter!r}"
             )
         if self.encoding is not None and not _decodes_text(self.encoding):
+            near = did_you_mean(self.encoding, (*_ENCODINGS, *filter(_decodes_text, aliases)))
             raise ConfigError(
-                f"{self.encoding!r} is not a known encoding; known are utf-8, utf-16, cp1252, "
-                "latin-1, gb18030, shift_jis and all others of Python"
+                f"{self.encoding!r} is not a known encoding{near}; known are "
+                f"{', '.join(_ENCODINGS)} and all others of Python"
             )
 
     @property

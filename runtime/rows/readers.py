@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textgate.errors import ConfigError, DataError
 from textgate.logs import logger
-from textgate.messages import shown
+from textgate.messages import did_you_mean, shown
 from textgate.rows.columns import INPUT_FORMATS, SOFT_LABELS, Columns
 from textgate.rows.delimited import read_csv, read_tsv
 from textgate.rows.jsonl import read_json, read_jsonl
@@ -158,7 +158,8 @@ def _opened(
     """
     chosen = columns.format or _format_of(path, labelled=labelled)
     if chosen not in INPUT_FORMATS:
-        raise ConfigError(f"format {chosen!r} is not one of {', '.join(INPUT_FORMATS)}")
+        near = did_you_mean(chosen, INPUT_FORMATS)
+        raise ConfigError(f"format {chosen!r} is not one of {', '.join(INPUT_FORMATS)}{near}")
     if labelled and chosen == "text":
         raise ConfigError(
             f"{source_name(path)}: plain text has no labels; use one of the other formats "

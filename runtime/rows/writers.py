@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from textgate.errors import ConfigError, DataError
-from textgate.messages import listed
+from textgate.messages import did_you_mean, listed
 
 if TYPE_CHECKING:
     from textgate.rows.reading import Pairs
@@ -132,7 +132,8 @@ def open_writer(
             the labels of one text.
     """
     if format not in RESULT_FORMATS:
-        raise ConfigError(f"format {format!r} is not one of {', '.join(RESULT_FORMATS)}")
+        near = did_you_mean(format, RESULT_FORMATS)
+        raise ConfigError(f"format {format!r} is not one of {', '.join(RESULT_FORMATS)}{near}")
     if format == "jsonl":
         return _JsonLinesWriter(stream)
     if not label_separator:

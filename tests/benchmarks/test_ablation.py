@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import click
 import pytest
 
 from textgate.train import PRESETS
@@ -27,6 +28,12 @@ RUNS = [
     run("less of it", "trec", 1, 0.9, 0.32),
     run("less of it", "mr", 0, 0.81, 0.43),
 ]
+
+
+def test_no_set_of_that_name(script, tmp_path):
+    (tmp_path / "trec").mkdir()
+    with pytest.raises(click.BadParameter, match=r"no set 'trecc' in .+ \(did you mean 'trec'\?\)"):
+        script("sets").find_sets(tmp_path, ("trecc",))
 
 
 def test_one_line_per_variant(script):

@@ -43,9 +43,13 @@ def test_a_table_for_people(command, bundle):
     assert (shown.status, shown.err) == (0, "")
     blocks = [block.splitlines() for block in shown.out.split("\n\n")]
     assert "onnxruntime" in blocks[0][1]
-    assert blocks[0][2].startswith(("A quiet machine", "A noisy machine"))
+    assert blocks[0][2].startswith(("The machine was quiet:", "The machine was noisy:"))
     assert [line.split()[:2] for line in blocks[1][1:]] == [["5", "2"], ["10", "2"]]
+    assert blocks[0][1].endswith("; 1 thread per call")
+    assert blocks[2][0].split("  ")[-1] == "after predictions"
+    assert "  next prediction  " in blocks[2][0]
     assert blocks[2][1].startswith("lstm-int8")
+    assert blocks[3][0].endswith("  total")
     assert "model.onnx" in blocks[3][0]
 
 
@@ -100,7 +104,7 @@ def test_it_fails_if_what_was_timed_is_wrong(command, bundle, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--duration", "-1"], "measuring needs seconds"),
+        (["--duration", "-1"], "-1.0 is not in the range 0<=x<=3600"),
         (["--duration", "nan"], "measuring needs seconds"),
         (["--duration", "fast"], "'fast' is not a valid float"),
         (["--lengths", "0"], "'0' is not a list of numbers from 1 on"),
@@ -149,6 +153,12 @@ def test_evaluations_that_are_none(command, bundle, tmp_path, text, message):
     assert (shown.status, shown.out) == (1, "")
     assert str(file) in shown.message
     assert message in shown.message
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_measurement(command, tmp_path):
+    shown = command("bench", "-m", tmp_path / "nothing", "--html", tmp_path)
+    assert (shown.status, shown.out) == (1, "")
+    assert shown.message == f"textgate: {tmp_path}: not a regular file; choose another path"
 
 
 def test_an_evaluation_for_each_bundle_or_none(command, bundle, tmp_path):

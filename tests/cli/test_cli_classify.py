@@ -388,7 +388,7 @@ def test_reading_less_of_a_text(command, bundle, classifier):
 
 def test_how_far_it_has_come_on_a_terminal(bundle, tmp_path, monkeypatch):
     """A bar and the rows done on standard error; the results are untouched."""
-    from textgate.cli.results import write_results
+    from textgate.cli.classify_rows import write_results
     from textgate.rows import read_rows
     from textgate.rows.tracking import TrackedPath
 
@@ -400,7 +400,7 @@ def test_how_far_it_has_come_on_a_terminal(bundle, tmp_path, monkeypatch):
     source = TrackedPath(tmp_path / "a.txt")
     screen = Screen()
     monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr("textgate.cli.results._PROGRESS_AFTER", 0)
+    monkeypatch.setattr("textgate.cli.classify_rows._PROGRESS_AFTER", 0)
     rows = read_rows(source, labelled=False)
     output = tmp_path / "results.txt"
     write_results(
@@ -461,12 +461,15 @@ def damaged(bundle, tmp_path):
 USAGE = [
     (["good", "-i", "x.txt"], "Error: give texts or --input, not both"),
     (["--format", "xml", "good"], "Error: Invalid value for '--format': 'xml' is not one of"),
+    (["--format", "jsonll", "good"], "'csv', 'tsv' (did you mean 'jsonl'?)."),
+    (["--engine", "onnxrutime", "good"], "'onnxruntime' (did you mean 'onnxruntime'?)."),
+    (["--encoding", "ltain-1", "-i", "x.csv"], "not a known encoding (did you mean 'latin-1'?)"),
     (["--threads", "0", "good"], "'0' is neither a number from 1 on nor auto"),
     (["--threads", "-1", "good"], "'-1' is neither a number from 1 on nor auto"),
     (["--threads", "two", "good"], "'two' is neither a number from 1 on nor auto"),
     (["--threads", "\u0663", "good"], "is neither a number from 1 on nor auto"),
     (["--threads", "9" * 5000, "good"], "'... is neither a number from 1 on nor auto"),
-    (["--threads", "99999", "good"], "textgate: threads must be a number from 1 to 1024"),
+    (["--threads", "99999", "good"], "textgate: --threads must be a number from 1 to 1024"),
     (
         ["--abstain-below", "1.1", "good"],
         "Invalid value for '--abstain-below': it must be a number from 0 to 1, not 1.1",
@@ -481,10 +484,10 @@ USAGE = [
     ),
     (["--abstain-below=-inf", "good"], "it must be a number from 0 to 1, not -inf"),
     (["--top-k", "0", "good"], "Invalid value for '--top-k'"),
-    (["--top-k", "3", "good"], "top_k must be from 1 to the 2 labels, not 3"),
-    (["--top-k", "3", "--input-format", "text"], "top_k must be from 1 to the 2 labels, not 3"),
-    (["--max-tokens", "41", "good"], "max_tokens must be from 1 to the bundle's 40, not 41"),
-    (["--jobs", "1025", "good"], "jobs must be a number from 1 to 1024, not 1025"),
+    (["--top-k", "3", "good"], "--top-k must be from 1 to the 2 labels, not 3"),
+    (["--top-k", "3", "--input-format", "text"], "--top-k must be from 1 to the 2 labels, not 3"),
+    (["--max-tokens", "41", "good"], "--max-tokens must be from 1 to the bundle's 40, not 41"),
+    (["--jobs", "1025", "good"], "--jobs must be a number from 1 to 1024, not 1025"),
     (["--jobs", "0", "good"], "'0' is neither a number from 1 on nor auto"),
     (["--batch-size", "0", "good"], "Invalid value for '--batch-size'"),
     (["-i", "rows.unknown"], "the name tells no format; known are .jsonl"),

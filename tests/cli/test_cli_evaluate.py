@@ -52,7 +52,7 @@ def test_the_report_says_the_same(command, bundle, data):
     assert f"accuracy           {result['accuracy']:.4f}" in shown.out
     assert f"macro-F1           {result['macro_f1']:.4f}" in shown.out
     assert f"calibration error  {result['ece']:.4f}" in shown.out
-    assert "true \\ given" in shown.out
+    assert "true \\ predicted" in shown.out
 
 
 def test_what_abstaining_buys(command, bundle, data, tmp_path):
@@ -75,9 +75,8 @@ def test_what_abstaining_buys(command, bundle, data, tmp_path):
         assert point["accuracy"] == (pytest.approx(np.mean(right)) if right else None)
     *_, line = command("evaluate", "-m", own, data).out.splitlines()
     assert line.split() == [
-        "as",
-        "the",
-        "bundle",
+        "bundle's",
+        "own",
         f"{last['coverage']:.2%}",
         f"{last['accuracy']:.4f}",
     ]

@@ -77,8 +77,8 @@ def test_a_name_that_is_none(command, arguments):
     shown = command(*arguments, "sentimental")
     assert shown.status == 1
     assert shown.message == (
-        "textgate: sentimental: no folder of that name, and no model that comes with textgate; "
-        "those are: sentiment"
+        "textgate: sentimental: no folder of that name, and no model that comes with textgate (did "
+        "you mean 'sentiment'?); those are: sentiment"
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 WRONG = [
     # options -> words of the message
     (["-m", "nothing"], "should be NAME=PATH"),
+    (["-m", "sentimnt"], "such as spam=./spam (did you mean 'sentiment'?)"),
     (["-m", "=path"], "should be NAME=PATH"),
     (["-m", "name="], "should be NAME=PATH"),
     (["-m", "a=x", "-m", "a=y"], "given twice; versions of it are a:1, a:2"),

@@ -102,7 +102,7 @@ def test_train_export_classify_evaluate(command, data, tmp_path):
     assert told[0].startswith("rows.jsonl: 1 row repeats an earlier one, text and label, such as ")
     chosen = ["max_tokens 64", "linear_size 2, linear_buckets 65,536", "vectors none"]
     assert [line.partition(": ")[0] for line in told[1:4]] == chosen
-    assert told[4] == "108 rows to train on, 12 to choose by, 2 labels, 303 tokens"
+    assert told[4] == "108 training rows, 12 dev rows, 2 labels, 303 tokens"
     assert told[5].startswith("the linear branch alone: log loss ")
     assert told[6].startswith("epoch   1  train loss 0.")
 
@@ -422,9 +422,12 @@ def test_files_that_cannot_be_read(command, tmp_path):
 # Options that do not do
 
 WRONG = [
-    (["--device", "gpu"], "textgate: device 'gpu' is not one of cpu, cuda, mps and auto"),
-    (["--device", "cuda:77"], "textgate: device 'cuda:77' cannot be used here: "),
+    (["--device", "gpu"], "textgate: --device 'gpu' is not one of cpu, cuda, mps and auto"),
+    (["--device", "cudda"], "is not one of cpu, cuda, mps and auto (did you mean 'cuda'?)"),
+    (["--device", "cuda:77"], "textgate: --device 'cuda:77' cannot be used here: "),
     (["--preset", "best"], "Error: Invalid value for '--preset': 'best' is not one of"),
+    (["--preset", "seed-ltsm"], "'seed-gru' (did you mean 'seed-lstm'?)."),
+    (["--cell", "ltsm"], "is not one of 'rnn', 'lstm', 'gru' (did you mean 'lstm'?)."),
     (["--cell", "tree"], "Error: Invalid value for '--cell': 'tree' is not one of"),
     (["--hidden", "0"], "'0' is not a list of numbers from 1 on, such as 128,64"),
     (["--hidden", "none"], "'none' is not a list of numbers from 1 on"),
@@ -432,24 +435,29 @@ WRONG = [
     (["--hidden", "1" * 5000], "is not a list of numbers from 1 on"),
     (
         ["--hidden", "99999999"],
-        "textgate: hidden_sizes[0] must be a whole number from 1 to 16777216",
+        "textgate: --hidden must be a whole number from 1 to 16777216",
     ),
     (["--dense", "x"], "'x' is not a list of numbers from 1 on"),
     (
         ["--pooling", "min"],
-        "textgate: pooling[0] must be one of last, max, mean, attention, not 'min'",
+        "textgate: --pooling must be one of last, max, mean, attention, not 'min'",
     ),
-    (["--pooling", ""], "textgate: pooling[0] must be one of"),
-    (["--epochs", "0"], "textgate: epochs must be a whole number from 1 to 100000, not 0"),
+    (["--pooling", "maxx"], "not 'maxx' (did you mean 'max'?)"),
+    (["--pooling", ""], "textgate: --pooling must be one of"),
+    (["--epochs", "0"], "textgate: --epochs must be a whole number from 1 to 100000, not 0"),
     (["--epochs", "many"], "Error: Invalid value for '--epochs': 'many' is not a valid integer"),
-    (["--learning-rate", "nan"], "textgate: learning_rate must be a number, not nan"),
-    (["--head-dropout", "1"], "textgate: head_dropout must be a number from 0 to below 1"),
+    (["--learning-rate", "nan"], "textgate: --learning-rate must be a number, not nan"),
+    (["--head-dropout", "1"], "textgate: --head-dropout must be a number from 0 to below 1"),
     (
         ["--dev-fraction", "0.9"],
-        "textgate: dev_fraction must be a number from 0.01 to 0.5, not 0.9",
+        "textgate: --dev-fraction must be a number from 0.01 to 0.5, not 0.9",
     ),
-    (["--seed", "-1"], "textgate: seed must be a whole number from 0 to"),
-    (["--max-tokens", "0"], "textgate: max_tokens must be a whole number from 1 to"),
+    (["--seed", "-1"], "textgate: --seed must be a whole number from 0 to"),
+    (["--max-tokens", "0"], "textgate: --max-tokens must be a whole number from 1 to"),
+    (
+        ["--linear-size", "5", "--linear-buckets", "0"],
+        "textgate: --linear-buckets must be above 0 where --linear-size is, not 0; for no linear",
+    ),
     (["--threads", "0"], "Error: Invalid value for '--threads': 0 is not in the range"),
     (["--threads", "99999999999"], "Error: Invalid value for '--threads': 99999999999 is not in"),
     (["--resume", "--force"], "Error: --resume continues a run and --force replaces it"),
@@ -473,6 +481,32 @@ def stranger(folder):
     folder.mkdir()
     (folder / "letter.txt").write_text("dear", encoding="utf-8")
     return folder
+
+
+WRITERS = [
+    ("train", "missing.csv"),
+    ("fit", "missing.csv"),
+    ("teach", "missing.csv", "--transformer", "missing"),
+    ("pretrain", "missing.txt"),
+    ("export", "missing"),
+    ("compare", "missing.csv", "--test", "missing.csv"),
+]
+
+
+@pytest.mark.parametrize("arguments", WRITERS, ids=[case[0] for case in WRITERS])
+def test_an_output_that_cannot_be_written_is_refused_before_inputs_are_read(
+    command, tmp_path, arguments
+):
+    (tmp_path / "old").mkdir()
+    for name in ("seed-lstm", "seed-lstm.run"):  # in the folder of a comparison
+        (tmp_path / "old" / name).mkdir()
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    shown = command(*arguments, "-o", tmp_path / "old")
+    assert shown.status == 1
+    assert shown.message.endswith("already exists; choose another path or pass --force")
+    shown = command(*arguments, "-o", tmp_path / "file" / "new")
+    assert shown.status == 1
+    assert shown.message.endswith(f"cannot be written: {tmp_path / 'file'} is not a folder")
 
 
 def test_train_never_overwrites_unasked(command, data, run, tmp_path):
@@ -640,7 +674,7 @@ def other(separable, write_jsonl, tmp_path):
 def test_resuming_with_something_else(command, data, run, other):
     for arguments, message in (
         ((other,), "begun with other train rows than these"),
-        ((data, "--cell", "rnn"), "begun with cell 'lstm', not 'rnn'"),
+        ((data, "--cell", "rnn"), "begun with --cell 'lstm', not 'rnn'"),
         ((data, "--dev", other), "begun with other train rows than these"),
     ):
         shown = command("train", *arguments, "-o", run, "--resume")
@@ -725,8 +759,9 @@ def test_other_rows_to_verify_on(command, run, tmp_path):
 def test_what_is_no_run(command, tmp_path, bundle):
     (tmp_path / "file").touch()
     for path, message in (
-        (tmp_path / "nothing", "is not a training run: it has no run.json"),
-        (bundle, "is not a training run: it is a bundle; name the run it was made of"),
+        (tmp_path / "nothing", "is not a training run: there is no such folder; name one that"),
+        (tmp_path, "is not a training run: it has no run.json; name a folder that textgate train"),
+        (bundle, "is not a training run: it is a bundle; name the run that it was exported from"),
         (tmp_path / "file", "is not a training run: it is not a folder"),
     ):
         shown = command("export", path, "-o", tmp_path / "bundle")
@@ -792,7 +827,7 @@ def test_a_size_is_the_same_wherever_it_is_told(command, run, tmp_path):
     exported = command("export", run, "-o", bundle)
     size = sum(path.stat().st_size for path in bundle.iterdir())
     assert bundle_bytes(bundle) == size
-    assert exported.out == f"{bundle}: int8, {format_bytes(size)} in all\n"
+    assert exported.out == f"{bundle}: int8, {format_bytes(size)}\n"
     assert f"size               {format_bytes(size)} (" in command("inspect", bundle).out
     assert json.loads(command("inspect", bundle, "--json").out)["bytes"] == size
     assert f"The bundle has {format_bytes(size)}, " in (bundle / "README.md").read_text()
@@ -925,7 +960,7 @@ def test_rows_that_no_network_can_be_scored_on(command, data, tmp_path, write_js
 COMPARE = [
     (["--preset", "best"], 2, "Error: Invalid value for '--preset': 'best' is not one of"),
     (["--tokens", "0"], 2, "Error: Invalid value for '--tokens': 0 is not in the range"),
-    (["--seed", "-1"], 2, "textgate: seed must be a whole number from 0 to"),
+    (["--seed", "-1"], 2, "textgate: --seed must be a whole number from 0 to"),
     (["--dev", "nothing.csv"], 1, "nothing.csv: cannot be read"),
     (["--dev", "-"], 2, "Error: DATA and --dev are read once per network; name files instead of -"),
 ]

@@ -55,7 +55,7 @@ def test_a_bundle_in_one_step(command, arguments, out):
     shown = command("fit", *arguments, "-o", out / "m")
     assert shown.status == 0, shown.err
     assert shown.out.startswith(f"{out / 'm'}: int8, ")
-    assert "in all, on 12 dev rows accuracy " in shown.out
+    assert "; on 12 dev rows accuracy " in shown.out
     assert len(shown.out.splitlines()) == 1
     told = shown.err.splitlines()
     assert told[0].startswith("rows.jsonl: 1 row repeats")

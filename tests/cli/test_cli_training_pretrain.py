@@ -79,12 +79,12 @@ def test_train_from_it(command, folder, data, tmp_path):
 WRONG = [
     ([], 2, "Error: Missing argument 'TEXTS...'."),
     (["texts", "--resume", "--force"], 2, "Error: --resume continues a run and --force replaces"),
-    (["texts", "--hidden", "0"], 2, "textgate: hidden_size must be a whole number from 1 to"),
+    (["texts", "--hidden", "0"], 2, "textgate: --hidden must be a whole number from 1 to"),
     (["texts", "--hidden", "8,8"], 2, "Error: Invalid value for '--hidden': '8,8' is not a valid"),
     (["texts", "--cell", "cnn"], 2, "Error: Invalid value for '--cell': 'cnn' is not one of"),
     (["texts", "--bidirectional"], 2, "Error: No such option '--bidirectional'"),
-    (["texts", "--vocabulary-size", "100"], 2, "textgate: vocabulary_size 100 is too small for"),
-    (["texts", "--learning-rate", "nan"], 2, "textgate: learning_rate must be a number, not nan"),
+    (["texts", "--vocabulary-size", "100"], 2, "textgate: --vocabulary-size 100 is too small for"),
+    (["texts", "--learning-rate", "nan"], 2, "textgate: --learning-rate must be a number, not nan"),
     (["-"], 2, "textgate: texts without labels are read several times; give a file, not -"),
     (["missing.txt"], 1, "missing.txt: cannot be read: No such file or directory"),
     (["texts"], 1, "texts.jsonl, line 1: no field 'text', found 'said'; name the right one"),
@@ -106,7 +106,7 @@ def test_options_that_disagree(command, folder, data, tmp_path):
     shown = command("train", data, "-o", tmp_path / "run", "--pretrained", folder, "--cell", "gru")
     assert (shown.status, shown.out) == (2, "")
     assert shown.message == (
-        f"textgate: cell gru does not go with {folder}, which was pretrained with lstm; leave the "
-        "option out, or pretrain again with --cell"
+        f"textgate: --cell gru does not go with {folder}, which was pretrained with lstm; leave "
+        "the option out, or pretrain again with --cell"
     )
     assert list(tmp_path.iterdir()) == []

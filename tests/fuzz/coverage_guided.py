@@ -22,7 +22,8 @@ from cases import GOLDEN
 
 with atheris.instrument_imports(include=["textgate", "csv", "json"]):
     from textgate.bundle import strict_json
-    from textgate.bundle.checks.graph import check_graph, read_graph
+    from textgate.bundle.checks.reader import read_graph
+    from textgate.bundle.checks.rules import check_graph
     from textgate.bundle.checks.tokenizer import check_tokenizer
     from textgate.bundle.manifest import MANIFEST, Manifest
     from textgate.errors import TextgateError

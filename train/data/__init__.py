@@ -1,1 +1,1 @@
-"""Labelled rows, from files to tensors."""
+"""Labelled rows and texts without labels, from files to tensors."""

@@ -94,7 +94,9 @@ def pretrain(
     folder = RunFolder(Path(output).absolute(), PRETRAINED, PretrainingEpoch)
     progress = progress or Progress()
     where = find_device(device)
-    stored, config = folder.begin(read_pretrained, PretrainingConfig(), settings, resume=resume)
+    stored, config = folder.begin(
+        read_pretrained, PretrainingConfig(), settings, resume=resume, force=force
+    )
     found = Unlabelled(texts, columns or Columns(), purpose="to pretrain on")
     state = None
     if stored is not None:

@@ -19,7 +19,7 @@ from torch import nn
 
 from textgate.errors import CheckpointError, ConfigError, needing
 from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN, Encoded, without_surrogates
-from textgate.messages import reason
+from textgate.messages import did_you_mean, reason
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -53,9 +53,10 @@ def find_encoder(name: str) -> Path:
         folder = Path(found.origin).parent / "model"
     for file in (CONFIG, WEIGHTS, TOKENIZER):
         if not (folder / file).is_file():
+            near = "" if folder.exists() else did_you_mean(name, (MINILM,))
             raise ConfigError(
-                f"{folder}: no encoder: it has no {file}; give a folder with {CONFIG}, {WEIGHTS} "
-                f"and {TOKENIZER}, or {MINILM}"
+                f"{folder}: no encoder: it has no {file}{near}; give a folder with {CONFIG}, "
+                f"{WEIGHTS} and {TOKENIZER}, or {MINILM}"
             )
     return folder
 

@@ -104,7 +104,9 @@ def teach(
     folder = RunFolder(Path(output).absolute(), TEACHER, Epoch)
     progress = progress or Progress()
     where = find_device(device)
-    stored, config = folder.begin(read_finetuned, FinetuningConfig(), settings, resume=resume)
+    stored, config = folder.begin(
+        read_finetuned, FinetuningConfig(), settings, resume=resume, force=force
+    )
     encoder = find_encoder(transformer)
     split = split_rows(
         data,
@@ -165,7 +167,7 @@ def teach(
             for name in COPIED:
                 shutil.copyfile(encoder / name, new / name)
     progress.note(
-        f"{len(learned):,} rows to train on, {len(on_dev):,} to choose by, "
+        f"{len(learned):,} training rows, {len(on_dev):,} dev rows, "
         f"{format_labels(len(labels))}; {'bfloat16' if finetuner.bfloat16 else 'float32'}"
     )
     train_epochs(finetuner, folder.save_checkpoint, progress)

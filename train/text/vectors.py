@@ -15,7 +15,7 @@ import numpy as np
 
 from textgate.bundle.run import written_name
 from textgate.errors import DataError
-from textgate.messages import shown
+from textgate.messages import did_you_mean, shown
 from textgate.rows.source import read_lines, source_name, unreadable, without_end
 
 if TYPE_CHECKING:
@@ -84,6 +84,9 @@ def load_vectors(spec: str | Path, wanted: Container[str] | None = None) -> Vect
     if str(spec) == ENGLISH:
         return _read_english(wanted)
     path = Path(spec)
+    near = did_you_mean(str(spec), (ENGLISH, NO_VECTORS))
+    if near and not path.exists():
+        raise DataError(f"{spec}: no file of that name{near}")
     if path.suffix.lower() == ".npy":
         return _read_matrix(path, wanted)
     return _read_text(path, wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from textgate.errors import ConfigError
+from textgate.messages import did_you_mean
 
 _DEVICES = ("cpu", "cuda", "mps")
 
@@ -22,7 +23,8 @@ def find_device(name: str) -> torch.device:
         accelerated = torch.cuda.is_available()
         return torch.device("cuda" if accelerated else "cpu")
     if name.partition(":")[0] not in _DEVICES:
-        raise ConfigError(f"device {name!r} is not one of {', '.join(_DEVICES)} and auto")
+        near = did_you_mean(name, (*_DEVICES, "auto"))
+        raise ConfigError(f"device {name!r} is not one of {', '.join(_DEVICES)} and auto{near}")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)

@@ -9,7 +9,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from textgate.atomic import new_folder
+from textgate.atomic import new_folder, refuse_occupied
 from textgate.bundle.run import CHECKPOINT, MODEL, ModelSummary
 from textgate.bundle.schema import Location, decode
 from textgate.errors import CheckpointError, ConfigError
@@ -74,6 +74,12 @@ class RunFolder(Generic[EpochT]):
         """Return whether the folder looks like one of this kind, finished or not."""
         return (self.path / self.manifest).is_file()
 
+    def refuse_occupied(self, *, force: bool) -> None:
+        """Refuse a path where `create` would fail, before inputs are read."""
+        refuse_occupied(
+            self.path, force=force, error=CheckpointError, complete_marker=self.manifest
+        )
+
     @contextlib.contextmanager
     def create(self, manifest: str, *, force: bool) -> Iterator[Path]:
         """Yield a new folder, to fill with everything that is settled before the first step.
@@ -93,6 +99,7 @@ class RunFolder(Generic[EpochT]):
         settings: object,
         *,
         resume: bool,
+        force: bool,
     ) -> tuple[_Begun | None, _ConfigT]:
         """Return the manifest of the folder to resume, None for a new one, and the settings.
 
@@ -101,12 +108,15 @@ class RunFolder(Generic[EpochT]):
             defaults: the settings of a new folder.
             settings: those that a caller gave, as for `settings_by_name`.
             resume: whether a folder that exists is continued.
+            force: whether a folder that exists may be replaced.
 
         Raises:
             ConfigError: a setting is wrong.
-            CheckpointError: the folder is damaged, or was begun with other settings.
+            CheckpointError: the folder is occupied or damaged, or was begun with other settings.
         """
         begun = read(self.path) if resume and self.exists() else None
+        if begun is None:
+            self.refuse_occupied(force=force)
         given = settings_by_name(settings, type(defaults))
         config: _ConfigT = (defaults if begun is None else begun.settings).replace(**given)
         if begun is not None:

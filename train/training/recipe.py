@@ -185,11 +185,11 @@ def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
     if fraction < _MIN_KNOWN_FRACTION:
         return Choice(
             {"vectors": NO_VECTORS},
-            f"the vectors {vectors.name} know {fraction:.0%} of the running words",
+            f"the vectors {vectors.name} cover {fraction:.0%} of the words in the texts",
         )
     return Choice(
         {"embedding_size": min(100, vectors.dims)},
-        f"the vectors {vectors.name} know {fraction:.0%} of the running words",
+        f"the vectors {vectors.name} cover {fraction:.0%} of the words in the texts",
     )
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from textgate.bundle.architecture import CELLS
+from textgate.export.operators import operator_reports
 from textgate.export.quantize.plan import FLOAT32, INT8, Plan, Storage
-from textgate.export.report import operator_reports
 from textgate.inference.session import make_session
 from textgate.train.text.bigrams import EMPTY, find_features, look_up
 from textgate.train.training.initialization import Initialization

@@ -125,7 +125,7 @@ def test_figures_without_data_are_left_out():
     shown = Reader(page(benchmark(("only",), lengths=(10,), evaluated=False)))
     assert shown.texts["figcaption"] == ["Latency distribution ", "Cold start "]
     assert shown.texts["h2"] == ["Latency", "Cold start", "Files"]
-    assert "ratio to the first" not in shown.texts["th"]
+    assert "ratio to first bundle" not in shown.texts["th"]
 
 
 @pytest.mark.parametrize("noisy", [True, False])

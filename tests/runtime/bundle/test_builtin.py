@@ -87,9 +87,11 @@ def test_no_model_of_that_name(elsewhere):
     with pytest.raises(BundleError) as caught:
         Classifier.load("sentimental")
     assert str(caught.value) == (
-        "sentimental: no folder of that name, and no model that comes with textgate; those are: "
-        "sentiment"
+        "sentimental: no folder of that name, and no model that comes with textgate (did you mean "
+        "'sentiment'?); those are: sentiment"
     )
+    with pytest.raises(BundleError, match="no model that comes with textgate; those are: sent"):
+        find_bundle("topics")
     with pytest.raises(KeyError):
         bundled.bundled_path("sentimental")
 

@@ -82,8 +82,14 @@ def test_is_run(tmp_path):
 
 
 def test_no_run(tmp_path):
-    assert refusal(tmp_path) == f"{tmp_path} is not a training run: it has no run.json"
-    assert "is not a training run" in refusal(tmp_path / "nothing")
+    assert refusal(tmp_path) == (
+        f"{tmp_path} is not a training run: it has no run.json; name a folder that textgate train "
+        "created"
+    )
+    assert refusal(tmp_path / "nothing") == (
+        f"{tmp_path / 'nothing'} is not a training run: there is no such folder; name one that "
+        "textgate train created"
+    )
 
 
 def test_unreadable(tmp_path, monkeypatch):

@@ -97,7 +97,10 @@ def test_a_folder_that_is_no_bundle_says_what_it_is(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     assert refusal(folder) == f"{folder}: no such folder; a bundle was expected there"
     folder.mkdir()
-    assert refusal(folder) == f"{folder}: not a textgate bundle: it holds no textgate.json"
+    assert refusal(folder) == (
+        f"{folder}: not a textgate bundle: it holds no textgate.json; name a folder that textgate "
+        "export or textgate fit created"
+    )
     (folder / "run.json").write_text("{}", encoding="utf-8")
     assert refusal(folder) == (
         f"{folder}: this is a training run; export it first: textgate export {folder} -o BUNDLE"

@@ -348,6 +348,7 @@ REFUSED = [
     ({"threads": 0}, "threads must be a number from 1 to"),
     ({"threads": "many"}, "threads must be a number from 1 to"),
     ({"thresholds": {"neutral": 0.5}}, "'neutral', which is not a label; the labels are negative,"),
+    ({"thresholds": {"postive": 0.5}}, "which is not a label (did you mean 'positive'?); the"),
     ({"thresholds": {1: 0.5}}, "a threshold for 1, which is not a label; the labels are negative,"),
     ({"thresholds": {"positive": 1.1}}, "of 'positive' must be a number from 0 to 1, not 1.1"),
     ({"thresholds": {"positive": float("nan")}}, "must be a number from 0 to 1, not nan"),

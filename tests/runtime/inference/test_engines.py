@@ -111,6 +111,8 @@ def test_inspect_and_the_log_name_the_engine_and_why(command, bundle, unbuilt, c
 def test_no_such_engine(bundle):
     with pytest.raises(ConfigError, match="engine must be one of auto, native, onnxruntime, not"):
         Classifier.load(bundle, engine="tpu")
+    with pytest.raises(ConfigError, match=r"not 'nativ' \(did you mean 'native'\?\)"):
+        Classifier.load(bundle, engine="nativ")
 
 
 def test_a_pickled_classifier_keeps_its_engine(bundle):

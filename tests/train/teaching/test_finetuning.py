@@ -246,6 +246,11 @@ def test_a_folder_without_a_file(encoder, tmp_path, file):
         find_encoder(str(folder))
 
 
+def test_a_mistyped_name_of_the_encoder():
+    with pytest.raises(ConfigError, match=r"no config\.json \(did you mean 'minilm'\?\); give"):
+        find_encoder("minilmm")
+
+
 def test_minilm_is_found_or_its_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigError) as caught:
@@ -393,7 +398,7 @@ def test_the_command(command, encoder, separable, tmp_path, write_jsonl):
     outcome = command(*arguments, "--epochs", "1", "--batch-size", "8", "--threads", "1")
     assert outcome.status == 0
     assert outcome.out.startswith(f"{tmp_path / 'teacher'}: epoch 1 of 1, on 6 dev rows accuracy ")
-    assert "54 rows to train on, 6 to choose by, 2 labels; " in outcome.err
+    assert "54 training rows, 6 dev rows, 2 labels; " in outcome.err
     again = command(*arguments)
     assert again.status == 1
     assert "already exists; choose another path or pass --force" in again.message

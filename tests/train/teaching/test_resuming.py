@@ -150,7 +150,7 @@ def test_stopped_after_any_epoch(whole, begin, stop, go_on, hearing, tmp_path, e
     torch.manual_seed(epoch)  # another process has other random numbers
     found = go_on(path, progress=heard)
     assert heard.notes[0] == f"resuming after epoch {epoch}"
-    assert heard.notes[1].startswith("58 rows to train on, 6 to choose by, 2 labels; ")
+    assert heard.notes[1].startswith("58 training rows, 6 dev rows, 2 labels; ")
     assert_same(found, whole)
 
 

@@ -257,6 +257,14 @@ def test_a_missing_file(tmp_path, name):
     assert str(refusal.value) == f"{tmp_path / name}: cannot be read: No such file or directory"
 
 
+@pytest.mark.parametrize(("name", "meant"), [("englsh", "english"), ("nne", "none")])
+def test_a_mistyped_name(tmp_path, monkeypatch, name, meant):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError) as refusal:
+        load_vectors(name)
+    assert str(refusal.value) == f"{name}: no file of that name (did you mean {meant!r}?)"
+
+
 def test_missing_words(tmp_path):
     np.save(tmp_path / "v.f16.npy", GOOD)
     with pytest.raises(DataError) as refusal:

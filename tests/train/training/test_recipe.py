@@ -171,7 +171,7 @@ def test_vectors_of_the_texts_language_are_used():
     assert "vectors" not in found.settings
     assert found.settings["embedding_size"] == 100
     assert reason(found, "embedding_size") == (
-        "embedding_size 100: the vectors some know 100% of the running words"
+        "embedding_size 100: the vectors some cover 100% of the words in the texts"
     )
 
 
@@ -191,7 +191,7 @@ def test_running_words_count(known, used):
     assert ("vectors" not in found.settings) == used
     if not used:
         fraction = len([word for word in ENGLISH if word in known]) / len(ENGLISH)
-        said = f"vectors none: the vectors some know {fraction:.0%} of the running words"
+        said = f"vectors none: the vectors some cover {fraction:.0%} of the words in the texts"
         assert reason(found, "vectors") == said
 
 

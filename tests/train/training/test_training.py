@@ -294,7 +294,7 @@ def test_progress_is_told_of_every_step_and_epoch(separable, quick, tmp_path):
     assert progress.epochs[done.model.best_epoch - 1][1]["best"]
     assert progress.epochs[0][1]["best"]  # the first is the best so far
     assert progress.notes[-2] == (
-        f"{rows} rows to train on, {done.manifest.dev.rows} to choose by, 2 labels, "
+        f"{rows} training rows, {done.manifest.dev.rows} dev rows, 2 labels, "
         f"{done.manifest.architecture.vocabulary_size} tokens"
     )
 
