@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -27,17 +27,19 @@ _EVALUATION_BATCH = 32
 
 @dataclass(frozen=True)
 class Corpus:
-    """Encoded texts of two or more tokens each.
+    """Encoded texts.
 
     Attributes:
         ids: the token ids of all texts, one text after another, uint16 or uint32 [tokens].
         starts: index of the first token of each text, int64 [texts].
         lengths: tokens of each text, int64 [texts].
+        rows: index of each text among all that are long enough, held out or not, int64 [texts].
     """
 
     ids: NDArray[np.uint16] | NDArray[np.uint32]
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    rows: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -71,32 +73,36 @@ class Corpus:
 
 
 def encode_corpus(
-    texts: Iterable[str], tokenizer: Encoder, *, vocabulary_size: int, seed: int
+    texts: Iterable[str],
+    tokenizer: Encoder,
+    *,
+    vocabulary_size: int,
+    seed: int,
+    min_tokens: Literal[1, 2] = 2,
 ) -> tuple[Corpus, Corpus]:
     """Return the training texts and the held-out texts: 1 % of all, at least 50, at most 2,000.
-
-    Texts of a single token are left out: it has no token after it to predict.
 
     Args:
         texts: the texts.
         tokenizer: the tokenizer, which also truncates.
         vocabulary_size: number of token ids; up to 65,536 take two bytes each.
         seed: seed of the choice of the held-out texts.
+        min_tokens: shorter texts are left out; a text of one token has no next token to predict.
 
     Raises:
-        DataError: fewer than two texts have two tokens or more.
+        DataError: fewer than two texts have so many tokens.
     """
     small = vocabulary_size <= 2**16
     ids, lengths = array("H" if small else "I"), array("q")
     for sequence in encode_texts(texts, tokenizer):
-        if len(sequence) > 1:
+        if len(sequence) >= min_tokens:
             ids.frombytes(sequence.astype(ids.typecode).tobytes())
             lengths.append(len(sequence))
     count = len(lengths)
     if count < 2:
         raise DataError(
-            f"{count} texts of two tokens or more are too few; at least two are needed, one to "
-            "train on and one to hold out"
+            f"{count} texts{' of two tokens or more' if min_tokens == 2 else ''} are too few; at "
+            "least two are needed, one to train on and one to hold out"
         )
     all_ids = np.frombuffer(ids, dtype=ids.typecode)
     all_lengths = np.frombuffer(lengths, dtype=np.int64)
@@ -105,6 +111,6 @@ def encode_corpus(
     order = np.random.default_rng([seed, 0]).permutation(count)
     held_out, train = np.sort(order[:wanted]), np.sort(order[wanted:])
     return (
-        Corpus(all_ids, starts[train], all_lengths[train]),
-        Corpus(all_ids, starts[held_out], all_lengths[held_out]),
+        Corpus(all_ids, starts[train], all_lengths[train], train),
+        Corpus(all_ids, starts[held_out], all_lengths[held_out], held_out),
     )

@@ -1,1 +1,1 @@
-"""Pretraining a language model on texts without labels."""
+"""Pretraining a language model or a sentence encoder on texts without labels."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from textgate.errors import ConfigError
+from textgate.train.pretraining.pretrained import ENGLISH_ENCODER
+from textgate.train.text.vectors import NO_VECTORS
 from textgate.train.training.presets import RECIPE
 from textgate.train.training.presets import preset as named_preset
 
@@ -47,19 +49,23 @@ def fix_settings(pretrained: Pretrained, preset: str, settings: dict[str, Any]) 
         "vectors": of.vectors,
         "whole_vocabulary": False,
     }
+    if pretrained.projection is not None:  # its words are chosen anew, so that they suit the rows
+        del fixed["vocabulary_size"]
+        fixed["vectors"] = NO_VECTORS
+    where = f"the encoder {ENGLISH_ENCODER}" if pretrained.is_packaged else str(pretrained.path)
     for name, value in fixed.items():
         if preset != RECIPE and name not in settings and getattr(values, name) != value:
             raise ConfigError(
                 f"the preset {preset} has {name} {_shown(getattr(values, name))}, "
-                f"{pretrained.path} was pretrained with {_shown(value)}; leave --preset out, or "
-                "--pretrained"
+                f"{where} was pretrained with {_shown(value)}; leave --preset out, or "
+                "--encoder"
             )
         if settings.get(name, value) != value:
-            other = "leave --pretrained out"
-            if name in _OPTIONS:
+            other = "leave --encoder out"
+            if name in _OPTIONS and not pretrained.is_packaged:
                 other = f"pretrain again with {_OPTIONS[name]}"
             raise ConfigError(
-                f"{name} {_shown(settings[name])} does not go with {pretrained.path}, which was "
+                f"{name} {_shown(settings[name])} does not go with {where}, which was "
                 f"pretrained with {_shown(value)}; leave the option out, or {other}"
             )
     return {**settings, **fixed}

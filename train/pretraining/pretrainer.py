@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from textgate.train.pretraining.pretraining_config import PretrainingConfig
     from textgate.train.training.checkpoint import TrainingState
 
-_DIVERGED_LOSS = 100.0  # nats per token, more than any vocabulary allows
+_MAX_LOSS = 100.0  # nats per token, more than any vocabulary allows
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,8 @@ class Pretrainer(Learner[PretrainingEpoch]):
         self, number: int, train_loss: float, started: float
     ) -> tuple[PretrainingEpoch, dict[str, torch.Tensor]]:
         """Measure the perplexity on the held-out texts."""
-        _require_finite(train_loss, number)
-        loss = _require_finite(held_out_loss(self.model, self._held_out), number)
+        require_converging(train_loss, number)
+        loss = require_converging(held_out_loss(self.model, self._held_out), number)
         seconds = time.perf_counter() - started
         return PretrainingEpoch(number, train_loss, math.exp(loss), seconds), self.state.weights
 
@@ -151,8 +151,13 @@ def held_out_loss(model: LanguageModel, corpus: Corpus) -> float:
     return total / count
 
 
-def _require_finite(loss: float, number: int) -> float:
-    if not (math.isfinite(loss) and loss < _DIVERGED_LOSS):
+def require_converging(loss: float, number: int) -> float:
+    """Return the loss of an epoch.
+
+    Raises:
+        ConfigError: it is not finite, or too large.
+    """
+    if not (math.isfinite(loss) and loss < _MAX_LOSS):
         raise ConfigError(
             f"pretraining diverged in epoch {number}: the loss is {loss:.3g}; choose a lower "
             "learning rate"

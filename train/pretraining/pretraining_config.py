@@ -1,4 +1,4 @@
-"""Settings of pretraining; their defaults are the default preset's network."""
+"""Settings of pretraining, with a default for each of the two objectives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _DEFAULT = PRESETS[RECIPE]
 
 @dataclass(frozen=True)
 class PretrainingConfig(Config):
-    """Every setting of pretraining; with the texts they decide the result.
+    """Every setting of pretraining; with the texts and the teacher they decide the result.
+
+    The defaults are those of a language model with the default preset's network. Those of a
+    sentence encoder are `DISTILLATION`.
 
     Attributes:
         cell: ``rnn``, ``lstm`` or ``gru``.
@@ -35,10 +38,11 @@ class PretrainingConfig(Config):
         max_tokens: tokens of a text that are read; 2 or more, because a token has to follow.
         epochs: passes over the texts.
         batch_size: texts per step.
-        learning_rate: peak learning rate of Adam; the embedding has half of it.
+        learning_rate: peak learning rate of Adam; in a language model the embedding has half of it.
         embedding_dropout: fraction of the embedded inputs dropped.
-        state_dropout: fraction of the states dropped before they are projected.
-        samples: tokens drawn per step, from which the loss tells the right ones.
+        state_dropout: fraction of a language model's states dropped before they are projected.
+        samples: tokens drawn per step, from which the loss of a language model tells the right
+            ones.
         checkpoint_steps: steps after which a checkpoint is written, besides one after each epoch.
         seed: seed of the held-out texts, the initial weights, the order, the dropout and the
             samples.
@@ -85,3 +89,14 @@ class PretrainingConfig(Config):
             embedding_dropout=self.embedding_dropout,
             seed=self.seed,
         )
+
+
+# With a teacher: the network of the default preset is too small to hold what it knows.
+DISTILLATION = PretrainingConfig(
+    hidden_size=382,
+    vocabulary_size=24_000,
+    max_tokens=64,
+    epochs=6,
+    batch_size=192,
+    learning_rate=2e-3,
+)

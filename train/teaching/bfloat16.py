@@ -10,16 +10,19 @@ import torch
 from textgate.train.training.objective import loss
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textgate.bundle.architecture import Output
     from textgate.train.data.dataset import Batch
     from textgate.train.teaching.encoders import EncoderClassifier
 
 _ROUNDS = 3
-_MAX_TIME = 0.8  # as a fraction of the time in float32
+_MAX_TIME_RATIO = 0.8  # to the time in float32
 _MAX_ERROR = 0.02  # of a probability
 _MIN_COSINE = 0.99  # of the gradients
 
 
-def prefers_bfloat16(model: EncoderClassifier, batch: Batch, *, output: str) -> bool:
+def prefers_bfloat16(model: EncoderClassifier, batch: Batch, *, output: Output) -> bool:
     """Return whether bfloat16 is faster on this processor, and as accurate.
 
     One batch is computed both ways in alternation, forward and backward.
@@ -29,23 +32,36 @@ def prefers_bfloat16(model: EncoderClassifier, batch: Batch, *, output: str) -> 
         batch: some training rows.
         output: ``softmax`` or ``multi-label``.
     """
-    seconds: dict[bool, list[float]] = {False: [], True: []}
     probabilities, gradients = {}, {}
     model.eval()
-    for _ in range(_ROUNDS):
-        for bfloat16 in (False, True):
-            model.zero_grad()
-            started = time.perf_counter()
-            with torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=bfloat16):
-                logits = model(batch.ids, batch.lengths)
-            loss(logits, batch.targets, output=output).backward()  # type: ignore[no-untyped-call]
-            seconds[bfloat16].append(time.perf_counter() - started)
-            probabilities[bfloat16] = torch.softmax(logits.detach(), dim=1)
-            gradients[bfloat16] = torch.cat(
-                [part.grad.flatten() for part in model.parameters() if part.grad is not None]
-            )
+
+    def compute(bfloat16: bool) -> None:
+        model.zero_grad()
+        with torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=bfloat16):
+            logits = model(batch.ids, batch.lengths)
+        loss(logits, batch.targets, output=output).backward()  # type: ignore[no-untyped-call]
+        probabilities[bfloat16] = torch.softmax(logits.detach(), dim=1)
+        gradients[bfloat16] = torch.cat(
+            [part.grad.flatten() for part in model.parameters() if part.grad is not None]
+        )
+
+    faster = is_faster_in_bfloat16(compute)
     model.zero_grad()
     error = float((probabilities[True] - probabilities[False]).abs().max())
     cosine = float(torch.cosine_similarity(gradients[True], gradients[False], dim=0))
-    faster = min(seconds[True]) < _MAX_TIME * min(seconds[False])
     return faster and error < _MAX_ERROR and cosine > _MIN_COSINE
+
+
+def is_faster_in_bfloat16(compute: Callable[[bool], None]) -> bool:
+    """Return whether a computation in bfloat16 takes less than 0.8 of its time in float32.
+
+    Args:
+        compute: computes in bfloat16 if it is given True; it is called both ways in alternation.
+    """
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(_ROUNDS):
+        for bfloat16, measured in seconds.items():
+            started = time.perf_counter()
+            compute(bfloat16)
+            measured.append(time.perf_counter() - started)
+    return min(seconds[True]) < _MAX_TIME_RATIO * min(seconds[False])

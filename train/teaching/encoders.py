@@ -126,11 +126,22 @@ class EncoderClassifier(nn.Module):
             ids: token ids, int64 [batch, tokens], padded on the right.
             lengths: number of tokens of each text, int64 [batch], at least 1.
         """
-        inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-        states = self.encoder(input_ids=ids, attention_mask=inside.long()).last_hidden_state
-        total = (states * inside[:, :, None]).float().sum(dim=1)
-        logits: torch.Tensor = self.head(self.dropout(total / lengths[:, None]))
+        logits: torch.Tensor = self.head(self.dropout(mean_state(self.encoder, ids, lengths)))
         return logits.float()
+
+
+def mean_state(encoder: nn.Module, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Return the mean of an encoder's last hidden states, float32 [batch, width].
+
+    Args:
+        encoder: an encoder of the library transformers.
+        ids: token ids, int64 [batch, tokens], padded on the right.
+        lengths: number of tokens of each text, int64 [batch], at least 1.
+    """
+    inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+    states = encoder(input_ids=ids, attention_mask=inside.long()).last_hidden_state
+    total: torch.Tensor = (states * inside[:, :, None]).float().sum(dim=1)
+    return total / lengths[:, None]
 
 
 def longest_text(folder: Path) -> int:
@@ -141,8 +152,9 @@ def longest_text(folder: Path) -> int:
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        # Models such as RoBERTa number positions from the id after the padding id.
-        offset = config["pad_token_id"] + 1 if "roberta" in config.get("model_type", "") else 0
+        kind = config.get("model_type", "")
+        # RoBERTa and MPNet number positions from the id after the padding id.
+        offset = config["pad_token_id"] + 1 if "roberta" in kind or kind == "mpnet" else 0
         return int(config["max_position_embeddings"]) - offset
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from textgate.bundle.architecture import Output, Task
     from textgate.train.data.dataset import Dataset
     from textgate.train.teaching.finetuning_config import FinetuningConfig
 
@@ -62,7 +63,7 @@ class Finetuner(Learner[Epoch]):
         train: Dataset,
         dev: Dataset,
         *,
-        task: str,
+        task: Task,
         device: torch.device,
         bfloat16: bool | None,
         state: TrainingState[Epoch] | None,
@@ -86,7 +87,7 @@ class Finetuner(Learner[Epoch]):
         self.multi_label = task == "multi-label"
         self.score = score_name(multi_label=self.multi_label)
         self._config, self._train, self._dev = config, train, dev
-        self._output = "multi-label" if self.multi_label else "softmax"
+        self._output: Output = "multi-label" if self.multi_label else "softmax"
         # The fused optimizer needs a quarter of the time: a fifth of a step of a small encoder.
         self._optimizer = torch.optim.AdamW(
             _parameter_groups(model), lr=config.learning_rate, fused=True

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from textgate.bundle.architecture import Task
+
     # From texts to calibrated probabilities, float32 [texts, labels].
     Classify = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -48,7 +50,7 @@ class Teacher:
 
     path: Path
     labels: tuple[str, ...]
-    task: str
+    task: Task
     sha256: str
     open: Callable[[torch.device], Classify]
 
@@ -79,7 +81,7 @@ def find_teacher(path: str | Path) -> Teacher:
 
 
 def check_teachers(
-    teachers: Sequence[Teacher], labels: Sequence[str], *, task: str, file: str
+    teachers: Sequence[Teacher], labels: Sequence[str], *, task: Task, file: str
 ) -> None:
     """Refuse teachers with other labels than the rows, in any order, or with another task.
 

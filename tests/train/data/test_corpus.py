@@ -18,8 +18,8 @@ class Numbers:
         return [Encoded([int(part) for part in text.split()], truncated=False) for text in texts]
 
 
-def encoded(texts, vocabulary_size=100, seed=0):
-    return encode_corpus(texts, Numbers(), vocabulary_size=vocabulary_size, seed=seed)
+def encoded(texts, vocabulary_size=100, seed=0, **options):
+    return encode_corpus(texts, Numbers(), vocabulary_size=vocabulary_size, seed=seed, **options)
 
 
 def sequences(corpus):
@@ -51,6 +51,24 @@ def test_every_text_is_on_one_side():
 def test_how_many_are_held_out(texts, held_out):
     train, found = encoded(["2 3"] * texts)
     assert (len(train), len(found)) == (texts - held_out, held_out)
+
+
+@pytest.mark.parametrize("min_tokens", [1, 2])
+def test_rows_say_which_texts_are_where(min_tokens):
+    texts = ["5", *TEXTS, "6"]
+    kept = [text for text in texts if len(text.split()) >= min_tokens]
+    sides = encoded(texts, min_tokens=min_tokens)
+    assert sorted(np.concatenate([side.rows for side in sides])) == list(range(len(kept)))
+    for side in sides:
+        for row, sequence in zip(side.rows, sequences(side), strict=True):
+            assert " ".join(map(str, sequence)) == kept[row]
+
+
+def test_texts_of_one_token_may_be_kept():
+    train, held_out = encoded(["5", "2 3"], min_tokens=1)
+    assert sorted(sequences(train) + sequences(held_out)) == [[2, 3], [5]]
+    with pytest.raises(DataError, match="1 texts are too few; at least two are needed"):
+        encoded(["5"], min_tokens=1)
 
 
 def test_texts_of_one_token_are_left_out():

@@ -223,10 +223,10 @@ def test_resuming_from_something_else(stopped, rows, other, make, free, tmp_path
             fit(rows, stopped, pretrained=given, resume=True)
         assert str(caught.value) == (
             f"{stopped}: begun with the pretrained weights of tiny, and {found}; give that folder "
-            "with --pretrained, or start again in another folder"
+            "with --encoder, or start again in another folder"
         )
     plain = fit(rows, tmp_path / "plain", settings={**free, "epochs": 1, "vectors": "none"})
-    with pytest.raises(CheckpointError, match="begun without pretrained weights; leave --pretrai"):
+    with pytest.raises(CheckpointError, match="begun without pretrained weights; leave --encoder"):
         fit(rows, plain.path, pretrained=other, resume=True)
 
 
@@ -244,8 +244,8 @@ CONFLICTS = [
         "pretrain again with --vocabulary-size",
     ),
     ({"vectors": "english"}, "vectors english", "none", "pretrain again with --vectors"),
-    ({"tokenizer": "words"}, "tokenizer words", "subwords", "leave --pretrained out"),
-    ({"bidirectional": True}, "bidirectional true", "false", "leave --pretrained out"),
+    ({"tokenizer": "words"}, "tokenizer words", "subwords", "leave --encoder out"),
+    ({"bidirectional": True}, "bidirectional true", "false", "leave --encoder out"),
 ]
 
 
@@ -266,7 +266,7 @@ def test_a_conflicting_preset_is_refused(rows, folder, tmp_path):
         fit(rows, tmp_path / "run", preset="seed-gru", pretrained=folder)
     assert str(caught.value) == (
         f"the preset seed-gru has cell gru, {folder} was pretrained with lstm; leave --preset out, "
-        "or --pretrained"
+        "or --encoder"
     )
 
 

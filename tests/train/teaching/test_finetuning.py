@@ -306,6 +306,19 @@ def test_other_folders_are_no_encoders(encoder, tmp_path, change, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("config", "longest"),
+    [
+        ({"model_type": "bert", "pad_token_id": 0, "max_position_embeddings": 512}, 512),
+        ({"model_type": "xlm-roberta", "pad_token_id": 1, "max_position_embeddings": 514}, 512),
+        ({"model_type": "mpnet", "pad_token_id": 1, "max_position_embeddings": 514}, 512),
+    ],
+)
+def test_positions_after_the_padding_are_the_longest_text(tmp_path, config, longest):
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert longest_text(tmp_path) == longest
+
+
 def test_another_file_is_no_tokenizer(tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_text("{}", encoding="utf-8")

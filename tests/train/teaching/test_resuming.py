@@ -446,7 +446,7 @@ def test_the_command(command, stop, encoder, rows, tmp_path, write_jsonl):
     other = command(*arguments, "--resume", "--epochs", "4")
     assert other.status == 1
     assert other.message == (
-        f"textgate: {path}: begun with epochs 3, not 4; leave the option out, or start again in "
+        f"textgate: {path}: begun with --epochs 3, not 4; leave the option out, or start again in "
         "another folder"
     )
     resumed = command(*arguments, "--resume")  # the folder knows its options
