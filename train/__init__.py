@@ -4,6 +4,7 @@ from textgate.errors import needing
 from textgate.rows import Columns
 
 with needing("train", "textgate.train"):
+    from textgate.train.curve import LearningCurve, learning_curve
     from textgate.train.fitting import FittedRun, fit
     from textgate.train.pretraining.pretrain import PretrainedModel, pretrain
     from textgate.train.pretraining.pretraining_config import PretrainingConfig
@@ -18,10 +19,12 @@ __all__ = [
     "FinetunedModel",
     "FinetuningConfig",
     "FittedRun",
+    "LearningCurve",
     "PretrainedModel",
     "PretrainingConfig",
     "TrainingConfig",
     "fit",
+    "learning_curve",
     "pretrain",
     "teach",
 ]

@@ -11,13 +11,23 @@ import torch
 from textgate.bundle.architecture import CELLS
 from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
+from textgate.messages import counted
 from textgate.rows import Columns
-from textgate.tables import format_count
-from textgate.train.fitting import fit
+from textgate.train.fitting import FittedRun, fit
 from textgate.train.training.config import CRITERIA, TASKS, TOKENIZERS, TrainingConfig
 from textgate.train.training.presets import PRESETS
 from textgate.train.training.progress import TerminalProgress
 from textgate.train.training.settings import read_settings
+
+_USELESS = (
+    "this classifier is not better than always giving the most frequent label: it has learned "
+    "nothing that can be measured on these rows. Label more rows, or check that the labels follow "
+    "from the texts. textgate export refuses it without --allow-useless."
+)
+_UNCERTAIN = (
+    "these rows are too few to be sure that this classifier is better than always giving the most "
+    "frequent label: the interval includes its accuracy. Label more rows to know."
+)
 
 
 def poolings(
@@ -41,10 +51,17 @@ def poolings(
 @click.option("--force", is_flag=True, help="Replace the run in OUTPUT, if there is one.")
 @options.quiet
 @section("Data")
-@options.dev
+@options.dev_or_folds
 @click.option(
     "--dev-fraction", type=float, help="Fraction of DATA held out when --dev is not given."
 )
+@click.option(
+    "--folds",
+    type=int,
+    help="Folds of cross-validation, which choose instead of dev rows; 0 for dev rows.  "
+    "[default: 5 or 3 if DATA has at most 3,000 rows, else 0]",
+)
+@options.group_field
 @options.columns
 @click.option(
     "--task",
@@ -107,9 +124,24 @@ def poolings(
     callback=options.whole_numbers_or_none,
     help="Units of the hidden dense layers.",
 )
+@click.option(
+    "--encoder",
+    "--pretrained",
+    "pretrained",
+    type=options.FILE,
+    metavar="english|none|FOLDER",
+    help="Pretrained encoder that the network begins with: the packaged one for English, none, or "
+    "a folder that textgate pretrain created.  [default: english if it suits DATA]",
+)
 @click.option("--linear-size", type=int, help="Columns of the linear branch; 0 for no branch.")
 @click.option("--linear-buckets", type=int, help="Maximum number of bigrams in the linear branch.")
 @section("Training")
+@click.option(
+    "--frozen",
+    is_flag=True,
+    default=None,
+    help="Train only the head and the linear branch, in seconds; the encoder stays as it is.",
+)
 @click.option("--epochs", type=int, help="Maximum number of passes over the rows.")
 @click.option(
     "--patience", type=int, help="Stop after this many epochs without improvement on dev."
@@ -138,7 +170,7 @@ def poolings(
 @click.option("--seed", type=int, help="Seed of all random numbers.")
 @options.device
 @options.torch_threads
-@section("Teachers and pretraining")
+@section("Teachers")
 @click.option(
     "--teacher",
     "teachers",
@@ -160,13 +192,6 @@ def poolings(
     type=float,
     help="Weight of the teachers against the row's own label: 0 label only, 1 teachers only.",
 )
-@click.option(
-    "--pretrained",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Folder that textgate pretrain created, which initializes the embedding and the first "
-    "recurrent layer.",
-)
 def train(
     data: str,
     output: Path,
@@ -175,7 +200,8 @@ def train(
     config: Path | None,
     teachers: tuple[Path, ...],
     unlabelled: tuple[Path, ...],
-    pretrained: Path | None,
+    pretrained: str | None,
+    group_field: str | None,
     device: str,
     threads: int,
     resume: bool,
@@ -213,15 +239,37 @@ def train(
         teachers=teachers,
         unlabelled=unlabelled,
         pretrained=pretrained,
+        group_field=group_field,
         device=device,
         resume=resume,
         force=force,
         progress=TerminalProgress(quiet=quiet),
     )
-    metrics = fitted.model.metrics
-    click.echo(
-        f"{output}: epoch {fitted.model.best_epoch} of {len(fitted.model.history)}, on "
-        f"{format_count(fitted.manifest.dev.rows)} dev rows accuracy {metrics['accuracy']:.4f}, "
-        f"macro-F1 {metrics['macro_f1']:.4f}, calibration error {metrics['ece']:.4f} "
-        f"({metrics['ece_uncalibrated']:.4f} before temperature {fitted.model.temperature:.2f})"
+    click.echo(f"{output}: {result_line(fitted)}")
+    if not fitted.is_useful:
+        click.echo(_USELESS, err=True)
+    elif not fitted.is_certain:
+        click.echo(_UNCERTAIN, err=True)
+
+
+def result_line(fitted: FittedRun) -> str:
+    """Return the quality of a run, as the command prints it."""
+    model, rows = fitted.model, fitted.manifest.dev.rows
+    metrics, trained = model.metrics, len(model.history)
+    accuracy, majority = metrics["accuracy"], metrics.get("majority_accuracy")
+    low, high = fitted.accuracy_interval
+    expected = f"expect {low:.2f} to {high:.2f} on new texts like these"
+    if majority is not None:  # a run of an earlier release has none
+        expected += f"; the most frequent label alone has {majority:.4f}"
+    folds = fitted.manifest.settings.get("folds")
+    measured = "out of fold" if folds else f"on {rows:,} dev rows"
+    epochs = f"epoch {model.best_epoch} of {trained}"
+    if not trained:
+        epochs = "frozen encoder" if model.uses_network else "linear branch alone"
+    elif folds:
+        epochs = counted(trained, "epoch", "epochs")
+    return (
+        f"{epochs}, {measured} accuracy {accuracy:.4f} ({expected}), macro-F1 "
+        f"{metrics['macro_f1']:.4f}, calibration error {metrics['ece']:.4f} "
+        f"({metrics['ece_uncalibrated']:.4f} before temperature {model.temperature:.2f})"
     )

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from textgate.bundle.run import (
     CHECKPOINT,
     DEV_ROWS,
+    FOLDS,
     MODEL,
+    OUT_OF_FOLD,
     RUN,
     TEACHING,
     TOKENIZER,
@@ -22,29 +22,37 @@ from textgate.bundle.run import (
     read_run,
 )
 from textgate.errors import CheckpointError, ConfigError
+from textgate.evaluation.floor import beats_floor
+from textgate.evaluation.metrics import wilson_interval
 from textgate.rows import Columns
-from textgate.train.network.model import TextClassifier
 from textgate.train.preparation import Preparation, Sources, prepare
-from textgate.train.pretraining.pretrained import open_pretrained
+from textgate.train.pretraining.pretrained import ENGLISH_ENCODER, open_pretrained
 from textgate.train.teaching.teachers import find_teacher
-from textgate.train.training.calibration import fit_temperature
-from textgate.train.training.checkpoint import Epoch, TrainedModel, load_model, save_model
+from textgate.train.train_network import train_network
+from textgate.train.training.checkpoint import (
+    Epoch,
+    TrainedModel,
+    load_model,
+    save_model,
+    write_atomically,
+)
 from textgate.train.training.config import TrainingConfig, recorded_settings
 from textgate.train.training.device import find_device
 from textgate.train.training.folder import RunFolder, settings_by_name
-from textgate.train.training.loop import train_epochs
 from textgate.train.training.progress import Progress
-from textgate.train.training.scoring import evaluate_logits
 from textgate.train.training.settings import format_labels
-from textgate.train.training.trainer import Trainer, predict_logits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from textgate.bundle.run import ModelSummary
     from textgate.rows import Row
     from textgate.train.pretraining.pretrained import Pretrained
-    from textgate.train.training.checkpoint import TrainingState
+
+NO_ENCODER = "none"
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,28 @@ class FittedRun:
     manifest: RunManifest
     model: TrainedModel
 
+    @property
+    def is_useful(self) -> bool:
+        """Whether it is better than the most frequent label alone, on dev or out of fold."""
+        return beats_floor(self.model.metrics)
+
+    @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the accuracy on dev or out of fold."""
+        rows = self.manifest.dev.rows
+        return wilson_interval(round(self.model.metrics["accuracy"] * rows), rows)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the rows suffice to show a higher accuracy than the most frequent label's.
+
+        It is true without such a gain, and for a run of an earlier release, which has no floor.
+        """
+        majority = self.model.metrics.get("majority_accuracy")
+        if majority is None or self.model.metrics["accuracy"] <= majority:
+            return True
+        return self.accuracy_interval[0] > majority
+
 
 def fit(
     data: str | Path | Sequence[Row],
@@ -73,6 +103,7 @@ def fit(
     teachers: Sequence[str | Path] = (),
     unlabelled: Sequence[str | Path] = (),
     pretrained: str | Path | None = None,
+    group_field: str | None = None,
     device: str = "cpu",
     resume: bool = False,
     force: bool = False,
@@ -83,7 +114,8 @@ def fit(
     Args:
         data: a file of labelled rows, or the rows.
         output: the run folder to create.
-        dev: rows that choose the epoch; with None a part of `data` is held out.
+        dev: rows that choose the epoch; with None a part of `data` is held out, or with few rows
+            folds of it choose.
         preset: name of the settings to start from, see `textgate.train.PRESETS`; None for
             ``default``, which also chooses settings that suit the rows.
         settings: some settings by name, which override those of the preset; or a `TrainingConfig`,
@@ -93,8 +125,11 @@ def fit(
             the rows. The network also learns the mean of their probabilities, weighted by the
             setting ``teacher_weight``.
         unlabelled: files of texts for the teachers to label.
-        pretrained: folder that `textgate.train.pretrain` created. Its tokenizer is used, and its
-            weights initialize the embedding and the first recurrent layer.
+        pretrained: folder that `textgate.train.pretrain` created, whose weights initialize the
+            embedding and the first recurrent layer; ``english`` for the encoder in the package;
+            ``none`` for none. With None the default preset uses ``english`` if it suits the rows.
+        group_field: column whose rows of one value stay together when dev rows are held out or
+            folds are made, such as an author or a product.
         device: where to compute: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
         resume: continue in `output` if a run has begun there, with the same rows, settings,
             teachers and pretrained weights.
@@ -113,7 +148,7 @@ def fit(
         BundleError: a teacher is a damaged bundle.
     """
     # Absolute: `progress` may change the working directory.
-    folder = RunFolder(Path(output).absolute(), RUN, Epoch, temporary=(CHECKPOINT, TEACHING))
+    folder = RunFolder(Path(output).absolute(), RUN, Epoch, temporary=(CHECKPOINT, TEACHING, FOLDS))
     output = folder.path
     _check_teachers(output, teachers, unlabelled)
     if isinstance(settings, TrainingConfig) and preset is not None:
@@ -126,10 +161,12 @@ def fit(
     stored = read_run(output) if resume and folder.exists() else None
     if stored is None:
         folder.refuse_occupied(force=force)
-    initial = None if pretrained is None else open_pretrained(Path(pretrained))
+    initial = None if pretrained in (None, NO_ENCODER) else open_pretrained(pretrained)
     if stored is not None:
         # Before its settings are compared with those of another pretrained folder.
-        _require_same_pretrained(folder, stored.pretrained, initial)
+        if pretrained is not None or not _is_packaged(stored.pretrained):
+            _require_same_pretrained(folder, stored.pretrained, initial)
+        _require_same_selection(folder, stored, dev)
         preset = preset or stored.preset
         if preset == stored.preset:
             chosen = {**recorded_settings(stored.settings, where=output), **chosen}
@@ -140,9 +177,14 @@ def fit(
         teachers=[find_teacher(path) for path in teachers],
         unlabelled=unlabelled,
         pretrained=initial,
+        packaged=(
+            pretrained is None
+            and not isinstance(settings, TrainingConfig)
+            and (stored is None or stored.pretrained is not None)
+        ),
+        group_field=group_field,
     )
     ready = prepare(sources, preset or "default", chosen)
-    config = ready.config
     state = None
     if stored is None:
         _report(ready, progress)  # a resumed run has reported this already
@@ -157,41 +199,17 @@ def fit(
         if state is not None:
             progress.note(f"resuming after epoch {len(state.history)}")
     manifest = stored or ready.manifest
+    measured = f"{ready.folds.count} folds" if ready.folds else f"{manifest.dev.rows:,} dev rows"
     progress.note(
-        f"{manifest.train.rows:,} training rows, {manifest.dev.rows:,} dev rows, "
+        f"{manifest.train.rows:,} training rows, {measured}, "
         f"{format_labels(len(manifest.labels))}, {manifest.architecture.vocabulary_size:,} tokens"
     )
-    initialization = ready.initialization
-    if ready.distillation is not None:
-        ready.distillation.mix(
-            ready.train.targets,
-            weight=config.teacher_weight,
-            kept=output / TEACHING,
-            device=where,
-            progress=progress,
-        )
-        initialization = initialization.reweighted(ready.train)
-    initialization = initialization.solved(
-        ready.train,
-        ready.dev,
-        manifest.architecture,
-        class_weights=config.class_weights,
-        progress=progress,
-    )
-    trainer = Trainer(
-        manifest.architecture,
-        config,
-        ready.train,
-        ready.dev,
-        device=where,
-        initialization=initialization,
-        state=state,
-    )
-    train_epochs(trainer, folder.save_checkpoint, progress)
-    model = _calibrate(ready, trainer.state)
-    save_model(output / MODEL, model)
+    trained = train_network(ready, folder, state, device=where, progress=progress)
+    if trained.out_of_fold is not None:
+        write_atomically(output / DEV_ROWS, _dev_rows(ready, trained.out_of_fold))
+    save_model(output / MODEL, trained.model)
     folder.tidy()
-    return FittedRun(output, manifest, model)
+    return FittedRun(output, manifest, trained.model)
 
 
 def _check_teachers(
@@ -215,14 +233,22 @@ def _report(ready: Preparation, progress: Progress) -> None:
 def _create_run_folder(folder: RunFolder[Epoch], ready: Preparation, *, force: bool) -> None:
     with folder.create(ready.manifest.to_json(), force=force) as new:
         (new / TOKENIZER).write_text(ready.tokenizer_json, encoding="utf-8")
-        lines = "".join(_dev_line(row, ready.manifest.architecture.task) for row in ready.dev_rows)
-        compressed = gzip.compress(lines.encode("utf-8", "surrogatepass"), mtime=0)
-        (new / DEV_ROWS).write_bytes(compressed)
+        (new / DEV_ROWS).write_bytes(_dev_rows(ready))
 
 
-def _dev_line(row: Row, task: str) -> str:
-    label = row.labels[0] if task == "single-label" else list(row.labels)
-    return json.dumps({"text": row.text, "label": label}) + "\n"
+def _dev_rows(ready: Preparation, out_of_fold: NDArray[np.float32] | None = None) -> bytes:
+    """Return the file of the dev rows, with their out-of-fold probabilities [rows, labels]."""
+    single = ready.manifest.architecture.task == "single-label"
+    lines = []
+    for index, row in enumerate(ready.dev_rows):
+        line: dict[str, Any] = {
+            "text": row.text,
+            "label": row.labels[0] if single else list(row.labels),
+        }
+        if out_of_fold is not None:
+            line[OUT_OF_FOLD] = [round(value, 6) for value in out_of_fold[index].tolist()]
+        lines.append(json.dumps(line) + "\n")
+    return gzip.compress("".join(lines).encode("utf-8", "surrogatepass"), mtime=0)
 
 
 def _require_same_inputs(
@@ -241,20 +267,30 @@ def _require_same_inputs(
         given.unlabelled,
         advice="give the same with --unlabelled",
     )
+    if getattr(stored.pretrained, "sha256", None) != getattr(wanted.pretrained, "sha256", None):
+        raise folder.mismatch(
+            f"with another encoder {ENGLISH_ENCODER} than that of this release; resume with the "
+            "release that began it"
+        )
     folder.require_same_settings(stored.settings, wanted.settings)
     folder.require_same_network(stored, wanted, "architecture", "labels")
+
+
+def _require_same_selection(folder: RunFolder[Epoch], begun: RunManifest, dev: object) -> None:
+    if dev is not None and begun.settings.get("folds"):
+        raise folder.mismatch("with cross-validation and no dev rows; leave --dev out")
 
 
 def _require_same_pretrained(
     folder: RunFolder[Epoch], begun: ModelSummary | None, given: Pretrained | None
 ) -> None:
     if begun is None and given is not None:
-        raise folder.mismatch("without pretrained weights; leave --pretrained out")
+        raise folder.mismatch("without pretrained weights; leave --encoder out")
     if begun is not None and (given is None or given.summary.sha256 != begun.sha256):
         found = "none are given" if given is None else f"{given.path} holds others"
         raise folder.mismatch(
             f"with the pretrained weights of {begun.name}, and {found}; give that folder with "
-            "--pretrained"
+            "--encoder"
         )
 
 
@@ -272,29 +308,5 @@ def _require_same_tokenizer(folder: RunFolder[Epoch], ready: Preparation) -> Non
         )
 
 
-def _calibrate(ready: Preparation, state: TrainingState[Epoch]) -> TrainedModel:
-    """Return the weights of the best epoch with their temperature and their quality on dev."""
-    manifest = ready.manifest
-    with torch.random.fork_rng(devices=[]):  # the initial weights are random
-        network = TextClassifier(manifest.architecture)
-    network.load_state_dict(state.best_weights)
-    logits = predict_logits(network, ready.dev)
-    targets, labels = ready.dev.targets, manifest.labels
-    multi_label = manifest.architecture.task == "multi-label"
-    temperature = fit_temperature(logits, targets, multi_label=multi_label)
-    before = evaluate_logits(logits, targets, labels, multi_label=multi_label)
-    after = evaluate_logits(
-        logits, targets, labels, multi_label=multi_label, temperature=temperature
-    )
-    return TrainedModel(
-        weights=state.best_weights,
-        temperature=temperature,
-        metrics={
-            "accuracy": after.accuracy,
-            "macro_f1": after.macro_f1,
-            "ece": after.ece,
-            "ece_uncalibrated": before.ece,
-        },
-        history=state.history,
-        best_epoch=state.best_epoch,
-    )
+def _is_packaged(begun: ModelSummary | None) -> bool:
+    return begun is None or begun.name == ENGLISH_ENCODER

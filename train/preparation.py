@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,32 +14,37 @@ import numpy as np
 
 import textgate
 from textgate.bundle.run import DataSummary, RunManifest
+from textgate.errors import ConfigError
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import fingerprint
 from textgate.train.data.dataset import Dataset
 from textgate.train.data.encoding import encode_rows, encode_texts
 from textgate.train.data.split import split_rows
 from textgate.train.data.unlabelled import Unlabelled
+from textgate.train.pretraining.pretrained import ENGLISH_ENCODER, open_pretrained
 from textgate.train.pretraining.pretrained_settings import fix_settings
 from textgate.train.teaching.distillation import Distillation
 from textgate.train.teaching.teachers import check_teachers
 from textgate.train.text.bigrams import find_features
 from textgate.train.text.embedding import find_vectors, initial_embedding
-from textgate.train.text.subwords import build_subword_tokenizer
+from textgate.train.text.subwords import build_subword_tokenizer, fit_subword_tokenizer
 from textgate.train.text.vectors import NO_VECTORS
 from textgate.train.text.vocabulary import build_tokenizer
 from textgate.train.training.config import check_size
-from textgate.train.training.initialization import Initialization
+from textgate.train.training.initialization import Initialization, can_be_probed
 from textgate.train.training.presets import RECIPE
 from textgate.train.training.presets import preset as named_preset
-from textgate.train.training.recipe import recommend
+from textgate.train.training.recipe import MIN_KNOWN_FRACTION, fold_count, known_fraction, recommend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from textgate.bundle.architecture import Architecture
     from textgate.rows import Columns, Row
+    from textgate.train.data.folds import Folds
     from textgate.train.data.split import SplitRows
     from textgate.train.pretraining.pretrained import Pretrained
     from textgate.train.teaching.teachers import Teacher
@@ -52,19 +59,23 @@ class Sources:
 
     Attributes:
         data: a file of labelled rows, or the rows.
-        dev: the dev rows; None holds out a part of `data`.
+        dev: the dev rows; None holds out a part of `data`, or makes folds of it.
         columns: where the files keep text and label.
+        group_field: column of the groups that a hold-out and folds do not split.
         teachers: models whose answers are learned, too.
         unlabelled: files of texts that only the teachers label.
         pretrained: the initial embedding and first recurrent layer.
+        packaged: whether the packaged encoder may be used if it suits the rows.
     """
 
     data: str | Path | Sequence[Row]
     dev: str | Path | Sequence[Row] | None
     columns: Columns
+    group_field: str | None = None
     teachers: Sequence[Teacher] = ()
     unlabelled: Sequence[str | Path] = ()
     pretrained: Pretrained | None = None
+    packaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,7 @@ class Preparation:
             until the teachers have answered.
         dev: the encoded dev rows.
         dev_rows: the dev rows.
+        folds: the folds of the training rows; None with dev rows that were held out or given.
         initialization: the initial values of the network.
         warnings: a sentence for each thing that is odd about the rows.
         notes: a sentence for each choice, with its reason.
@@ -91,6 +103,7 @@ class Preparation:
     train: Dataset
     dev: Dataset
     dev_rows: Sequence[Row]
+    folds: Folds | None
     initialization: Initialization
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
@@ -110,9 +123,9 @@ def prepare(sources: Sources, preset: str, settings: dict[str, Any]) -> Preparat
         ConfigError: settings are wrong, cannot work together, or contradict the pretrained weights;
             or a teacher has other labels.
     """
-    pretrained = sources.pretrained
-    if pretrained is not None:
-        settings = fix_settings(pretrained, preset, settings)
+    notes: list[str] = []
+    if sources.pretrained is not None:
+        settings = fix_settings(sources.pretrained, preset, settings)
     config = named_preset(preset).replace(**settings)
     split = split_rows(
         sources.data,
@@ -121,48 +134,64 @@ def prepare(sources: Sources, preset: str, settings: dict[str, Any]) -> Preparat
         task=config.task,
         dev_fraction=config.dev_fraction,
         seed=config.seed,
+        group_field=sources.group_field,
+        folds=_fold_counter(sources, preset, settings),
     )
     check_teachers(sources.teachers, split.labels, task=split.task, file=split.file)
     unlabelled = Unlabelled(sources.unlabelled, sources.columns, split.dev)
-    vectors, notes = None, list(unlabelled.notes)
-    if pretrained is None:
-        vectors = find_vectors(config.vectors, _texts(split, unlabelled))
-    else:
-        notes.insert(0, f"starts from {pretrained.path}: {pretrained.note}")
+    notes += unlabelled.notes
+    start = _find_start(sources, preset, settings, config, split, unlabelled)
+    notes += start.notes
+    settings, config = start.settings, config.replace(**start.settings)
+    folds = split.folds.count if split.folds else 0
     if preset == RECIPE:
         recipe = recommend(
             split.train,
             split.labels,
             task=split.task,
-            vectors=vectors,
+            vectors=start.vectors,
             unlabelled=unlabelled,
             given=settings,
+            pretrained=start.pretrained is not None,
+            sentence_encoder=start.pretrained is not None
+            and start.pretrained.projection is not None,
+            folds=folds,
         )
         config = config.replace(**{**recipe.settings, **settings})
         notes += recipe.notes(settings)
         if config.vectors == NO_VECTORS:
-            vectors = None
-    if pretrained is None:
-        tokenizer_json = _build_tokenizer(_texts(split, unlabelled), config, vectors)
-    else:
-        tokenizer_json = pretrained.tokenizer_json
+            start = dataclasses.replace(start, vectors=None)
+    if folds:  # there may be fewer rows, or groups of them, than folds were asked for
+        config = config.replace(folds=folds)
+    tokenizer_json, embedding = _vocabulary(start, config, split, unlabelled)
     tokenizer = TextTokenizer(tokenizer_json, max_tokens=config.max_tokens)
     train, dev = _encode(split, unlabelled, tokenizer)
     features = None
     if config.linear_size:
         features = find_features(train.sequences, train.targets, max_buckets=config.linear_buckets)
     architecture = _architecture(config, split, tokenizer, features)
-    embedding, layers = None, {}
-    if pretrained is not None:
-        embedding, layers = pretrained.embedding, pretrained.layers
-    elif vectors is not None:
+    if start.vectors is not None:
         rows, size = architecture.vocabulary_size, config.embedding_size
         embedding = initial_embedding(
-            tokenizer_json, vectors, rows=rows, size=size, seed=config.seed
+            tokenizer_json, start.vectors, rows=rows, size=size, seed=config.seed
         )
     distillation = None
     if sources.teachers:
         distillation = Distillation(tuple(sources.teachers), split.labels, split.train, unlabelled)
+    pretrained = start.pretrained
+    initialization = Initialization(
+        embedding,
+        features,
+        layers={} if pretrained is None else pretrained.layers,
+        projection=None if pretrained is None else pretrained.projection,
+    )
+    if config.frozen and not can_be_probed(initialization, architecture):
+        found = "" if pretrained else "; ".join(start.notes)
+        raise ConfigError(
+            "frozen needs a pretrained encoder and one dense layer after it"
+            f"{f', but {found}' if found else ''}; leave out --frozen, or the options that choose "
+            "another encoder or network"
+        )
     manifest = RunManifest(
         architecture=architecture,
         labels=split.labels,
@@ -182,11 +211,110 @@ def prepare(sources: Sources, preset: str, settings: dict[str, Any]) -> Preparat
         train=train,
         dev=dev,
         dev_rows=split.dev,
-        initialization=Initialization(embedding, features, layers=layers),
+        folds=split.folds,
+        initialization=initialization,
         warnings=split.notes,
         notes=tuple(notes),
         distillation=distillation,
     )
+
+
+def _fold_counter(
+    sources: Sources, preset: str, settings: Mapping[str, Any]
+) -> Callable[[int], int]:
+    """Return a function from the number of rows to the number of folds, 0 for none."""
+    asked = settings.get("folds")
+    options = {"dev": "--dev", "teachers": "--teacher", "unlabelled": "--unlabelled"}
+    conflict = next((options[name] for name in options if getattr(sources, name)), None)
+    if asked and conflict is not None:
+        raise ConfigError(
+            f"folds does not go with {conflict}, because folds choose with the training rows "
+            "alone; leave one of them out"
+        )
+    if asked is not None:
+        return lambda rows: min(asked, rows)
+    if conflict is not None or preset != RECIPE or "dev_fraction" in settings:
+        return lambda _: 0
+    return fold_count
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What the embedding and the first layer begin with.
+
+    Attributes:
+        settings: the given settings, with those that pretrained weights fix.
+        pretrained: pretrained weights; None without.
+        vectors: pretrained vectors; None without.
+        notes: a sentence for the user about the pretrained weights.
+    """
+
+    settings: dict[str, Any]
+    pretrained: Pretrained | None = None
+    vectors: Vectors | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _find_start(
+    sources: Sources,
+    preset: str,
+    settings: dict[str, Any],
+    config: TrainingConfig,
+    split: SplitRows,
+    unlabelled: Unlabelled,
+) -> _Start:
+    pretrained, note = sources.pretrained, None
+    if pretrained is not None:
+        note = f"starts from {pretrained.path}: {pretrained.note}"
+    elif sources.packaged and preset == RECIPE:
+        pretrained, note = _packaged_encoder(preset, settings, split, unlabelled)
+    notes = () if note is None else (note,)
+    if pretrained is not None:
+        settings = fix_settings(pretrained, preset, settings)
+        return _Start(settings, pretrained=pretrained, notes=notes)
+    vectors = find_vectors(config.vectors, _texts(split, unlabelled))
+    return _Start(settings, vectors=vectors, notes=notes)
+
+
+def _packaged_encoder(
+    preset: str, settings: dict[str, Any], split: SplitRows, unlabelled: Unlabelled
+) -> tuple[Pretrained | None, str]:
+    """Return the packaged encoder if it suits the rows and the settings, and a note."""
+    encoder = open_pretrained(ENGLISH_ENCODER)
+    try:
+        fix_settings(encoder, preset, settings)
+    except ConfigError:
+        return None, (
+            f"the encoder {ENGLISH_ENCODER} does not go with the given settings, so it is not used"
+        )
+    words = json.loads(encoder.tokenizer_json)["model"]["vocab"]
+    known = known_fraction(_texts(split, unlabelled), words)
+    if known < MIN_KNOWN_FRACTION:
+        return None, (
+            f"the encoder {ENGLISH_ENCODER} knows {known:.0%} of the running words, so it is not "
+            "used"
+        )
+    return encoder, (
+        f"starts from the encoder {ENGLISH_ENCODER}, which knows {known:.0%} of the running words"
+    )
+
+
+def _vocabulary(
+    start: _Start, config: TrainingConfig, split: SplitRows, unlabelled: Unlabelled
+) -> tuple[str, NDArray[np.float32] | None]:
+    """Return the tokenizer, and the initial embedding if it is pretrained."""
+    texts, pretrained = _texts(split, unlabelled), start.pretrained
+    if pretrained is None:
+        return _build_tokenizer(texts, config, start.vectors), None
+    if pretrained.projection is None:
+        return pretrained.tokenizer_json, pretrained.embedding
+    tokenizer_json, ids = fit_subword_tokenizer(
+        pretrained.tokenizer_json,
+        texts,
+        vocabulary_size=config.vocabulary_size,
+        max_tokens=config.max_tokens,
+    )
+    return tokenizer_json, np.stack([pretrained.embedding[spelled].mean(axis=0) for spelled in ids])
 
 
 def _texts(split: SplitRows, unlabelled: Unlabelled) -> Iterable[str]:

@@ -162,6 +162,13 @@ def stacked_bars(title: str, names: Sequence[str], stages: Sequence[Series], x: 
     return _svg(title, height, parts)
 
 
+def as_file(drawn: str) -> str:
+    """Return an SVG element as a file of its own, on a background."""
+    begin = f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * WIDTH}" '
+    back = f'<style>{STYLE}</style><rect width="100%" height="100%" fill="var(--back)"/>'
+    return f"{drawn.replace('<svg ', begin, 1).replace('</title>', f'</title>{back}', 1)}\n"
+
+
 def swatch(number: int, *, bar: bool = False) -> str:
     """Return a small SVG element that shows the look of a series, or of a bar, for a legend."""
     if bar:

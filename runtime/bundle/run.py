@@ -17,6 +17,8 @@ DEV_ROWS = "dev.jsonl.gz"
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 TEACHING = "teaching.safetensors"
+FOLDS = "folds.safetensors"
+OUT_OF_FOLD = "out_of_fold"  # field of the dev rows: probabilities of the labels, in their order
 
 MAX_MANIFEST_BYTES = 2**26  # bytes; there can be many labels
 FORMAT = Format(

@@ -31,6 +31,12 @@ COMMANDS = {
         "train",
         "Train a classifier and export it in one step.",
     ),
+    "curve": (
+        "textgate.train.curve_cli",
+        "curve",
+        "train",
+        "Estimate whether more labels would help.",
+    ),
     "teach": (
         "textgate.train.teaching.cli",
         "teach_command",
@@ -41,7 +47,7 @@ COMMANDS = {
         "textgate.train.pretraining.cli",
         "pretrain_command",
         "train",
-        "Train a language model for classifiers to start from.",
+        "Pretrain a network for classifiers to start from.",
     ),
     "export": ("textgate.export.cli", "export", "train", "Turn a run into a verified bundle."),
     "classify": ("textgate.cli.classify", "classify", "", "Classify texts with a bundle."),

@@ -107,7 +107,9 @@ def bench(
     from textgate.bench.report import report
 
     if html is not None:
-        _require_free(html, [*evaluations, *([] if text_file is None else [Path(text_file)])])
+        options.require_free(
+            html, [*evaluations, *([] if text_file is None else [Path(text_file)])]
+        )
     paths = [find_bundle(model) for model in models]
     if evaluations and len(engines) > 1:
         raise click.UsageError("--evaluation needs a single --engine")
@@ -128,21 +130,6 @@ def bench(
     click.echo(json.dumps(result.to_json()) if as_json else report(result))
     if html is not None:
         write_bytes(html, page(result).encode("utf-8"))
-
-
-def _require_free(page: Path, read: Sequence[Path]) -> None:
-    """Refuse a page that cannot be written before the measurement, which takes minutes.
-
-    Raises:
-        DataError: its folder is missing, it is not a regular file, or it is one of the files that
-            are read.
-    """
-    if not page.parent.is_dir():
-        raise DataError(f"{page}: there is no folder {page.parent}; make it first")
-    if page.exists() and not page.is_file():
-        raise DataError(f"{page}: not a regular file; choose another path")
-    if page.exists() and any(path.exists() and page.samefile(path) for path in read):
-        raise DataError(f"{page}: is an input of this command; write the page to another file")
 
 
 def _own_texts(path: str, columns: Columns) -> list[str]:

@@ -134,7 +134,8 @@ def _bundle_facts(manifest: Manifest, sizes: dict[str, int]) -> dict[str, str]:
         wish = printable(str(manifest.training.get("thresholds", "not known")))
         facts["thresholds for"] = f"{wish}, chosen on the rows of the quality below"
     for name, quality in manifest.quality.items():
-        facts[f"quality, {name}"] = (
+        title = "quality, out of fold" if manifest.out_of_fold else f"quality, {name}"
+        facts[title] = (
             f"accuracy {quality.accuracy:.4f}, macro-F1 {quality.macro_f1:.4f}, calibration error "
             f"{quality.ece:.4f} on {format_count(quality.rows)} rows"
         )

@@ -42,7 +42,7 @@ def _facts(name: str) -> dict[str, Any]:
     from textgate.bundle.storage import bundle_bytes
 
     bundle = open_bundle(bundled_path(name))  # even if the working directory has that name
-    manifest = bundle.manifest
+    manifest, quality = bundle.manifest, bundle.manifest.scores
     return {
         "name": name,
         "default": name == DEFAULT_MODEL,
@@ -50,8 +50,8 @@ def _facts(name: str) -> dict[str, Any]:
         "path": str(bundle.path),
         "bytes": bundle_bytes(bundle.path),
         "labels": list(manifest.labels),
-        "accuracy": manifest.quality["exported"].accuracy,
-        "rows": manifest.quality["exported"].rows,
+        "accuracy": quality.accuracy if quality else None,
+        "rows": quality.rows if quality else None,
         "streaming": bool(manifest.state),
         "max_tokens": manifest.max_tokens,
     }

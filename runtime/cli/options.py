@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from textgate import environment
 from textgate.bundle.builtin import DEFAULT_MODEL
-from textgate.errors import ConfigError
+from textgate.errors import ConfigError, DataError
 from textgate.inference import arguments
 from textgate.inference.engines import DEFAULT_ENGINE, ENGINES
 from textgate.messages import quoted
@@ -28,6 +28,21 @@ FILE = click.Path(readable=False)  # errors are raised where the file is read
 def note(message: str) -> None:
     """Print a note on standard error."""
     click.echo(f"textgate: note: {message}", err=True)
+
+
+def require_free(target: Path, read: Sequence[Path]) -> None:
+    """Refuse a file to write before the work that takes minutes, if it cannot be written.
+
+    Raises:
+        DataError: its folder is missing, it is not a regular file, or it is one of the files that
+            are read.
+    """
+    if not target.parent.is_dir():
+        raise DataError(f"{target}: there is no folder {target.parent}; make it first")
+    if target.exists() and not target.is_file():
+        raise DataError(f"{target}: not a regular file; choose another path")
+    if target.exists() and any(path.exists() and target.samefile(path) for path in read):
+        raise DataError(f"{target}: is an input of this command; write to another file")
 
 
 # Parsers of values: callbacks of options
@@ -149,6 +164,18 @@ dev = click.option(
     type=FILE,
     metavar="FILE",
     help="Rows that choose the epoch; by default a part of DATA.",
+)
+dev_or_folds = click.option(
+    "--dev",
+    type=FILE,
+    metavar="FILE",
+    help="Rows that choose the epoch; by default a part of DATA, or folds if DATA has few rows.",
+)
+group_field = click.option(
+    "--group-field",
+    metavar="NAME",
+    help="Column such as an author or a product; rows with the same value are never split between "
+    "folds, or between training and dev rows.",
 )
 quiet = click.option(
     "-q", "--quiet", is_flag=True, help="Print warnings and the result only, no progress."

@@ -77,6 +77,7 @@ TEXTS = {
     "--label-fields",
     "--label-separator",
     "--pooling",
+    "--group-field",
     "--text-field",
     "[TEXT]...",
     # What is looked at by a callback, or by torch, and never has other letters.

@@ -170,7 +170,7 @@ def test_an_evaluation_for_each_bundle_or_none(command, bundle, tmp_path):
 @pytest.mark.parametrize(
     ("page", "complaint"),
     [
-        ("texts.txt", "texts.txt: is an input of this command; write the page"),
+        ("texts.txt", "texts.txt: is an input of this command; write to another file"),
         ("linked.txt", "linked.txt: is an input of this command"),
         ("evaluation.json", "evaluation.json: is an input of this command"),
         ("missing/page.html", "page.html: there is no folder missing; make it first"),

@@ -14,7 +14,7 @@ import pytest
 import textgate
 
 CORE = ("classify", "evaluate", "bench", "inspect", "models")
-EXTRA = ("train", "fit", "teach", "pretrain", "export", "compare")
+EXTRA = ("train", "fit", "curve", "teach", "pretrain", "export", "compare")
 
 
 def python(code, *arguments, options=()):

@@ -17,6 +17,7 @@ embedding_size = 4
 vectors = "none"
 epochs = 3
 batch_size = 16
+folds = 0
 """
 
 

@@ -72,8 +72,14 @@ def test_train_from_it(command, folder, data, tmp_path):
     assert shown.status == 1
     assert shown.message == (
         f"textgate: {run}: begun with the pretrained weights of tiny, and none are given; give "
-        "that folder with --pretrained, or start again in another folder"
+        "that folder with --encoder, or start again in another folder"
     )
+
+
+def test_the_help_has_the_defaults_of_both_objectives(command):
+    shown = " ".join(command("pretrain", "--help").out.split())
+    assert "[default: 126; 382 with --teacher]" in shown
+    assert "[default: 100]" in shown
 
 
 WRONG = [
@@ -86,6 +92,7 @@ WRONG = [
     (["texts", "--vocabulary-size", "100"], 2, "textgate: --vocabulary-size 100 is too small for"),
     (["texts", "--learning-rate", "nan"], 2, "textgate: --learning-rate must be a number, not nan"),
     (["-"], 2, "textgate: texts without labels are read several times; give a file, not -"),
+    (["texts", "--teacher", "nothing"], 2, "no encoder: it has no config.json; give a folder with"),
     (["missing.txt"], 1, "missing.txt: cannot be read: No such file or directory"),
     (["texts"], 1, "texts.jsonl, line 1: no field 'text', found 'said'; name the right one"),
     (["texts", "--text-field", "said", "--vectors", "no.txt"], 1, "no.txt: cannot be read"),
@@ -103,7 +110,7 @@ def test_what_is_refused(command, texts, tmp_path, case):
 
 
 def test_options_that_disagree(command, folder, data, tmp_path):
-    shown = command("train", data, "-o", tmp_path / "run", "--pretrained", folder, "--cell", "gru")
+    shown = command("train", data, "-o", tmp_path / "run", "--encoder", folder, "--cell", "gru")
     assert (shown.status, shown.out) == (2, "")
     assert shown.message == (
         f"textgate: --cell gru does not go with {folder}, which was pretrained with lstm; leave "

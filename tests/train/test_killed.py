@@ -13,6 +13,7 @@ import safetensors
 import safetensors.torch
 
 from textgate.bundle.run import read_run
+from textgate.train.pretraining.distiller import DistillationEpoch
 from textgate.train.pretraining.pretrained import read_pretrained
 from textgate.train.pretraining.pretrainer import PretrainingEpoch
 from textgate.train.teaching.finetuned import read_finetuned
@@ -25,17 +26,30 @@ import json, sys
 import torch
 from textgate.train import fit, pretrain, teach
 from textgate.train.training.progress import TerminalProgress
+from textgate.train.pretraining import teacher
 from textgate.train.teaching import finetuner
 
 torch.set_num_threads(1)
-finetuner.prefers_bfloat16 = lambda *_, **__: True  # a measurement, which may change
+# Measurements, which may change.
+finetuner.prefers_bfloat16 = lambda *_, **__: True
+teacher.SentenceTransformer._prefers_bfloat16 = lambda *_: True
+teacher._PART = 64
 work, data, folder, options = sys.argv[1:]
-if work == "pretrain":
+if work not in ("fit", "teach"):
     data = [data]
 options = {"resume": True, "progress": TerminalProgress(), **json.loads(options)}
-{"fit": fit, "pretrain": pretrain, "teach": teach}[work](data, folder, **options)
+works = {"fit": fit, "teach": teach}
+works.get(work, pretrain)(data, folder, **options)
 """
 NETWORK = {"embedding_size": 12, "batch_size": 8, "seed": 3}
+DISTILL = {
+    **NETWORK,
+    "hidden_size": 16,
+    "vocabulary_size": 600,
+    "vectors": "none",
+    "epochs": 12,
+    "checkpoint_steps": 10,
+}
 SETTINGS = {
     "fit": {
         **NETWORK,
@@ -45,6 +59,7 @@ SETTINGS = {
         "learning_rate": 0.01,
         "embedding_dropout": 0.2,
         "head_dropout": 0.2,
+        "folds": 0,
     },
     "pretrain": {
         **NETWORK,
@@ -56,11 +71,15 @@ SETTINGS = {
         "samples": 100,
         "checkpoint_steps": 10,
     },
+    "distill": DISTILL,
+    "distill with labels": DISTILL,
     "teach": {"epochs": 12, "batch_size": 8, "learning_rate": 0.001, "seed": 3},
 }
 KINDS = {  # the manifest, how to read it, and the class of epochs
     "fit": ("run.json", read_run, Epoch),
     "pretrain": ("pretrained.json", read_pretrained, PretrainingEpoch),
+    "distill": ("pretrained.json", read_pretrained, DistillationEpoch),
+    "distill with labels": ("pretrained.json", read_pretrained, DistillationEpoch),
     "teach": ("teacher.json", read_finetuned, Epoch),
 }
 
@@ -71,10 +90,12 @@ def work(request):
 
 
 @pytest.fixture
-def options(work, make_encoder, tmp_path):
-    if work != "teach":
+def options(work, data, make_encoder, tmp_path):
+    if work in ("fit", "pretrain"):
         return {}
-    return {"transformer": str(make_encoder(tmp_path / "encoder", hidden_dropout_prob=0.1))}
+    encoder = str(make_encoder(tmp_path / "encoder", hidden_dropout_prob=0.1))
+    labelled = {"labelled": [str(data)]} if work == "distill with labels" else {}
+    return {"transformer" if work == "teach" else "teacher": encoder, **labelled}
 
 
 @pytest.fixture
@@ -124,6 +145,9 @@ def test_killed_and_resumed(work, data, options, kill, rewritten, tmp_path):
     def folder_made():
         return (folder / manifest).exists
 
+    def vectors_saved():
+        return (folder / "teacher" / "00001.safetensors").exists
+
     def saved():
         return rewritten(checkpoint)
 
@@ -132,6 +156,7 @@ def test_killed_and_resumed(work, data, options, kill, rewritten, tmp_path):
         ("before anything", at_once, 0.0),
         ("while it starts", at_once, 0.5),
         ("when the folder is there", folder_made, 0.02),
+        *([("among the vectors", vectors_saved, 0.0)] if "distill" in work else []),
         ("after a checkpoint", saved, 0.0),
         ("between two checkpoints", saved, delays.random() * 0.1),
     ]
@@ -140,13 +165,40 @@ def test_killed_and_resumed(work, data, options, kill, rewritten, tmp_path):
         kill(name, arguments(folder, settings=SETTINGS[work]), condition(), delay)
         assert not (folder / "model.safetensors").exists(), f"{name}: it finished too early"
         if folder.exists():  # whole or absent
-            assert getattr(read(folder), "outcome", None) is None
+            begun = read(folder)
+            assert getattr(begun, "outcome", None) is getattr(begun, "distilled", None) is None
         steps.append(load_state(checkpoint, epoch).step if checkpoint.exists() else 0)
     assert steps == sorted(steps)
     assert steps[-1] > steps[-2] > 0
 
     epochs = len(load_state(checkpoint, epoch).history)
-    done = f"step {steps[-1]:,}" if work == "pretrain" else f"epoch {epochs}"
+    done = f"step {steps[-1]:,}" if epoch is not Epoch else f"epoch {epochs}"
     assert f"resuming after {done}\n" in finish(folder)  # the folder knows its settings
     finish(whole, settings=SETTINGS[work])
     assert result(folder, manifest) == result(whole, manifest)
+
+
+def test_killed_among_the_folds(separable, kill, rewritten, write_jsonl, tmp_path):
+    objects = [{"text": row.text, "label": row.labels[0]} for row in separable(140)]
+    data = write_jsonl(tmp_path / "few.jsonl", objects)
+    settings = {**SETTINGS["fit"], "folds": 4, "epochs": 6, "linear_size": 0}
+    whole, folder = tmp_path / "whole", tmp_path / "folder"
+
+    def arguments(path):
+        given = json.dumps({"settings": settings, "pretrained": "none"})
+        return [sys.executable, "-c", CODE, "fit", str(data), str(path), given]
+
+    finished = []
+    for number in range(3):
+        folds = folder / "folds.safetensors"
+        kill(f"after fold {number + 1}", arguments(folder), rewritten(folds), 0.0)
+        assert not (folder / "model.safetensors").exists()
+        finished.append(len(safetensors.torch.load_file(folds)))
+    assert sorted(set(finished)) == finished  # each time at least one more
+    for path in (folder, whole):
+        done = subprocess.run(
+            arguments(path), check=False, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+    assert result(folder, "run.json") == result(whole, "run.json")
+    assert (folder / "dev.jsonl.gz").read_bytes() == (whole / "dev.jsonl.gz").read_bytes()

@@ -104,7 +104,7 @@ def test_a_whole_config_excludes_a_preset(begin, tmp_path):
 def test_the_recipe_chooses_nothing_beside_a_whole_config(begin, tmp_path, hearing):
     heard = hearing()
     begin("fit", tmp_path / "made", settings=KINDS["fit"][1], progress=heard)
-    assert [note.split(",")[0] for note in heard.notes] == ["36 rows to train on"]
+    assert [note.split(",")[0] for note in heard.notes] == ["36 training rows"]
 
 
 def test_what_the_package_exports():

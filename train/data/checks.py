@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from textgate.errors import DataError
 from textgate.messages import counted, listed, shown
 from textgate.rows.labels import joined_note, look_of
+from textgate.train.data.folds import NEVER
 from textgate.train.data.label_set import only_soft
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from textgate.rows import Row
+    from textgate.train.data.folds import Folds
 
 _MAX_BALANCED_RATIO = 20  # rows of the most frequent label per row of the rarest
 _MAX_NAMED_LABELS = 3
@@ -107,6 +109,47 @@ def check_held_out(
     return (
         f"{file}: {len(held_out):,} of {len(labelled):,} rows are held out for dev, not "
         f"{wanted:,} ({fraction:.0%}): {reason}; {_CHOOSE_DEV}"
+    )
+
+
+def check_folds(rows: Sequence[Row], folds: Folds, *, group_field: str | None, file: str) -> str:
+    """Return a sentence if many rows, or all rows of a label, are in no fold, else "".
+
+    Args:
+        rows: the rows.
+        folds: the folds of the rows.
+        group_field: the column of the groups; None without.
+        file: the name of the rows in messages.
+
+    Raises:
+        DataError: there are not two folds, or no row with a label is in one.
+    """
+    assigned = folds.assignments[0]
+    labelled = [
+        (row, fold != NEVER) for row, fold in zip(rows, assigned, strict=True) if row.labels
+    ]
+    measured = {label for row, inside in labelled if inside for label in row.labels}
+    same = "near-duplicates of one another"
+    if group_field is not None:
+        same += f" or in one group of {group_field!r}"
+    if len(set(assigned[folds.measured].tolist())) < 2 or not measured:
+        raise DataError(
+            f"{file}: {counted(len(labelled), 'row', 'rows')} with labels are too few for folds: "
+            f"each label needs two texts or more that are not {same}; add rows, or give --dev FILE"
+        )
+    counts = Counter(label for row, _ in labelled for label in row.labels)
+    missing = sorted(label for label in counts if counts[label] > 1 and label not in measured)
+    if missing:
+        return (
+            f"{file}: {counted(len(missing), 'label has', 'labels have')} only rows that are "
+            f"{same}, so no score counts them: {listed(missing, shown, limit=_MAX_NAMED_LABELS)}"
+        )
+    left = sum(not inside for _, inside in labelled)
+    if 2 * left <= len(labelled):
+        return ""
+    return (
+        f"{file}: {left:,} of {len(labelled):,} rows with labels are in no fold, so no score "
+        f"counts them: one of their labels has a single row, or only rows that are {same}"
     )
 
 

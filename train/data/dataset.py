@@ -56,6 +56,10 @@ class Dataset:
         targets = torch.from_numpy(self.targets[np.asarray(indices)])
         return Batch(torch.from_numpy(ids), torch.from_numpy(lengths), targets)
 
+    def subset(self, indices: NDArray[np.int64]) -> Dataset:
+        """Return the rows at these indices."""
+        return Dataset(tuple(self.sequences[index] for index in indices), self.targets[indices])
+
     def batches_by_length(self, batch_size: int) -> Iterator[tuple[NDArray[np.int64], Batch]]:
         """Yield batches of similar length, the shortest first, each with its rows' indices."""
         for indices in indices_by_length(self.lengths(), batch_size):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from textgate.bundle.architecture import Task
     from textgate.inference.tokenizer import Encoded
     from textgate.rows import Row
 
@@ -35,7 +36,7 @@ def encode_rows(
     tokenizer: Encoder,
     labels: Sequence[str],
     *,
-    task: str,
+    task: Task,
     file: str,
     soft: bool = True,
 ) -> Dataset:
@@ -84,7 +85,9 @@ def encode_texts(texts: Iterable[str], tokenizer: Encoder) -> Iterator[NDArray[n
             yield np.array(item.ids, dtype=np.int64)
 
 
-def _weighted_labels(row: Row, where: str, *, task: str, soft: bool) -> Sequence[tuple[str, float]]:
+def _weighted_labels(
+    row: Row, where: str, *, task: Task, soft: bool
+) -> Sequence[tuple[str, float]]:
     """Return the labels of a row, each with its target."""
     if soft and row.probabilities:
         if task != "single-label":

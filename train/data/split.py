@@ -11,15 +11,22 @@ from textgate.errors import DataError
 from textgate.rows import Columns, Row, load_labelled
 from textgate.rows.reading import with_clean_labels
 from textgate.rows.source import source_name
-from textgate.train.data.checks import check_held_out, check_rows
+from textgate.train.data.checks import check_folds, check_held_out, check_rows
+from textgate.train.data.folds import Folds, assign_folds
 from textgate.train.data.holdout import hold_out
 from textgate.train.data.label_set import find_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from textgate.bundle.architecture import Task, TaskSetting
     from textgate.rows.reading import Note
+
+_REPEATS = 2  # of cross-validation with at most so many rows
+_MAX_REPEATED_ROWS = 150
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,8 @@ class SplitRows:
         file: the name of the training rows in messages.
         dev_file: the name of the dev rows in messages.
         notes: a sentence for each thing that is odd about the rows.
+        folds: the folds of the training rows, which make `dev` the rows that are in a fold; None
+            without.
     """
 
     train: list[Row]
@@ -43,6 +52,7 @@ class SplitRows:
     file: str
     dev_file: str
     notes: tuple[str, ...]
+    folds: Folds | None = None
 
 
 def split_rows(
@@ -53,16 +63,20 @@ def split_rows(
     task: TaskSetting,
     dev_fraction: float,
     seed: int,
+    group_field: str | None = None,
+    folds: Callable[[int], int] = lambda _: 0,
 ) -> SplitRows:
     """Return training and dev rows from two files, or from one.
 
     Args:
         data: a file of labelled rows, or the rows.
-        dev: the dev rows; None holds out a part of `data`.
+        dev: the dev rows; None holds out a part of `data`, or makes folds of it.
         columns: where the files keep text and label.
         task: ``single-label``, ``multi-label``, or ``auto``, which goes by the rows.
         dev_fraction: the fraction that is held out.
-        seed: seed of the hold-out.
+        seed: seed of the hold-out and of the folds.
+        group_field: column of the groups that the hold-out and the folds do not split.
+        folds: returns the number of folds for a number of rows; 0 holds out dev rows.
 
     Raises:
         DataError: the rows are missing, malformed, too few, or do not suit a classifier.
@@ -81,9 +95,37 @@ def split_rows(
         notes += check_rows(rows, dev_rows, file=file, dev_file=dev_file)
         return SplitRows(rows, dev_rows, labels, found, file, dev_file, tuple(notes))
     notes += check_rows(rows, [], file=file, dev_file=file)
-    train, dev_rows = hold_out(rows, dev_fraction, seed=seed)
+    count = folds(len(rows))
+    if count:
+        repeats = _REPEATS if len(rows) <= _MAX_REPEATED_ROWS else 1
+        found_folds = Folds(
+            tuple(
+                _assigned(rows, count, seed=seed + repeat, group_field=group_field, file=file)
+                for repeat in range(repeats)
+            )
+        )
+        note = check_folds(rows, found_folds, group_field=group_field, file=file)
+        measured = [rows[index] for index in found_folds.measured]
+        notes += filter(None, [note])
+        return SplitRows(rows, measured, labels, found, file, file, tuple(notes), found_folds)
+    if group_field is None:
+        train, dev_rows = hold_out(rows, dev_fraction, seed=seed)
+    else:
+        count = max(2, round(1 / dev_fraction))
+        fold = _assigned(rows, count, seed=seed, group_field=group_field, file=file)
+        train = [row for row, number in zip(rows, fold, strict=True) if number != 0]
+        dev_rows = [row for row, number in zip(rows, fold, strict=True) if number == 0]
     note = check_held_out(rows, dev_rows, dev_fraction, file=file)
     return SplitRows(train, dev_rows, labels, found, file, file, (*notes, *filter(None, [note])))
+
+
+def _assigned(
+    rows: Sequence[Row], count: int, *, seed: int, group_field: str | None, file: str
+) -> NDArray[np.int64]:
+    try:
+        return assign_folds(rows, count, seed=seed, group_field=group_field)
+    except DataError as problem:
+        raise DataError(f"{file}, {problem}") from None
 
 
 def _load_rows(

@@ -19,7 +19,7 @@ from textgate.train.text.bigrams import EMPTY, look_up
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from textgate.bundle.architecture import Architecture
+    from textgate.bundle.architecture import Architecture, Cell
 
 # Scales the linear branch's logits to the range that its learning rates are chosen for.
 LINEAR_GAIN = 3.0
@@ -80,16 +80,26 @@ class TextClassifier(nn.Module):
             embedded: rows of the embedding, float32 [batch, tokens, embedding].
             lengths: tokens of each text, int64 [batch], at least 1.
         """
+        pooled = self.head_dropout(self.pooled_states(embedded, lengths))
+        for dense in self.head[:-1]:
+            pooled = torch.relu(dense(pooled))
+        return self._by_label(self.head[-1](pooled))
+
+    def pooled_states(self, embedded: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Return what the head reads, before its dropout, float32 [batch, pooled].
+
+        Args:
+            embedded: rows of the embedding, float32 [batch, tokens, embedding].
+            lengths: tokens of each text, int64 [batch], at least 1.
+        """
         states = self.embedding_dropout(embedded)
         last = states  # replaced below: there is at least one layer
         for index, layer in enumerate(self.layers):
             if index:
                 states = self.layer_dropout(states)
             states, last = layer(states, lengths)
-        pooled = self.head_dropout(self.pooling(states, last, lengths))
-        for dense in self.head[:-1]:
-            pooled = torch.relu(dense(pooled))
-        return self._by_label(self.head[-1](pooled))
+        pooled: torch.Tensor = self.pooling(states, last, lengths)
+        return pooled
 
     def linear_logits(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Return the logits of the linear branch, float32 [batch, labels].
@@ -121,7 +131,7 @@ class TextClassifier(nn.Module):
 class RecurrentLayer(nn.Module):
     """One recurrent layer in one or both directions."""
 
-    def __init__(self, cell: str, inputs: int, hidden: int, *, bidirectional: bool) -> None:
+    def __init__(self, cell: Cell, inputs: int, hidden: int, *, bidirectional: bool) -> None:
         super().__init__()
         self.ahead = _CELLS[cell](inputs, hidden, batch_first=True)
         self.back = _CELLS[cell](inputs, hidden, batch_first=True) if bidirectional else None
@@ -238,7 +248,7 @@ class LinearBranch(nn.Module):
         return total
 
 
-def initialize_layers(model: nn.Module, embedding: nn.Embedding, cell: str) -> None:
+def initialize_layers(model: nn.Module, embedding: nn.Embedding, cell: Cell) -> None:
     """Set the initial weights of an embedding, recurrent layers, and a ``head``.
 
     They follow Keras's defaults: embedding uniform in +-0.05; input and dense weights Glorot

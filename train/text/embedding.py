@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from textgate.errors import ConfigError
 from textgate.inference.tokenizer import PADDING_ID, UNKNOWN_ID
 from textgate.train.text.subwords import piece_count, split_words
-from textgate.train.text.vectors import ENGLISH, NO_VECTORS, load_vectors
+from textgate.train.text.vectors import ENGLISH_VECTORS, NO_VECTORS, load_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +37,7 @@ def find_vectors(spec: str, texts: Iterable[str]) -> Vectors | None:
     """
     if spec == NO_VECTORS:
         return None
-    if spec == ENGLISH:  # few enough to load them all without reading the texts
+    if spec == ENGLISH_VECTORS:  # few enough to load them all without reading the texts
         return load_vectors(spec)
     return load_vectors(spec, wanted=_WantedWords(texts))
 

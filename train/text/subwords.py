@@ -27,6 +27,7 @@ _NORMALIZER = normalizers.Sequence(
 _SPLITTER = pre_tokenizers.Split(Regex(SUBWORD_WORDS), behavior="removed", invert=True)
 _MIN_PIECES = 2000  # enough to spell most words in two to four pieces
 _MIN_OCCURRENCES = 2  # of a word before it gets an id, unless it is known
+_MIN_NEW_OCCURRENCES = 3  # of a word before it is added to a pretrained vocabulary
 _MAX_SAMPLED_OCCURRENCES = 5  # pieces are for rare words, not for the most frequent ones
 
 
@@ -75,6 +76,62 @@ def build_subword_tokenizer(
         "unk_token": UNKNOWN,
         "byte_fallback": True,
         "ignore_merges": True,
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def fit_subword_tokenizer(
+    tokenizer_json: str, texts: Iterable[str], *, vocabulary_size: int, max_tokens: int
+) -> tuple[str, list[list[int]]]:
+    """Return a subword tokenizer with the words that suit texts.
+
+    All pieces stay. The words of the texts come first, by frequency; one that is new must occur
+    three times or more. The other words follow in their order, as far as there is room.
+
+    Args:
+        tokenizer_json: a tokenizer from `build_subword_tokenizer`.
+        texts: the training texts.
+        vocabulary_size: largest number of ids.
+        max_tokens: tokens of a text that are read; words far beyond them are not counted.
+
+    Returns:
+        The tokenizer, and for each of its ids the ids in the given one: its own, or those of the
+        pieces that spelled a new word.
+    """
+    counts = count_words(texts, split_words, max_tokens=max_tokens)
+    document: dict[str, Any] = json.loads(tokenizer_json)
+    vocabulary: dict[str, int] = document["model"]["vocab"]
+    first = piece_count(tokenizer_json)
+    pieces = sorted(
+        (word for word in vocabulary if vocabulary[word] < first), key=vocabulary.__getitem__
+    )
+    words = sorted(
+        (word for word in vocabulary if vocabulary[word] >= first), key=vocabulary.__getitem__
+    )
+    new = [
+        word
+        for word, count in counts.items()
+        if count >= _MIN_NEW_OCCURRENCES and word not in vocabulary
+    ]
+    ranked = sorted(
+        [*words, *new],
+        key=lambda word: (-counts[word], vocabulary.get(word, len(vocabulary)), word),
+    )
+    kept = [*pieces, *ranked][: max(first, vocabulary_size)]
+    spelled = Tokenizer.from_str(tokenizer_json)
+    spelled.no_padding()
+    spelled.no_truncation()
+    ids = [[vocabulary[word]] if word in vocabulary else spelled.encode(word).ids for word in kept]
+    document["model"]["vocab"] = {word: index for index, word in enumerate(kept)}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")), ids
+
+
+def first_ids(tokenizer_json: str, vocabulary_size: int) -> str:
+    """Return a tokenizer with only the first ids, which belong to the most useful words."""
+    document: dict[str, Any] = json.loads(tokenizer_json)
+    model = document["model"]
+    model["vocab"] = {
+        word: index for word, index in model["vocab"].items() if index < vocabulary_size
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ENGLISH = "english"
+ENGLISH_VECTORS = "english"
 NO_VECTORS = "none"
 
 _MAX_WIDTH = 4096  # numbers per word; a file with more holds something else
@@ -81,10 +81,10 @@ def load_vectors(spec: str | Path, wanted: Container[str] | None = None) -> Vect
             has another width than the first, or a number that is not finite; the numbers of words
             and rows differ; or the vectors would take more than 1 GiB.
     """
-    if str(spec) == ENGLISH:
+    if str(spec) == ENGLISH_VECTORS:
         return _read_english(wanted)
     path = Path(spec)
-    near = did_you_mean(str(spec), (ENGLISH, NO_VECTORS))
+    near = did_you_mean(str(spec), (ENGLISH_VECTORS, NO_VECTORS))
     if near and not path.exists():
         raise DataError(f"{spec}: no file of that name{near}")
     if path.suffix.lower() == ".npy":
@@ -111,7 +111,7 @@ def _is_kept(word: str, kept: dict[str, int], wanted: Container[str] | None) -> 
 
 
 def _read_english(wanted: Container[str] | None) -> Vectors:
-    folder = resources.files("textgate.train") / ENGLISH
+    folder = resources.files("textgate.train") / ENGLISH_VECTORS
     kept: dict[str, int] = {}  # word -> its row in the source
     for row, word in enumerate((folder / "words.txt").read_text(encoding="utf-8").split()):
         if _is_kept(word, kept, wanted):
@@ -121,7 +121,7 @@ def _read_english(wanted: Container[str] | None) -> Vectors:
         for file in ("codes.npy", "columns.npy")
     )
     rows = np.fromiter(kept.values(), dtype=np.intp)
-    return _vectors(kept, unpack(codes[rows], columns), ENGLISH)
+    return _vectors(kept, unpack(codes[rows], columns), ENGLISH_VECTORS)
 
 
 def _vectors(kept: Iterable[str], matrix: NDArray[np.float32], name: str) -> Vectors:

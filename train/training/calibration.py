@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-_LOW, _HIGH = 0.1, 1000.0  # of the searched temperatures
+_MIN_SEARCHED, _MAX_SEARCHED = 0.1, 1000.0  # of the searched temperatures
 # If all dev rows are right, the loss falls with T without end, and a few rows cannot show that the
 # answers should be more confident than this. There is no such bound above: a network whose linear
 # branch dominates has logits a hundred times too large, and lower confidence is the safe side.
-LOWEST_TEMPERATURE = 0.25
+MIN_TEMPERATURE = 0.25
 _STEPS = 40  # of the golden-section search over log T: to a millionth of T
 _MAX_LOGITS = 2**21  # for the choice of a scale
 _MIN_ROWS = 500  # for the same
+_MAX_FEW_TEMPERATURE = 4.0
+_PRIOR_ROWS = 30  # that speak for a temperature of 1
 _MAX_PART_TEMPERATURE = 10.0  # with a tenth of the weight, 100 for the whole
 
 
@@ -35,7 +39,21 @@ def fit_temperature(
         multi_label: whether each label is decided independently.
     """
     # The log loss is convex in 1/T: if its minimum is below the bound, the bound is best.
-    return max(LOWEST_TEMPERATURE, _best_temperature(logits, targets, multi_label=multi_label))
+    return max(MIN_TEMPERATURE, _best_temperature(logits, targets, multi_label=multi_label))
+
+
+def bounded_temperature(
+    logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
+) -> float:
+    """Return a temperature from 0.25 to 4 that is safe where rows are few.
+
+    The logarithm of the best temperature is shrunk towards 0, by half if there are 30 rows.
+
+    The arguments are those of `fit_temperature`.
+    """
+    best = _best_temperature(logits, targets, multi_label=multi_label)
+    bounded = min(_MAX_FEW_TEMPERATURE, max(MIN_TEMPERATURE, best))
+    return float(bounded ** (len(targets) / (len(targets) + _PRIOR_ROWS)))
 
 
 def _best_temperature(
@@ -49,7 +67,7 @@ def _best_temperature(
 
     # Golden-section search over log T: the log loss is convex in 1/T, so it has one minimum.
     ratio = (np.sqrt(5.0) - 1.0) / 2.0
-    low, high = np.log((_LOW, _HIGH))
+    low, high = np.log((_MIN_SEARCHED, _MAX_SEARCHED))
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     at_left, at_right = at(left), at(right)
     for _ in range(_STEPS):
@@ -87,6 +105,8 @@ def best_linear_scale(
 
     Both parts are calibrated, which makes them comparable, and mixed with the weights that give the
     lowest log loss of the calibrated sum. The recurrent part has at least a tenth of the weight.
+    This is for the dev rows of one epoch, which may be many: only the ratio of the parts counts,
+    because the temperature is fitted later. For few rows use `mixed_scales`.
 
     Args:
         recurrent: logits of the recurrent part, float32 [rows, labels].
@@ -110,13 +130,100 @@ def best_linear_scale(
     return min((weight / (1.0 - weight) * of_recurrent / of_linear for weight in weights), key=loss)
 
 
+def mixed_scales(
+    network: NDArray[np.float32],
+    linear: NDArray[np.float32] | None,
+    targets: NDArray[np.float32],
+    *,
+    multi_label: bool,
+) -> tuple[float, float]:
+    """Return the factors of the recurrent part's logits and of the linear branch's.
+
+    Both parts are calibrated and mixed, as by `best_linear_scale`, but safely where rows are few:
+    temperatures are bounded and shrunk, and a smaller weight of the branch is preferred unless a
+    larger one is clearly better. The recurrent part has at least a tenth of the weight.
+
+    Args:
+        network: logits of the recurrent part, float32 [rows, labels].
+        linear: logits of the linear branch, float32 [rows, labels]; None without a branch.
+        targets: float32 [rows, labels], 1 where a label applies.
+        multi_label: whether each label is decided independently.
+    """
+    of_network = bounded_temperature(network, targets, multi_label=multi_label)
+    if linear is None:
+        return 1.0 / of_network, 1.0
+    of_linear = bounded_temperature(linear, targets, multi_label=multi_label)
+
+    def scales(weight: float) -> tuple[float, float]:
+        return (1.0 - weight) / of_network, weight / of_linear
+
+    def losses(weight: float) -> NDArray[np.float64]:
+        first, second = scales(weight)
+        both: NDArray[np.float32] = np.float32(first) * network + np.float32(second) * linear
+        return calibrated_losses(both, targets, multi_label=multi_label)
+
+    weights = [tenths / 10 for tenths in range(10)]  # the smallest one is preferred
+    return scales(weights[preferred([losses(weight) for weight in weights])])
+
+
+def preferred(candidates: Sequence[NDArray[np.float64]]) -> int:
+    """Return the first candidate that is not clearly worse than the best one.
+
+    With few rows the best of several candidates is often best by chance. A candidate is clearly
+    worse if its mean loss is higher by more than half the standard error of the difference.
+
+    Args:
+        candidates: loss of each row, float64 [rows], for each candidate; the most plausible first.
+    """
+    best = min(candidates, key=np.mean)
+    return next(
+        index for index, one in enumerate(candidates) if not is_clearly_lower(best, one, errors=0.5)
+    )
+
+
+def is_clearly_lower(
+    first: NDArray[np.float64], second: NDArray[np.float64], *, errors: float
+) -> bool:
+    """Return whether the mean of the first losses is lower by more than some standard errors.
+
+    Args:
+        first: loss of each row, float64 [rows].
+        second: other losses of the same rows.
+        errors: how many standard errors of the mean difference.
+    """
+    difference = second - first
+    error = difference.std() / np.sqrt(len(difference))
+    return bool(difference.mean() > errors * error)
+
+
+def calibrated_losses(
+    logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
+) -> NDArray[np.float64]:
+    """Return the log loss of each row at a temperature that is safe where rows are few.
+
+    The arguments are those of `fit_temperature`.
+    """
+    temperature = bounded_temperature(logits, targets, multi_label=multi_label)
+    scaled: NDArray[np.float32] = logits / np.float32(temperature)
+    return row_losses(scaled, targets, multi_label=multi_label)
+
+
 def log_loss(
     logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
 ) -> float:
     """Return the mean negative log-likelihood of the targets."""
+    return float(np.mean(row_losses(logits, targets, multi_label=multi_label)))
+
+
+def row_losses(
+    logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
+) -> NDArray[np.float64]:
+    """Return the negative log-likelihood of each row's targets, float64 [rows]."""
     wide = logits.astype(np.float64)
     if multi_label:
-        return float(np.mean(np.logaddexp(0.0, wide) - wide * targets))
+        of_rows: NDArray[np.float64] = (np.logaddexp(0.0, wide) - wide * targets).mean(axis=1)
+        return of_rows
     shifted = wide - wide.max(axis=1, keepdims=True)
     normalizer = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return float(np.mean(((normalizer - shifted) * targets).sum(axis=1)))
+    result: NDArray[np.float64] = ((normalizer - shifted) * targets).sum(axis=1)
+    return result

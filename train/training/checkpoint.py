@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from textgate.train.training.config import Criterion
+
 FORMAT_VERSION = 1
 _ENTRY = "textgate"  # of the file's metadata
 _PERFECT_LOSS = 5e-5
@@ -65,7 +67,7 @@ class Epoch:
     dev_score: Fraction
     seconds: NonNegative
 
-    def rank(self, criterion: str = "score") -> tuple[float, float]:
+    def rank(self, criterion: Criterion = "score") -> tuple[float, float]:
         """Return the sort key of epochs: dev score before dev loss, or loss before score."""
         if criterion == "loss":
             return -self.dev_loss, self.dev_score
@@ -76,7 +78,7 @@ class Epoch:
         """Whether the loss on dev is 0 to four decimal places."""
         return self.dev_loss < _PERFECT_LOSS
 
-    def improves_on(self, other: Epoch, criterion: str = "score") -> bool:
+    def improves_on(self, other: Epoch, criterion: Criterion = "score") -> bool:
         """Return whether to keep this epoch rather than an earlier one.
 
         Of two that are perfect on dev, the later one has learned more from the training rows.
@@ -144,6 +146,12 @@ class TrainedModel:
     metrics: dict[str, float]
     history: list[Epoch]
     best_epoch: int
+
+    @property
+    def uses_network(self) -> bool:
+        """Whether the recurrent part adds to the logits, and not the linear branch alone."""
+        last = max(name for name in self.weights if name.startswith("head."))
+        return bool(self.weights[last].any())
 
 
 def save_state(path: Path, state: TrainingState[Any]) -> None:

@@ -42,6 +42,7 @@ Epochs = Annotated[int, Range(1, 100_000)]
 BatchSize = Annotated[int, Range(1, 1_000_000)]
 LearningRate = Annotated[float, Range(0, 100, above=True)]
 DevFraction = Annotated[float, Range(0.01, 0.5)]
+Folds = Annotated[int, Range(0, 100)]
 Seed = Annotated[int, Range(0, 2**31 - 1)]
 
 _MIN_SUBWORD_VOCABULARY = 512
@@ -95,6 +96,11 @@ class TrainingConfig(Config):
         criterion: measure on dev that chooses the best epoch: ``score`` (accuracy, or macro-F1 of a
             multi-label task, then the log loss), or ``loss``, the calibrated log loss, which varies
             less where dev has few rows.
+        folds: number of folds of cross-validation, which chooses with few rows; 0 holds out dev
+            rows instead.
+        frozen: whether pretrained layers stay as they are, so that only the head and the linear
+            branch are trained.
+        encoder_rate: learning rate of pretrained recurrent layers, as a multiple of the rate.
         dev_fraction: fraction of the training rows held out for dev when no dev file is given.
         seed: seed of the held-out rows, the initial weights, the order and the dropout.
 
@@ -139,6 +145,9 @@ class TrainingConfig(Config):
     sparse: bool = False
     gradient_norm: Annotated[float, Range(1e-6, 1_000_000_000)] = 5.0
     criterion: Criterion = "score"
+    folds: Folds = 0
+    frozen: bool = False
+    encoder_rate: Annotated[float, Range(0, 100)] = 1.0
     dev_fraction: DevFraction = 0.1
     seed: Seed = 0
 
@@ -251,6 +260,8 @@ def _conflict(config: TrainingConfig) -> str | None:
             "linear_buckets must be above 0 where linear_size is, not 0; for no linear branch set "
             "linear_size to 0"
         )
+    if config.folds == 1:
+        return "folds must be 2 or more, or 0 to hold out dev rows, not 1"
     if not config.vectors:
         return "vectors must be a file, 'english' or 'none', not ''"
     return None

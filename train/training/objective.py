@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from textgate.bundle.architecture import Architecture
+    from textgate.bundle.architecture import Architecture, Output
     from textgate.train.data.dataset import Batch, Dataset
     from textgate.train.network.model import TextClassifier
     from textgate.train.training.config import TrainingConfig
@@ -93,7 +93,7 @@ def loss(
     logits: torch.Tensor,
     targets: torch.Tensor,
     *,
-    output: str,
+    output: Output,
     weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the mean cross-entropy over the batch, a scalar.

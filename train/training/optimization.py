@@ -41,10 +41,16 @@ class Optimizer:
         config: the rates, and whether tables are updated sparsely.
         steps: for falling rates, the number of all steps: the rates rise for a twentieth of them,
             then fall to 0 along a cosine; None keeps the rates constant.
+        betas: decay of Adam's moving averages of the gradients and of their squares.
     """
 
     def __init__(
-        self, model: Embedded, config: TrainingConfig, *, steps: int | None = None
+        self,
+        model: Embedded,
+        config: TrainingConfig,
+        *,
+        steps: int | None = None,
+        betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
         self._model = model
         self._config = config
@@ -61,15 +67,18 @@ class Optimizer:
             for weight in model.parameters()
             if weight.requires_grad and not (config.sparse and id(weight) in rates)
         ]
+        if isinstance(model, TextClassifier):
+            rate = config.learning_rate * config.encoder_rate
+            rates |= {id(weight): rate for weight in model.layers.parameters()}
         groups = [
             {"params": [weight], "lr": rates.get(id(weight), config.learning_rate)}
             for weight in self._dense
         ]
-        self._optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(groups)]
+        self._optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(groups, betas=betas)]
         if config.sparse:
             self._optimizers.append(
                 torch.optim.SparseAdam(
-                    [{"params": [table], "lr": rates[id(table)]} for table in tables]
+                    [{"params": [table], "lr": rates[id(table)]} for table in tables], betas=betas
                 )
             )
         self._rates = [

@@ -20,8 +20,9 @@ from textgate.train.text.vectors import NO_VECTORS
 from textgate.train.training.settings import format_labels, format_setting
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
+    from textgate.bundle.architecture import Task
     from textgate.rows import Row
     from textgate.train.data.unlabelled import Unlabelled
     from textgate.train.text.vectors import Vectors
@@ -37,12 +38,19 @@ _MAX_EPOCHS = 30
 _MAX_ONE_DIRECTION_LABELS = 2  # with so few, a second direction gains nothing on dev
 _MAX_FULL_LABELS = 8  # with so few, the linear branch has one column per label
 _COMPRESSED_COLUMNS = 32  # of the linear branch with more labels
+_ENCODER_VOCABULARY = 14_000  # bundles have 2.5 MB at most
+_FINE_TUNING_ROWS = 42_000  # rows of all epochs together that two labels need
+_MIN_FINE_TUNING_EPOCHS, _MAX_FINE_TUNING_EPOCHS = 2, 12
+_MAX_FEW_ROWS = 3000  # that folds choose with
+_MANY_FOLDS, _FEW_FOLDS = 5, 3
+_MAX_MANY_FOLDS_ROWS = 500
+_MAX_FEW_EPOCHS = 10
 _MIN_IMBALANCE = 1.5  # rows of the most frequent label per row of the rarest
 _BALANCED_WEIGHTS = 1.0
 # Fraction of the running words that vectors of the texts' language know. English vectors know 90 %
 # or more of the words in English texts, but also 67 % in Spanish texts: word lists from the web
 # hold the short words of every language.
-_MIN_KNOWN_FRACTION = 0.8
+MIN_KNOWN_FRACTION = 0.8
 
 
 @dataclass(frozen=True)
@@ -92,10 +100,13 @@ def recommend(
     rows: Sequence[Row],
     labels: Sequence[str],
     *,
-    task: str,
+    task: Task,
     vectors: Vectors | None,
     unlabelled: Unlabelled | Sequence[str] = (),
     given: Mapping[str, Any] | None = None,
+    pretrained: bool = False,
+    sentence_encoder: bool = False,
+    folds: int = 0,
 ) -> Recipe:
     """Return settings for these training rows.
 
@@ -105,19 +116,31 @@ def recommend(
         task: ``single-label`` or ``multi-label``.
         vectors: the pretrained vectors that could be used, or None.
         unlabelled: texts to train on that a teacher labels.
-        given: settings of the user, by name; settings that have no effect beside them are left out.
+        given: settings of the user, by name; settings that have no effect with them are left out.
+        pretrained: whether the network begins with pretrained layers.
+        sentence_encoder: whether these come with a projection to sentence embeddings.
+        folds: number of folds; 0 if dev rows choose.
     """
     count = len(rows) + len(unlabelled)
     every = chain((row.text for row in rows), unlabelled)
     most = CHARACTERS_PER_TOKEN * _MAX_TOKENS  # no later character is ever read
     sample = islice(every, 0, None, max(1, count // _SAMPLE_SIZE))
     texts = [split_words(text[:most]) for text in sample]
+    said = "rows and texts" if len(unlabelled) else "rows"
     choices = [
         _reading(texts),
-        _passes(count, len(labels), "rows and texts" if len(unlabelled) else "rows"),
-        *_branch(len(labels), given or {}),
-        *_directions(len(labels)),
+        *([] if folds or sentence_encoder else [_epochs(count, len(labels), said)]),
+        *_branch(len(labels), given or {}, full=bool(folds)),
+        *([] if pretrained else _directions(len(labels))),
     ]
+    if sentence_encoder:
+        reason = "the encoder was trained with these, and rare words are spelled with pieces"
+        settings = {"pooling": ("max", "mean"), "vocabulary_size": _ENCODER_VOCABULARY}
+        choices.append(Choice(settings, reason))
+    if folds:
+        choices.append(_few(count, folds))
+    elif sentence_encoder and not (given or {}).get("frozen"):
+        choices.append(_fine_tuning(count, len(labels)))
     if vectors is not None:
         choices.append(_start(texts, vectors))
     if task == "single-label":
@@ -141,7 +164,7 @@ def _pieces(word: str) -> int:
     return 1 if len(word) <= _MAX_WORD_LENGTH else math.ceil(len(word) / 2)
 
 
-def _passes(rows: int, labels: int, said: str) -> Choice:
+def _epochs(rows: int, labels: int, said: str) -> Choice:
     least = min(_MORE_EPOCHS, max(_MIN_EPOCHS, round(_MAX_TOTAL_ROWS / rows)))
     epochs = _TOTAL_ROWS / rows
     if labels > 2:  # more labels take longer to learn
@@ -163,11 +186,56 @@ def _directions(labels: int) -> list[Choice]:
     ]
 
 
-def _branch(labels: int, given: Mapping[str, Any]) -> list[Choice]:
+def fold_count(rows: int) -> int:
+    """Return the number of folds for a number of rows; 0 if dev rows can choose."""
+    if rows > _MAX_FEW_ROWS:
+        return 0
+    return _MANY_FOLDS if rows <= _MAX_MANY_FOLDS_ROWS else _FEW_FOLDS
+
+
+def _few(rows: int, folds: int) -> Choice:
+    settings: dict[str, Any] = {
+        "folds": folds,
+        "epochs": _MAX_FEW_EPOCHS,
+        "batch_size": 16,
+        "learning_rate": 1e-3,
+        "embedding_rate": 1.0,
+        "average": 0.0,
+        "adversarial": 0.0,
+        "embedding_dropout": 0.2,
+        "head_dropout": 0.2,
+        "sparse": True,
+    }
+    return Choice(settings, f"{rows:,} rows, too few to hold some out")
+
+
+def _fine_tuning(rows: int, labels: int) -> Choice:
+    """Return fewer epochs than a random start needs, at a lower rate."""
+    total = _FINE_TUNING_ROWS * (1 if labels <= 2 else 2)
+    settings = {
+        "epochs": min(_MAX_FINE_TUNING_EPOCHS, max(_MIN_FINE_TUNING_EPOCHS, round(total / rows))),
+        "learning_rate": 1e-3 if labels <= 2 else 2e-3,
+        "embedding_rate": 1.0,
+    }
+    return Choice(settings, f"the encoder is fine-tuned on {rows:,} rows")
+
+
+def known_fraction(texts: Iterable[str], words: Container[str]) -> float:
+    """Return the fraction of the running words that a vocabulary has.
+
+    Args:
+        texts: the training texts; a sample of them is read.
+        words: the vocabulary.
+    """
+    running = [word for text in islice(texts, _SAMPLE_SIZE) for word in split_words(text[:2000])]
+    return sum(word in words for word in running) / max(1, len(running))
+
+
+def _branch(labels: int, given: Mapping[str, Any], *, full: bool) -> list[Choice]:
     chosen: dict[str, Any] = {"linear_size": labels, "linear_buckets": 2**16}
     columns = f"with a column for each of {labels} labels" if labels > 1 else "with one column"
     reason = f"a linear branch over words and bigrams {columns}"
-    if labels > _MAX_FULL_LABELS:
+    if labels > _MAX_FULL_LABELS and not full:
         chosen = {"linear_size": _COMPRESSED_COLUMNS, "linear_buckets": 2**14, "linear_rate": 0.005}
         reason = f"a linear branch over words and bigrams, {labels:,} labels compressed to "
         reason += str(_COMPRESSED_COLUMNS)
@@ -182,7 +250,7 @@ def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
     running = sum(counts.values())
     known = sum(count for word, count in counts.items() if word in vectors.words)
     fraction = known / max(1, running)
-    if fraction < _MIN_KNOWN_FRACTION:
+    if fraction < MIN_KNOWN_FRACTION:
         return Choice(
             {"vectors": NO_VECTORS},
             f"the vectors {vectors.name} cover {fraction:.0%} of the words in the texts",
@@ -205,6 +273,6 @@ def _balance(rows: Sequence[Row], labels: Sequence[str]) -> list[Choice]:
     return [
         Choice(
             {"class_weights": _BALANCED_WEIGHTS},
-            f"a label with {most:,} rows beside one with {least:,}",
+            f"a label with {most:,} rows against one with {least:,}",
         )
     ]

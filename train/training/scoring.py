@@ -85,17 +85,31 @@ def finished_epoch(
     Raises:
         ConfigError: training diverged.
     """
-    if not (math.isfinite(train_loss) and np.isfinite(logits).all()):
-        raise ConfigError(
-            f"training diverged in epoch {number}: the network computes NaN or infinite values; "
-            "choose a lower learning rate"
-        )
+    require_finite(number, train_loss, logits)
     quality = evaluate_logits(logits, targets, multi_label=multi_label)
     score = quality.macro_f1 if multi_label else quality.accuracy
     if calibrated:
         logits = logits / np.float32(fit_temperature(logits, targets, multi_label=multi_label))
     dev_loss = log_loss(logits, targets, multi_label=multi_label)
     return Epoch(number, train_loss, dev_loss, score, time.perf_counter() - started)
+
+
+def require_finite(number: int, train_loss: float, logits: NDArray[np.float32]) -> None:
+    """Refuse to go on after an epoch in which training diverged.
+
+    Args:
+        number: number of the epoch.
+        train_loss: its mean loss.
+        logits: logits on dev.
+
+    Raises:
+        ConfigError: a value is NaN or infinite.
+    """
+    if not (math.isfinite(train_loss) and np.isfinite(logits).all()):
+        raise ConfigError(
+            f"training diverged in epoch {number}: the network computes NaN or infinite values; "
+            "choose a lower learning rate"
+        )
 
 
 def score_name(*, multi_label: bool) -> str:

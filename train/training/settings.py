@@ -113,7 +113,9 @@ def named_settings(settings: object) -> dict[str, Any]:
 
 
 def format_setting(value: object) -> str:
-    """Return how messages show a setting's value, such as ``20,000`` or ``yes``."""
+    """Return how messages show a setting's value, such as ``20,000``, ``yes`` or ``max+mean``."""
+    if isinstance(value, tuple):
+        return ("+" if value and isinstance(value[0], str) else ",").join(map(str, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,15 +1,15 @@
-"""Solver of a linear branch with one column per label, as a penalized logistic regression.
+"""Solver of penalized logistic regressions, and of a linear branch with one column per label.
 
 The branch is trained without the rest of the network, and this problem is convex. It is solved for
-several strengths of regularization, of which dev chooses one; training on random batches would pass
-the best of them on its way to overfitting.
+several strengths of regularization, of which dev chooses one; gradient descent may stop past the
+best of them.
 """
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -19,11 +19,11 @@ from textgate.train.training.calibration import calibrated_loss
 from textgate.train.training.objective import loss
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from textgate.bundle.architecture import Architecture
+    from textgate.bundle.architecture import Architecture, Output
     from textgate.train.data.dataset import Dataset
     from textgate.train.text.bigrams import Features
 
@@ -41,14 +41,74 @@ class Solution:
     Attributes:
         tokens: float32 [tokens, labels].
         bigrams: float32 [buckets, labels].
-        penalty: the one of `PENALTIES` that dev chose.
-        dev_loss: mean log loss of the calibrated branch alone on dev.
+        penalty: the penalty.
     """
 
     tokens: torch.Tensor
     bigrams: torch.Tensor
     penalty: float
-    dev_loss: float
+
+
+class FeatureMatrix(Protocol):
+    """Texts by features."""
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+
+    def logits(self, table: torch.Tensor) -> torch.Tensor:
+        """Return float32 [texts, labels] from a table [features, labels]."""
+
+    def gradient(self, of_logits: torch.Tensor) -> torch.Tensor:
+        """Return the gradient with respect to the table from that with respect to the logits."""
+
+
+@dataclass(frozen=True)
+class LogisticRegression:
+    """A penalized logistic regression.
+
+    Attributes:
+        matrix: the texts.
+        targets: float32 [texts, labels].
+        output: the output of the network, ``softmax`` or ``multi-label``.
+        weights: weight of each label, float32 [labels]; None weighs all the same.
+    """
+
+    matrix: FeatureMatrix
+    targets: torch.Tensor
+    output: Output
+    weights: torch.Tensor | None = None
+
+    def tables(self, penalties: Sequence[float]) -> Iterator[torch.Tensor]:
+        """Yield the solution of each penalty, float32 [features, labels].
+
+        Args:
+            penalties: the strongest first, because each solution is the next starting point.
+        """
+        table = torch.zeros(self.matrix.width, self.targets.shape[1])
+        for penalty in penalties:
+            self._minimize(table, penalty)
+            yield table.clone()
+
+    def _minimize(self, table: torch.Tensor, penalty: float) -> None:
+        """Change a table to the minimum of the penalized loss."""
+        optimizer = torch.optim.LBFGS(
+            [table],
+            max_iter=_MAX_STEPS,
+            tolerance_grad=_MAX_GRADIENT,
+            line_search_fn="strong_wolfe",
+        )
+        decay = penalty / len(self.targets)
+
+        def penalized() -> torch.Tensor:
+            # The gradient is computed here: autograd takes forty times as long on sparse inputs.
+            logits = self.matrix.logits(table).requires_grad_()
+            value = loss(logits, self.targets, output=self.output, weights=self.weights)
+            (of_logits,) = torch.autograd.grad(value, logits)
+            table.grad = self.matrix.gradient(of_logits) + decay * table
+            return value.detach() + 0.5 * decay * table.square().sum()
+
+        optimizer.step(penalized)  # type: ignore[no-untyped-call]
 
 
 def can_be_solved(architecture: Architecture) -> bool:
@@ -62,10 +122,10 @@ def solve(
     train: Dataset,
     dev: Dataset,
     *,
-    output: str,
+    output: Output,
     weights: torch.Tensor | None = None,
-) -> Solution:
-    """Return the tables of a linear branch with one column per label.
+) -> tuple[Solution, float]:
+    """Return the tables of a linear branch with one column per label, and its loss on dev.
 
     Args:
         features: the features of the branch.
@@ -74,23 +134,39 @@ def solve(
         output: the output of the network, ``softmax`` or ``multi-label``.
         weights: weight of each label, float32 [labels]; None weighs all the same.
     """
-    train_matrix, dev_matrix = _FeatureMatrix(train, features), _FeatureMatrix(dev, features)
-    tokens, buckets = len(features.token_weights), len(features.bigram_weights)
-    table = torch.zeros(tokens + buckets, train.targets.shape[1])
-    best: Solution | None = None
-    for penalty in PENALTIES:
-        _minimize(table, train_matrix, penalty=penalty, output=output, weights=weights)
-        solved = table.clone()
-        dev_loss = calibrated_loss(
-            dev_matrix.logits(solved).numpy(), dev.targets, multi_label=output == "multi-label"
-        )
-        if best is None or dev_loss < best.dev_loss:
-            best = Solution(solved[:tokens], solved[tokens:], penalty, dev_loss)
-    assert best is not None  # there are penalties  # noqa: S101
-    return best
+    found = solve_all(features, train, dev, output=output, weights=weights, penalties=PENALTIES)
+    losses = [
+        calibrated_loss(logits, dev.targets, multi_label=output == "multi-label")
+        for _, logits in found
+    ]
+    best = int(np.argmin(losses))
+    return found[best][0], losses[best]
 
 
-class _FeatureMatrix:
+def solve_all(
+    features: Features,
+    train: Dataset,
+    held_out: Dataset,
+    *,
+    output: Output,
+    weights: torch.Tensor | None = None,
+    penalties: Sequence[float] = PENALTIES,
+) -> list[tuple[Solution, NDArray[np.float32]]]:
+    """Return the solution of each penalty with its logits on other rows, float32 [rows, labels].
+
+    The arguments are those of `solve`; `held_out` are the other rows.
+    """
+    matrix = FeatureCounts(train, features)
+    regression = LogisticRegression(matrix, torch.from_numpy(train.targets), output, weights)
+    other = FeatureCounts(held_out, features)
+    tokens = len(features.token_weights)
+    return [
+        (Solution(table[:tokens], table[tokens:], penalty), other.logits(table).numpy())
+        for penalty, table in zip(penalties, regression.tables(penalties), strict=True)
+    ]
+
+
+class FeatureCounts:
     """Texts as a sparse matrix [texts, features], and its transpose for gradients."""
 
     def __init__(self, data: Dataset, features: Features) -> None:
@@ -109,7 +185,7 @@ class _FeatureMatrix:
         self._transpose = _sparse(
             np.bincount(column, minlength=len(weights)), row[order], value[order], width=len(counts)
         )
-        self.targets = torch.from_numpy(data.targets)
+        self.width = len(weights)
 
     def logits(self, table: torch.Tensor) -> torch.Tensor:
         """Return float32 [texts, labels]."""
@@ -137,28 +213,3 @@ def _sparse(
             torch.from_numpy(values),
             (len(counts), width),
         )
-
-
-def _minimize(
-    table: torch.Tensor,
-    matrix: _FeatureMatrix,
-    *,
-    penalty: float,
-    output: str,
-    weights: torch.Tensor | None,
-) -> None:
-    """Change a table to the minimum of the penalized loss."""
-    optimizer = torch.optim.LBFGS(
-        [table], max_iter=_MAX_STEPS, tolerance_grad=_MAX_GRADIENT, line_search_fn="strong_wolfe"
-    )
-    decay = penalty / len(matrix.targets)
-
-    def penalized() -> torch.Tensor:
-        # The gradient is computed here because autograd takes forty times as long on sparse inputs.
-        logits = matrix.logits(table).requires_grad_()
-        value = loss(logits, matrix.targets, output=output, weights=weights)
-        (of_logits,) = torch.autograd.grad(value, logits)
-        table.grad = matrix.gradient(of_logits) + decay * table
-        return value.detach() + 0.5 * decay * table.square().sum()
-
-    optimizer.step(penalized)  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ from textgate.train.training.checkpoint import Epoch, TrainingState
 from textgate.train.training.loop import Learner, copied, forked_rng
 from textgate.train.training.objective import Objective
 from textgate.train.training.optimization import Average, Optimizer
-from textgate.train.training.scoring import finished_epoch, score_name
+from textgate.train.training.scoring import finished_epoch, require_finite, score_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,6 +122,22 @@ class Trainer(Learner[Epoch]):
         )
         return epoch, scale_linear_branch(scored, factor)
 
+    def dev_logits(self, number: int, train_loss: float) -> NDArray[np.float32]:
+        """Return the logits on dev of the weights that would be kept, float32 [rows, labels].
+
+        Args:
+            number: number of the epoch.
+            train_loss: its mean loss.
+
+        Raises:
+            ConfigError: training diverged.
+        """
+        self.model.load_state_dict(self.state.average or self.state.weights)
+        logits = predict_logits(self.model, self._dev)
+        self.model.load_state_dict(self.state.weights)
+        require_finite(number, train_loss, logits)
+        return logits
+
     def improves(self, epoch: Epoch, best: Epoch) -> bool:
         """Return whether an epoch is better by the criterion of the settings."""
         return epoch.improves_on(best, self._config.criterion)
@@ -145,6 +161,16 @@ def scale_linear_branch(weights: dict[str, torch.Tensor], factor: float) -> dict
     if _PROJECTION not in weights:
         return weights
     return {**weights, _PROJECTION: weights[_PROJECTION] * factor}
+
+
+def scale_parts(
+    weights: dict[str, torch.Tensor], network: float, linear: float
+) -> dict[str, torch.Tensor]:
+    """Return weights whose logits are those of the network and of the branch times two factors."""
+    last = max(int(name.split(".")[1]) for name in weights if name.startswith("head."))
+    names = (f"head.{last}.weight", f"head.{last}.bias")
+    scaled = {name: weights[name] * network for name in names}
+    return scale_linear_branch({**weights, **scaled}, linear)
 
 
 def _predict_parts(

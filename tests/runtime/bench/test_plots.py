@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textgate.bench.plots import HEIGHT, STYLES, WIDTH, Axis, Series, plot, stacked_bars, swatch
+from textgate.bench.plots import (
+    HEIGHT,
+    STYLES,
+    WIDTH,
+    Axis,
+    Series,
+    as_file,
+    plot,
+    stacked_bars,
+    swatch,
+)
 
 LINEAR, LOGARITHMIC = Axis("a"), Axis("b", logarithmic=True)
 NUMBERS = re.compile(r"-?\d+(?:\.\d+)?")
@@ -41,6 +51,14 @@ def test_points_lie_as_their_values_do() -> None:
     assert x0 < x2
     assert y0 - y1 == pytest.approx(y1 - y2, abs=0.2)
     assert y0 > y2  # upwards
+
+
+def test_a_file_holds_its_own_style() -> None:
+    drawn = plot("a < b", [Series("s", ((0, 0), (5, 10)))], LINEAR, LINEAR)
+    file = parsed(as_file(drawn))
+    assert file.tag == "{http://www.w3.org/2000/svg}svg"
+    assert [child.tag.rpartition("}")[2] for child in file][:3] == ["title", "style", "rect"]
+    assert len(file) == len(parsed(drawn)) + 2
 
 
 def test_equal_factors_are_equally_far_apart_on_a_logarithmic_axis() -> None:

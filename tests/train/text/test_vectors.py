@@ -316,7 +316,7 @@ def test_size_of_the_english_vectors(english, tmp_path):
     assert np.isfinite(english.matrix).all()
     assert all(word == word.lower() and word.split() == [word] for word in english.words)
     with zipfile.ZipFile(tmp_path / "like.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
-        for file in PACKAGED.iterdir():
+        for file in filter(Path.is_file, PACKAGED.iterdir()):
             wheel.writestr(f"textgate/train/english/{file.name}", file.read_bytes())
     assert (tmp_path / "like.whl").stat().st_size <= 3_000_000
 

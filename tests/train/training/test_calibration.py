@@ -97,7 +97,7 @@ def mixture(seed, *, labels=3, rows=3000):
     return honest, noise, generator
 
 
-def calibrated_loss(logits, targets, *, multi_label):
+def loss_at_best_temperature(logits, targets, *, multi_label):
     temperature = fit_temperature(logits, targets, multi_label=multi_label)
     return log_loss(logits / np.float32(temperature), targets, multi_label=multi_label)
 
@@ -120,9 +120,9 @@ def test_beside_a_network_of_noise_the_branch_gets_the_weight(multi_label, size)
     branch = honest * np.float32(size)
     scale = best_linear_scale(noise, branch, targets, multi_label=multi_label)
     both = noise + np.float32(scale) * branch
-    found = calibrated_loss(both, targets, multi_label=multi_label)
-    best = calibrated_loss(honest, targets, multi_label=multi_label)
-    alone = calibrated_loss(noise, targets, multi_label=multi_label)
+    found = loss_at_best_temperature(both, targets, multi_label=multi_label)
+    best = loss_at_best_temperature(honest, targets, multi_label=multi_label)
+    alone = loss_at_best_temperature(noise, targets, multi_label=multi_label)
     assert found < best + 0.05 * (alone - best)
 
 
@@ -136,10 +136,10 @@ def test_two_parts_that_know_half_each_get_the_same_weight(multi_label):
         branch = other * np.float32(size)
         scale = best_linear_scale(honest, branch, targets, multi_label=multi_label)
         assert scale * size == pytest.approx(1.0, rel=0.4)  # weights are tenths
-        found = calibrated_loss(
+        found = loss_at_best_temperature(
             honest + np.float32(scale) * branch, targets, multi_label=multi_label
         )
-        alone = calibrated_loss(honest, targets, multi_label=multi_label)
+        alone = loss_at_best_temperature(honest, targets, multi_label=multi_label)
         assert found < 0.9 * alone
 
 
@@ -153,5 +153,5 @@ def test_the_branch_never_makes_it_worse(recurrent, seed, multi_label):
     scale = best_linear_scale(recurrent, linear, targets, multi_label=multi_label)
     assert scale >= 0.0
     both = recurrent + np.float32(scale) * linear
-    found = calibrated_loss(both, targets, multi_label=multi_label)
-    assert found <= calibrated_loss(recurrent, targets, multi_label=multi_label) + 1e-4
+    found = loss_at_best_temperature(both, targets, multi_label=multi_label)
+    assert found <= loss_at_best_temperature(recurrent, targets, multi_label=multi_label) + 1e-4

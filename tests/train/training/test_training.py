@@ -21,7 +21,7 @@ from textgate.train import fit
 from textgate.train.data.encoding import encode_rows
 from textgate.train.network.model import TextClassifier
 from textgate.train.training import objective
-from textgate.train.training.calibration import log_loss
+from textgate.train.training.calibration import bounded_temperature, fit_temperature, log_loss
 from textgate.train.training.checkpoint import load_model
 from textgate.train.training.progress import Progress
 from textgate.train.training.scoring import evaluate_logits
@@ -115,9 +115,11 @@ def test_the_model_is_that_of_the_best_epoch_with_its_quality(finished):
     network = TextClassifier(finished.manifest.architecture)
     network.load_state_dict(model.weights)
     logits = predict_logits(network, dev)
-    calibrated = logits / np.float32(model.temperature)
+    calibrated = logits / np.float32(fit_temperature(logits, dev.targets, multi_label=False))
     found = log_loss(calibrated, dev.targets, multi_label=False)
     assert found == pytest.approx(best.dev_loss, rel=1e-3, abs=1e-9)
+    bounded = bounded_temperature(logits, dev.targets, multi_label=False)  # dev has few rows
+    assert model.temperature == pytest.approx(bounded, rel=1e-3)
     quality = evaluate_logits(
         logits,
         dev.targets,
@@ -321,7 +323,7 @@ REFUSED = [
         some(GOOD, BAD),
         None,
         {},
-        (DataError, "rows: 2 rows with labels are too few to hold some out"),
+        (DataError, "rows: 2 rows with labels are too few for folds"),
     ),
     (
         some(GOOD, BAD),

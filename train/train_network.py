@@ -1,0 +1,280 @@
+"""Training of a prepared network, and the choices that dev rows or folds make for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from textgate.bundle.run import FOLDS, TEACHING
+from textgate.evaluation.floor import find_floor
+from textgate.messages import counted
+from textgate.train.training.calibration import bounded_temperature, fit_temperature
+from textgate.train.training.checkpoint import Epoch, TrainedModel
+from textgate.train.training.crossvalidation import CrossValidation
+from textgate.train.training.fold_trainers import FinalTrainer
+from textgate.train.training.initialization import can_be_probed
+from textgate.train.training.loop import train_epochs
+from textgate.train.training.objective import label_weights
+from textgate.train.training.probe import find_space, pooled_states, solve_heads
+from textgate.train.training.scoring import evaluate_logits, probabilities
+from textgate.train.training.solver import solve_all
+from textgate.train.training.trainer import Trainer, predict_logits, scale_parts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from textgate.train.data.folds import Folds
+    from textgate.train.preparation import Preparation
+    from textgate.train.training.checkpoint import TrainingState
+    from textgate.train.training.crossvalidation import FoldChoices
+    from textgate.train.training.folder import RunFolder
+    from textgate.train.training.initialization import Initialization
+    from textgate.train.training.progress import Progress
+
+_FEW_DEV_ROWS = 200  # with fewer the temperature is bounded
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained network.
+
+    Attributes:
+        model: its weights, their quality on dev or out of fold, and every epoch.
+        out_of_fold: out-of-fold probabilities of the dev rows, float32 [rows, labels]; None if
+            dev rows were held out.
+    """
+
+    model: TrainedModel
+    out_of_fold: NDArray[np.float32] | None = None
+
+
+def train_network(
+    ready: Preparation,
+    folder: RunFolder[Epoch],
+    state: TrainingState[Epoch] | None,
+    *,
+    device: torch.device,
+    progress: Progress,
+) -> TrainingResult:
+    """Train a prepared network.
+
+    Args:
+        ready: the rows, the settings and the initial values.
+        folder: the run's folder, for checkpoints.
+        state: the checkpoint to resume from; None to start.
+        device: where to compute.
+        progress: receives notes, steps and epochs.
+
+    Raises:
+        ConfigError: training diverged.
+        CheckpointError: a file of the folder is damaged or cannot be written.
+    """
+    if ready.folds:
+        return _train_with_folds(
+            ready, ready.folds, folder, state, device=device, progress=progress
+        )
+    return TrainingResult(_train_with_dev(ready, folder, state, device=device, progress=progress))
+
+
+def _train_with_dev(
+    ready: Preparation,
+    folder: RunFolder[Epoch],
+    state: TrainingState[Epoch] | None,
+    *,
+    device: torch.device,
+    progress: Progress,
+) -> TrainedModel:
+    config, initialization = ready.config, ready.initialization
+    architecture = ready.manifest.architecture
+    if ready.distillation is not None:
+        ready.distillation.mix(
+            ready.train.targets,
+            weight=config.teacher_weight,
+            kept=folder.path / TEACHING,
+            device=device,
+            progress=progress,
+        )
+        initialization = initialization.reweighted(ready.train)
+    initialization = initialization.solved(
+        ready.train,
+        ready.dev,
+        architecture,
+        class_weights=config.class_weights,
+        progress=progress,
+    )
+    if can_be_probed(initialization, architecture):
+        initialization = initialization.probed(
+            initialization.network(architecture, seed=config.seed),
+            ready.train,
+            ready.dev,
+            class_weights=config.class_weights,
+            progress=progress,
+        )
+    trainer = Trainer(
+        architecture,
+        config,
+        ready.train,
+        ready.dev,
+        device=device,
+        initialization=initialization,
+        state=state,
+    )
+    if config.frozen:
+        trainer.capture()
+        _, trainer.state.best_weights = trainer.evaluate(0, 0.0, time.perf_counter())
+    else:
+        train_epochs(trainer, folder.save_checkpoint, progress)
+    network = initialization.network(architecture, seed=config.seed)
+    network.load_state_dict(trainer.state.best_weights)
+    logits, targets = predict_logits(network, ready.dev), ready.dev.targets
+    multi_label = architecture.task == "multi-label"
+    fit = bounded_temperature if len(targets) < _FEW_DEV_ROWS else fit_temperature
+    temperature = fit(logits, targets, multi_label=multi_label)
+    return _model(
+        ready,
+        trainer.state.best_weights,
+        logits,
+        temperature,
+        history=trainer.state.history,
+        best_epoch=trainer.state.best_epoch,
+    )
+
+
+def _train_with_folds(
+    ready: Preparation,
+    folds: Folds,
+    folder: RunFolder[Epoch],
+    state: TrainingState[Epoch] | None,
+    *,
+    device: torch.device,
+    progress: Progress,
+) -> TrainingResult:
+    config, architecture = ready.config, ready.manifest.architecture
+    begun = ready.initialization
+    probed = can_be_probed(begun, architecture)
+    encoder = begun.network(architecture, seed=config.seed) if probed else None
+    chosen = CrossValidation(
+        architecture,
+        config,
+        ready.train,
+        targets=ready.dev.targets,
+        folds=folds,
+        initialization=begun,
+        device=device,
+        kept=folder.path / FOLDS,
+        progress=progress,
+    ).choose(encoder)
+    _report(chosen, folds.count, progress)
+    initialization = _solved(ready, chosen)
+    history: list[Epoch] = []
+    if chosen.epochs:
+        trainer = FinalTrainer(
+            architecture,
+            config.replace(epochs=chosen.epochs),
+            ready.train,
+            chosen.history,
+            device=device,
+            initialization=initialization,
+            state=state,
+        )
+        train_epochs(trainer, folder.save_checkpoint, progress)
+        weights, history = trainer.state.best_weights, trainer.state.history
+    else:
+        network = initialization.network(architecture, seed=config.seed)
+        weights = dict(network.state_dict())
+    model = _model(
+        ready,
+        scale_parts(weights, chosen.network_scale, chosen.linear_scale),
+        chosen.logits,
+        chosen.temperature,
+        history=history,
+        best_epoch=chosen.epochs,
+    )
+    multi_label = architecture.task == "multi-label"
+    return TrainingResult(
+        model, probabilities(chosen.logits, chosen.temperature, multi_label=multi_label)
+    )
+
+
+def _solved(ready: Preparation, chosen: FoldChoices) -> Initialization:
+    """Return the initial values with what is solved on all rows, with the chosen penalties."""
+    architecture, train = ready.manifest.architecture, ready.train
+    weights = label_weights(train.targets, ready.config.class_weights)
+    found = ready.initialization
+    if chosen.linear_penalty is not None and found.features is not None:
+        ((solution, _),) = solve_all(
+            found.features,
+            train,
+            train.subset(np.zeros(1, dtype=np.int64)),
+            output=architecture.output,
+            weights=weights,
+            penalties=(chosen.linear_penalty,),
+        )
+        found = dataclasses.replace(found, solution=solution)
+    if chosen.head_penalty is not None:
+        pooled = pooled_states(found.network(architecture, seed=ready.config.seed), train)
+        (head,) = solve_heads(
+            find_space(pooled, found.projection),
+            pooled,
+            train.targets,
+            output=architecture.output,
+            weights=weights,
+            penalties=(chosen.head_penalty,),
+        )
+        found = dataclasses.replace(found, head=head)
+    return found
+
+
+def _report(chosen: FoldChoices, folds: int, progress: Progress) -> None:
+    parts = []
+    if np.isfinite(chosen.linear_loss):
+        parts.append(f"linear branch alone {chosen.linear_loss:.4f}")
+    if np.isfinite(chosen.frozen_loss):
+        parts.append(f"frozen encoder alone {chosen.frozen_loss:.4f}")
+    parts += [f"epoch {epoch.number} {epoch.dev_loss:.4f}" for epoch in chosen.history[-1:]]
+    progress.note(f"log loss out of fold, {folds} folds: {', '.join(parts)}")
+    if not chosen.network_scale:
+        progress.note("the linear branch alone is best, so the network adds nothing to it")
+    else:
+        trained = (
+            counted(chosen.epochs, "epoch", "epochs") if chosen.epochs else "the frozen encoder"
+        )
+        progress.note(f"chosen out of fold: {trained}; trained on all rows with that")
+
+
+def _model(
+    ready: Preparation,
+    weights: dict[str, torch.Tensor],
+    logits: NDArray[np.float32],
+    temperature: float,
+    *,
+    history: list[Epoch],
+    best_epoch: int,
+) -> TrainedModel:
+    """Return the model with its quality by logits of the dev rows, and its floor."""
+    manifest, targets = ready.manifest, ready.dev.targets
+    multi_label = manifest.architecture.task == "multi-label"
+    before = evaluate_logits(logits, targets, manifest.labels, multi_label=multi_label)
+    after = evaluate_logits(
+        logits, targets, manifest.labels, multi_label=multi_label, temperature=temperature
+    )
+    floor = find_floor(targets > 0.5, multi_label=multi_label)
+    return TrainedModel(
+        weights=weights,
+        temperature=temperature,
+        metrics={
+            "accuracy": after.accuracy,
+            "macro_f1": after.macro_f1,
+            "ece": after.ece,
+            "ece_uncalibrated": before.ece,
+            "majority_accuracy": floor.accuracy,
+            "floor_macro_f1": floor.macro_f1,
+        },
+        history=history,
+        best_epoch=best_epoch,
+    )

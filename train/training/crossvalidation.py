@@ -1,0 +1,302 @@
+"""Cross-validation of few rows: what the folds choose, and every row's out-of-fold logits.
+
+Every row is predicted by networks that were not trained on it. These predictions choose the
+penalties, the number of epochs, the scale of the linear branch and the temperature. The final
+network is then trained on all rows with these choices.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from textgate.train.text.bigrams import find_features
+from textgate.train.training.calibration import (
+    bounded_temperature,
+    calibrated_losses,
+    is_clearly_lower,
+    mixed_scales,
+    preferred,
+)
+from textgate.train.training.checkpoint import Epoch, read_tensors, reporting_damage, write_tensors
+from textgate.train.training.fold_trainers import FoldTrainer
+from textgate.train.training.loop import train_epochs
+from textgate.train.training.objective import label_weights
+from textgate.train.training.probe import (
+    PROBE_PENALTIES,
+    find_space,
+    head_logits,
+    pooled_states,
+    solve_heads,
+)
+from textgate.train.training.progress import Progress
+from textgate.train.training.scoring import evaluate_logits
+from textgate.train.training.solver import PENALTIES, can_be_solved, solve_all
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from textgate.bundle.architecture import Architecture
+    from textgate.train.data.dataset import Dataset
+    from textgate.train.data.folds import Folds
+    from textgate.train.network.model import TextClassifier
+    from textgate.train.training.config import TrainingConfig
+    from textgate.train.training.initialization import Initialization
+    from textgate.train.training.probe import Head
+
+_NO_LOSS = float("inf")
+
+
+@dataclass(frozen=True)
+class FoldChoices:
+    """What the folds chose, and the out-of-fold logits of that.
+
+    Attributes:
+        linear_penalty: penalty of the linear branch; None without a branch that is solved.
+        head_penalty: penalty of the initial head; None for random initial weights.
+        epochs: number of epochs; 0 keeps the layers frozen and the initial head.
+        network_scale: factor of the recurrent part's logits; 0 leaves the linear branch alone.
+        linear_scale: factor of the linear branch's logits.
+        temperature: divisor of the sum of both.
+        logits: out-of-fold logits with these choices, before the temperature, float32 [rows,
+            labels].
+        linear_loss: calibrated log loss of the linear branch alone, in nats; infinite without.
+        frozen_loss: the same of the frozen layers; infinite without a pretrained encoder.
+        history: result of every epoch of the folds: log loss and score out of fold.
+    """
+
+    linear_penalty: float | None
+    head_penalty: float | None
+    epochs: int
+    network_scale: float
+    linear_scale: float
+    temperature: float
+    logits: NDArray[np.float32]
+    linear_loss: float
+    frozen_loss: float
+    history: tuple[Epoch, ...]
+
+
+class CrossValidation:
+    """The folds of one training.
+
+    Args:
+        architecture: the network.
+        config: the settings.
+        rows: all training rows.
+        targets: targets of the rows that are in a fold, float32 [measured, labels].
+        folds: the folds of `rows`.
+        initialization: the initial values of the network.
+        device: where to compute.
+        kept: file that keeps the results of finished folds until the training is finished.
+        progress: receives the steps.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        config: TrainingConfig,
+        rows: Dataset,
+        *,
+        targets: NDArray[np.float32],
+        folds: Folds,
+        initialization: Initialization,
+        device: torch.device,
+        kept: Path,
+        progress: Progress,
+    ) -> None:
+        self._architecture, self._config, self._rows = architecture, config, rows
+        self._targets, self._folds = targets, folds
+        self._parts = tuple(folds.parts())
+        self._initialization, self._device, self._kept = initialization, device, kept
+        self._progress = progress
+        self._multi_label = architecture.task == "multi-label"
+
+    def choose(self, encoder: TextClassifier | None) -> FoldChoices:
+        """Run the folds and return their choices.
+
+        Args:
+            encoder: a network with the pretrained layers; None without any.
+
+        Raises:
+            ConfigError: training diverged.
+            CheckpointError: the results of finished folds are damaged or cannot be written.
+        """
+        linear_penalty, linear, linear_loss = self._solve_linear()
+        head_penalty, frozen, frozen_loss, heads = self._solve_heads(encoder)
+        epochs = [] if self._config.frozen else self._train_folds(heads)
+        candidates = dict(enumerate(epochs, start=1))
+        if frozen is not None:
+            candidates[0] = frozen
+        scales, mixed, losses = {}, {}, {}
+        for number, logits in candidates.items():
+            scales[number] = mixed_scales(
+                logits, linear, self._targets, multi_label=self._multi_label
+            )
+            mixed[number] = _mixed(logits, linear, scales[number])
+            losses[number] = self._loss(mixed[number])
+        numbers = sorted(mixed)  # fewer epochs are preferred
+        best = numbers[preferred([self._losses(mixed[number]) for number in numbers])]
+        found = FoldChoices(
+            linear_penalty=linear_penalty,
+            head_penalty=head_penalty,
+            epochs=best,
+            network_scale=scales[best][0],
+            linear_scale=scales[best][1],
+            temperature=self._temperature(mixed[best]),
+            logits=mixed[best],
+            linear_loss=linear_loss,
+            frozen_loss=frozen_loss,
+            history=tuple(
+                self._epoch(number, mixed[number], losses[number]) for number in losses if number
+            ),
+        )
+        if linear is None or not is_clearly_lower(
+            self._losses(linear), self._losses(mixed[best]), errors=1.0
+        ):
+            return found
+        return dataclasses.replace(
+            found,
+            epochs=0,
+            network_scale=0.0,
+            linear_scale=1.0,
+            temperature=self._temperature(linear),
+            logits=linear,
+        )
+
+    def _temperature(self, logits: NDArray[np.float32]) -> float:
+        return bounded_temperature(logits, self._targets, multi_label=self._multi_label)
+
+    def _loss(self, logits: NDArray[np.float32]) -> float:
+        return float(self._losses(logits).mean())
+
+    def _losses(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        return calibrated_losses(logits, self._targets, multi_label=self._multi_label)
+
+    def _preferred(self, candidates: Sequence[NDArray[np.float32]]) -> int:
+        """Return the candidate to use; of those that are as good, one in the middle of the list."""
+        middle = len(candidates) // 2
+        order = sorted(range(len(candidates)), key=lambda index: abs(index - middle))
+        return order[preferred([self._losses(candidates[index]) for index in order])]
+
+    def _epoch(self, number: int, logits: NDArray[np.float32], loss: float) -> Epoch:
+        quality = evaluate_logits(logits, self._targets, multi_label=self._multi_label)
+        score = quality.macro_f1 if self._multi_label else quality.accuracy
+        return Epoch(number, 0.0, loss, score, 0.0)
+
+    def _out_of_fold(self) -> NDArray[np.float32]:
+        return np.zeros_like(self._targets)
+
+    def _solve_linear(self) -> tuple[float | None, NDArray[np.float32] | None, float]:
+        """Return the best penalty of the linear branch, its logits out of fold, and their loss."""
+        if self._initialization.features is None or not can_be_solved(self._architecture):
+            return None, None, _NO_LOSS
+        sums = [self._out_of_fold() for _ in PENALTIES]
+        for part in self._parts:
+            subset = self._rows.subset(part.inside)
+            features = find_features(
+                subset.sequences, subset.targets, max_buckets=self._config.linear_buckets
+            )
+            solved = solve_all(
+                features,
+                subset,
+                self._rows.subset(part.held_out),
+                output=self._architecture.output,
+                weights=label_weights(subset.targets, self._config.class_weights),
+            )
+            for total, (_, logits) in zip(sums, solved, strict=True):
+                total[part.positions] += logits / self._folds.repetitions
+        best = self._preferred(sums)
+        return PENALTIES[best], sums[best], self._loss(sums[best])
+
+    def _solve_heads(
+        self, encoder: TextClassifier | None
+    ) -> tuple[float | None, NDArray[np.float32] | None, float, list[Head | None]]:
+        """Return the head's best penalty, its logits, their loss, and the head of each fold."""
+        if encoder is None:
+            return None, None, _NO_LOSS, [None] * len(self._parts)
+        pooled = pooled_states(encoder, self._rows)
+        sums = [self._out_of_fold() for _ in PROBE_PENALTIES]
+        heads: list[list[Head]] = []
+        for part in self._parts:
+            targets = self._rows.targets[part.inside]
+            space = find_space(pooled[part.inside], self._initialization.projection)
+            solved = solve_heads(
+                space,
+                pooled[part.inside],
+                targets,
+                output=self._architecture.output,
+                weights=label_weights(targets, self._config.class_weights),
+            )
+            heads.append(list(solved))
+            for total, head in zip(sums, heads[-1], strict=True):
+                total[part.positions] += (
+                    head_logits(head, pooled[part.held_out]) / self._folds.repetitions
+                )
+        best = self._preferred(sums)
+        of_best: list[Head | None] = [of[best] for of in heads]
+        return PROBE_PENALTIES[best], sums[best], self._loss(sums[best]), of_best
+
+    def _train_folds(self, heads: Sequence[Head | None]) -> list[NDArray[np.float32]]:
+        """Return the recurrent part's logits out of fold after each epoch."""
+        done = self._finished_folds()
+        architecture = dataclasses.replace(
+            self._architecture, linear_size=0, linear_tokens=0, linear_buckets=0
+        )
+        sums = [self._out_of_fold() for _ in range(self._config.epochs)]
+        total = len(heads)
+        for number, part in enumerate(self._parts):
+            name = str(number)
+            if name not in done:
+                recorder = FoldTrainer(
+                    architecture,
+                    self._config,
+                    self._rows.subset(part.inside),
+                    self._rows.subset(part.held_out),
+                    device=self._device,
+                    initialization=dataclasses.replace(
+                        self._initialization, features=None, solution=None, head=heads[number]
+                    ),
+                )
+                steps = len(part.inside) * self._config.epochs
+                self._progress.begin(f"fold {number + 1} of {total}", steps)
+                train_epochs(recorder, lambda _: None, _Steps(self._progress))
+                self._progress.end()
+                done[name] = torch.from_numpy(np.stack(recorder.logits))
+                write_tensors(self._kept, done, {})
+            for epoch, logits in zip(sums, done[name].numpy(), strict=True):
+                epoch[part.positions] += logits / self._folds.repetitions
+        return sums
+
+    def _finished_folds(self) -> dict[str, torch.Tensor]:
+        if not self._kept.is_file():
+            return {}
+        with reporting_damage(self._kept):
+            tensors, _ = read_tensors(self._kept)
+        return tensors
+
+
+class _Steps(Progress):
+    """Progress of the steps alone: a fold has one bar for all its epochs."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def step(self, rows: int) -> None:
+        self._progress.step(rows)
+
+
+def _mixed(
+    network: NDArray[np.float32],
+    linear: NDArray[np.float32] | None,
+    scales: tuple[float, float],
+) -> NDArray[np.float32]:
+    mixed = np.float32(scales[0]) * network
+    return mixed if linear is None else mixed + np.float32(scales[1]) * linear
