@@ -15,7 +15,7 @@ from textgate.export.graph.nodes import IR_VERSION, OPSET
 from textgate.export.operators import operator_reports
 
 if TYPE_CHECKING:
-    from textgate.bundle.manifest import Precision
+    from textgate.bundle.manifest import Precision, Quality
     from textgate.bundle.run import RunManifest
     from textgate.export.candidate import Candidate, Original
     from textgate.train.training.checkpoint import TrainedModel
@@ -40,8 +40,9 @@ class Assembly:
         original: the network in full precision.
         name: name of the bundle.
         precision: ``int8`` or ``float32``.
-        verify_file: name of the verification file; None for the dev rows kept with the run.
+        verify_file: name of the verification file; None for the rows kept with the run.
         has_thresholds: whether thresholds will be chosen.
+        out_of_fold: quality out of fold; None if dev rows or a file were held out.
     """
 
     trained: RunManifest
@@ -51,6 +52,7 @@ class Assembly:
     precision: Precision
     verify_file: str | None = None
     has_thresholds: bool = False
+    out_of_fold: Quality | None = None
 
     def files(self, candidate: Candidate, manifest: Manifest) -> dict[str, bytes]:
         """Return the content of every file except the manifest, by name."""
@@ -95,10 +97,14 @@ class Assembly:
             opset=OPSET,
             ir_version=IR_VERSION,
             state=candidate.graph.states,
-            quality={
-                "float32": candidate.comparison.before,
-                "exported": candidate.comparison.after,
-            },
+            quality=(
+                {
+                    "float32": candidate.comparison.before,
+                    "exported": candidate.comparison.after,
+                }
+                if self.out_of_fold is None
+                else {"float32": self.out_of_fold}
+            ),
             operators=operator_reports(
                 architecture,
                 candidate.plan,
@@ -116,6 +122,8 @@ class Assembly:
                 "train_sha256": trained.train.sha256,
                 "dev_rows": trained.dev.rows,
                 "dev_sha256": trained.dev.sha256,
+                **({"folds": folds} if (folds := trained.settings.get("folds")) else {}),
+                **_majority(model),
                 **_pretrained(trained),
                 **_teaching(trained),
                 **({} if self.verify_file is None else {"verify_file": self.verify_file}),
@@ -134,6 +142,12 @@ def _bytes(files: dict[str, bytes], manifest: Manifest) -> int:
     """Return the size of a bundle of these files and this manifest, with their entries added."""
     manifest = dataclasses.replace(manifest, files=file_entries(files))
     return sum(map(len, files.values())) + len(manifest.to_json().encode("utf-8"))
+
+
+def _majority(model: TrainedModel) -> dict[str, str | int | float]:
+    """Return the accuracy of the most frequent label alone, if the run measured it."""
+    accuracy = model.metrics.get("majority_accuracy")
+    return {} if accuracy is None else {"majority_accuracy": round(accuracy, 4)}
 
 
 def _pretrained(trained: RunManifest) -> dict[str, str | int | float]:

@@ -13,7 +13,9 @@ from textgate.native.model import INTEGERS
 from textgate.tables import format_bytes, format_count, markdown_table, printable
 
 if TYPE_CHECKING:
-    from textgate.bundle.manifest import Manifest
+    from collections.abc import Iterator
+
+    from textgate.bundle.manifest import Manifest, Quality
     from textgate.export.quality import Comparison
 
 
@@ -68,16 +70,14 @@ def model_card(
                     f"{quality.macro_f1:.4f}",
                     f"{quality.ece:.4f}",
                 ]
-                for title, quality in (
-                    ("float32", comparison.before),
-                    (f"exported ({manifest.precision})", comparison.after),
-                )
+                for title, quality in _qualities(manifest)
             ],
             align="<>>>",
         ),
         (
-            f"Largest difference of a probability {comparison.largest:.4f}, mean "
-            f"{comparison.mean:.5f}; the same decision in {comparison.agreement:.2%} of the rows."
+            f"{manifest.precision} against float32: largest difference of a probability "
+            f"{comparison.largest:.4f}, mean {comparison.mean:.5f}; the same decision in "
+            f"{comparison.agreement:.2%} of the rows."
         ),
         *_thresholds(manifest, comparison),
         "## Network",
@@ -113,8 +113,23 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
+def _qualities(manifest: Manifest) -> Iterator[tuple[str, Quality]]:
+    """Yield the measured networks with their titles."""
+    for name, quality in manifest.quality.items():
+        if name == "exported":
+            yield f"exported ({manifest.precision})", quality
+        else:
+            yield ("float32" if "exported" in manifest.quality else "out of fold"), quality
+
+
 def _rows(manifest: Manifest, comparison: Comparison) -> str:
     """Return the verification rows and their limits, as the end of a sentence."""
+    folds = manifest.training.get("folds")
+    if folds and "exported" not in manifest.quality:
+        return (
+            f"the {comparison.rows:,} training rows, out of fold: a network trained on the other "
+            f"rows classified each of {folds} folds. The exported network was trained on all rows."
+        )
     file = manifest.training.get("verify_file")
     if file is not None:
         return (

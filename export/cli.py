@@ -38,7 +38,8 @@ _MAX_SHOWN_THRESHOLDS = 20
     "--verify",
     type=options.FILE,
     metavar="FILE",
-    help="Labelled rows to verify on; by default the run's dev rows.",
+    help="Labelled rows to verify on; by default the run's dev rows, or its training rows if folds "
+    "chose.",
 )
 @click.option(
     "--max-accuracy-drop",
@@ -75,6 +76,11 @@ _MAX_SHOWN_THRESHOLDS = 20
     callback=options.positive_fraction,
     help="Choose thresholds at which this fraction of each label's answers is kept, such as 0.9.",
 )
+@click.option(
+    "--allow-useless",
+    is_flag=True,
+    help="Export a network that is not better than the most frequent label alone.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing bundle in OUTPUT.")
 @options.columns
 def export(
@@ -88,6 +94,7 @@ def export(
     max_bytes: int | None,
     min_precision: float | None,
     coverage: float | None,
+    allow_useless: bool,
     force: bool,
     columns: Columns,
 ) -> None:
@@ -119,6 +126,7 @@ def export(
         fallback=fallback,
         max_bytes=max_bytes,
         answers=answers,
+        allow_useless=allow_useless,
         force=force,
         progress=TerminalProgress(lines_after=_QUIET_SECONDS),
     )
@@ -129,9 +137,7 @@ def export(
         f"{done.torch_difference:.1e} at most\n"
         f"{precision} against float32 on {comparison.rows:,} rows: probabilities differ by "
         f"{comparison.largest:.4f} at most, {comparison.mean:.5f} on average; same decision in "
-        f"{comparison.agreement:.2%}; accuracy {comparison.before.accuracy:.4f} to "
-        f"{comparison.after.accuracy:.4f}, macro-F1 {comparison.before.macro_f1:.4f} to "
-        f"{comparison.after.macro_f1:.4f}\n"
+        f"{comparison.agreement:.2%}; {_scores(done)}\n"
         "texts alone, in a batch and in chunks: probabilities differ by "
         f"{done.batch_difference:.1e} at most",
         err=True,
@@ -141,6 +147,17 @@ def export(
     for note in done.notes:
         click.echo(note, err=True)
     click.echo(f"{output}: {precision}, {format_bytes(bundle_bytes(output))}")
+
+
+def _scores(done: Exported) -> str:
+    """Return the scores of both graphs, or those of cross-validation."""
+    if done.manifest.out_of_fold and (quality := done.manifest.scores) is not None:
+        return f"out of fold accuracy {quality.accuracy:.4f}, macro-F1 {quality.macro_f1:.4f}"
+    before, after = done.comparison.before, done.comparison.after
+    return (
+        f"accuracy {before.accuracy:.4f} to {after.accuracy:.4f}, macro-F1 "
+        f"{before.macro_f1:.4f} to {after.macro_f1:.4f}"
+    )
 
 
 def _print_thresholds(done: Exported, answers: Answers) -> None:

@@ -151,7 +151,14 @@ def compare(
                 progress=TerminalProgress(quiet=quiet),
             )
             progress.note(f"exporting {name} as {precision}")
-            export(fitted.path, output / name, precision=precision, force=force, progress=progress)
+            export(
+                fitted.path,
+                output / name,
+                precision=precision,
+                allow_useless=True,  # the table shows how good each network is
+                force=force,
+                progress=progress,
+            )
             classifier = Classifier.load(output / name)
             progress.note(f"scoring {name} on {format_count(len(rows))} rows")
             qualities[name] = evaluate_rows(classifier, rows, file=test).metrics

@@ -16,14 +16,15 @@ from textgate.bundle import run as run_folder
 from textgate.bundle.manifest import Manifest
 from textgate.bundle.run import is_run, read_run, written_name
 from textgate.bundle.storage import MANIFEST, write_bundle
-from textgate.errors import ConfigError, ExportError
+from textgate.errors import ConfigError, ExportError, UselessModelError
 from textgate.evaluation.coverage import threshold_facts
+from textgate.evaluation.floor import beats_floor
 from textgate.export.assembly import Assembly
 from textgate.export.candidate import Original
 from textgate.export.choice import Constraints, choose
-from textgate.export.inputs import read_tokenizer, verification_rows
+from textgate.export.inputs import read_out_of_fold, read_tokenizer, verification_rows
 from textgate.export.integers import verify_integers
-from textgate.export.quality import LARGE_SHIFT, MAX_ACCURACY_DROP
+from textgate.export.quality import LARGE_SHIFT, MAX_ACCURACY_DROP, quality
 from textgate.export.quantize.hessian import measure_hessians
 from textgate.export.quantize.weights import network_weights
 from textgate.export.thresholds import Answers, fit_thresholds
@@ -43,10 +44,12 @@ from textgate.train.training.progress import Progress
 
 if TYPE_CHECKING:
     import onnxruntime
+    from numpy.typing import NDArray
 
     from textgate.bundle.manifest import Precision
     from textgate.export.candidate import Candidate
     from textgate.export.quality import Comparison
+    from textgate.train.training.checkpoint import TrainedModel
 
 _TIMED_TOKENS = (25, 100)
 _TIMED_SECONDS = 0.2
@@ -86,6 +89,7 @@ def export(
     fallback: bool = False,
     max_bytes: int | None = None,
     answers: Answers | None = None,
+    allow_useless: bool = False,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Exported:
@@ -96,13 +100,15 @@ def export(
         output: the bundle's folder; on failure it is not created.
         precision: ``int8`` or ``float32``.
         embedding_bits: 8 or 4 bits per value of the embedding, with int8.
-        verify: labelled rows to verify on; None takes the dev rows kept with the run.
+        verify: labelled rows to verify on; None takes the run's dev rows, or its training rows if
+            folds chose.
         columns: columns of text and label in the file to verify on.
         max_accuracy_drop: largest loss of accuracy by quantization on these rows, as a fraction; a
             loss of up to three rows is always allowed.
         fallback: raise precision piece by piece, cheapest first, until the loss is accepted.
         max_bytes: largest size of the bundle; rare words and embedding bits are dropped to fit.
         answers: precision or coverage that thresholds must reach on the rows; None sets none.
+        allow_useless: publish a network that is not better than the most frequent label alone.
         force: replace an existing bundle.
         progress: receives the progress.
 
@@ -111,6 +117,7 @@ def export(
         DataError: the rows to verify on are missing or malformed.
         ExportError: the weights do not fit the architecture, no candidate is small enough, or the
             bundle cannot be written.
+        UselessModelError: the network is not better than the most frequent label alone.
         VerificationError: the graph does not compute the network; nothing was published.
         ConfigError: a setting is out of range.
     """
@@ -121,11 +128,14 @@ def export(
     trained = read_run(run)
     model = load_model(run / run_folder.MODEL)
     tokenizer_json = read_tokenizer(run)
+    if not allow_useless:
+        _refuse_useless(run, model)
     network = TextClassifier(trained.architecture)
     row_notes: list[str] = []
     rows = verification_rows(
         run, trained, tokenizer_json, verify, columns or Columns(), note=row_notes.append
     )
+    out_of_fold = None if verify is not None else read_out_of_fold(run, trained)
     weights = network_weights(trained.architecture, model.weights)
     network.load_state_dict(model.weights)
     original = Original(
@@ -157,6 +167,11 @@ def export(
         precision=constraints.precision,
         verify_file=None if verify is None else written_name(Path(verify).name),
         has_thresholds=answers is not None,
+        out_of_fold=(
+            None
+            if out_of_fold is None
+            else quality(out_of_fold, rows.targets, multi_label=original.readout.multi_label)
+        ),
     )
     chosen = choose(original, constraints, bundle.size)
     candidate = chosen.candidate
@@ -180,7 +195,7 @@ def export(
     manifest, told = verify_integers(
         bundle.manifest(candidate), original, candidate, max_accuracy_drop=max_accuracy_drop
     )
-    manifest = _with_thresholds(manifest, candidate, answers)
+    manifest = _with_thresholds(manifest, candidate, answers, out_of_fold)
     manifest = dataclasses.replace(
         manifest, latency_ms=_latencies(candidate.session, trained.max_tokens)
     )
@@ -200,16 +215,38 @@ def export(
     )
 
 
-def _with_thresholds(manifest: Manifest, candidate: Candidate, answers: Answers | None) -> Manifest:
+def _refuse_useless(run: Path, model: TrainedModel) -> None:
+    if beats_floor(model.metrics):
+        return
+    found = model.metrics
+    raise UselessModelError(
+        f"{run}: not better than always giving the most frequent label: accuracy "
+        f"{found['accuracy']:.4f} against {found['majority_accuracy']:.4f} and macro-F1 "
+        f"{found['macro_f1']:.4f} against {found['floor_macro_f1']:.4f}; label more rows and train "
+        "again, or publish it with --allow-useless"
+    )
+
+
+def _with_thresholds(
+    manifest: Manifest,
+    candidate: Candidate,
+    answers: Answers | None,
+    out_of_fold: NDArray[np.float32] | None,
+) -> Manifest:
     """Return the manifest with each label's threshold, chosen on the verification rows.
+
+    If these rows were trained on, their out-of-fold probabilities choose.
 
     Their effect on these rows is kept in ``training``: the format has no field for it, and releases
     that do not know these entries show them as facts about the training.
     """
     if answers is None:
         return manifest
+    found = out_of_fold
+    if found is None:
+        found = session_probabilities(candidate.session, encoded(candidate.rows.sequences))
     chosen = fit_thresholds(
-        session_probabilities(candidate.session, encoded(candidate.rows.sequences)),
+        found,
         candidate.rows.targets > 0.5,
         manifest.labels,
         answers=answers,

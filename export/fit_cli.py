@@ -45,7 +45,7 @@ from textgate.train.training.settings import read_settings
 @click.option("--force", is_flag=True, help="Replace an existing bundle in OUTPUT.")
 @options.quiet
 @section("Data")
-@options.dev
+@options.dev_or_folds
 @options.columns
 @section("Model")
 @click.option(
@@ -133,9 +133,11 @@ def fit_command(
 
 
 def _line(done: Exported, precision: Precision) -> str:
-    quality = done.comparison.after
+    quality = done.manifest.scores
+    assert quality is not None  # an export measures it  # noqa: S101
+    rows = format_count(quality.rows)
+    where = f"out of fold on {rows} rows" if done.manifest.out_of_fold else f"on {rows} dev rows"
     return (
-        f"{done.path}: {precision}, {format_bytes(bundle_bytes(done.path))}; on "
-        f"{format_count(done.comparison.rows)} dev rows accuracy {quality.accuracy:.4f}, macro-F1 "
-        f"{quality.macro_f1:.4f}"
+        f"{done.path}: {precision}, {format_bytes(bundle_bytes(done.path))}; {where} accuracy "
+        f"{quality.accuracy:.4f}, macro-F1 {quality.macro_f1:.4f}"
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from textgate.bundle import run as run_folder
 from textgate.errors import BundleError, DataError, ExportError
 from textgate.inference.tokenizer import TextTokenizer
@@ -13,6 +15,8 @@ from textgate.train.data.encoding import encode_rows
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from textgate.bundle.run import RunManifest
     from textgate.rows import Columns
@@ -35,6 +39,39 @@ def read_tokenizer(run: Path) -> str:
     raise ExportError(f"{path}: cannot be read: {reason}; copy the run again, or train again")
 
 
+def read_out_of_fold(run: Path, trained: RunManifest) -> NDArray[np.float32] | None:
+    """Return the out-of-fold probabilities of the dev rows kept with a run, float32 [rows, labels].
+
+    Args:
+        run: the run's folder.
+        trained: its manifest.
+
+    Returns:
+        None if dev rows were held out, so that there are none.
+
+    Raises:
+        DataError: the file is missing or malformed.
+        ExportError: a row has no probabilities, or not one per label.
+    """
+    if not trained.settings.get("folds"):
+        return None
+    path = run / run_folder.DEV_ROWS
+    found = [row.extras.get(run_folder.OUT_OF_FOLD) for row in load_labelled(path)]
+    try:
+        values = np.array(found, dtype=np.float32)
+    except (TypeError, ValueError):
+        values = np.zeros(0, np.float32)
+    if (
+        values.shape != (len(found), len(trained.labels))
+        or not ((values >= 0) & (values <= 1)).all()
+    ):
+        raise ExportError(
+            f"{path}: damaged: each row needs {run_folder.OUT_OF_FOLD!r} with a probability for "
+            "each label; train again"
+        )
+    return values
+
+
 def verification_rows(
     run: Path,
     trained: RunManifest,
@@ -50,7 +87,8 @@ def verification_rows(
         run: the run's folder.
         trained: its manifest.
         tokenizer_json: its tokenizer.
-        verify: a file of labelled rows; None takes the dev rows kept with the run.
+        verify: a file of labelled rows; None takes the run's dev rows, or its training rows if
+            folds chose.
         columns: columns of text and label in that file.
         note: receives notes about unusual rows.
 

@@ -16,6 +16,7 @@ from textgate.errors import (
     ExportError,
     MissingPackageError,
     TextgateError,
+    UselessModelError,
     VerificationError,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "Prediction",
     "Stream",
     "TextgateError",
+    "UselessModelError",
     "VerificationError",
     "__version__",
     "guard",

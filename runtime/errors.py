@@ -38,6 +38,10 @@ class VerificationError(ExportError):
     """An exported graph does not compute what its run does; no bundle was written."""
 
 
+class UselessModelError(ExportError):
+    """A network is not better than the most frequent label alone; no bundle was written."""
+
+
 class MissingPackageError(TextgateError, ModuleNotFoundError):
     """A package of one of textgate's extras is not installed; `name` is the package."""
 

@@ -24,6 +24,7 @@ from textgate.native.expected import ANCHORS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from textgate.bundle.architecture import Cell
     from textgate.export.quantize.hessian import CellHessian
 
 
@@ -48,7 +49,7 @@ class LayerValues:
 def recurrent_layer(
     builder: GraphBuilder,
     name: str,
-    cell: str,
+    cell: Cell,
     cells: tuple[CellWeights, ...],
     *,
     source: Source,
@@ -125,7 +126,7 @@ def _rewired(cell: CellWeights, wiring: Wiring) -> CellWeights:
 def _initial_states(
     builder: GraphBuilder,
     name: str,
-    cell: str,
+    cell: Cell,
     directions: int,
     hidden: int,
     *,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from textgate.errors import ExportError
 from textgate.inference.tokenizer import UNKNOWN_ID
-from textgate.train.text.subwords import piece_count
+from textgate.train.text.subwords import first_ids, piece_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,16 +40,10 @@ def prune_tokenizer(tokenizer_json: str, vocabulary_size: int) -> str:
     Raises:
         ExportError: the tokenizer is not one that textgate makes.
     """
-    document: dict[str, Any] = json.loads(tokenizer_json)
-    model = document["model"]
-    if model["type"] not in ("WordLevel", "BPE"):
-        raise ExportError(
-            f"words cannot be dropped from a {model['type']} tokenizer; raise --max-size"
-        )
-    model["vocab"] = {
-        word: index for word, index in model["vocab"].items() if index < vocabulary_size
-    }
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    kind = json.loads(tokenizer_json)["model"]["type"]
+    if kind not in ("WordLevel", "BPE"):
+        raise ExportError(f"words cannot be dropped from a {kind} tokenizer; raise --max-size")
+    return first_ids(tokenizer_json, vocabulary_size)
 
 
 def prune_weights(weights: NetworkWeights, vocabulary_size: int) -> NetworkWeights:

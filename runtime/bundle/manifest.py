@@ -121,7 +121,9 @@ class Manifest:
         opset: the ONNX operator set of the graph.
         ir_version: the ONNX format version of the graph.
         state: what a stream carries; empty if the network cannot stream.
-        quality: scores of the ``float32`` network and of the ``exported`` one, where measured.
+        quality: scores of the ``float32`` graph and of the ``exported`` one on the verification
+            rows. If folds chose, ``float32`` alone, with the scores out of fold of the networks of
+            the folds, not of this network.
         operators: the result of quantization for each operator.
         latency_ms: latencies measured at export, in milliseconds, by what was measured.
         training: where the network comes from; informational.
@@ -149,6 +151,16 @@ class Manifest:
     def task(self) -> Task:
         """``single-label`` or ``multi-label``."""
         return self.architecture.task
+
+    @property
+    def out_of_fold(self) -> bool:
+        """Whether its scores are those of cross-validation, and not of the exported network."""
+        return "exported" not in self.quality
+
+    @property
+    def scores(self) -> Quality | None:
+        """Scores of the exported network, or those of cross-validation; None if none are known."""
+        return self.quality.get("exported", self.quality.get("float32"))
 
     @property
     def checksum(self) -> str:

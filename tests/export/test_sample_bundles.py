@@ -41,7 +41,8 @@ def kind(bundle):
             training={
                 name: value
                 for name, value in manifest.training.items()
-                if name not in ("epochs", "best_epoch") and not name.startswith(INTEGERS)
+                if name not in ("epochs", "best_epoch", "majority_accuracy")
+                and not name.startswith(INTEGERS)
             },
         ),
         [(report.name, report.kind) for report in manifest.operators],
