@@ -71,7 +71,9 @@ def _trained(variant: str, split: Split, seed: int, cache: Path) -> dict[str, An
     def find() -> dict[str, Any]:
         settings = {**VARIANTS[variant], "seed": seed}
         run = cache / f"{name}.run"
-        model = fit(split.train, run, dev=split.dev, settings=settings, resume=True).model
+        model = fit(
+            split.train, run, dev=split.dev, settings=settings, pretrained="none", resume=True
+        ).model
         return {
             "variant": variant,
             "data": split.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -100,7 +101,7 @@ def reference_bundle(kept: Path, preset: str, *, max_tokens: int = 100) -> Path:
             settings={"max_tokens": max_tokens, "epochs": 1},
             force=True,
         )
-        export(kept / f"{name}.run", bundle, max_accuracy_drop=1.0)
+        export(kept / f"{name}.run", bundle, max_accuracy_drop=1.0, allow_useless=True)
     return bundle
 
 
@@ -110,6 +111,12 @@ def median_ratio(values: Sequence[float], base: Sequence[float]) -> tuple[float,
     drawn = np.random.default_rng(0).choice(ratios, size=(_BOOTSTRAP_DRAWS, len(ratios)))
     low, high = np.quantile(np.median(drawn, axis=1), (0.025, 0.975)).tolist()
     return float(np.median(ratios)), low, high
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Return the mean and the standard deviation, which is 0 for a single value."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": statistics.fmean(values), "standard_deviation": deviation}
 
 
 # Processes that take turns: a request is one line of JSON, and so is its answer.

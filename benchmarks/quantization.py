@@ -100,7 +100,12 @@ def score(split: Split, preset: str, settings: dict[str, Any], bundles: Path) ->
     for precision in PRECISIONS:
         # No limit of the loss: the loss is the result.
         exported = export(
-            run, bundles / precision, precision=precision, max_accuracy_drop=1.0, force=True
+            run,
+            bundles / precision,
+            precision=precision,
+            max_accuracy_drop=1.0,
+            allow_useless=True,
+            force=True,
         )
         classifier = Classifier.load(exported.path)
         probabilities[precision] = classifier.predict_proba([row.text for row in rows])

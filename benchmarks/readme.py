@@ -31,7 +31,7 @@ from textgate.train import PRESETS
 ROOT = Path(__file__).parent.parent
 PAGES = {
     "README.md": ("first", "why", "quickstart", "footprint", "accuracy", "costs"),
-    "benchmarks/README.md": ("production", "ablation"),
+    "benchmarks/README.md": ("production", "few_rows", "ablation"),
     "benchmarks/tables.md": ("quantization", "pareto", "peers"),
     "benchmarks/default_model/README.md": ("sentiment_now",),
     "docs/training.md": ("inspect",),
@@ -47,7 +47,7 @@ RIVALS = (
 )
 COSTS = {
     "pareto": "Accuracy against the time of a text and against the size of the model",
-    "latency_peers": "Time of one text, beside what else could be used",
+    "latency_peers": "Time of one text, compared with the alternatives",
 }
 
 

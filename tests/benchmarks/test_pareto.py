@@ -39,7 +39,7 @@ def test_fronts(script):
 def test_it_trains_exports_and_measures(tmp_path, script):
     folder = tmp_path / "data" / "films"
     folder.mkdir(parents=True)
-    for name, count in (("train", 120), ("test", 30)):
+    for name, count in (("train", 120), ("dev", 30), ("test", 30)):
         lines = "".join(
             json.dumps({"text": f"a {word} film, number {number}", "label": label}) + "\n"
             for number in range(count)
