@@ -78,11 +78,11 @@ def test_every_data_file_is_listed():
     assert others == listed
 
 
-def test_the_wheel_has_at_most_6_megabytes():
+def test_the_wheel_has_at_most_10_megabytes():
     """A wheel compresses its files one by one, as here."""
     files = [path for folder in FOLDERS.values() for path in (ROOT / folder).rglob("*")]
     shipped = [path for path in files if path.is_file() and path.suffix != ".pyc"]
-    assert sum(len(zlib.compress(path.read_bytes())) for path in shipped) <= 6_000_000
+    assert sum(len(zlib.compress(path.read_bytes())) for path in shipped) <= 10_000_000
 
 
 def test_the_version_is_that_of_the_project():
