@@ -71,14 +71,12 @@ SETTINGS = {
         "samples": 100,
         "checkpoint_steps": 10,
     },
-    "distill": DISTILL,
     "distill with labels": DISTILL,
     "teach": {"epochs": 12, "batch_size": 8, "learning_rate": 0.001, "seed": 3},
 }
 KINDS = {  # the manifest, how to read it, and the class of epochs
     "fit": ("run.json", read_run, Epoch),
     "pretrain": ("pretrained.json", read_pretrained, PretrainingEpoch),
-    "distill": ("pretrained.json", read_pretrained, DistillationEpoch),
     "distill with labels": ("pretrained.json", read_pretrained, DistillationEpoch),
     "teach": ("teacher.json", read_finetuned, Epoch),
 }
