@@ -18,22 +18,14 @@ from textgate.evaluation.floor import find_floor
 from textgate.rows import Columns, load_labelled, read_rows
 from textgate.rows.source import STANDARD_INPUT
 from textgate.train.preparation import Sources, prepare
-from textgate.train.text.bigrams import find_features
 from textgate.train.training.calibration import calibrated_loss, mixed_scales
+from textgate.train.training.crossvalidation import heads_out_of_fold, linear_out_of_fold, mix
 from textgate.train.training.initialization import can_be_probed
-from textgate.train.training.objective import label_weights
 from textgate.train.training.presets import RECIPE
-from textgate.train.training.probe import (
-    PROBE_PENALTIES,
-    find_space,
-    head_logits,
-    pooled_states,
-    solve_heads,
-)
+from textgate.train.training.probe import pooled_states
 from textgate.train.training.progress import Progress
 from textgate.train.training.scoring import evaluate_logits, score_name
 from textgate.train.training.settings import format_labels
-from textgate.train.training.solver import PENALTIES, solve_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -254,38 +246,27 @@ def _out_of_fold(
         progress: receives every fold.
     """
     rows, targets, architecture = ready.train, ready.dev.targets, ready.manifest.architecture
-    linear = np.zeros((len(PENALTIES), *targets.shape), dtype=np.float32)
-    network = np.zeros((len(PROBE_PENALTIES), *targets.shape), dtype=np.float32)
-    for part in parts:
-        subset = rows.subset(part.inside)
-        output = architecture.output
-        weights = label_weights(subset.targets, ready.config.class_weights)
-        features = find_features(
-            subset.sequences, subset.targets, max_buckets=ready.config.linear_buckets
+    config, output = ready.config, architecture.output
+    linear = linear_out_of_fold(
+        rows, parts, targets, config=config, output=output, progress=progress
+    )
+    network = None
+    if pooled is not None:
+        projection = ready.initialization.projection
+        network, _ = heads_out_of_fold(
+            pooled, rows, parts, targets, projection=projection, config=config, output=output
         )
-        others = rows.subset(part.held_out)
-        solved = solve_all(features, subset, others, output=output, weights=weights)
-        for total, (_, logits) in zip(linear, solved, strict=True):
-            total[part.positions] += logits
-        if pooled is not None:
-            states = pooled[part.inside]
-            space = find_space(states, ready.initialization.projection)
-            heads = solve_heads(space, states, subset.targets, output=output, weights=weights)
-            for total, head in zip(network, heads, strict=True):
-                total[part.positions] += head_logits(head, pooled[part.held_out])
-        progress.step(len(part.inside))
     multi_label = architecture.task == "multi-label"
 
     def loss(logits: NDArray[np.float32]) -> float:
         return calibrated_loss(logits, targets, multi_label=multi_label)
 
     alone: NDArray[np.float32] = min(linear, key=loss)
-    if pooled is None:
+    if network is None:
         return alone
     frozen = min(network, key=loss)
-    first, second = mixed_scales(frozen, alone, targets, multi_label=multi_label)
-    mixed: NDArray[np.float32] = np.float32(first) * frozen + np.float32(second) * alone
-    return min(mixed, alone, key=loss)
+    scales = mixed_scales(frozen, alone, targets, multi_label=multi_label)
+    return min(mix(frozen, alone, scales), alone, key=loss)
 
 
 def _curve(

@@ -22,7 +22,7 @@ from textgate.train.training.loop import train_epochs
 from textgate.train.training.objective import label_weights
 from textgate.train.training.probe import find_space, pooled_states, solve_heads
 from textgate.train.training.scoring import evaluate_logits, probabilities
-from textgate.train.training.solver import solve_all
+from textgate.train.training.solver import solutions
 from textgate.train.training.trainer import Trainer, predict_logits, scale_parts
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ def _train_with_dev(
         class_weights=config.class_weights,
         progress=progress,
     )
-    if can_be_probed(initialization, architecture):
+    # The weights of a checkpoint replace the head.
+    if state is None and can_be_probed(initialization, architecture):
         initialization = initialization.probed(
             initialization.network(architecture, seed=config.seed),
             ready.train,
@@ -207,10 +208,9 @@ def _solved(ready: Preparation, chosen: FoldChoices) -> Initialization:
     weights = label_weights(train.targets, ready.config.class_weights)
     found = ready.initialization
     if chosen.linear_penalty is not None and found.features is not None:
-        ((solution, _),) = solve_all(
+        (solution,) = solutions(
             found.features,
             train,
-            train.subset(np.zeros(1, dtype=np.int64)),
             output=architecture.output,
             weights=weights,
             penalties=(chosen.linear_penalty,),

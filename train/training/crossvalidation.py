@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from textgate.bundle.architecture import Architecture
+    from textgate.bundle.architecture import Architecture, Output
     from textgate.train.data.dataset import Dataset
-    from textgate.train.data.folds import Folds
+    from textgate.train.data.folds import Folds, Part
     from textgate.train.network.model import TextClassifier
     from textgate.train.training.config import TrainingConfig
     from textgate.train.training.initialization import Initialization
-    from textgate.train.training.probe import Head
+    from textgate.train.training.probe import Head, Projection
 
 _NO_LOSS = float("inf")
 
@@ -140,7 +140,7 @@ class CrossValidation:
             scales[number] = mixed_scales(
                 logits, linear, self._targets, multi_label=self._multi_label
             )
-            mixed[number] = _mixed(logits, linear, scales[number])
+            mixed[number] = mix(logits, linear, scales[number])
             losses[number] = self._loss(mixed[number])
         numbers = sorted(mixed)  # fewer epochs are preferred
         best = numbers[preferred([self._losses(mixed[number]) for number in numbers])]
@@ -191,30 +191,20 @@ class CrossValidation:
         score = quality.macro_f1 if self._multi_label else quality.accuracy
         return Epoch(number, 0.0, loss, score, 0.0)
 
-    def _out_of_fold(self) -> NDArray[np.float32]:
-        return np.zeros_like(self._targets)
-
     def _solve_linear(self) -> tuple[float | None, NDArray[np.float32] | None, float]:
         """Return the best penalty of the linear branch, its logits out of fold, and their loss."""
         if self._initialization.features is None or not can_be_solved(self._architecture):
             return None, None, _NO_LOSS
-        sums = [self._out_of_fold() for _ in PENALTIES]
-        for part in self._parts:
-            subset = self._rows.subset(part.inside)
-            features = find_features(
-                subset.sequences, subset.targets, max_buckets=self._config.linear_buckets
-            )
-            solved = solve_all(
-                features,
-                subset,
-                self._rows.subset(part.held_out),
-                output=self._architecture.output,
-                weights=label_weights(subset.targets, self._config.class_weights),
-            )
-            for total, (_, logits) in zip(sums, solved, strict=True):
-                total[part.positions] += logits / self._folds.repetitions
-        best = self._preferred(sums)
-        return PENALTIES[best], sums[best], self._loss(sums[best])
+        sums = linear_out_of_fold(
+            self._rows,
+            self._parts,
+            self._targets,
+            config=self._config,
+            output=self._architecture.output,
+        )
+        candidates = list(sums / self._folds.repetitions)
+        best = self._preferred(candidates)
+        return PENALTIES[best], candidates[best], self._loss(candidates[best])
 
     def _solve_heads(
         self, encoder: TextClassifier | None
@@ -223,26 +213,19 @@ class CrossValidation:
         if encoder is None:
             return None, None, _NO_LOSS, [None] * len(self._parts)
         pooled = pooled_states(encoder, self._rows)
-        sums = [self._out_of_fold() for _ in PROBE_PENALTIES]
-        heads: list[list[Head]] = []
-        for part in self._parts:
-            targets = self._rows.targets[part.inside]
-            space = find_space(pooled[part.inside], self._initialization.projection)
-            solved = solve_heads(
-                space,
-                pooled[part.inside],
-                targets,
-                output=self._architecture.output,
-                weights=label_weights(targets, self._config.class_weights),
-            )
-            heads.append(list(solved))
-            for total, head in zip(sums, heads[-1], strict=True):
-                total[part.positions] += (
-                    head_logits(head, pooled[part.held_out]) / self._folds.repetitions
-                )
-        best = self._preferred(sums)
+        sums, heads = heads_out_of_fold(
+            pooled,
+            self._rows,
+            self._parts,
+            self._targets,
+            projection=self._initialization.projection,
+            config=self._config,
+            output=self._architecture.output,
+        )
+        candidates = list(sums / self._folds.repetitions)
+        best = self._preferred(candidates)
         of_best: list[Head | None] = [of[best] for of in heads]
-        return PROBE_PENALTIES[best], sums[best], self._loss(sums[best]), of_best
+        return PROBE_PENALTIES[best], candidates[best], self._loss(candidates[best]), of_best
 
     def _train_folds(self, heads: Sequence[Head | None]) -> list[NDArray[np.float32]]:
         """Return the recurrent part's logits out of fold after each epoch."""
@@ -250,7 +233,7 @@ class CrossValidation:
         architecture = dataclasses.replace(
             self._architecture, linear_size=0, linear_tokens=0, linear_buckets=0
         )
-        sums = [self._out_of_fold() for _ in range(self._config.epochs)]
+        sums = [np.zeros_like(self._targets) for _ in range(self._config.epochs)]
         total = len(heads)
         for number, part in enumerate(self._parts):
             name = str(number)
@@ -283,6 +266,90 @@ class CrossValidation:
         return tensors
 
 
+def linear_out_of_fold(
+    rows: Dataset,
+    parts: Sequence[Part],
+    targets: NDArray[np.float32],
+    *,
+    config: TrainingConfig,
+    output: Output,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Return the out-of-fold logits of the linear branch with each penalty.
+
+    Args:
+        rows: the training rows.
+        parts: the folds, of one or several repetitions.
+        targets: targets of the rows that are in a fold, float32 [measured, labels].
+        config: the settings.
+        output: the output of the network.
+        progress: receives the rows of every fold.
+
+    Returns:
+        Their sums over the repetitions, float32 [penalties, measured, labels].
+    """
+    sums = np.zeros((len(PENALTIES), *targets.shape), dtype=np.float32)
+    for part in parts:
+        subset = rows.subset(part.inside)
+        features = find_features(
+            subset.sequences, subset.targets, max_buckets=config.linear_buckets
+        )
+        solved = solve_all(
+            features,
+            subset,
+            rows.subset(part.held_out),
+            output=output,
+            weights=label_weights(subset.targets, config.class_weights),
+        )
+        for total, (_, logits) in zip(sums, solved, strict=True):
+            total[part.positions] += logits
+        if progress is not None:
+            progress.step(len(part.inside))
+    return sums
+
+
+def heads_out_of_fold(
+    pooled: NDArray[np.float32],
+    rows: Dataset,
+    parts: Sequence[Part],
+    targets: NDArray[np.float32],
+    *,
+    projection: Projection | None,
+    config: TrainingConfig,
+    output: Output,
+) -> tuple[NDArray[np.float32], list[list[Head]]]:
+    """Return the out-of-fold logits of the solved head with each penalty.
+
+    Args:
+        pooled: frozen states of all training rows, float32 [rows, pooled].
+        rows: the training rows.
+        parts: the folds, of one or several repetitions.
+        targets: targets of the rows that are in a fold, float32 [measured, labels].
+        projection: the projection of the states to sentence embeddings, if any.
+        config: the settings.
+        output: the output of the network.
+
+    Returns:
+        Their sums over the repetitions, float32 [penalties, measured, labels], and the heads of
+        each fold, one per penalty.
+    """
+    sums = np.zeros((len(PROBE_PENALTIES), *targets.shape), dtype=np.float32)
+    found: list[list[Head]] = []
+    for part in parts:
+        states, inside = pooled[part.inside], rows.targets[part.inside]
+        solved = solve_heads(
+            find_space(states, projection),
+            states,
+            inside,
+            output=output,
+            weights=label_weights(inside, config.class_weights),
+        )
+        found.append(list(solved))
+        for total, head in zip(sums, found[-1], strict=True):
+            total[part.positions] += head_logits(head, pooled[part.held_out])
+    return sums, found
+
+
 class _Steps(Progress):
     """Progress of the steps alone: a fold has one bar for all its epochs."""
 
@@ -293,10 +360,11 @@ class _Steps(Progress):
         self._progress.step(rows)
 
 
-def _mixed(
+def mix(
     network: NDArray[np.float32],
     linear: NDArray[np.float32] | None,
     scales: tuple[float, float],
 ) -> NDArray[np.float32]:
+    """Return the sum of both parts' logits, each times its factor, float32 [rows, labels]."""
     mixed = np.float32(scales[0]) * network
     return mixed if linear is None else mixed + np.float32(scales[1]) * linear

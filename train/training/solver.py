@@ -39,14 +39,24 @@ class Solution:
     """The solved tables of a linear branch.
 
     Attributes:
-        tokens: float32 [tokens, labels].
-        bigrams: float32 [buckets, labels].
+        table: the rows of the tokens, then those of the bigrams, float32 [features, labels].
+        token_count: number of tokens.
         penalty: the penalty.
     """
 
-    tokens: torch.Tensor
-    bigrams: torch.Tensor
+    table: torch.Tensor
+    token_count: int
     penalty: float
+
+    @property
+    def tokens(self) -> torch.Tensor:
+        """The rows of the tokens, float32 [tokens, labels]."""
+        return self.table[: self.token_count]
+
+    @property
+    def bigrams(self) -> torch.Tensor:
+        """The rows of the bigrams, float32 [buckets, labels]."""
+        return self.table[self.token_count :]
 
 
 class FeatureMatrix(Protocol):
@@ -156,14 +166,31 @@ def solve_all(
 
     The arguments are those of `solve`; `held_out` are the other rows.
     """
+    other = FeatureCounts(held_out, features)
+    return [
+        (solution, other.logits(solution.table).numpy())
+        for solution in solutions(
+            features, train, output=output, weights=weights, penalties=penalties
+        )
+    ]
+
+
+def solutions(
+    features: Features,
+    train: Dataset,
+    *,
+    output: Output,
+    weights: torch.Tensor | None,
+    penalties: Sequence[float],
+) -> Iterator[Solution]:
+    """Yield the solution of each penalty, the strongest first.
+
+    The arguments are those of `solve`.
+    """
     matrix = FeatureCounts(train, features)
     regression = LogisticRegression(matrix, torch.from_numpy(train.targets), output, weights)
-    other = FeatureCounts(held_out, features)
-    tokens = len(features.token_weights)
-    return [
-        (Solution(table[:tokens], table[tokens:], penalty), other.logits(table).numpy())
-        for penalty, table in zip(penalties, regression.tables(penalties), strict=True)
-    ]
+    for penalty, table in zip(penalties, regression.tables(penalties), strict=True):
+        yield Solution(table, len(features.token_weights), penalty)
 
 
 class FeatureCounts:
