@@ -22,7 +22,7 @@ from textgate.evaluation.floor import beats_floor
 from textgate.export.assembly import Assembly
 from textgate.export.candidate import Original
 from textgate.export.choice import Constraints, choose
-from textgate.export.inputs import read_out_of_fold, read_tokenizer, verification_rows
+from textgate.export.inputs import read_tokenizer, verification_rows
 from textgate.export.integers import verify_integers
 from textgate.export.quality import LARGE_SHIFT, MAX_ACCURACY_DROP, quality
 from textgate.export.quantize.hessian import measure_hessians
@@ -132,10 +132,9 @@ def export(
         _refuse_useless(run, model)
     network = TextClassifier(trained.architecture)
     row_notes: list[str] = []
-    rows = verification_rows(
+    rows, out_of_fold = verification_rows(
         run, trained, tokenizer_json, verify, columns or Columns(), note=row_notes.append
     )
-    out_of_fold = None if verify is not None else read_out_of_fold(run, trained)
     weights = network_weights(trained.architecture, model.weights)
     network.load_state_dict(model.weights)
     original = Original(

@@ -13,13 +13,13 @@ from textgate.rows import load_labelled
 from textgate.train.data.encoding import encode_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from textgate.bundle.run import RunManifest
-    from textgate.rows import Columns
+    from textgate.rows import Columns, Row
     from textgate.train.data.dataset import Dataset
 
 
@@ -39,32 +39,18 @@ def read_tokenizer(run: Path) -> str:
     raise ExportError(f"{path}: cannot be read: {reason}; copy the run again, or train again")
 
 
-def read_out_of_fold(run: Path, trained: RunManifest) -> NDArray[np.float32] | None:
-    """Return the out-of-fold probabilities of the dev rows kept with a run, float32 [rows, labels].
-
-    Args:
-        run: the run's folder.
-        trained: its manifest.
-
-    Returns:
-        None if dev rows were held out, so that there are none.
+def _out_of_fold(rows: Sequence[Row], labels: int, path: Path) -> NDArray[np.float32]:
+    """Return the out-of-fold probabilities of a run's dev rows, float32 [rows, labels].
 
     Raises:
-        DataError: the file is missing or malformed.
         ExportError: a row has no probabilities, or not one per label.
     """
-    if not trained.settings.get("folds"):
-        return None
-    path = run / run_folder.DEV_ROWS
-    found = [row.extras.get(run_folder.OUT_OF_FOLD) for row in load_labelled(path)]
+    found = [row.extras.get(run_folder.OUT_OF_FOLD) for row in rows]
     try:
         values = np.array(found, dtype=np.float32)
     except (TypeError, ValueError):
         values = np.zeros(0, np.float32)
-    if (
-        values.shape != (len(found), len(trained.labels))
-        or not ((values >= 0) & (values <= 1)).all()
-    ):
+    if values.shape != (len(found), labels) or not ((values >= 0) & (values <= 1)).all():
         raise ExportError(
             f"{path}: damaged: each row needs {run_folder.OUT_OF_FOLD!r} with a probability for "
             "each label; train again"
@@ -80,7 +66,7 @@ def verification_rows(
     columns: Columns,
     *,
     note: Callable[[str], None],
-) -> Dataset:
+) -> tuple[Dataset, NDArray[np.float32] | None]:
     """Return the rows to verify on, encoded; those kept with the run unless a file is given.
 
     Args:
@@ -92,16 +78,25 @@ def verification_rows(
         columns: columns of text and label in that file.
         note: receives notes about unusual rows.
 
+    Returns:
+        The rows, and their out-of-fold probabilities, float32 [rows, labels]; None where folds did
+        not choose or a file is given.
+
     Raises:
         DataError: the rows are missing, malformed, or have labels unknown to the run.
-        ExportError: the tokenizer does not fit the network.
+        ExportError: the tokenizer does not fit the network, or the kept rows have not the
+            probabilities of the folds.
     """
+    probabilities = None
     if verify is None:
-        path: str | Path = run / run_folder.DEV_ROWS
+        kept = run / run_folder.DEV_ROWS
+        path: str | Path = kept
         try:
-            rows = load_labelled(path)
+            rows = load_labelled(kept)
         except DataError as problem:
             raise DataError(f"{problem}; or verify on other rows: --verify FILE") from None
+        if trained.settings.get("folds"):
+            probabilities = _out_of_fold(rows, len(trained.labels), kept)
     else:
         path = verify
         rows = load_labelled(
@@ -128,4 +123,4 @@ def verification_rows(
             f"{run}: the tokenizer gives the token id {largest}, but the embedding has rows 0 to "
             f"{trained.architecture.vocabulary_size - 1}"
         )
-    return dataset
+    return dataset, probabilities
