@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import textgate
 from textgate.bundle.run import DataSummary, RunManifest
 from textgate.errors import ConfigError
 from textgate.inference.tokenizer import TextTokenizer
@@ -31,6 +28,7 @@ from textgate.train.text.subwords import build_subword_tokenizer, fit_subword_to
 from textgate.train.text.vectors import NO_VECTORS
 from textgate.train.text.vocabulary import build_tokenizer
 from textgate.train.training.config import check_size
+from textgate.train.training.folder import tool_versions
 from textgate.train.training.initialization import Initialization, can_be_probed
 from textgate.train.training.presets import RECIPE
 from textgate.train.training.presets import preset as named_preset
@@ -200,7 +198,7 @@ def prepare(sources: Sources, preset: str, settings: dict[str, Any]) -> Preparat
         settings=config.to_json(),
         train=DataSummary(split.file, len(split.train), fingerprint(split.train)),
         dev=DataSummary(split.dev_file, len(split.dev), fingerprint(split.dev)),
-        versions=_versions(),
+        versions=tool_versions("torch", "tokenizers"),
         teaching=None if distillation is None else distillation.summary,
         pretrained=None if pretrained is None else pretrained.summary,
     )
@@ -358,12 +356,3 @@ def _architecture(
     )
     check_size(architecture)
     return architecture
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "textgate": textgate.__version__,
-        "torch": version("torch"),
-        "tokenizers": version("tokenizers"),
-        "python": platform.python_version(),
-    }

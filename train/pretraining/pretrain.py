@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import platform
 import shutil
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import textgate
 from textgate.bundle.run import TOKENIZER
 from textgate.errors import ConfigError
 from textgate.inference.tokenizer import TextTokenizer
@@ -47,7 +44,7 @@ from textgate.train.text.embedding import find_vectors, initial_embedding
 from textgate.train.text.subwords import build_subword_tokenizer
 from textgate.train.training.config import check_size
 from textgate.train.training.device import find_device
-from textgate.train.training.folder import RunFolder
+from textgate.train.training.folder import RunFolder, tool_versions
 from textgate.train.training.loop import train_epochs
 from textgate.train.training.progress import Progress
 
@@ -190,7 +187,9 @@ def pretrain(
         texts=found.summaries,
         held_out=len(held_out),
         tokenizer_sha256=hashlib.sha256(tokenizer_json.encode("utf-8")).hexdigest(),
-        versions=_versions(given),
+        versions=tool_versions(
+            "torch", "tokenizers", *(() if given is None else ("transformers",))
+        ),
         distillation=distillation,
     )
     if stored is None:
@@ -335,12 +334,3 @@ def _require_same_teacher(
         )
     if stored.distillation is not None and given is not None:
         folder.require_same_sources("labelled rows", stored.distillation.labelled, given.summaries)
-
-
-def _versions(teacher: _Teacher | None) -> dict[str, str]:
-    packages = ("torch", "tokenizers", *(() if teacher is None else ("transformers",)))
-    return {
-        "textgate": textgate.__version__,
-        **{name: version(name) for name in packages},
-        "python": platform.python_version(),
-    }

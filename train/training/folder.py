@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+import textgate
 from textgate.atomic import new_folder, refuse_occupied
 from textgate.bundle.run import CHECKPOINT, MODEL, ModelSummary
 from textgate.bundle.schema import Location, decode
@@ -194,6 +197,15 @@ class RunFolder(Generic[EpochT]):
             raise CheckpointError(
                 f"{self.path}: begun as another network; start again in another folder"
             )
+
+
+def tool_versions(*packages: str) -> dict[str, str]:
+    """Return the versions of textgate, of installed packages, and of Python, by name."""
+    return {
+        "textgate": textgate.__version__,
+        **{name: version(name) for name in packages},
+        "python": platform.python_version(),
+    }
 
 
 def read_manifest(path: Path, kind: type[_Manifest], form: Format) -> _Manifest:

@@ -227,8 +227,14 @@ def known_fraction(texts: Iterable[str], words: Container[str]) -> float:
         texts: the training texts; a sample of them is read.
         words: the vocabulary.
     """
-    running = [word for text in islice(texts, _SAMPLE_SIZE) for word in split_words(text[:2000])]
-    return sum(word in words for word in running) / max(1, len(running))
+    sample = (split_words(text[:2000]) for text in islice(texts, _SAMPLE_SIZE))
+    return _known_fraction(sample, words)
+
+
+def _known_fraction(texts: Iterable[Sequence[str]], words: Container[str]) -> float:
+    """Return the same of texts that are split into words."""
+    known = [word in words for words_of_text in texts for word in words_of_text]
+    return sum(known) / max(1, len(known))
 
 
 def _branch(labels: int, given: Mapping[str, Any], *, full: bool) -> list[Choice]:
@@ -246,10 +252,7 @@ def _branch(labels: int, given: Mapping[str, Any], *, full: bool) -> list[Choice
 
 
 def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
-    counts = Counter(word for words in texts for word in words)
-    running = sum(counts.values())
-    known = sum(count for word, count in counts.items() if word in vectors.words)
-    fraction = known / max(1, running)
+    fraction = _known_fraction(texts, vectors.words)
     if fraction < MIN_KNOWN_FRACTION:
         return Choice(
             {"vectors": NO_VECTORS},

@@ -238,7 +238,7 @@ def test_the_manifest_names_the_tasks(whole, tasks):
 
 
 def test_a_folder_of_an_earlier_release_opens(texts, teacher, tmp_path):
-    """It says nothing of labels."""
+    """A folder of an earlier release does not mention labels."""
     made = pretrain([texts], tmp_path / "p", teacher=teacher, settings={**TINY, "epochs": 1})
     file = made.path / "pretrained.json"
     said = json.loads(file.read_text(encoding="utf-8"))
