@@ -79,7 +79,7 @@ def start():
     """Starts code with variables in a process that has imported the slow packages already."""
     context = multiprocessing.get_context("forkserver")
     bert = "transformers.models.bert.modeling_bert"
-    context.set_forkserver_preload(["pytest", "textgate.train.fitting", "textgate.export", bert])
+    context.set_forkserver_preload(["pytest", "textgate.train.fitting", bert])
 
     def start(code, **variables):
         process = context.Process(target=exec, args=(code, variables))
