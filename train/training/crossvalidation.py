@@ -8,12 +8,14 @@ network is then trained on all rows with these choices.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from textgate.errors import CheckpointError
 from textgate.train.text.bigrams import find_features
 from textgate.train.training.calibration import (
     bounded_temperature,
@@ -131,7 +133,8 @@ class CrossValidation:
 
         Raises:
             ConfigError: training diverged.
-            CheckpointError: the results of finished folds are damaged or cannot be written.
+            CheckpointError: the results of finished folds are damaged, belong to other folds, or
+                cannot be written.
         """
         linear_penalty, linear, linear_loss = self._solve_linear()
         head_penalty, frozen, frozen_loss, heads = self._solve_heads(encoder)
@@ -266,7 +269,7 @@ class CrossValidation:
                 train_epochs(recorder, lambda _: None, _Steps(self._progress))
                 self._progress.end()
                 done[name] = torch.from_numpy(np.stack(recorder.logits))
-                write_tensors(self._kept, done, {})
+                write_tensors(self._kept, done, {"folds": self._fingerprint()})
             for epoch, of_epoch in enumerate(done[name].numpy(), start=1):
                 for fraction, logits in zip(fractions, of_epoch, strict=True):
                     found[fraction, epoch][part.positions] += logits / self._folds.repetitions
@@ -282,8 +285,17 @@ class CrossValidation:
         if not self._kept.is_file():
             return {}
         with reporting_damage(self._kept):
-            tensors, _ = read_tensors(self._kept)
+            tensors, values = read_tensors(self._kept)
+        own = self._fingerprint()
+        if values.get("folds", own) != own:  # an earlier release did not record them
+            raise CheckpointError(
+                f"{self._kept.parent}: begun with other folds; give the same --group-field and "
+                "groups, or start again in another folder"
+            )
         return tensors
+
+    def _fingerprint(self) -> str:
+        return hashlib.sha256(np.stack(self._folds.assignments).tobytes()).hexdigest()
 
 
 def linear_out_of_fold(
