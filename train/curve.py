@@ -43,6 +43,7 @@ _FOLDS = 5
 _SMALL_GAIN = 0.02  # a larger one is worth the labels
 _DRAWS = 1000  # of the bootstrap
 _CHUNK = 100  # draws at once
+_MIN_RESAMPLED = 20  # rows; if fewer are all right, no resample says that they may not be
 
 
 @dataclass(frozen=True)
@@ -300,7 +301,7 @@ def _curve(
         gain_interval=_interval(scores[-1] - scores[-2]),
         floor=floor.macro_f1 if multi_label else floor.accuracy,
         # Where labels are rare, class weights may cost accuracy and still find them.
-        learned=_interval(f1[-1])[0] > floor.macro_f1
+        learned=(len(targets) >= _MIN_RESAMPLED and _interval(f1[-1])[0] > floor.macro_f1)
         or (not multi_label and points[-1].interval[0] > floor.accuracy),
     )
 
