@@ -37,7 +37,7 @@ class Blocked:
         if name.partition(".")[0] == {package!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Blocked())
-sys.argv = ["textgate", "serve", "--port", "0"]
+sys.argv = ["textgate", "serve", "--port", "0", "--cors-origin", "https://example.org"]
 from textgate.cli import main
 main()
 """
@@ -51,7 +51,7 @@ def test_a_missing_extra_is_named(package):
     code = WITHOUT.format(package=package)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == (
+    assert done.stderr.endswith(
         f"textgate: textgate serve needs {package}, which the extra brings: "
         "pip install 'textgate[serve]'\n"
     )
