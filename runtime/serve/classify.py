@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -132,8 +132,8 @@ async def list_models(context: Context, _: Scope, __: Receive, send: Send) -> No
     await send_answer(send, encode_json(ModelsAnswer(facts)))
 
 
-def require_texts(texts: Sequence[str], settings: Settings) -> None:
-    """Refuse too many texts, and texts that are too long.
+def require_count(texts: Sized, settings: Settings) -> None:
+    """Refuse too many texts.
 
     Raises:
         Problem: there are.
@@ -142,6 +142,15 @@ def require_texts(texts: Sequence[str], settings: Settings) -> None:
         raise Problem(
             413, f"{len(texts)} texts; at most {settings.max_texts} are accepted in one request"
         )
+
+
+def require_texts(texts: Sequence[str], settings: Settings) -> None:
+    """Refuse too many texts, and texts that are too long.
+
+    Raises:
+        Problem: there are.
+    """
+    require_count(texts, settings)
     for index, text in enumerate(texts):
         if len(text) > settings.max_characters:
             raise Problem(

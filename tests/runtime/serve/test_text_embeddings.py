@@ -70,6 +70,11 @@ def test_what_cannot_be_answered_is_refused(client, body):
     assert answer.json()["error_type"] == "Validation"
 
 
+def test_too_many_texts_are_refused_before_they_are_read(client):
+    answer = client(max_texts=2).post("/predict", json={"inputs": ["a", "b", ["a", "pair"]]})
+    assert answer.status_code == 413
+
+
 def test_info_names_the_model_and_its_labels(client):
     said = client().get("/info").json()
     assert said["model_id"] == "movies"
