@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -147,6 +148,9 @@ def serve(
     if workers > 1 and not hasattr(os, "fork"):
         raise click.UsageError("--workers above 1 needs a system that can fork processes")
     named = _named(models)
+    if hasattr(signal, "pthread_sigmask"):
+        # SIGHUP waits until the service can reload bundles; before, it would end the process.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     if workers > 1:
         # Read by the library of the metrics when it is imported: where the processes count.
         folder = tempfile.TemporaryDirectory(prefix="textgate-metrics-")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from textgate.bundle.builtin import DEFAULT_MODEL, find_bundle
 from textgate.bundle.manifest import MANIFEST
-from textgate.errors import ConfigError, TextgateError
+from textgate.errors import ConfigError
 from textgate.inference.classifier import Classifier
 from textgate.logs import logger
 from textgate.serve.problems import Problem
@@ -121,11 +121,11 @@ class Models:
                 try:
                     model = self._load(name, version)
                     model.classifier.predict(_FIRST_TEXT)
-                except (TextgateError, OSError) as problem:
+                except Exception as problem:  # of any kind: the old bundle goes on answering
                     if _stamp(path) != stamp:
                         continue  # it was exchanged meanwhile, and is looked at again
                     self._stamps[key] = stamp
-                    logger.error("%s:%s: kept the bundle as it was: %s", name, version, problem)
+                    logger.error("%s:%s: the old bundle stays: %s", name, version, problem)
                     told(name, "refused")
                     continue
                 self._stamps[key] = stamp
@@ -153,13 +153,16 @@ def load_models(
     sources: dict[tuple[str, str], Path] = {}
     for given, path in models.items():
         name, _, version = given.partition(":")
-        for part in (name, version or "1"):
+        version = version or "1"
+        for part in (name, version):
             if not _NAME.fullmatch(part):
                 raise ConfigError(
                     f"a model's name {given!r}: should be NAME or NAME:VERSION of letters, "
                     "digits, '.', '_' and '-'"
                 )
-        sources[name, version or "1"] = find_bundle(os.fspath(path)).absolute()
+        if (name, version) in sources:
+            raise ConfigError(f"a model's name {given!r}: version {version} is given twice")
+        sources[name, version] = find_bundle(os.fspath(path)).absolute()
     return Models(sources, engine=engine)
 
 

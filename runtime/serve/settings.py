@@ -45,8 +45,11 @@ class Settings:
         for name in ("max_body", "max_texts", "max_characters", "queue", "timeout", "idle"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
-        if any(not token.isascii() or not token.isprintable() for token in self.tokens):
-            raise ConfigError("a token holds characters that a header cannot; use printable ASCII")
+        for token in self.tokens:
+            if not token.isascii() or not token.isprintable():
+                raise ConfigError("a token has characters that no header has; use printable ASCII")
+            if not token or token != token.strip():
+                raise ConfigError("a token is empty, or begins or ends with a space")
 
 
 def read_tokens(path: Path | None) -> tuple[str, ...]:
@@ -56,19 +59,21 @@ def read_tokens(path: Path | None) -> tuple[str, ...]:
         path: a file with one token per line; None takes the variable TEXTGATE_TOKEN, if it is set.
 
     Raises:
-        ConfigError: the file cannot be read, or holds no token.
+        ConfigError: the file cannot be read, or the file or the variable has no token.
     """
     if path is None:
-        token = os.environ.get(TOKEN_VARIABLE, "").strip()
-        return (token,) if token else ()
+        token = os.environ.get(TOKEN_VARIABLE)
+        if token is not None and not token.strip():
+            raise ConfigError(f"{TOKEN_VARIABLE} is empty; unset it to serve without a token")
+        return () if token is None else (token.strip(),)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeError) as problem:
         reason = getattr(problem, "strerror", None) or "not UTF-8"
         raise ConfigError(f"{path}: the tokens cannot be read: {reason}") from None
     tokens = tuple(line.strip() for line in lines if line.strip())
     if not tokens:
-        raise ConfigError(f"{path}: holds no token; write one per line")
+        raise ConfigError(f"{path}: has no token; write one per line")
     return tokens
 
 
