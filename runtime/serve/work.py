@@ -1,8 +1,8 @@
 """Work of the service: short requests at once, long ones in a thread, behind a bounded queue.
 
-Short texts that arrive in the same turn of the event loop are computed as one batch; none is kept
-waiting for others. With ONNX Runtime a text costs half as much in a batch of eight as alone, and
-with the native engine nine tenths; a batch of one costs more than a text alone.
+Short texts that arrive in the same turn of the event loop are computed as one batch; none waits for
+others. With ONNX Runtime a text takes 0.4 of the time in a batch of eight, with the native engine
+0.85. A text that is alone is computed at once.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Work:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="textgate-serve")
         self._gauge = gauge
         self._arrived: dict[Classifier, deque[_Arrived]] = {}
-        self.waiting = 0  # requests that were taken on and are not done, the one computed included
+        self._are_alone = True  # texts, in the turn before
+        self.waiting = 0  # requests that were accepted and are not done, the one computed included
 
     async def run(self, texts: Sequence[str], function: Callable[[], _T]) -> _T:
         """Return what a function returns that classifies texts.
@@ -74,22 +75,28 @@ class Work:
     async def predict(self, classifier: Classifier, text: str) -> Prediction:
         """Return the prediction for a text of at most `MAX_AT_ONCE` characters."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Prediction] = loop.create_future()
         arrived = self._arrived.get(classifier)
         if arrived is None:
             arrived = self._arrived[classifier] = deque()
             loop.call_soon(self._predict_arrived, loop, classifier)
+            if self._are_alone:
+                return classifier.predict(text)
+        future: asyncio.Future[Prediction] = loop.create_future()
         arrived.append((text, future))
         return await future
 
     def _predict_arrived(self, loop: asyncio.AbstractEventLoop, classifier: Classifier) -> None:
         """Predict what arrived, in this turn as much as one batch holds."""
         arrived = self._arrived[classifier]
+        computed = self._are_alone  # the first text of this turn
+        self._are_alone = len(arrived) + computed <= 1
         batch = [arrived.popleft() for _ in range(min(len(arrived), _MAX_BATCH))]
         if arrived:
             loop.call_soon(self._predict_arrived, loop, classifier)
         else:
             del self._arrived[classifier]
+        if not batch:
+            return
         try:
             texts = [text for text, _ in batch]
             predictions = (
