@@ -62,6 +62,7 @@ async function loadModels() {
   }
   showModel();
   $("token-form").hidden = true;
+  if ($("text").value) showDecision();
 }
 
 function wordsOf(text) {
@@ -119,10 +120,8 @@ function showText(text, words, predictions, milliseconds) {
 }
 
 async function showDecision() {
-  if (running) {
-    waiting = true;
-    return;
-  }
+  if (running) waiting = true;
+  if (running || !chosen()) return;
   running = true;
   do {
     waiting = false;
@@ -149,10 +148,8 @@ function quoted(value) {
 
 async function classifyRows() {
   const texts = $("rows").value.split(/\r?\n/).filter((line) => line.trim());
-  if (!texts.length) {
-    $("rows-status").textContent = "There are no texts";
-    return;
-  }
+  if (!texts.length) $("rows-status").textContent = "There are no texts";
+  if (!texts.length || !chosen()) return;
   const { name: model, version } = chosen();
   try {
     const { answer, milliseconds } = await ask("v1/classify", { model, version, texts });
