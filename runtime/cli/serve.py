@@ -162,7 +162,7 @@ def serve(
         from textgate.serve.server import run_server
         from textgate.serve.settings import Settings, read_tokens
         from textgate.serve.sockets import listen, raise_file_limit
-    _say_on_standard_error()
+    _log_to_standard_error()
     raise_file_limit()
     settings = Settings(
         max_body=max_body,
@@ -218,7 +218,7 @@ def _named(models: tuple[str, ...]) -> dict[str, str]:
     return named
 
 
-def _say_on_standard_error() -> None:
+def _log_to_standard_error() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("textgate: %(message)s"))
     for name, level in (("textgate", logging.INFO), ("uvicorn.error", logging.ERROR)):

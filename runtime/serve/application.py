@@ -75,7 +75,7 @@ class Service(Context):
 
     async def reload(self, *, forced: bool = False) -> None:
         """Load the bundles that changed, or all of them."""
-        await asyncio.to_thread(self.models.reload, forced=forced, told=self.metrics.reloaded)
+        await asyncio.to_thread(self.models.reload, forced=forced, report=self.metrics.reloaded)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
@@ -149,7 +149,7 @@ class Service(Context):
         self._record(scope, status, time.perf_counter() - began)
 
     def _require_token(self, scope: Scope) -> None:
-        """Refuse a request without one of the tokens, in a time that does not tell how near it was.
+        """Refuse a request without one of the tokens, in constant time.
 
         Raises:
             Problem: it brings none of them.
@@ -161,7 +161,7 @@ class Service(Context):
         if scheme.lower() != b"bearer" or not any(matches):
             raise Problem(
                 401,
-                "this service asks for a token: Authorization: Bearer TOKEN",
+                "this service requires a token: Authorization: Bearer TOKEN",
                 {b"www-authenticate": b"Bearer"},
             )
 

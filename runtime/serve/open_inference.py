@@ -80,7 +80,7 @@ class InferAnswer(msgspec.Struct, omit_defaults=True):
 
 
 class TensorFacts(msgspec.Struct):
-    """What a model takes or gives."""
+    """Name, type and shape of an input or an output."""
 
     name: str
     datatype: str
@@ -88,7 +88,7 @@ class TensorFacts(msgspec.Struct):
 
 
 class ModelMetadata(msgspec.Struct):
-    """What the protocol says of a model."""
+    """Metadata of a model."""
 
     name: str
     versions: list[str]
@@ -98,7 +98,7 @@ class ModelMetadata(msgspec.Struct):
 
 
 class ServerMetadata(msgspec.Struct):
-    """What the protocol says of a server."""
+    """Metadata of the server."""
 
     name: str
     version: str
@@ -106,13 +106,13 @@ class ServerMetadata(msgspec.Struct):
 
 
 class Live(msgspec.Struct):
-    """Whether the server is alive."""
+    """Liveness of the server."""
 
     live: bool
 
 
 class Ready(msgspec.Struct):
-    """Whether the server, or a model, answers."""
+    """Readiness of the server or of a model."""
 
     ready: bool
 
@@ -313,15 +313,13 @@ ENDPOINTS = (
     Endpoint("POST", f"{_ONE}/infer", "Classify texts.", infer, **_INFER),
     Endpoint("POST", f"{_VERSION}/infer", "Classify texts with a version.", infer, **_INFER),
     Endpoint(
-        "GET", "/v2", "What the server is.", server_metadata, answer=ServerMetadata, public=True
+        "GET", "/v2", "Metadata of the server.", server_metadata, answer=ServerMetadata, public=True
     ),
-    Endpoint(
-        "GET", "/v2/health/live", "Whether the server is alive.", live, answer=Live, public=True
-    ),
+    Endpoint("GET", "/v2/health/live", "Liveness of the server.", live, answer=Live, public=True),
     Endpoint(
         "GET",
         "/v2/health/ready",
-        "Whether every model answers.",
+        "Readiness of every model.",
         ready,
         answer=Ready,
         statuses=(503,),
@@ -342,7 +340,7 @@ ENDPOINTS = (
             Endpoint(
                 "GET",
                 f"{path}/ready",
-                f"Whether {of} answers.",
+                f"Readiness of {of}.",
                 model_ready,
                 answer=Ready,
                 statuses=(404, 503),

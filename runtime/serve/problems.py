@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 PROBLEM_JSON = b"application/problem+json"
-_OF_EMBEDDINGS = {413: "Validation", 422: "Validation", 400: "Validation", 503: "Overloaded"}
+# Types of errors of Text Embeddings Inference; of others, "Backend".
+_ERROR_TYPES = {400: "Validation", 413: "Validation", 422: "Validation", 503: "Overloaded"}
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
@@ -53,7 +54,7 @@ def problem_body(problem: Problem) -> bytes:
             status=problem.status,
             detail=problem.detail,
             error=problem.detail,
-            error_type=_OF_EMBEDDINGS.get(problem.status, "Backend"),
+            error_type=_ERROR_TYPES.get(problem.status, "Backend"),
         )
     )
 

@@ -13,7 +13,7 @@ TOKEN_VARIABLE = "TEXTGATE_TOKEN"  # noqa: S105 - the name of a variable
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be chosen for a service.
+    """Settings of a service.
 
     Attributes:
         max_body: bytes of a request's body; a longer one is refused with 413.
@@ -26,7 +26,7 @@ class Settings:
         origins: web origins whose pages may call the service; none by default.
         access_log: file for one JSON object per request, ``-`` for standard error; None for none.
         traces: whether to make OpenTelemetry spans.
-        poll: seconds between two looks at the bundles' folders; 0 for none.
+        poll: seconds between two checks of the bundles' folders; 0 for none.
     """
 
     max_body: int = 16 * 2**20

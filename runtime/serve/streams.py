@@ -46,7 +46,7 @@ class StreamDecision(msgspec.Struct):
 
 @dataclass
 class _Text:
-    """A text that arrives."""
+    """A text, while it arrives."""
 
     context: Context
     model: ServedModel
@@ -141,7 +141,7 @@ def _counted(context: Context) -> Iterator[None]:
 
 
 def _begin(context: Context, scope: Scope) -> _Text:
-    """Return the text that a request begins.
+    """Return the text that a request starts.
 
     Raises:
         Problem: the model cannot stream, or the query is not what it should be.

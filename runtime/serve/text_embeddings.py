@@ -55,7 +55,7 @@ class ModelType(msgspec.Struct):
 
 
 class Info(msgspec.Struct):
-    """What the server says of itself."""
+    """Metadata of the server and its model."""
 
     model_id: str
     model_sha: str
@@ -172,7 +172,7 @@ ENDPOINTS = (
     Endpoint(
         "GET",
         "/info",
-        "What the server is.",
+        "Metadata of the server and its model.",
         info,
         answer=Info,
         statuses=(404,),

@@ -44,7 +44,7 @@ function percent(score) {
 
 function showModel() {
   const model = chosen();
-  const kind = model.task === "multi-label" ? "several labels may apply" : "one label";
+  const kind = model.task === "multi-label" ? "any number of labels per text" : "one label per text";
   $("facts").textContent =
     `${model.labels.length} labels, ${kind}, reads ${model.max_tokens} tokens, ` +
     `${model.engine}, ${model.checksum.slice(0, 12)}`;
@@ -108,7 +108,7 @@ function showText(text, words, predictions, milliseconds) {
   $("reason").textContent = prediction.reason ?? "";
   $("facts-of-text").textContent =
     `${prediction.tokens} tokens read${prediction.truncated ? ", the rest is not" : ""}; ` +
-    `${milliseconds.toFixed(1)} ms for ${predictions.length} decisions, the way here included`;
+    `${milliseconds.toFixed(1)} ms for ${predictions.length} decisions, network included`;
   showBars(prediction);
   $("words").replaceChildren(...words.map(({ word }, place) => {
     const one = predictions[place];

@@ -290,7 +290,7 @@ def test_an_unexpected_failure_of_a_load_is_refused_like_a_bad_bundle(bundle, mo
         raise RuntimeError("no memory for a session")
 
     monkeypatch.setattr(models, "_load", failing)
-    models.reload(forced=True, told=lambda *one: told.append(one))
+    models.reload(forced=True, report=lambda *one: told.append(one))
     assert told == [("movies", "refused")]
     assert "movies:1: the old bundle stays: no memory for a session" in caplog.text
 
