@@ -3,6 +3,8 @@ tests/runtime/serve."""
 
 from __future__ import annotations
 
+import importlib
+import signal
 import subprocess
 import sys
 
@@ -55,6 +57,23 @@ def test_a_missing_extra_is_named(package):
         f"textgate: textgate serve needs {package}, which the extra brings: "
         "pip install 'textgate[serve]'\n"
     )
+
+
+def test_sighup_waits_until_the_service_can_reload(command, monkeypatch):
+    server = pytest.importorskip("textgate.serve.server", reason="pip install 'textgate[serve]'")
+    module = importlib.import_module("textgate.cli.serve")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    blocked = []
+
+    def run_server(*_, **__):
+        blocked.extend(signal.pthread_sigmask(signal.SIG_SETMASK, before))
+        return 0
+
+    monkeypatch.setattr(server, "run_server", run_server)
+    monkeypatch.setattr(module, "_log_to_standard_error", lambda: None)
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    assert command("serve", "--port", 0).status == 0
+    assert signal.SIGHUP in blocked
 
 
 def test_help_needs_nothing_of_the_extra(command):

@@ -196,18 +196,6 @@ def test_workers_count_together(serving):
     assert float(counted[1]) == 20
 
 
-def test_sighup_while_the_service_starts_does_not_end_it():
-    command = [sys.executable, "-m", "textgate", "serve", "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        status = Path(f"/proc/{process.pid}/status")
-        while not int(re.search(r"SigBlk:\s+(\w+)", status.read_text("utf-8"))[1], 16):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGHUP)
-        assert any("serving" in line for line in process.stderr)
-        process.terminate()
-    assert process.returncode == 0
-
-
 def test_a_bundle_replaced_100_times_under_load(serving, bundles, tmp_path):
     copies = {name: tmp_path / name for name in ("lstm-int8", "gru-float32")}
     for name, copy in copies.items():
