@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import shutil
 import ssl
@@ -18,6 +20,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from textgate import BundleError, ConfigError
 from textgate.serve import app
+from textgate.serve.server import Server
 from textgate.serve.settings import Settings, read_tokens
 
 CERTIFICATES = Path(__file__).parent / "tls"
@@ -293,6 +296,19 @@ def test_an_unexpected_failure_of_a_load_is_refused_like_a_bad_bundle(bundle, mo
     models.reload(forced=True, report=lambda *one: told.append(one))
     assert told == [("movies", "refused")]
     assert "movies:1: the old bundle stays: no memory for a session" in caplog.text
+
+
+def test_collections_leave_out_what_was_loaded(bundle, monkeypatch):
+    async def startup(*_):
+        pass
+
+    monkeypatch.setattr("uvicorn.Server.startup", startup)
+    gc.unfreeze()
+    try:
+        asyncio.run(Server(app({"movies": bundle}), grace=1).startup())
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
 
 
 # Mounting
