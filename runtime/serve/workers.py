@@ -8,7 +8,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from typing import NoReturn
 
 from prometheus_client import multiprocess
 
@@ -77,7 +76,7 @@ class Workers:
         except BaseException:
             logger.exception("a worker failed")
         finally:
-            _leave(status)
+            os._exit(status)  # without the exit handlers of the parent
 
     def _replace(self) -> None:
         for process in self._ended():
@@ -110,8 +109,3 @@ class Workers:
             for process in self._ended():
                 del self._born[process]
         self._send(signal.SIGKILL)
-
-
-def _leave(status: int) -> NoReturn:
-    """End a forked process without the exit handlers of its parent."""
-    os._exit(status)
