@@ -232,7 +232,7 @@ class _Converter:
             table = self._take("embedding.table", _UINT8, rows, width)
             scale = self._take("embedding.scale", _FLOAT, rows, 1)
             if self._is_integer(0) and net.cell == "lstm":
-                self._check_nibbles(table.tobytes(), scale, width)
+                self._check_nibbles(table, scale, width)
             return [table, scale]
         width = columns + (ANCHORS if storage.anchored_table else 0)
         whole = self._take("embedding.table", _INT8, rows, width)
@@ -247,7 +247,7 @@ class _Converter:
             raise UnknownPartError("an embedding that uses -128")
         return [table8]
 
-    def _check_nibbles(self, table: bytes, scales: memoryview, width: int) -> None:
+    def _check_nibbles(self, table: memoryview, scales: memoryview, width: int) -> None:
         """Refuse nibbles that, multiplied with the scale of their row, are out of bounds.
 
         Few rows have a scale with which the largest nibble would be: only these are read.
@@ -255,7 +255,8 @@ class _Converter:
         numbers, small = scales.cast("f").tolist(), self._limit() / _MAX_NIBBLE
         rows = [row for row, scale in enumerate(numbers) if not -small <= scale <= small]
         largest = [
-            max(table[row * width : (row + 1) * width].translate(_NIBBLE_SIZES)) for row in rows
+            max(bytes(table[row * width : (row + 1) * width]).translate(_NIBBLE_SIZES))
+            for row in rows
         ]
         self._check_bounds(
             array("f", [size * abs(numbers[row]) for size, row in zip(largest, rows, strict=True)])

@@ -19,6 +19,7 @@ import pytest
 
 import textgate.bundle.storage
 from textgate.bundle.manifest import FileEntry, Manifest
+from textgate.bundle.checks.reader import read_graph
 from textgate.bundle.storage import (
     CARD,
     GRAPH,
@@ -69,6 +70,7 @@ def test_the_golden_bundle(kind: type[str] | type[Path]) -> None:
         path=GOLDEN,
         manifest=WRITTEN,
         graph=FILES[GRAPH],
+        parts=read_graph(FILES[GRAPH]),
         tokenizer=FILES[TOKENIZER].decode(),
     )
 
@@ -352,7 +354,8 @@ def test_a_full_disk_leaves_the_old_bundle(bundle: Path, monkeypatch: pytest.Mon
 
 def test_nothing_heavy_is_imported_to_read_a_bundle() -> None:
     program = (
-        "import sys; from textgate.bundle.storage import read_bundle; read_bundle(sys.argv[1]);"
+        "import sys; from textgate.bundle.checks.reader import read_graph
+from textgate.bundle.storage import read_bundle; read_bundle(sys.argv[1]);"
         "print([name for name in ('numpy', 'onnx', 'onnxruntime', 'tokenizers', 'torch')"
         " if name in sys.modules])"
     )
