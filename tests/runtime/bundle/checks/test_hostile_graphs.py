@@ -172,7 +172,7 @@ def test_only_recurrent_operators_leave_something_out(
     golden = read_bundle(GOLDEN)
     graph = read_graph(golden.graph)
     changed = dataclasses.replace(
-        graph, nodes=(*graph.nodes, Node(kind, "", "n", inputs, outputs, ()))
+        graph, nodes=(*graph.nodes, Node(kind, "", "n", inputs, outputs, {}))
     )
     if kind == "GRU":
         check_graph(changed, golden.manifest)
