@@ -89,7 +89,7 @@ CONSTANTS = {
         ("share 70 % of their sequences", "train.data.folds._MIN_SIMILARITY", 0.7),
         ("sequences of three words", "train.data.folds._SHINGLE", 3),
         ("with fewer than 200 dev rows", "train.train_network._FEW_DEV_ROWS", 200),
-        ("With fewer than 500 rows the network", "train.training.crossvalidation._MIN_WHOLE_ROWS", 500),
+        ("fewer than 500 rows the network", "train.training.crossvalidation._MIN_WHOLE_ROWS", 500),
         ("is between 0.25 and 4.", "train.training.calibration.MIN_TEMPERATURE", 0.25),
         ("is between 0.25 and 4.", "train.training.calibration._MAX_FEW_TEMPERATURE", 4),
         ("with 30 rows its logarithm is half", "train.training.calibration._PRIOR_ROWS", 30),
