@@ -30,7 +30,9 @@ from textgate.train import PRESETS
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
-    "README.md": ("first", "why", "quickstart", "footprint", "accuracy", "costs"),
+    "README.md": (
+        "first", "why", "quickstart", "footprint", "accuracy_encoder", "accuracy", "costs",
+    ),
     "benchmarks/README.md": ("production", "few_rows", "ablation"),
     "benchmarks/tables.md": ("quantization", "pareto", "peers"),
     "benchmarks/default_model/README.md": ("sentiment_now",),

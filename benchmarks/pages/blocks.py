@@ -303,6 +303,7 @@ BLOCKS = {
     "quickstart": Block("quickstart", (_quickstart, MACHINE)),
     "footprint": Block("footprint", (_installed,)),
     "accuracy": Block("accuracy", (_accuracy, _accuracy_verdict)),
+    "accuracy_encoder": Block("accuracy_encoder", (_accuracy, MACHINE)),
     "few_rows": Block("few_rows", (_few, _FEW_NOTE, goals)),
     "quantization": Block("quantization", (_quantized, _quantized_times, MACHINE)),
     "ablation": Block("ablation", (table(variants, " | @", "{variant} | @", "<>"), _ablation_note)),
