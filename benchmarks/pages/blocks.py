@@ -305,6 +305,7 @@ BLOCKS = {
     "accuracy": Block("accuracy", (_accuracy, _accuracy_verdict)),
     "accuracy_encoder": Block("accuracy_encoder", (_accuracy, MACHINE)),
     "few_rows": Block("few_rows", (_few, _FEW_NOTE, goals)),
+    "few_rows_languages": Block("few_rows_languages", (_few, goals)),
     "quantization": Block("quantization", (_quantized, _quantized_times, MACHINE)),
     "ablation": Block("ablation", (table(variants, " | @", "{variant} | @", "<>"), _ablation_note)),
     "sentiment": Block("sentiment", (_domains, _behaviour, _size_and_times, MACHINE)),
