@@ -140,7 +140,7 @@ runpy.run_module("textgate", run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("module", ["textgate.cli", "click", "textgate.cli.classify", "numpy"])
+@pytest.mark.parametrize("module", ["textgate.cli", "click", "textgate.cli.classify", "tokenizers"])
 def test_an_interrupt_while_modules_are_imported(module):
     done = python(INTERRUPTED, "classify", "good", module)
     ended = done.returncode, done.stdout, done.stderr.strip()
