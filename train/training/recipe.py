@@ -138,7 +138,7 @@ def recommend(
         settings = {"pooling": ("max", "mean"), "vocabulary_size": _ENCODER_VOCABULARY}
         choices.append(Choice(settings, reason))
     if folds:
-        choices.append(_few(count, folds))
+        choices.append(_few(count, folds, frozen=bool((given or {}).get("frozen"))))
     elif sentence_encoder and not (given or {}).get("frozen"):
         choices.append(_fine_tuning(count, len(labels)))
     if vectors is not None:
@@ -195,7 +195,10 @@ def fold_count(rows: int) -> int:
     return _MANY_FOLDS if rows <= _MAX_MANY_FOLDS_ROWS else _FEW_FOLDS
 
 
-def _few(rows: int, folds: int) -> Choice:
+def _few(rows: int, folds: int, *, frozen: bool) -> Choice:
+    reason = f"{rows:,} rows, too few to hold some out"
+    if frozen:  # nothing is trained by steps
+        return Choice({"folds": folds}, reason)
     settings: dict[str, Any] = {
         "folds": folds,
         "epochs": _MAX_FEW_EPOCHS,
@@ -208,7 +211,7 @@ def _few(rows: int, folds: int) -> Choice:
         "head_dropout": 0.2,
         "sparse": True,
     }
-    return Choice(settings, f"{rows:,} rows, too few to hold some out")
+    return Choice(settings, reason)
 
 
 def _fine_tuning(rows: int, labels: int) -> Choice:
