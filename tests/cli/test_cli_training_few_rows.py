@@ -62,6 +62,7 @@ def test_folds_choose_and_the_result_says_so(command, data, tmp_path):
 def test_the_result_names_what_is_used(separable, quick, tmp_path):
     run = fit(separable(40), tmp_path / "run", settings={**quick, "epochs": 1, "folds": 2})
     model = run.model
+    assert model.history[0].measures("accuracy").startswith("out of fold: loss ")
 
     def told(**changes):
         changed = dataclasses.replace(run, model=dataclasses.replace(model, **changes))

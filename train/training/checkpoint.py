@@ -96,6 +96,15 @@ class Epoch:
         return f"dev loss {self.dev_loss:.4f}  dev {score} {self.dev_score:.4f}"
 
 
+@dataclass(frozen=True)
+class OutOfFoldEpoch(Epoch):
+    """An epoch whose loss and score are those of the folds after as many epochs."""
+
+    def measures(self, score: str) -> str:
+        """Return the measurements out of fold as text; `score` is the name of the score."""
+        return f"out of fold: loss {self.dev_loss:.4f}  {score} {self.dev_score:.4f}"
+
+
 EpochT = TypeVar("EpochT", bound=EpochResult)
 
 

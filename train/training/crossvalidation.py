@@ -24,7 +24,12 @@ from textgate.train.training.calibration import (
     mixed_scales,
     preferred,
 )
-from textgate.train.training.checkpoint import Epoch, read_tensors, reporting_damage, write_tensors
+from textgate.train.training.checkpoint import (
+    OutOfFoldEpoch,
+    read_tensors,
+    reporting_damage,
+    write_tensors,
+)
 from textgate.train.training.fold_trainers import FoldTrainer
 from textgate.train.training.loop import train_epochs
 from textgate.train.training.objective import label_weights
@@ -91,7 +96,7 @@ class FoldChoices:
     logits: NDArray[np.float32]
     linear_loss: float
     frozen_loss: float
-    history: tuple[Epoch, ...]
+    history: tuple[OutOfFoldEpoch, ...]
 
 
 class CrossValidation:
@@ -204,10 +209,10 @@ class CrossValidation:
         order = sorted(range(len(candidates)), key=lambda index: abs(index - middle))
         return order[preferred([self._losses(candidates[index]) for index in order])]
 
-    def _epoch(self, number: int, logits: NDArray[np.float32]) -> Epoch:
+    def _epoch(self, number: int, logits: NDArray[np.float32]) -> OutOfFoldEpoch:
         quality = evaluate_logits(logits, self._targets, multi_label=self._multi_label)
         score = quality.macro_f1 if self._multi_label else quality.accuracy
-        return Epoch(number, 0.0, self._loss(logits), score, 0.0)
+        return OutOfFoldEpoch(number, 0.0, self._loss(logits), score, 0.0)
 
     def _solve_linear(self) -> tuple[float | None, NDArray[np.float32] | None, float]:
         """Return the best penalty of the linear branch, its logits out of fold, and their loss."""
