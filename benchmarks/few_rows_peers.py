@@ -2,10 +2,12 @@
 
 Standard input is one object in JSON: training texts, their labels, test texts, and the files of the
 sentence vectors of both, or an empty list. The output has each peer's seconds of training and
-labels of the test texts.
+labels of the test texts. TF-IDF is of words and pairs of words, or of characters and pairs of
+characters in languages that do not separate words.
 """
 
 import json
+import re
 import sys
 import time
 
@@ -16,6 +18,9 @@ from sklearn.pipeline import make_pipeline
 
 asked = json.load(sys.stdin)
 settings = {"sublinear_tf": True, "ngram_range": (1, 2), "token_pattern": r"(?u)\w+|[^\w\s]"}
+characters = "".join(asked["train"])
+if len(re.findall(r"[\u3040-\u30ff\u4e00-\u9fff]", characters)) > len(characters) / 2:
+    settings = {"sublinear_tf": True, "ngram_range": (1, 2), "analyzer": "char"}
 peers = {"TF-IDF": (TfidfVectorizer(**settings), asked["train"], asked["test"])}
 if asked["vectors"]:
     peers["MiniLM"] = ("passthrough", *map(np.load, asked["vectors"]))

@@ -245,7 +245,7 @@ def integer_session(path: Path) -> NativeSession:
     """Return the native engine of a bundle in integers, whatever the gate at export said."""
     bundle = read_bundle(path)
     manifest = replace(bundle.manifest, training={INTEGERS: VERIFIED})
-    return NativeSession(model_bytes(bundle.graph, manifest))
+    return NativeSession(model_bytes(bundle.parts, manifest))
 
 
 def outcome_table(outcomes: list[Outcome]) -> str:

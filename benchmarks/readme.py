@@ -30,8 +30,10 @@ from textgate.train import PRESETS
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
-    "README.md": ("first", "why", "quickstart", "footprint", "accuracy", "costs"),
-    "benchmarks/README.md": ("production", "few_rows", "ablation"),
+    "README.md": (
+        "first", "why", "quickstart", "footprint", "accuracy_encoder", "accuracy", "costs",
+    ),
+    "benchmarks/README.md": ("production", "few_rows", "few_rows_languages", "ablation"),
     "benchmarks/tables.md": ("quantization", "pareto", "peers"),
     "benchmarks/default_model/README.md": ("sentiment_now",),
     "docs/training.md": ("inspect",),

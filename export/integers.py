@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from textgate.bundle.checks.reader import read_graph
 from textgate.errors import BundleError
 from textgate.export.quality import compare_graphs
 from textgate.export.quantize.plan import Storage
@@ -43,7 +44,7 @@ def verify_integers(
     kind = net.cell.upper()
     asked = _recorded(manifest, {INTEGERS: VERIFIED})
     try:
-        session = NativeSession(model_bytes(candidate.graph.model, asked))
+        session = NativeSession(model_bytes(read_graph(candidate.graph.model), asked))
         original.progress.begin(f"verifying integer {kind} layers", 2 * len(candidate.rows))
         found = compare_graphs(
             original.session,

@@ -26,7 +26,7 @@ _USELESS = (
 )
 _UNCERTAIN = (
     "these rows are too few to be sure that this classifier is better than always giving the most "
-    "frequent label: the interval includes its accuracy. Label more rows to know."
+    "frequent label: the interval includes the accuracy of doing so. Label more rows to know."
 )
 
 
@@ -262,7 +262,7 @@ def result_line(fitted: FittedRun) -> str:
     if majority is not None:  # a run of an earlier release has none
         expected += f"; the most frequent label alone has {majority:.4f}"
     folds = fitted.manifest.settings.get("folds")
-    measured = "out of fold" if folds else f"on {rows:,} dev rows"
+    measured = "out of fold" if folds else f"on {counted(rows, 'dev row', 'dev rows')}"
     epochs = f"epoch {model.best_epoch} of {trained}"
     if not trained:
         epochs = "frozen encoder" if model.uses_network else "linear branch alone"

@@ -24,7 +24,7 @@ from textgate.train.training.initialization import can_be_probed
 from textgate.train.training.presets import RECIPE
 from textgate.train.training.probe import pooled_states
 from textgate.train.training.progress import Progress
-from textgate.train.training.scoring import evaluate_logits, score_name
+from textgate.train.training.scoring import evaluate_logits, out_of_fold_interval, score_name
 from textgate.train.training.settings import format_labels
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from textgate.bundle.architecture import TaskSetting
     from textgate.rows import Row
-    from textgate.train.data.folds import Part
+    from textgate.train.data.folds import Folds, Part
     from textgate.train.preparation import Preparation
 
 FRACTIONS = (0.25, 0.5, 1.0)  # of the training rows of each fold
@@ -43,6 +43,7 @@ _FOLDS = 5
 _SMALL_GAIN = 0.02  # a larger one is worth the labels
 _DRAWS = 1000  # of the bootstrap
 _CHUNK = 100  # draws at once
+_MIN_RESAMPLED = 20  # rows; if fewer are all right, no resample says that they may not be
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Point:
         fraction: of the training rows of each fold.
         rows: number of training rows, the mean of the folds.
         score: accuracy, or macro-F1 for multi-label, of the held-out rows.
-        interval: its 95 % interval: Wilson's for accuracy, by bootstrap for macro-F1.
+        interval: its 95 % interval: `out_of_fold_interval` for accuracy, by bootstrap for macro-F1.
     """
 
     fraction: float
@@ -171,7 +172,7 @@ def learning_curve(
             (fraction, round(total / len(parts)), _out_of_fold(ready, pooled, parts, progress))
         )
         progress.end()
-    return _curve(ready, points, generator)
+    return _curve(ready, ready.folds, points, generator)
 
 
 def _at_most(
@@ -271,6 +272,7 @@ def _out_of_fold(
 
 def _curve(
     ready: Preparation,
+    folds: Folds,
     found: Sequence[tuple[float, int, NDArray[np.float32]]],
     generator: np.random.Generator,
 ) -> LearningCurve:
@@ -284,9 +286,11 @@ def _curve(
     points = []
     for number, (fraction, rows, logits) in enumerate(found):
         quality = evaluate_logits(logits, targets, labels, multi_label=multi_label)
-        score, interval = quality.accuracy, quality.accuracy_interval
         if multi_label:
             score, interval = quality.macro_f1, _interval(scores[number])
+        else:
+            score = quality.accuracy
+            interval = out_of_fold_interval(score, len(targets), folds.count)
         points.append(Point(fraction, rows, score, interval))
     floor = find_floor(truth, multi_label=multi_label)
     return LearningCurve(
@@ -297,7 +301,7 @@ def _curve(
         gain_interval=_interval(scores[-1] - scores[-2]),
         floor=floor.macro_f1 if multi_label else floor.accuracy,
         # Where labels are rare, class weights may cost accuracy and still find them.
-        learned=_interval(f1[-1])[0] > floor.macro_f1
+        learned=(len(targets) >= _MIN_RESAMPLED and _interval(f1[-1])[0] > floor.macro_f1)
         or (not multi_label and points[-1].interval[0] > floor.accuracy),
     )
 

@@ -24,6 +24,7 @@ from textgate.bundle.run import (
 from textgate.errors import CheckpointError, ConfigError
 from textgate.evaluation.floor import beats_floor
 from textgate.evaluation.metrics import wilson_interval
+from textgate.messages import counted
 from textgate.rows import Columns
 from textgate.train.preparation import Preparation, Sources, prepare
 from textgate.train.pretraining.pretrained import ENGLISH_ENCODER, open_pretrained
@@ -40,6 +41,7 @@ from textgate.train.training.config import TrainingConfig, recorded_settings
 from textgate.train.training.device import find_device
 from textgate.train.training.folder import RunFolder, settings_by_name
 from textgate.train.training.progress import Progress
+from textgate.train.training.scoring import out_of_fold_interval
 from textgate.train.training.settings import format_labels
 
 if TYPE_CHECKING:
@@ -76,9 +78,12 @@ class FittedRun:
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the accuracy on dev or out of fold."""
-        rows = self.manifest.dev.rows
-        return wilson_interval(round(self.model.metrics["accuracy"] * rows), rows)
+        """95 % interval of the accuracy on new texts: Wilson's on dev, a wider one out of fold."""
+        rows, folds = self.manifest.dev.rows, self.manifest.settings.get("folds")
+        accuracy = self.model.metrics["accuracy"]
+        if folds:
+            return out_of_fold_interval(accuracy, rows, folds)
+        return wilson_interval(round(accuracy * rows), rows)
 
     @property
     def is_certain(self) -> bool:
@@ -199,7 +204,8 @@ def fit(
         if state is not None:
             progress.note(f"resuming after epoch {len(state.history)}")
     manifest = stored or ready.manifest
-    measured = f"{ready.folds.count} folds" if ready.folds else f"{manifest.dev.rows:,} dev rows"
+    dev_rows = counted(manifest.dev.rows, "dev row", "dev rows")
+    measured = f"{ready.folds.count} folds" if ready.folds else dev_rows
     progress.note(
         f"{manifest.train.rows:,} training rows, {measured}, "
         f"{format_labels(len(manifest.labels))}, {manifest.architecture.vocabulary_size:,} tokens"

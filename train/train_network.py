@@ -179,6 +179,7 @@ def _train_with_folds(
             config.replace(epochs=chosen.epochs),
             ready.train,
             chosen.history,
+            fraction=chosen.fraction,
             device=device,
             initialization=initialization,
             state=state,
@@ -244,6 +245,8 @@ def _report(chosen: FoldChoices, folds: int, progress: Progress) -> None:
         trained = (
             counted(chosen.epochs, "epoch", "epochs") if chosen.epochs else "the frozen encoder"
         )
+        if 0 < chosen.fraction < 1:
+            trained += " and the mean of the weights before and after"
         progress.note(f"chosen out of fold: {trained}; trained on all rows with that")
 
 

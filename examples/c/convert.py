@@ -15,6 +15,6 @@ from textgate.native.model import model_bytes
 path, text, *bundle = sys.argv[1:]
 classifier = Classifier.load(*bundle)
 checked = read_bundle(classifier.path)
-Path(path).write_bytes(model_bytes(checked.graph, checked.manifest))
+Path(path).write_bytes(model_bytes(checked.parts, checked.manifest))
 (encoded,) = classifier.stages().encode([text])
 print(*encoded.ids)

@@ -67,7 +67,7 @@ def measure(
         TextgateError: a fresh process fails.
     """
     from textgate.inference.classifier import Classifier
-    from textgate.inference.session import thread_count
+    from textgate.inference.threads import thread_count
 
     machine = this_machine()  # before this run itself loads it
     measured = {

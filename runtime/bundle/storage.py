@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from textgate.bundle.checks.graph import Graph
 from textgate.bundle.checks.reader import read_graph
 from textgate.bundle.checks.rules import check_graph
 from textgate.bundle.checks.tokenizer import check_tokenizer
@@ -46,12 +47,14 @@ class Bundle:
         path: its folder.
         manifest: its manifest.
         graph: the content of ``model.onnx``.
+        parts: the parts of the graph, with views of its content.
         tokenizer: the text of ``tokenizer.json``.
     """
 
     path: Path
     manifest: Manifest
     graph: bytes
+    parts: Graph
     tokenizer: str
 
 
@@ -73,7 +76,8 @@ def read_bundle(path: Path | str) -> Bundle:
     graph = _read_listed(folder, GRAPH, manifest)
     tokenizer = _read_listed(folder, TOKENIZER, manifest)
     try:
-        check_graph(read_graph(graph), manifest)
+        parts = read_graph(graph)
+        check_graph(parts, manifest)
     except BundleError as problem:
         raise BundleError(f"{folder / GRAPH}: {problem}") from None
     text = check_tokenizer(
@@ -81,7 +85,7 @@ def read_bundle(path: Path | str) -> Bundle:
         rows=manifest.architecture.vocabulary_size,
         where=str(folder / TOKENIZER),
     )
-    return Bundle(path=folder, manifest=manifest, graph=graph, tokenizer=text)
+    return Bundle(path=folder, manifest=manifest, graph=graph, parts=parts, tokenizer=text)
 
 
 def write_bundle(

@@ -18,7 +18,7 @@ from textgate.cli.sections import SectionedCommand, section
 from textgate.inference.arguments import label_count
 from textgate.inference.batching import WINDOW_BATCHES
 from textgate.inference.classifier import Classifier
-from textgate.inference.session import thread_count
+from textgate.inference.threads import thread_count
 from textgate.rows import RESULT_FORMATS, Row
 from textgate.rows.source import STANDARD_INPUT
 from textgate.rows.tracking import TrackedPath

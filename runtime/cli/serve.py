@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -147,6 +148,9 @@ def serve(
     if workers > 1 and not hasattr(os, "fork"):
         raise click.UsageError("--workers above 1 needs a system that can fork processes")
     named = _named(models)
+    if hasattr(signal, "pthread_sigmask"):
+        # SIGHUP waits until the service can reload bundles; before, it would end the process.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     if workers > 1:
         # Read by the library of the metrics when it is imported: where the processes count.
         folder = tempfile.TemporaryDirectory(prefix="textgate-metrics-")
@@ -158,7 +162,7 @@ def serve(
         from textgate.serve.server import run_server
         from textgate.serve.settings import Settings, read_tokens
         from textgate.serve.sockets import listen, raise_file_limit
-    _say_on_standard_error()
+    _log_to_standard_error()
     raise_file_limit()
     settings = Settings(
         max_body=max_body,
@@ -214,7 +218,7 @@ def _named(models: tuple[str, ...]) -> dict[str, str]:
     return named
 
 
-def _say_on_standard_error() -> None:
+def _log_to_standard_error() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("textgate: %(message)s"))
     for name, level in (("textgate", logging.INFO), ("uvicorn.error", logging.ERROR)):

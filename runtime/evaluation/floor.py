@@ -57,10 +57,10 @@ def find_floor(truth: NDArray[np.bool_], *, multi_label: bool) -> Floor:
         multi_label: whether several labels can apply.
     """
     frequency = truth.mean(axis=0)
+    labels = max(1, int((frequency > 0).sum()))  # macro-F1 is a mean over the labels that occur
     if multi_label:
         given = frequency > 0.5
         f1 = np.where(given, 2 * frequency / (1 + frequency), frequency)
-        return Floor(float((truth == given).all(axis=1).mean()), float(f1.mean()))
+        return Floor(float((truth == given).all(axis=1).mean()), float(f1.sum() / labels))
     most = float(frequency.max())
-    labels = truth.shape[1]
     return Floor(most, max(2 * most / (1 + most), 1.0) / labels)

@@ -165,7 +165,7 @@ def evaluate_multi_label(
     )
 
 
-def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: float, z: float = 1.96) -> tuple[float, float]:
     """Return Wilson's score interval of a proportion (Wilson 1927), 95 % for the default `z`.
 
     Args:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from textgate.inference.tokenizer import PADDING_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import TypeVar
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from textgate.inference.tokenizer import Encoded
@@ -54,6 +53,8 @@ def batches_by_length(encoded: Sequence[Encoded], batch_size: int) -> Iterator[l
 
 def padded(batch: Sequence[Encoded]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return ids int64 [batch, longest], padded on the right, and lengths int64 [batch]."""
+    import numpy as np  # takes long; a single text does without
+
     if len(batch) == 1:
         ids = batch[0].ids
         return np.array([ids], dtype=np.int64), np.array([len(ids)], dtype=np.int64)

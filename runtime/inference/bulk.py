@@ -13,10 +13,11 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from textgate.errors import ConfigError
-from textgate.inference.session import MAX_THREADS
+from textgate.inference.threads import MAX_THREADS
 from textgate.logs import logger
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from textgate.rows.row import Row
 
 PredictedRows: TypeAlias = "list[tuple[Row, Prediction]]"
+_T = TypeVar("_T")
 _Score: TypeAlias = "Callable[[Sequence[str]], Scores]"
 
 _MAX_CHARACTERS = 2**18  # of the texts of a window, about; bounds its memory and its time
@@ -75,10 +77,11 @@ def classify_rows(
     logger.debug("classifying windows of up to %d rows in %d %s", window, jobs, kind)
     windows = _windows(rows, window, more_has_come)
     if jobs == 1:
-        done = ((one, one.scores(classifier.scores)) for one in windows)
-    else:
-        done = _in_parallel(windows, classifier, jobs, more_has_come, forked=forked)
-    with closing(done):
+        answer = partial(classifier.predictions, top_k=top_k)
+        for one in windows:
+            yield list(zip(one.rows, one.answers(answer), strict=True))
+        return
+    with closing(_in_parallel(windows, classifier, jobs, more_has_come, forked=forked)) as done:
         for answered, scores in done:
             yield list(zip(answered.rows, classifier.decide(scores, top_k=top_k), strict=True))
 
@@ -91,11 +94,11 @@ class _Window:
     characters: int = 0
     failure: Exception | None = None
 
-    def scores(self, score: _Score) -> Scores:
-        """Return the scores of the rows, or raise the error."""
+    def answers(self, answer: Callable[[Sequence[str]], _T]) -> _T:
+        """Return what the function returns for the texts of the rows, or raise the error."""
         if self.failure is not None:
             raise self.failure
-        return score([row.text for row in self.rows])
+        return answer([row.text for row in self.rows])
 
 
 def _windows(
@@ -143,7 +146,7 @@ def _in_parallel(
         stack.callback(pool.shutdown, cancel_futures=True)
         stack.enter_context(_short_switch_interval())
         for window in windows:
-            unfinished.append(_Started(window, pool.submit(window.scores, score)))
+            unfinished.append(_Started(window, pool.submit(window.answers, score)))
             characters += window.characters
             while unfinished and (
                 len(unfinished) >= _MAX_AHEAD * jobs
@@ -183,7 +186,7 @@ def _done(window: _Window, score: _Score) -> Future[Scores]:
 
     future: Future[Scores] = Future()
     try:
-        future.set_result(window.scores(score))
+        future.set_result(window.answers(score))
     except Exception as problem:  # any error is raised in its turn
         future.set_exception(problem)
     return future

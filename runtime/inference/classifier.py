@@ -8,8 +8,6 @@ from logging import DEBUG
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from textgate.bundle.builtin import open_bundle
 from textgate.bundle.manifest import MANIFEST
 from textgate.errors import BundleError, ConfigError, DataError
@@ -23,13 +21,14 @@ from textgate.inference.arguments import (
 from textgate.inference.batching import WINDOW_BATCHES, batches_by_length, padded, windows
 from textgate.inference.engines import Engine, make_engine
 from textgate.inference.prediction import Decision, Scores
-from textgate.inference.session import thread_count
+from textgate.inference.threads import thread_count
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from textgate.bundle.manifest import Manifest
@@ -39,6 +38,10 @@ if TYPE_CHECKING:
     from textgate.inference.streaming import Stream
     from textgate.inference.tokenizer import Encoded
     from textgate.native.session import NativeSession
+
+
+# That the native engine answers one by one before numpy would be imported.
+_FEW_TEXTS = 4
 
 
 class Classifier:
@@ -210,6 +213,24 @@ class Classifier:
             self._tokenizer.encode_batch(list(texts_of(texts, "predict_proba")))
         )
 
+    def predictions(self, texts: Sequence[str], *, top_k: int | None = None) -> list[Prediction]:
+        """Return the predictions for texts that run together, as `decide` does for their `scores`.
+
+        Args:
+            texts: the texts.
+            top_k: as for `predict`.
+
+        Raises:
+            ConfigError: `top_k` is not from 1 to the number of labels.
+            DataError: the argument is not a series of texts, or one of them is not a str.
+        """
+        if len(texts) <= (_FEW_TEXTS if self._computed_by[0] == "native" else 1):
+            checked = texts_of(texts, "predictions")
+            found = [self.predict(text, top_k=top_k) for text in checked]
+            _log_cut_off([prediction.truncated for prediction in found])
+            return found
+        return self.decide(self.scores(texts), top_k=top_k)
+
     def scores(self, texts: Iterable[str]) -> Scores:
         """Return the scores of texts, for `decide`, which may run in another process.
 
@@ -218,8 +239,7 @@ class Classifier:
         """
         encoded = self._tokenizer.encode_batch(list(texts_of(texts, "scores")))
         truncated = [item.truncated for item in encoded]
-        if logger.isEnabledFor(DEBUG) and any(truncated):
-            logger.debug("cut off %d texts of %d", sum(truncated), len(encoded))
+        _log_cut_off(truncated)
         return Scores(
             probabilities=self._probabilities(encoded),
             tokens=[len(item.ids) for item in encoded],
@@ -305,9 +325,11 @@ class Classifier:
 
     def _predictions(self, texts: Iterator[str], top_k: int | None) -> Iterator[Prediction]:
         for window in windows(texts, WINDOW_BATCHES * self._batch_size):
-            yield from self.decide(self.scores(window), top_k=top_k)
+            yield from self.predictions(window, top_k=top_k)
 
     def _probabilities(self, encoded: Sequence[Encoded]) -> NDArray[np.float32]:
+        import numpy as np  # takes long; `predict` does without
+
         session = self._require_session()
         result = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
         for indices in batches_by_length(encoded, self._batch_size):
@@ -352,6 +374,11 @@ def _require_same_bundle(bundle: Bundle, checksum: str | None) -> None:
             f"{bundle.path / MANIFEST}: the checksum {found} is not {checksum}, that of the bundle "
             "which was pickled or copied; load the classifier from this one, or put that one back"
         )
+
+
+def _log_cut_off(truncated: Sequence[bool]) -> None:
+    if logger.isEnabledFor(DEBUG) and any(truncated):
+        logger.debug("cut off %d texts of %d", sum(truncated), len(truncated))
 
 
 def _token_limit(max_tokens: int | None, manifest: Manifest) -> int:

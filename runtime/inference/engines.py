@@ -111,7 +111,7 @@ def _native_session(bundle: Bundle, threads: int) -> tuple[NativeSession, str]:
     from textgate.native.session import NativeSession
 
     library()
-    content = model_bytes(bundle.graph, bundle.manifest)
+    content = model_bytes(bundle.parts, bundle.manifest)
     layers = integer_layers(content)
     kinds = "int8" if all(layers) else "int8 and float32" if any(layers) else "float32"
     return NativeSession(content, threads=threads), kinds

@@ -1,4 +1,4 @@
-"""The graph that textgate exports for an architecture, as text, to compare a bundle's with.
+"""The graph that textgate exports for an architecture, to compare a bundle's with.
 
 The engine computes what the manifest's architecture says. That is what the graph computes only if
 the graph is one of textgate's own: every node, attribute and constant must be an expected one.
@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from textgate.native.graph_parts import node_text
-
 if TYPE_CHECKING:
     from textgate.bundle.architecture import Architecture
+    from textgate.bundle.checks.graph import Node
+
+    Operator = tuple[object, ...]
 
 ANCHORS = 2
 FLOAT32, STORED, COMPUTED = "float32", "stored", "computed"
@@ -49,14 +50,14 @@ class ExpectedGraph:
     """What a graph may hold.
 
     Attributes:
-        nodes: the operators, as `node_text` gives them.
+        nodes: the operators, as `operator_of` gives them.
         weights: constants whose values are the network's.
         constants: the other constants, each of one dimension, with their values.
         states: the names, widths and kinds of what a stream carries: input, output, shape, and the
             values at a text's beginning.
     """
 
-    nodes: set[str] = field(default_factory=set)
+    nodes: set[Operator] = field(default_factory=set)
     weights: set[str] = field(default_factory=set)
     constants: dict[str, tuple[float, ...]] = field(default_factory=dict)
     states: list[tuple[str, str, tuple[int, ...], float, float]] = field(default_factory=list)
@@ -72,7 +73,9 @@ class ExpectedGraph:
     ) -> str:
         """Add a node and return its first output."""
         names = [outputs] if isinstance(outputs, str) else outputs
-        self.nodes.add(node_text(operator, tuple(inputs), tuple(names), domain, **attributes))
+        self.nodes.add(
+            (domain, operator, tuple(inputs), tuple(names), tuple(sorted(attributes.items())))
+        )
         return names[0]
 
     def constant(self, name: str, *values: float) -> str:
@@ -96,6 +99,12 @@ class ExpectedGraph:
         """Add a weight stored as int8 and return its name as a float32 value."""
         wide = self.node("Cast", [self.weight(f"{name}.int8")], f"{name}.wide", to=1)
         return self.node("Mul", [wide, self.weight(f"{name}.scale")], name)
+
+
+def operator_of(node: Node) -> Operator:
+    """Return everything about a node of a graph but its name, to compare it with others."""
+    attributes = tuple(sorted(node.attributes.items()))
+    return node.domain, node.op_type, node.inputs, node.outputs, attributes
 
 
 def expected_graph(net: Architecture, storage: BundleStorage) -> ExpectedGraph:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from textgate.native.library import failure
 from textgate.native.workspace import NativeModel, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from textgate.native.workspace import State
@@ -100,6 +99,8 @@ class NativeSession:
         self, input_ids: NDArray[np.int64], lengths: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         from concurrent.futures import ThreadPoolExecutor
+
+        import numpy as np
 
         parts = min(self._threads, len(lengths))
         with ThreadPoolExecutor(parts) as threads:

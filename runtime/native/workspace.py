@@ -6,8 +6,6 @@ import ctypes
 from array import array
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from textgate.native.library import (
     NO_MEMORY,
     failure,
@@ -19,6 +17,7 @@ from textgate.native.library import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     State = ctypes.Array[ctypes.c_float]  # [state_size]
@@ -40,10 +39,10 @@ class NativeModel:
 
     def __init__(self, content: bytes, *, instructions: str | None = None) -> None:
         self._library = library()
-        self._content = np.frombuffer(content, np.uint8)  # must outlive the model
+        self._content = content  # must outlive the model
         handle = ctypes.c_void_p()
         status = self._library.tg_open(
-            self._content.ctypes.data,
+            content,
             len(content),
             instructions_number(instructions),
             ctypes.byref(handle),
@@ -63,7 +62,8 @@ class NativeModel:
 class Workspace:
     """What one call at a time writes to, with room for its arguments and results.
 
-    Addresses are taken once: of an array, that costs as much as classifying a word.
+    Addresses are taken once: of an array, that costs as much as classifying a word. There are no
+    arrays before the first call of `run`, because numpy takes long to import.
 
     Attributes:
         ids: int64 [room], of all texts.
@@ -84,7 +84,6 @@ class Workspace:
         self._row = (ctypes.c_float * model.labels)()
         self._state = ctypes.c_float * model.state_size
         self._room = self._texts = 0
-        self.make_room(64, 1)
 
     def __del__(self) -> None:
         if hasattr(self, "_handle"):
@@ -98,6 +97,8 @@ class Workspace:
         """
         if ids <= self._room and texts <= self._texts:
             return
+        import numpy as np
+
         room, most = max(ids, self._room), max(texts, self._texts)
         try:
             self.ids, self.lengths, self.probabilities = (
@@ -143,7 +144,7 @@ class Workspace:
     ) -> tuple[list[float], State | None]:
         """Return the probabilities of one text and the state after it; see `NativeSession.read`.
 
-        It does without numpy, which takes longer than the network takes for a word.
+        It does without arrays, which take longer than the network takes for a word.
         """
         tokens, after = array("q", ids), self._state() if keep_state else None
         self._length.value = len(tokens)

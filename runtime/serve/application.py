@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
 import time
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
-
+from textgate.errors import needing
 from textgate.logs import logger
 from textgate.serve import classify, open_inference, operations, page, streams, text_embeddings
 from textgate.serve.access_log import AccessLog
 from textgate.serve.context import Context
-from textgate.serve.endpoints import Bound
+from textgate.serve.endpoints import ROUTE, Routes, path_of
 from textgate.serve.exchange import header, send_answer
 from textgate.serve.openapi import document
 from textgate.serve.problems import PROBLEM_JSON, ClientGoneError, Problem, problem_body
@@ -35,6 +31,7 @@ ENDPOINTS = (
     *operations.ENDPOINTS,
     *page.ENDPOINTS,
 )
+ROUTES = Routes(ENDPOINTS)
 _CLIENT_GONE = 499  # in logs and metrics; nobody is there to read it
 _NO_ROUTE = "none"
 
@@ -49,19 +46,14 @@ class Service(Context):
         if settings.access_log is not None:
             self._log = AccessLog(settings.access_log, self.metrics.lost_lines.inc)
         self._watching: asyncio.Task[None] | None = None
-        routes: list[BaseRoute] = [
-            Route(one.path, Bound(one, self), methods=[one.method]) for one in ENDPOINTS
-        ]
-        routes.append(WebSocketRoute(streams.PATH, streams.Socket(self)))
-        self._router = Router(routes, redirect_slashes=False, lifespan=self._lifespan)
         self._http: Any = self._answer
         if settings.traces:
             from textgate.serve.traces import Traced
 
             self._http = Traced(self._http)
         if settings.origins:
-            from starlette.middleware.cors import CORSMiddleware
-
+            with needing("serve", "textgate serve"):
+                from starlette.middleware.cors import CORSMiddleware
             self._http = CORSMiddleware(
                 self._http,
                 allow_origins=settings.origins,
@@ -71,30 +63,29 @@ class Service(Context):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, a stream, or the events of an ASGI server's life."""
-        scope["app"] = self  # the router raises then, where it finds nothing
-        kind = scope["type"]
-        if kind == "http":
-            if self._watching is None:
-                self._start()  # a mounted application receives no lifespan events
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if self._watching is None:
+            self._start()  # a mounted application receives no lifespan events
+        if scope["type"] == "http":
             await self._http(scope, receive, send)
-        elif kind == "websocket":
-            if self._watching is None:
-                self._start()
-            await self._answer_socket(scope, receive, send)
         else:
-            await self._router(scope, receive, send)
+            await self._answer_socket(scope, receive, send)
 
     async def reload(self, *, forced: bool = False) -> None:
         """Load the bundles that changed, or all of them."""
-        await asyncio.to_thread(self.models.reload, forced=forced, told=self.metrics.reloaded)
+        await asyncio.to_thread(self.models.reload, forced=forced, report=self.metrics.reloaded)
 
-    @contextlib.asynccontextmanager
-    async def _lifespan(self, _: object) -> AsyncIterator[None]:
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()  # lifespan.startup
         self._start()
-        yield
+        await send({"type": "lifespan.startup.complete"})
+        await receive()  # lifespan.shutdown
         if self._watching is not None:
             self._watching.cancel()
         self.work.close()
+        await send({"type": "lifespan.shutdown.complete"})
 
     def _start(self) -> None:
         """Make the first predictions, and begin to watch the bundles' folders."""
@@ -122,11 +113,9 @@ class Service(Context):
         problem = None
         try:
             self._require_token(scope)
-            await self._router(scope, receive, counted)
+            await ROUTES.find(scope).handler(self, scope, receive, counted)
         except Problem as found:
             problem = found
-        except HTTPException as found:  # the router's: no such path, or another method
-            problem = _router_problem(scope, found)
         except ClientGoneError:
             status = status or _CLIENT_GONE
         except Exception:
@@ -148,9 +137,11 @@ class Service(Context):
         try:
             self._require_token(scope)
             self._require_origin(scope)
-            await self._router(scope, receive, send)
-        except (Problem, HTTPException) as found:
-            problem = found if isinstance(found, Problem) else _router_problem(scope, found)
+            if path_of(scope) != streams.PATH:
+                raise Problem(404, f"there is no stream at this path; there is {streams.PATH}")
+            scope[ROUTE] = streams.PATH
+            await streams.answer_socket(self, scope, receive, send)
+        except Problem as problem:
             status = problem.status
             await _refuse_socket(scope, receive, send, problem)
         except OSError:  # the client went away
@@ -158,7 +149,7 @@ class Service(Context):
         self._record(scope, status, time.perf_counter() - began)
 
     def _require_token(self, scope: Scope) -> None:
-        """Refuse a request without one of the tokens, in a time that does not tell how near it was.
+        """Refuse a request without one of the tokens, in constant time.
 
         Raises:
             Problem: it brings none of them.
@@ -170,7 +161,7 @@ class Service(Context):
         if scheme.lower() != b"bearer" or not any(matches):
             raise Problem(
                 401,
-                "this service asks for a token: Authorization: Bearer TOKEN",
+                "this service requires a token: Authorization: Bearer TOKEN",
                 {b"www-authenticate": b"Bearer"},
             )
 
@@ -188,10 +179,7 @@ class Service(Context):
             raise Problem(403, f"pages of {origin} may not open streams here")
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        bound = scope.get("endpoint")
-        route = bound.endpoint.path if isinstance(bound, Bound) else _NO_ROUTE
-        if isinstance(bound, streams.Socket):
-            route = streams.PATH
+        route = scope.get(ROUTE, _NO_ROUTE)
         self.metrics.answered(route, status, seconds)
         if self._log is not None:
             client = scope.get("client")
@@ -208,19 +196,7 @@ _PUBLIC = {one.path for one in ENDPOINTS if one.public}
 
 
 def _is_public(scope: Scope) -> bool:
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path in _PUBLIC and scope.get("method") in {"GET", "HEAD"}
-
-
-def _router_problem(scope: Scope, found: HTTPException) -> Problem:
-    if found.status_code == 405:
-        allowed = (found.headers or {}).get("Allow", "")
-        return Problem(
-            405,
-            f"{scope['method']} is not a method of this path; it has {allowed}",
-            {b"allow": allowed.encode()},
-        )
-    return Problem(404, "there is nothing at this path; /openapi.json lists what there is")
+    return path_of(scope) in _PUBLIC and scope.get("method") in {"GET", "HEAD"}
 
 
 async def _refuse_socket(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:

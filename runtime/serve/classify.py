@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -46,7 +46,7 @@ class ClassifyAnswer(msgspec.Struct, omit_defaults=True):
 
 
 class ModelFacts(msgspec.Struct):
-    """What is worth knowing about a model."""
+    """Description of a model."""
 
     name: str
     version: str
@@ -101,7 +101,7 @@ async def classify_endpoint(context: Context, scope: Scope, receive: Receive, se
 
 
 def _is_plain(request: ClassifyRequest) -> bool:
-    """Return whether a request is a short text alone, as most are: it goes the shortest way."""
+    """Return whether a request is one short text without options, as most are."""
     return (
         len(request.text or "") <= MAX_AT_ONCE
         and request.thresholds is None
@@ -132,16 +132,25 @@ async def list_models(context: Context, _: Scope, __: Receive, send: Send) -> No
     await send_answer(send, encode_json(ModelsAnswer(facts)))
 
 
-def require_texts(texts: Sequence[str], settings: Settings) -> None:
-    """Refuse too many texts, and texts that are too long.
+def require_count(texts: Sized, settings: Settings) -> None:
+    """Refuse too many texts.
 
     Raises:
-        Problem: there are.
+        Problem: there are more than `max_texts`.
     """
     if len(texts) > settings.max_texts:
         raise Problem(
             413, f"{len(texts)} texts; at most {settings.max_texts} are accepted in one request"
         )
+
+
+def require_texts(texts: Sequence[str], settings: Settings) -> None:
+    """Refuse too many texts, and texts that are too long.
+
+    Raises:
+        Problem: there are more than `max_texts`, or one is longer than `max_characters`.
+    """
+    require_count(texts, settings)
     for index, text in enumerate(texts):
         if len(text) > settings.max_characters:
             raise Problem(

@@ -16,10 +16,10 @@ class Context:
     """State of a service.
 
     Attributes:
-        models: what is served.
+        models: the served models.
         settings: limits and timeouts.
-        metrics: counts requests and predictions.
-        work: computes requests.
+        metrics: counters of requests and predictions.
+        work: the queue of requests, and the thread that computes long ones.
         draining: whether the service finishes open requests and accepts no new ones.
         openapi: the OpenAPI document, JSON.
     """

@@ -37,14 +37,14 @@ async def read_body(
         media: content types that are accepted; '' accepts a request without a content type.
 
     Raises:
-        ClientGoneError: the client went away.
+        ClientGoneError: the client closed the connection.
         Problem: the content type is another one, or the body is too long or too slow.
     """
     require_media(scope, tuple(media))
-    most = settings.max_body
+    limit = settings.max_body
     length = header(scope, b"content-length")
-    if length is not None and length.isdigit() and int(length) > most:
-        raise _too_long(most)
+    if length is not None and length.isdigit() and int(length) > limit:
+        raise _too_long(limit)
     try:
         async with asyncio.timeout(settings.timeout):
             message = await receive()
@@ -54,8 +54,8 @@ async def read_body(
                 parts = bytearray()
                 while message["type"] == "http.request":
                     parts += message.get("body", b"")
-                    if len(parts) > most:
-                        raise _too_long(most)
+                    if len(parts) > limit:
+                        raise _too_long(limit)
                     if not message.get("more_body"):
                         break
                     message = await receive()
@@ -68,8 +68,8 @@ async def read_body(
             f"the body did not arrive within {settings.timeout:g} s",
             {b"connection": b"close"},
         ) from None
-    if len(body) > most:
-        raise _too_long(most)
+    if len(body) > limit:
+        raise _too_long(limit)
     return body
 
 
@@ -100,12 +100,12 @@ def require_media(scope: Scope, accepted: tuple[bytes, ...]) -> None:
     """Refuse a body of another content type than the accepted ones, or a compressed one.
 
     Raises:
-        Problem: it is.
+        Problem: the content type is not accepted, or the body is compressed.
     """
     if header(scope, b"content-encoding") not in {None, b"identity"}:
         raise Problem(415, "compressed bodies are not accepted; send the body as it is")
     given = header(scope, b"content-type") or b""
-    if given in accepted:  # the common case, spared the parsing
+    if given in accepted:  # the common case, without parsing
         return
     if given.partition(b";")[0].strip().lower() not in accepted:
         shown = given.decode("latin-1") or "none"
@@ -113,5 +113,5 @@ def require_media(scope: Scope, accepted: tuple[bytes, ...]) -> None:
         raise Problem(415, f"the content type should be {wanted}, found {shown}")
 
 
-def _too_long(most: int) -> Problem:
-    return Problem(413, f"the body is longer than {most} bytes, the most that is accepted")
+def _too_long(limit: int) -> Problem:
+    return Problem(413, f"the body is too long; at most {limit} bytes are accepted")

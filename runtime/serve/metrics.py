@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from textgate.inference.prediction import Prediction
 
 MEDIA = CONTENT_TYPE_LATEST.encode()
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where the library keeps what several processes count
+SHARED_FOLDER = (
+    "PROMETHEUS_MULTIPROC_DIR"  # of files in which the library adds up the counts of processes
+)
 _SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 )  # fmt: skip
 
 
 class Metrics:
-    """Counts what a service does."""
+    """Counters of a service."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -52,27 +54,27 @@ class Metrics:
             "Lines of the access log that could not be written.",
             registry=registry,
         )
-        self._of_requests: dict[tuple[str, int], Counter] = {}
-        self._of_routes: dict[str, Histogram] = {}
-        self._of_models: dict[str, _OfModel] = {}
+        self._by_route_and_status: dict[tuple[str, int], Counter] = {}
+        self._by_route: dict[str, Histogram] = {}
+        self._by_model: dict[str, _ModelCounters] = {}
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count a request."""
-        counter = self._of_requests.get((route, status))
+        counter = self._by_route_and_status.get((route, status))
         if counter is None:
             counter = self._requests.labels(route, str(status))
-            self._of_requests[route, status] = counter
+            self._by_route_and_status[route, status] = counter
         counter.inc()
-        histogram = self._of_routes.get(route)
+        histogram = self._by_route.get(route)
         if histogram is None:
-            histogram = self._of_routes[route] = self._seconds.labels(route)
+            histogram = self._by_route[route] = self._seconds.labels(route)
         histogram.observe(seconds)
 
     def predicted(self, model: str, predictions: Iterable[Prediction]) -> None:
-        """Count what a model answered."""
-        counts = self._of_models.get(model)
+        """Count the predictions of a model."""
+        counts = self._by_model.get(model)
         if counts is None:
-            counts = self._of_models[model] = _OfModel(self, model)
+            counts = self._by_model[model] = _ModelCounters(self, model)
         counts.add(predictions)
 
     def reloaded(self, model: str, result: str) -> None:
@@ -80,7 +82,7 @@ class Metrics:
         self._reloads.labels(model, result).inc()
 
     def exposition(self) -> bytes:
-        """Return all metrics as Prometheus reads them, of all processes together."""
+        """Return the metrics of all processes in the text format of Prometheus."""
         if SHARED_FOLDER not in os.environ:
             return generate_latest(self._registry)
         together = CollectorRegistry()
@@ -94,7 +96,7 @@ class Metrics:
         return Gauge(name, help_text, registry=self._registry, multiprocess_mode="livesum")
 
 
-class _OfModel:
+class _ModelCounters:
     """The counters of one model, looked up once."""
 
     def __init__(self, metrics: Metrics, model: str) -> None:

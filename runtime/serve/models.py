@@ -1,4 +1,4 @@
-"""Models of the service: by name and version, exchanged while it runs."""
+"""Models of the service: by name and version, replaced while it runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from textgate.bundle.builtin import DEFAULT_MODEL, find_bundle
 from textgate.bundle.manifest import MANIFEST
-from textgate.errors import ConfigError, TextgateError
+from textgate.errors import ConfigError
 from textgate.inference.classifier import Classifier
 from textgate.logs import logger
 from textgate.serve.problems import Problem
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
-_FIRST_TEXT = "A first text, before anybody waits for one."
-_Stamp = tuple[int, ...] | None  # what tells one bundle in a folder from the next
+_FIRST_TEXT = "The first text."
+_Stamp = tuple[int, ...] | None  # changes when the bundle in a folder is replaced
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ServedModel:
 
 
 class Models:
-    """The models that are served. Any thread may ask for one while another exchanges it."""
+    """The models that are served. Any thread may ask for one while another replaces it."""
 
     def __init__(self, sources: Mapping[tuple[str, str], Path], *, engine: str | None) -> None:
         self._sources = dict(sources)
@@ -102,7 +102,7 @@ class Models:
         return versions[version]
 
     def reload(
-        self, *, forced: bool = False, told: Callable[[str, str], None] = lambda *_: None
+        self, *, forced: bool = False, report: Callable[[str, str], None] = lambda *_: None
     ) -> None:
         """Load the bundles whose folders changed. The old one answers until the new one does.
 
@@ -110,7 +110,7 @@ class Models:
 
         Args:
             forced: whether to load those that did not change, too.
-            told: called with a model's name and with ``loaded`` or ``refused``.
+            report: called with a model's name and with ``loaded`` or ``refused``.
         """
         with self._reloading:
             for key, path in self._sources.items():
@@ -121,16 +121,16 @@ class Models:
                 try:
                     model = self._load(name, version)
                     model.classifier.predict(_FIRST_TEXT)
-                except (TextgateError, OSError) as problem:
+                except Exception as problem:  # of any kind: the old bundle goes on answering
                     if _stamp(path) != stamp:
-                        continue  # it was exchanged meanwhile, and is looked at again
+                        continue  # it was replaced meanwhile, and is loaded at the next look
                     self._stamps[key] = stamp
-                    logger.error("%s:%s: kept the bundle as it was: %s", name, version, problem)
-                    told(name, "refused")
+                    logger.error("%s:%s: the old bundle stays: %s", name, version, problem)
+                    report(name, "refused")
                     continue
                 self._stamps[key] = stamp
                 self._models[name] = {**self._models[name], version: model}
-                told(name, "loaded")
+                report(name, "loaded")
 
     def _load(self, name: str, version: str) -> ServedModel:
         path = self._sources[name, version]
@@ -153,13 +153,16 @@ def load_models(
     sources: dict[tuple[str, str], Path] = {}
     for given, path in models.items():
         name, _, version = given.partition(":")
-        for part in (name, version or "1"):
+        version = version or "1"
+        for part in (name, version):
             if not _NAME.fullmatch(part):
                 raise ConfigError(
                     f"a model's name {given!r}: should be NAME or NAME:VERSION of letters, "
                     "digits, '.', '_' and '-'"
                 )
-        sources[name, version or "1"] = find_bundle(os.fspath(path)).absolute()
+        if (name, version) in sources:
+            raise ConfigError(f"a model's name {given!r}: version {version} is given twice")
+        sources[name, version] = find_bundle(os.fspath(path)).absolute()
     return Models(sources, engine=engine)
 
 

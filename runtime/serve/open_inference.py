@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from textgate import __version__
-from textgate.serve.classify import predict, require_texts
+from textgate.serve.classify import predict, require_count, require_texts
 from textgate.serve.endpoints import Endpoint
 from textgate.serve.exchange import JSON, encode_json, header, read_body, send_answer
 from textgate.serve.problems import Problem, decoded
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from textgate.inference.prediction import Prediction
     from textgate.serve.context import Context
     from textgate.serve.models import ServedModel
+    from textgate.serve.settings import Settings
 
 INPUT = "text"
 OUTPUTS = ("label", "score", "probabilities")
@@ -79,7 +80,7 @@ class InferAnswer(msgspec.Struct, omit_defaults=True):
 
 
 class TensorFacts(msgspec.Struct):
-    """What a model takes or gives."""
+    """Name, type and shape of an input or an output."""
 
     name: str
     datatype: str
@@ -87,7 +88,7 @@ class TensorFacts(msgspec.Struct):
 
 
 class ModelMetadata(msgspec.Struct):
-    """What the protocol says of a model."""
+    """Metadata of a model."""
 
     name: str
     versions: list[str]
@@ -97,7 +98,7 @@ class ModelMetadata(msgspec.Struct):
 
 
 class ServerMetadata(msgspec.Struct):
-    """What the protocol says of a server."""
+    """Metadata of the server."""
 
     name: str
     version: str
@@ -105,13 +106,13 @@ class ServerMetadata(msgspec.Struct):
 
 
 class Live(msgspec.Struct):
-    """Whether the server is alive."""
+    """Liveness of the server."""
 
     live: bool
 
 
 class Ready(msgspec.Struct):
-    """Whether the server, or a model, answers."""
+    """Readiness of the server or of a model."""
 
     ready: bool
 
@@ -166,7 +167,7 @@ async def infer(context: Context, scope: Scope, receive: Receive, send: Send) ->
     body = await read_body(scope, receive, context.settings, media=(JSON, _BINARY, b""))
     split = _json_length(scope, body)
     request: InferRequest = decoded(_REQUEST, body[:split])
-    texts = _texts(request, memoryview(body)[split:])
+    texts = _texts(request, memoryview(body)[split:], context.settings)
     wanted = _wanted(request)
     require_texts(texts, context.settings)
 
@@ -201,11 +202,11 @@ def _json_length(scope: Scope, body: bytes) -> int:
     return int(given)
 
 
-def _texts(request: InferRequest, behind: memoryview) -> list[str]:
+def _texts(request: InferRequest, behind: memoryview, settings: Settings) -> list[str]:
     """Return the texts of the input.
 
     Raises:
-        Problem: it is not the input that the model takes, or its length is wrong.
+        Problem: it is not the input that the model takes, its length is wrong, or it is too long.
     """
     if len(request.inputs) != 1 or request.inputs[0].name != INPUT:
         names = ", ".join(tensor.name for tensor in request.inputs) or "none"
@@ -217,9 +218,10 @@ def _texts(request: InferRequest, behind: memoryview) -> list[str]:
         raise Problem(422, f"the input's shape should be [texts], found {tensor.shape}")
     size = tensor.parameters.get("binary_data_size")
     if size is None:
-        texts = tensor.data if tensor.data is not None else []
+        texts = tensor.data or []
+        require_count(texts, settings)
         if texts and isinstance(texts[0], list):  # of shape [texts, 1]
-            texts = [one for row in texts for one in (row if isinstance(row, list) else [row])]
+            texts = [row[0] if isinstance(row, list) and len(row) == 1 else row for row in texts]
         for index, text in enumerate(texts):
             if not isinstance(text, str):
                 raise Problem(
@@ -228,17 +230,18 @@ def _texts(request: InferRequest, behind: memoryview) -> list[str]:
     else:
         if size != len(behind):
             raise Problem(400, f"binary_data_size is {size!r}, but {len(behind)} bytes follow")
-        texts = _strings(behind)
+        texts = _strings(behind, settings)
     if len(texts) != tensor.shape[0]:
         raise Problem(422, f"the input's shape says {tensor.shape[0]} texts, found {len(texts)}")
     return texts
 
 
-def _strings(data: memoryview) -> list[str]:
+def _strings(data: memoryview, settings: Settings) -> list[str]:
     """Return the strings of a BYTES tensor: each behind its length, 4 bytes, little-endian."""
     texts: list[str] = []
     end = 0
     while end < len(data):
+        require_count(texts, settings)
         start = end + _LENGTH.size
         if start > len(data):
             raise Problem(400, "the binary data ends inside the length of a string")
@@ -310,15 +313,13 @@ ENDPOINTS = (
     Endpoint("POST", f"{_ONE}/infer", "Classify texts.", infer, **_INFER),
     Endpoint("POST", f"{_VERSION}/infer", "Classify texts with a version.", infer, **_INFER),
     Endpoint(
-        "GET", "/v2", "What the server is.", server_metadata, answer=ServerMetadata, public=True
+        "GET", "/v2", "Metadata of the server.", server_metadata, answer=ServerMetadata, public=True
     ),
-    Endpoint(
-        "GET", "/v2/health/live", "Whether the server is alive.", live, answer=Live, public=True
-    ),
+    Endpoint("GET", "/v2/health/live", "Liveness of the server.", live, answer=Live, public=True),
     Endpoint(
         "GET",
         "/v2/health/ready",
-        "Whether every model answers.",
+        "Readiness of every model.",
         ready,
         answer=Ready,
         statuses=(503,),
@@ -339,7 +340,7 @@ ENDPOINTS = (
             Endpoint(
                 "GET",
                 f"{path}/ready",
-                f"Whether {of} answers.",
+                f"Readiness of {of}.",
                 model_ready,
                 answer=Ready,
                 statuses=(404, 503),

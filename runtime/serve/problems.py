@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import msgspec
 
 PROBLEM_JSON = b"application/problem+json"
-_OF_EMBEDDINGS = {413: "Validation", 422: "Validation", 400: "Validation", 503: "Overloaded"}
+_LARGE = 2**16  # bytes of a body
+# Types of errors of Text Embeddings Inference; of others, "Backend".
+_ERROR_TYPES = {400: "Validation", 413: "Validation", 422: "Validation", 503: "Overloaded"}
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
@@ -53,7 +56,7 @@ def problem_body(problem: Problem) -> bytes:
             status=problem.status,
             detail=problem.detail,
             error=problem.detail,
-            error_type=_OF_EMBEDDINGS.get(problem.status, "Backend"),
+            error_type=_ERROR_TYPES.get(problem.status, "Backend"),
         )
     )
 
@@ -64,6 +67,10 @@ def decoded(decoder: msgspec.json.Decoder[Any], body: bytes | bytearray) -> Any:
     Raises:
         Problem: it is not JSON, or not of that type; the detail names the field.
     """
+    # In millions of new lists, collections find nothing and take 0.8 of the time.
+    pauses_collections = len(body) > _LARGE and gc.isenabled()
+    if pauses_collections:
+        gc.disable()
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as problem:
@@ -72,3 +79,6 @@ def decoded(decoder: msgspec.json.Decoder[Any], body: bytes | bytearray) -> Any:
         raise Problem(400, f"the request's body is not JSON: {problem}") from None
     except RecursionError:
         raise Problem(400, "the request's body is nested too deeply") from None
+    finally:
+        if pauses_collections:
+            gc.enable()

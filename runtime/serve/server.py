@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -49,11 +50,11 @@ class Server(uvicorn.Server):
         """Prepare a server.
 
         Args:
-            service: what it serves.
+            service: the application.
             grace: seconds that requests and streams have to end.
             certificate: PEM file, for TLS.
             key: PEM file of the certificate's key; None if it is in the same file.
-            parent: process without which the server ends, which has the listening socket, too.
+            parent: process that shares the listening socket, and without which the server ends.
             started: called when requests are answered.
 
         Raises:
@@ -88,10 +89,12 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve."""
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # a collection of what was loaded would stop the event loop for 20 ms
         self._when_started()
 
     async def on_tick(self, counter: int) -> bool:
-        """Return whether to end: when told to, or left alone."""
+        """Return whether to end: after a signal, or without the parent."""
         orphaned = self._parent is not None and os.getppid() != self._parent
         return await super().on_tick(counter) or orphaned
 
@@ -164,10 +167,10 @@ def run_server(
     key: Path | None = None,
     started: Callable[[], None] = lambda: None,
 ) -> int:
-    """Serve until told to end, and return the exit status.
+    """Serve until a signal ends it, and return the exit status.
 
     Args:
-        service: what is served.
+        service: the application.
         listening: the socket.
         workers: processes that serve; more than one need a system that can fork.
         grace: seconds that requests and streams have to end.

@@ -13,7 +13,7 @@ TOKEN_VARIABLE = "TEXTGATE_TOKEN"  # noqa: S105 - the name of a variable
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be chosen for a service.
+    """Settings of a service.
 
     Attributes:
         max_body: bytes of a request's body; a longer one is refused with 413.
@@ -26,7 +26,7 @@ class Settings:
         origins: web origins whose pages may call the service; none by default.
         access_log: file for one JSON object per request, ``-`` for standard error; None for none.
         traces: whether to make OpenTelemetry spans.
-        poll: seconds between two looks at the bundles' folders; 0 for none.
+        poll: seconds between two checks of the bundles' folders; 0 for none.
     """
 
     max_body: int = 16 * 2**20
@@ -45,8 +45,11 @@ class Settings:
         for name in ("max_body", "max_texts", "max_characters", "queue", "timeout", "idle"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
-        if any(not token.isascii() or not token.isprintable() for token in self.tokens):
-            raise ConfigError("a token holds characters that a header cannot; use printable ASCII")
+        for token in self.tokens:
+            if not token.isascii() or not token.isprintable():
+                raise ConfigError("a token has characters that no header has; use printable ASCII")
+            if not token or token != token.strip():
+                raise ConfigError("a token is empty, or begins or ends with a space")
 
 
 def read_tokens(path: Path | None) -> tuple[str, ...]:
@@ -56,19 +59,21 @@ def read_tokens(path: Path | None) -> tuple[str, ...]:
         path: a file with one token per line; None takes the variable TEXTGATE_TOKEN, if it is set.
 
     Raises:
-        ConfigError: the file cannot be read, or holds no token.
+        ConfigError: the file cannot be read, or the file or the variable has no token.
     """
     if path is None:
-        token = os.environ.get(TOKEN_VARIABLE, "").strip()
-        return (token,) if token else ()
+        token = os.environ.get(TOKEN_VARIABLE)
+        if token is not None and not token.strip():
+            raise ConfigError(f"{TOKEN_VARIABLE} is empty; unset it to serve without a token")
+        return () if token is None else (token.strip(),)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeError) as problem:
         reason = getattr(problem, "strerror", None) or "not UTF-8"
         raise ConfigError(f"{path}: the tokens cannot be read: {reason}") from None
     tokens = tuple(line.strip() for line in lines if line.strip())
     if not tokens:
-        raise ConfigError(f"{path}: holds no token; write one per line")
+        raise ConfigError(f"{path}: has no token; write one per line")
     return tokens
 
 

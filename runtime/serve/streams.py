@@ -46,7 +46,7 @@ class StreamDecision(msgspec.Struct):
 
 @dataclass
 class _Text:
-    """A text that arrives."""
+    """A text, while it arrives."""
 
     context: Context
     model: ServedModel
@@ -65,43 +65,36 @@ class _Text:
         return state, encode_json(StreamDecision(prediction, state))
 
 
-@dataclass(frozen=True)
-class Socket:
-    """`/v1/stream` as a WebSocket: each message is a piece, and gets one decision.
+async def answer_socket(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer the WebSocket `/v1/stream`: each message is a piece, and gets one decision.
 
     An empty message ends the text. The service closes the socket after the last decision.
     """
-
-    context: Context
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one socket."""
-        context = self.context
-        text = _begin(context, scope)
-        await receive()  # websocket.connect
-        await send({"type": "websocket.accept"})
-        with _counted(context):
-            while True:
-                try:
-                    async with asyncio.timeout(context.settings.idle):
-                        message = await receive()
-                except TimeoutError:
-                    await send({"type": "websocket.close", "code": 1001, "reason": "idle"})
-                    return
-                if message["type"] == "websocket.disconnect":
-                    return
-                given = message.get("text")
-                piece = message["bytes"] if given is None else given
-                try:
-                    state, decision = text.take(piece, final=not piece)
-                except TextgateError as problem:
-                    reason = str(problem)[:120]
-                    await send({"type": "websocket.close", "code": 1007, "reason": reason})
-                    return
-                await send({"type": "websocket.send", "text": decision.decode()})
-                if state != "open":
-                    await send({"type": "websocket.close", "code": 1000, "reason": state})
-                    return
+    text = _begin(context, scope)
+    await receive()  # websocket.connect
+    await send({"type": "websocket.accept"})
+    with _counted(context):
+        while True:
+            try:
+                async with asyncio.timeout(context.settings.idle):
+                    message = await receive()
+            except TimeoutError:
+                await send({"type": "websocket.close", "code": 1001, "reason": "idle"})
+                return
+            if message["type"] == "websocket.disconnect":
+                return
+            given = message.get("text")
+            piece = message["bytes"] if given is None else given
+            try:
+                state, decision = text.take(piece, final=not piece)
+            except TextgateError as problem:
+                reason = str(problem)[:120]
+                await send({"type": "websocket.close", "code": 1007, "reason": reason})
+                return
+            await send({"type": "websocket.send", "text": decision.decode()})
+            if state != "open":
+                await send({"type": "websocket.close", "code": 1000, "reason": state})
+                return
 
 
 async def stream(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,7 +141,7 @@ def _counted(context: Context) -> Iterator[None]:
 
 
 def _begin(context: Context, scope: Scope) -> _Text:
-    """Return the text that a request begins.
+    """Return the text that a request starts.
 
     Raises:
         Problem: the model cannot stream, or the query is not what it should be.

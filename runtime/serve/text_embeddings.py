@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from textgate import __version__
-from textgate.serve.classify import predict, require_texts
+from textgate.serve.classify import predict, require_count, require_texts
 from textgate.serve.endpoints import Endpoint
 from textgate.serve.exchange import encode_json, read_body, send_answer
 from textgate.serve.problems import Problem, decoded
@@ -55,7 +55,7 @@ class ModelType(msgspec.Struct):
 
 
 class Info(msgspec.Struct):
-    """What the server says of itself."""
+    """Metadata of the server and its model."""
 
     model_id: str
     model_sha: str
@@ -77,6 +77,7 @@ async def predict_endpoint(context: Context, scope: Scope, receive: Receive, sen
     """Answer `POST /predict` and `POST /`."""
     request: PredictRequest = decoded(_REQUEST, await read_body(scope, receive, context.settings))
     model = _model(context, scope)
+    require_count([] if isinstance(request.inputs, str) else request.inputs, context.settings)
     texts, several = _texts(request.inputs)
     require_texts(texts, context.settings)
     parameters = request.parameters or Parameters()
@@ -171,7 +172,7 @@ ENDPOINTS = (
     Endpoint(
         "GET",
         "/info",
-        "What the server is.",
+        "Metadata of the server and its model.",
         info,
         answer=Info,
         statuses=(404,),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from textgate.errors import needing
-from textgate.serve.endpoints import Bound
+from textgate.serve.endpoints import ROUTE
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,7 +41,7 @@ class Traced:
 
             await self._application(scope, receive, seen)
             span.set_attribute("http.request.method", method)
-            bound = scope.get("endpoint")
-            if isinstance(bound, Bound):
-                span.update_name(f"{method} {bound.endpoint.path}")
-                span.set_attribute("http.route", bound.endpoint.path)
+            route = scope.get(ROUTE)
+            if route is not None:
+                span.update_name(f"{method} {route}")
+                span.set_attribute("http.route", route)

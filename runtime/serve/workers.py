@@ -8,7 +8,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from typing import NoReturn
 
 from prometheus_client import multiprocess
 
@@ -17,7 +16,7 @@ from textgate.serve.sockets import refuse_connections
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 _MAX_QUICK_DEATHS = 5  # one after the other
-_QUICK = 2.0  # seconds that a worker lives at least if it can work
+_QUICK = 2.0  # seconds; a worker that ends sooner could not start
 
 
 class Workers:
@@ -29,9 +28,9 @@ class Workers:
         """Prepare workers.
 
         Args:
-            count: how many.
+            count: number of workers.
             listening: the socket they serve at.
-            serve: what a worker does.
+            serve: runs in each worker.
             grace: seconds that workers have to end.
         """
         self._count = count
@@ -42,23 +41,23 @@ class Workers:
         self._quick_deaths = 0
 
     def run(self) -> int:
-        """Start the workers, replace those that die, and return the exit status when told to end.
+        """Start the workers, replace those that die, and return the exit status after a signal.
 
         SIGTERM and SIGINT end them, SIGHUP makes them reload the bundles.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         gc.collect()
-        gc.freeze()  # what the workers share is not touched when they look for garbage
+        gc.freeze()  # collections of the workers do not write to the memory they share
         for _ in range(self._count):
             self._start()
         while True:
             number = signal.sigwaitinfo(SIGNALS).si_signo
             if number == signal.SIGHUP:
-                self._tell(signal.SIGHUP)
+                self._send(signal.SIGHUP)
             elif number == signal.SIGCHLD:
                 self._replace()
                 if self._quick_deaths >= _MAX_QUICK_DEATHS:
-                    logger.error("workers end as soon as they start; see what they say")
+                    logger.error("workers end as soon as they start; see the log above")
                     self._end()
                     return 1
             else:
@@ -77,7 +76,7 @@ class Workers:
         except BaseException:
             logger.exception("a worker failed")
         finally:
-            _leave(status)
+            os._exit(status)  # without the exit handlers of the parent
 
     def _replace(self) -> None:
         for process in self._ended():
@@ -89,7 +88,7 @@ class Workers:
                 self._start()
 
     def _ended(self) -> list[int]:
-        """Return the workers that have ended since they were last asked for."""
+        """Return the workers that have ended since the last call."""
         ended = []
         for process in list(self._born):
             found, _ = os.waitpid(process, os.WNOHANG)
@@ -97,21 +96,16 @@ class Workers:
                 ended.append(found)
         return ended
 
-    def _tell(self, number: signal.Signals) -> None:
+    def _send(self, number: signal.Signals) -> None:
         for process in self._born:
             os.kill(process, number)
 
     def _end(self) -> None:
         refuse_connections(self._listening)
-        self._tell(signal.SIGTERM)
+        self._send(signal.SIGTERM)
         end = time.monotonic() + self._grace + 5
         while self._born and time.monotonic() < end:
             signal.sigtimedwait({signal.SIGCHLD}, 0.1)
             for process in self._ended():
                 del self._born[process]
-        self._tell(signal.SIGKILL)
-
-
-def _leave(status: int) -> NoReturn:
-    """End a forked process without what its parent has to do when it ends."""
-    os._exit(status)
+        self._send(signal.SIGKILL)

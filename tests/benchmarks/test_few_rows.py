@@ -81,24 +81,25 @@ def test_goals(few_rows):
     }
 
 
-def test_a_run_continues(few_rows, films, tmp_path, monkeypatch, script):
+def test_a_run_continues(few_rows, films, quick, tmp_path, monkeypatch, script):
     peers, out = tmp_path / "peers", tmp_path / "few.json"
     peers.write_text(PEERS.format(python=sys.executable), encoding="utf-8")
     peers.chmod(0o755)
     trained = []
 
-    def frozen(rows, run, *, settings, force):  # quick
-        trained.append(len(rows))
-        return fit(rows, run, settings={**settings, "frozen": True}, force=force)
+    def without_encoder(rows, run, *, settings, force):
+        trained.append((len(rows), settings))
+        small = {**quick, "folds": 4, "batch_size": 4, "seed": settings["seed"]}
+        return fit(rows, run, settings=small, pretrained="none", force=force)
 
     fit = few_rows.fit
-    monkeypatch.setattr(few_rows, "fit", frozen)
+    monkeypatch.setattr(few_rows, "fit", without_encoder)
     arguments = ["--data", films.train.parents[1], "--set", "films", "--rows", 4, "--rows", 9]
     arguments += ["--draws", 1, "--peers", peers, "--cache", tmp_path / "cache", "-o", out]
     for _ in range(2):  # the second run finds everything in the cache
         done = CliRunner().invoke(few_rows.main, list(map(str, arguments)))
         assert done.exit_code == 0, done.output
-        assert trained == [8, 8]
+        assert trained == [(8, {"seed": 0}), (8, {"seed": 0, "frozen": True})]
     (found,) = json.loads(out.read_text(encoding="utf-8"))["entries"]  # too few rows for 9
     assert (found["data"], found["rows"], found["labels"]) == ("films", 4, 2)
     assert found["TF-IDF"]["score"]["mean"] == 0.6

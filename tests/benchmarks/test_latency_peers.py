@@ -14,6 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from textgate.rows import load_labelled
+from textgate.train.training.presets import PRESETS
+
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 
@@ -180,7 +183,9 @@ def test_a_peer_that_cannot_be_prepared_names_the_reason(latency_peers, tmp_path
 
 def test_a_run_with_one_peer(script, monkeypatch, tmp_path):
     common = script("common")
-    monkeypatch.setattr(common, "REFERENCE_ROWS", 200)
+    monkeypatch.setattr("textgate.rows.load_labelled", lambda path: load_labelled(path)[:100])
+    small = PRESETS["seed-gru"].replace(hidden_sizes=(6, 4), embedding_size=4)
+    monkeypatch.setitem(PRESETS, "seed-gru", small)
     for name in ("seed-lstm", "seed-gru"):
         common.reference_bundle(tmp_path / "cache", name)
     output = tmp_path / "peers.json"

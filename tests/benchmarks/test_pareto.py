@@ -55,7 +55,7 @@ def test_it_trains_exports_and_measures(tmp_path, script):
         "--epochs",
         "1",
         "--seconds",
-        "1",
+        "0",
         "--jobs",
         "1",
     ]

@@ -3,6 +3,8 @@ tests/runtime/serve."""
 
 from __future__ import annotations
 
+import importlib
+import signal
 import subprocess
 import sys
 
@@ -37,7 +39,7 @@ class Blocked:
         if name.partition(".")[0] == {package!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Blocked())
-sys.argv = ["textgate", "serve", "--port", "0"]
+sys.argv = ["textgate", "serve", "--port", "0", "--cors-origin", "https://example.org"]
 from textgate.cli import main
 main()
 """
@@ -51,10 +53,27 @@ def test_a_missing_extra_is_named(package):
     code = WITHOUT.format(package=package)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == (
+    assert done.stderr.endswith(
         f"textgate: textgate serve needs {package}, which the extra brings: "
         "pip install 'textgate[serve]'\n"
     )
+
+
+def test_sighup_waits_until_the_service_can_reload(command, monkeypatch):
+    server = pytest.importorskip("textgate.serve.server", reason="pip install 'textgate[serve]'")
+    module = importlib.import_module("textgate.cli.serve")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    blocked = []
+
+    def run_server(*_, **__):
+        blocked.extend(signal.pthread_sigmask(signal.SIG_SETMASK, before))
+        return 0
+
+    monkeypatch.setattr(server, "run_server", run_server)
+    monkeypatch.setattr(module, "_log_to_standard_error", lambda: None)
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    assert command("serve", "--port", 0).status == 0
+    assert signal.SIGHUP in blocked
 
 
 def test_help_needs_nothing_of_the_extra(command):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -867,6 +868,8 @@ def tiny_presets(monkeypatch):
     for name in ("seed-rnn", "seed-gru"):
         tiny = PRESETS[name].replace(hidden_sizes=(6, 4), embedding_size=4, epochs=2)
         monkeypatch.setitem(PRESETS, name, tiny)
+    briefly = partial(textgate.export.compare_cli.measure_together, seconds=0.0)
+    monkeypatch.setattr(textgate.export.compare_cli, "measure_together", briefly)
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ WRONG = [
     (("rows.jsonl", "--plot", "no/curve.svg"), 1, "there is no folder no; make it first"),
     (("missing.jsonl",), 1, "missing.jsonl: cannot be read: No such file"),
     (("one.jsonl",), 1, "one.jsonl: every row has the label 'good'"),
-    (("rows.jsonl", "--group-field", "author"), 1, "rows.jsonl, line 1: no group in the column"),
+    (("rows.jsonl", "--group-field", "author"), 1, "rows.jsonl: no column 'author' besides those"),
     (("rows.jsonl", "--label-field", "class"), 1, "'class'"),
 ]
 

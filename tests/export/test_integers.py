@@ -33,7 +33,7 @@ def facts(done):
 
 def in_integers(done):
     bundle = read_bundle(done.path)
-    return integer_layers(model_bytes(bundle.graph, bundle.manifest))
+    return integer_layers(model_bytes(bundle.parts, bundle.manifest))
 
 
 def card(done):

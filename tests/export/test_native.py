@@ -11,6 +11,7 @@ from tests.export.graph.test_int8_graphs import PLANS, POOLINGS
 from tests.export.graph.test_linear import OUTPUTS as BRANCHES
 from tests.export.graph.test_linear import branched, pad, texts  # noqa: F401  # branched is a fixture
 from textgate.bundle.architecture import CELLS
+from textgate.bundle.checks.reader import read_graph
 from textgate.export.quantize.plan import FLOAT32, INT8, Plan, Storage
 from textgate.export.quantize.quantization import MAX_COMPUTED_WEIGHT
 from textgate.inference.session import make_session
@@ -35,7 +36,7 @@ def converted(graph, net, training=None):
     manifest = SimpleNamespace(
         architecture=net, opset=18, state=graph.states, training=training or {INTEGERS: VERIFIED}
     )
-    return model_bytes(graph.model, manifest)
+    return model_bytes(read_graph(graph.model), manifest)
 
 
 def native(graph, net, instructions=None, **options):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import os
+import multiprocessing
 import signal
-import subprocess
 import time
 
 import pytest
@@ -76,22 +75,36 @@ def stop(hearing):
 
 
 @pytest.fixture(scope="session")
-def kill():
-    """Starts a process, waits for a condition and for some more seconds, and kills it."""
+def start():
+    """Starts code with variables in a process that has imported the slow packages already."""
+    context = multiprocessing.get_context("forkserver")
+    bert = "transformers.models.bert.modeling_bert"
+    context.set_forkserver_preload(["pytest", "textgate.train.fitting", bert])
 
-    def kill(name, arguments, condition, delay):
-        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def start(code, **variables):
+        process = context.Process(target=exec, args=(code, variables))
+        process.start()
+        return process
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def kill():
+    """Waits for a condition and for some more seconds, and kills a process."""
+
+    def kill(name, process, condition, delay):
         try:
             deadline = time.monotonic() + 120
             while not condition():
-                assert process.poll() is None, process.communicate()
-                assert time.monotonic() < deadline
+                assert process.is_alive(), f"{name}: it ended too early"
+                assert time.monotonic() < deadline, name
                 time.sleep(0.002)
             time.sleep(delay)
         finally:
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
-        assert process.returncode == -signal.SIGKILL, f"{name}: it ended too early"
+            process.kill()
+            process.join()
+        assert process.exitcode == -signal.SIGKILL, f"{name}: it ended too early"
 
     return kill
 

@@ -108,9 +108,9 @@ def test_rare_labels_can_be_learned_at_the_cost_of_accuracy(separable):
     assert curve.learned
 
 
-def test_three_rows_are_enough_to_say_that_nothing_was_learned(many_words):
-    curve = learning_curve(many_words(3))
-    assert (curve.rows, curve.learned) == (2, False)
+def test_four_rows_are_enough_to_say_that_nothing_was_learned(many_words):
+    curve = learning_curve(many_words(4))
+    assert (curve.rows, curve.learned) == (4, False)
 
 
 def test_of_too_many_rows_some_are_drawn(many_words, monkeypatch, tmp_path, write_jsonl, hearing):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 COMMANDS = """
 from textgate.cli import _status
 rows, texts, encoder, folder = sys.argv[1:5]
@@ -24,12 +26,25 @@ for arguments in (
 """
 
 
-def test_commands_open_no_socket_and_write_only_what_they_make(
-    watch, encoder, separable, tmp_path, write_jsonl
-):
-    """Except for an empty folder in the temporary directory, which torch creates."""
+@pytest.fixture(scope="session")
+def watched(watch, encoder, separable, tmp_path_factory, write_jsonl):
+    """A process that gives the commands, while the other tests run."""
+    folder = tmp_path_factory.mktemp("commands")
     rows = [{"text": row.text, "label": row.labels[0]} for row in separable(60)]
-    texts = tmp_path / "texts.txt"
+    texts = folder / "texts.txt"
     texts.write_text("".join(row["text"] + "\n" for row in rows), encoding="utf-8")
-    data = write_jsonl(tmp_path / "rows.jsonl", rows)
-    watch(COMMANDS, data, texts, encoder, tmp_path).finish(folders=["torchinductor_user"])
+    data = write_jsonl(folder / "rows.jsonl", rows)
+    begun = watch(COMMANDS, data, texts, encoder, folder)
+    yield begun
+    begun.process.kill()
+    begun.process.communicate()
+
+
+def test_they_begin_first(watched):
+    """`tests/conftest.py` puts the other test of them last."""
+    assert watched.process.poll() in (None, 0, 77)
+
+
+def test_commands_open_no_socket_and_write_only_what_they_make(watched):
+    """Except for an empty folder in the temporary directory, which torch creates."""
+    watched.finish(folders=["torchinductor_user"])

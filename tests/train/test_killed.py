@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
-import sys
 
 import pytest
 import safetensors
@@ -22,7 +20,7 @@ from textgate.train.training.checkpoint import Epoch, load_state
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 
 CODE = """
-import json, sys
+import sys
 import torch
 from textgate.train import fit, pretrain, teach
 from textgate.train.training.progress import TerminalProgress
@@ -34,10 +32,10 @@ torch.set_num_threads(1)
 finetuner.prefers_bfloat16 = lambda *_, **__: True
 teacher.SentenceTransformer._prefers_bfloat16 = lambda *_: True
 teacher._PART = 64
-work, data, folder, options = sys.argv[1:]
+sys.stderr = open(log, "w")
 if work not in ("fit", "teach"):
     data = [data]
-options = {"resume": True, "progress": TerminalProgress(), **json.loads(options)}
+options = {"resume": True, "progress": TerminalProgress(), **options}
 works = {"fit": fit, "teach": teach}
 works.get(work, pretrain)(data, folder, **options)
 """
@@ -121,21 +119,20 @@ def result(folder, manifest):
     )
 
 
-def test_killed_and_resumed(work, data, options, kill, rewritten, tmp_path):
+def test_killed_and_resumed(work, data, options, start, kill, rewritten, tmp_path):
     manifest, read, epoch = KINDS[work]
-    whole, folder = tmp_path / "whole", tmp_path / "folder"
+    whole, folder, log = (tmp_path / name for name in ("whole", "folder", "log"))
     checkpoint = folder / "checkpoint.safetensors"
 
-    def arguments(path, **more):
-        given = json.dumps({**options, **more})
-        return [sys.executable, "-c", CODE, work, str(data), str(path), given]
+    def begin(path, **more):
+        given = {"work": work, "data": data, "folder": path, "options": {**options, **more}}
+        return start(CODE, log=log, **given)
 
     def finish(path, **more):
-        done = subprocess.run(
-            arguments(path, **more), check=False, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stderr
+        process = begin(path, **more)
+        process.join(120)
+        assert process.exitcode == 0, log.read_text(encoding="utf-8")
+        return log.read_text(encoding="utf-8")
 
     def at_once():
         return lambda: True
@@ -152,7 +149,7 @@ def test_killed_and_resumed(work, data, options, kill, rewritten, tmp_path):
     delays = random.Random(0)
     moments = [
         ("before anything", at_once, 0.0),
-        ("while it starts", at_once, 0.5),
+        ("while it starts", at_once, 0.05),
         ("when the folder is there", folder_made, 0.02),
         *([("among the vectors", vectors_saved, 0.0)] if "distill" in work else []),
         ("after a checkpoint", saved, 0.0),
@@ -160,7 +157,7 @@ def test_killed_and_resumed(work, data, options, kill, rewritten, tmp_path):
     ]
     steps = []
     for name, condition, delay in moments:
-        kill(name, arguments(folder, settings=SETTINGS[work]), condition(), delay)
+        kill(name, begin(folder, settings=SETTINGS[work]), condition(), delay)
         assert not (folder / "model.safetensors").exists(), f"{name}: it finished too early"
         if folder.exists():  # whole or absent
             begun = read(folder)
@@ -176,27 +173,26 @@ def test_killed_and_resumed(work, data, options, kill, rewritten, tmp_path):
     assert result(folder, manifest) == result(whole, manifest)
 
 
-def test_killed_among_the_folds(separable, kill, rewritten, write_jsonl, tmp_path):
+def test_killed_among_the_folds(separable, start, kill, rewritten, write_jsonl, tmp_path):
     objects = [{"text": row.text, "label": row.labels[0]} for row in separable(140)]
     data = write_jsonl(tmp_path / "few.jsonl", objects)
     settings = {**SETTINGS["fit"], "folds": 4, "epochs": 6, "linear_size": 0}
-    whole, folder = tmp_path / "whole", tmp_path / "folder"
+    whole, folder, log = (tmp_path / name for name in ("whole", "folder", "log"))
 
-    def arguments(path):
-        given = json.dumps({"settings": settings, "pretrained": "none"})
-        return [sys.executable, "-c", CODE, "fit", str(data), str(path), given]
+    def begin(path):
+        options = {"settings": settings, "pretrained": "none"}
+        return start(CODE, work="fit", data=data, folder=path, options=options, log=log)
 
     finished = []
     for number in range(3):
         folds = folder / "folds.safetensors"
-        kill(f"after fold {number + 1}", arguments(folder), rewritten(folds), 0.0)
+        kill(f"after fold {number + 1}", begin(folder), rewritten(folds), 0.0)
         assert not (folder / "model.safetensors").exists()
         finished.append(len(safetensors.torch.load_file(folds)))
     assert sorted(set(finished)) == finished  # each time at least one more
     for path in (folder, whole):
-        done = subprocess.run(
-            arguments(path), check=False, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
+        process = begin(path)
+        process.join(120)
+        assert process.exitcode == 0, log.read_text(encoding="utf-8")
     assert result(folder, "run.json") == result(whole, "run.json")
     assert (folder / "dev.jsonl.gz").read_bytes() == (whole / "dev.jsonl.gz").read_bytes()

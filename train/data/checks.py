@@ -48,7 +48,11 @@ def check_rows(
         _similar_labels(label_counts),
         joined_note(label_counts),
     ]
-    dev_notes = [_empty_texts(dev_rows), _overlap(rows, dev_rows)]
+    dev_notes = [
+        _empty_texts(dev_rows),
+        _overlap(rows, dev_rows),
+        _same_labels(rows, dev_rows, "all rows"),
+    ]
     return [
         f"{name}: {note}"
         for name, notes in ((file, train_notes), (dev_file, dev_notes))
@@ -58,7 +62,12 @@ def check_rows(
 
 
 def check_held_out(
-    rows: Sequence[Row], held_out: Sequence[Row], fraction: float, *, file: str
+    rows: Sequence[Row],
+    held_out: Sequence[Row],
+    fraction: float,
+    *,
+    file: str,
+    group_field: str | None = None,
 ) -> str:
     """Return a sentence if the rows held out for dev are not what was asked for, else "".
 
@@ -67,6 +76,7 @@ def check_held_out(
         held_out: the rows that are held out.
         fraction: the fraction that was asked for.
         file: the name of the rows in messages.
+        group_field: the column of the groups; None without.
 
     Raises:
         DataError: no row is held out, or no held-out row has a label.
@@ -89,17 +99,16 @@ def check_held_out(
             f"{file}: none of the {len(held_out):,} rows held out for dev has a label, because a "
             "label with a single row is not held out; give --dev"
         )
+    one_sided = _same_labels(labelled, held_out, "all rows held out for dev")
+    if one_sided:
+        return f"{file}: {one_sided}; {_CHOOSE_DEV}"
     combinations = len({row.labels for row in held_out})
-    if combinations == 1 < len({row.labels for row in labelled}):
-        return (
-            f"{file}: all rows held out for dev have the label "
-            f"{', '.join(map(shown, held_out[0].labels))}, so their scores say nothing about the "
-            f"other labels; {_CHOOSE_DEV}"
-        )
     wanted = max(1, round(len(labelled) * fraction))
     if wanted <= 2 * len(held_out) and len(held_out) <= 2 * wanted + combinations:
         return ""
-    if texts < len(labelled):
+    if group_field is not None:
+        reason = f"near-duplicates and rows of one group of {group_field!r} stay together"
+    elif texts < len(labelled):
         reason = (
             f"they have only {texts_shown}, rows with the same text stay together, and texts with "
             "different labels stay in the training rows"
@@ -122,20 +131,24 @@ def check_folds(rows: Sequence[Row], folds: Folds, *, group_field: str | None, f
         file: the name of the rows in messages.
 
     Raises:
-        DataError: there are not two folds, or no row with a label is in one.
+        DataError: there are not two folds, no row with a label is in one, or all rows in folds
+            have the same labels.
     """
     assigned = folds.assignments[0]
     labelled = [
         (row, fold != NEVER) for row, fold in zip(rows, assigned, strict=True) if row.labels
     ]
     measured = {label for row, inside in labelled if inside for label in row.labels}
-    same = "near-duplicates of one another"
+    same, advice = "near-duplicates", "add rows"
     if group_field is not None:
         same += f" or in one group of {group_field!r}"
-    if len(set(assigned[folds.measured].tolist())) < 2 or not measured:
+        advice += ", choose another --group-field"
+    combinations = {rows[index].labels for index in folds.measured}
+    if not measured or len(combinations) < 2 or folds.count < 2:
         raise DataError(
-            f"{file}: {counted(len(labelled), 'row', 'rows')} with labels are too few for folds: "
-            f"each label needs two texts or more that are not {same}; add rows, or give --dev FILE"
+            f"{file}: {counted(len(labelled), 'row', 'rows')} with labels cannot be divided into "
+            f"folds: at least two labels need two texts each that are not {same}; {advice}, or "
+            "give --dev FILE"
         )
     counts = Counter(label for row, _ in labelled for label in row.labels)
     missing = sorted(label for label in counts if counts[label] > 1 and label not in measured)
@@ -151,6 +164,15 @@ def check_folds(rows: Sequence[Row], folds: Folds, *, group_field: str | None, f
         f"{file}: {left:,} of {len(labelled):,} rows with labels are in no fold, so no score "
         f"counts them: one of their labels has a single row, or only rows that are {same}"
     )
+
+
+def _same_labels(rows: Iterable[Row], dev_rows: Sequence[Row], which: str) -> str:
+    """Return a note if all dev rows have the same labels, and the training rows have others."""
+    if len({row.labels for row in dev_rows}) != 1 or len({row.labels for row in rows}) == 1:
+        return ""
+    labels = dev_rows[0].labels
+    found = f"the label {', '.join(map(shown, labels))}" if labels else "no label"
+    return f"{which} have {found}, so their scores say nothing about the other labels"
 
 
 def _contradictions(rows: Iterable[Row]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -151,12 +152,13 @@ def _groups(rows: Sequence[Row], group_field: str | None) -> list[int]:
 
 def _group_of(row: Row, field: str) -> str:
     value = row.extras.get(field)
-    if value is None or not str(value).strip():
+    group = str(value).strip()
+    if value is None or not group or (isinstance(value, float) and math.isnan(value)):
         raise DataError(
             f"line {row.line}: no group in the column {field!r}; fill it in, or leave "
             "--group-field out"
         )
-    return str(value)
+    return group
 
 
 def _same(keys: Iterable[Hashable]) -> list[tuple[int, int]]:

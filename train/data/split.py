@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textgate.bundle.run import written_name
-from textgate.errors import DataError
+from textgate.errors import ConfigError, DataError
+from textgate.messages import did_you_mean
 from textgate.rows import Columns, Row, load_labelled
 from textgate.rows.reading import with_clean_labels
 from textgate.rows.source import source_name
@@ -80,8 +81,13 @@ def split_rows(
 
     Raises:
         DataError: the rows are missing, malformed, too few, or do not suit a classifier.
-        ConfigError: the format of a file is unknown.
+        ConfigError: the format of a file is unknown, or there are groups and dev rows.
     """
+    if dev is not None and group_field is not None:
+        raise ConfigError(
+            "group_field does not go with --dev, because nothing is held out and there are no "
+            "folds; leave one of them out"
+        )
     notes: list[str] = []
     empty_labels = task == "multi-label"
     rows, file = _load_rows(
@@ -115,13 +121,20 @@ def split_rows(
         fold = _assigned(rows, count, seed=seed, group_field=group_field, file=file)
         train = [row for row, number in zip(rows, fold, strict=True) if number != 0]
         dev_rows = [row for row, number in zip(rows, fold, strict=True) if number == 0]
-    note = check_held_out(rows, dev_rows, dev_fraction, file=file)
+    note = check_held_out(rows, dev_rows, dev_fraction, file=file, group_field=group_field)
     return SplitRows(train, dev_rows, labels, found, file, file, (*notes, *filter(None, [note])))
 
 
 def _assigned(
     rows: Sequence[Row], count: int, *, seed: int, group_field: str | None, file: str
 ) -> NDArray[np.int64]:
+    if group_field is not None and not any(group_field in row.extras for row in rows):
+        others = dict.fromkeys(name for row in rows for name in row.extras)
+        raise DataError(
+            f"{file}: no column {group_field!r} besides those of text and label"
+            f"{did_you_mean(group_field, others)}; name another one with --group-field, or leave "
+            "the option out"
+        )
     try:
         return assign_folds(rows, count, seed=seed, group_field=group_field)
     except DataError as problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,11 @@ _SPLITTER = pre_tokenizers.Split(Regex(SUBWORD_WORDS), behavior="removed", inver
 _MIN_PIECES = 2000  # enough to spell most words in two to four pieces
 _MIN_OCCURRENCES = 2  # of a word before it gets an id, unless it is known
 _MIN_NEW_OCCURRENCES = 3  # of a word before it is added to a pretrained vocabulary
+# Thai and Lao, Burmese, Khmer, kana, and Chinese characters: no space is between two words.
+_UNSEGMENTED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_MIN_UNSEGMENTED_OCCURRENCES = 30  # of a piece in such texts; rarer ones would hide its characters
 _MAX_SAMPLED_OCCURRENCES = 5  # pieces are for rare words, not for the most frequent ones
 
 
@@ -142,6 +148,11 @@ def split_words(text: str) -> list[str]:
     return [word for word, _ in _SPLITTER.pre_tokenize_str(normalized)]
 
 
+def unsegmented_length(word: str) -> int:
+    """Return the number of characters of scripts that do not separate words."""
+    return len(_UNSEGMENTED.findall(word))
+
+
 def piece_count(tokenizer_json: str) -> int:
     """Return the number of ids before the first whole word; none of these can be removed.
 
@@ -172,10 +183,11 @@ def _learned_pieces(
         word for word, count in counts.items() for _ in range(min(count, _MAX_SAMPLED_OCCURRENCES))
     ]
     alphabet = _frequent_characters(sample, max(1, wanted // 2))
+    unsegmented = 2 * sum(map(unsegmented_length, sample)) > sum(map(len, sample))
     tokenizer = Tokenizer(BPE())
     trainer = BpeTrainer(
         vocab_size=min(wanted, max_pieces),
-        min_frequency=_MIN_OCCURRENCES,
+        min_frequency=_MIN_UNSEGMENTED_OCCURRENCES if unsegmented else _MIN_OCCURRENCES,
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),
         show_progress=False,

@@ -170,30 +170,25 @@ def preferred(candidates: Sequence[NDArray[np.float64]]) -> int:
     """Return the first candidate that is not clearly worse than the best one.
 
     With few rows the best of several candidates is often best by chance. A candidate is clearly
-    worse if its mean loss is higher by more than half the standard error of the difference.
+    worse if its mean loss is higher by more than the standard error of the difference.
 
     Args:
         candidates: loss of each row, float64 [rows], for each candidate; the most plausible first.
     """
     best = min(candidates, key=np.mean)
-    return next(
-        index for index, one in enumerate(candidates) if not is_clearly_lower(best, one, errors=0.5)
-    )
+    return next(index for index, one in enumerate(candidates) if not is_clearly_lower(best, one))
 
 
-def is_clearly_lower(
-    first: NDArray[np.float64], second: NDArray[np.float64], *, errors: float
-) -> bool:
-    """Return whether the mean of the first losses is lower by more than some standard errors.
+def is_clearly_lower(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
+    """Return whether the mean of the first losses is lower by more than its standard error.
 
     Args:
         first: loss of each row, float64 [rows].
         second: other losses of the same rows.
-        errors: how many standard errors of the mean difference.
     """
     difference = second - first
     error = difference.std() / np.sqrt(len(difference))
-    return bool(difference.mean() > errors * error)
+    return bool(difference.mean() > error)
 
 
 def calibrated_losses(

@@ -1,4 +1,9 @@
-"""Trainers of cross-validation: of one fold, and of the final network on all rows."""
+"""Trainers of cross-validation: of one fold, and of the final network on all rows.
+
+With few rows, fine-tuning a pretrained network often forgets more than it learns. The mean of the
+weights before and after is then better than either (Wortsman et al. 2022, "Robust fine-tuning of
+zero-shot models").
+"""
 
 from __future__ import annotations
 
@@ -6,14 +11,15 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+
 from textgate.train.training.checkpoint import Epoch, TrainingState
 from textgate.train.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    import torch
     from numpy.typing import NDArray
 
     from textgate.bundle.architecture import Architecture
@@ -33,6 +39,20 @@ class _UnstoppedTrainer(Trainer):
         """Return False: the folds choose the number of epochs."""
         return False
 
+    def weights_at(
+        self, fraction: float, start: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """Return the weights at a fraction of the way from the initial ones."""
+        weights = self.state.average or self.state.weights
+        if fraction == 1.0:
+            return weights
+        return {
+            name: torch.lerp(start[name], tensor, fraction)
+            if tensor.is_floating_point()
+            else tensor
+            for name, tensor in weights.items()
+        }
+
 
 class FoldTrainer(_UnstoppedTrainer):
     """Training on the other folds, which records the logits of the held-out rows.
@@ -42,11 +62,12 @@ class FoldTrainer(_UnstoppedTrainer):
         config: the settings.
         train: the rows of the other folds.
         held_out: the rows of the fold.
+        fractions: fractions of the way from the initial to the trained weights, to be tried.
         device: where to compute.
         initialization: values that replace random initial weights.
 
     Attributes:
-        logits: the logits after each epoch, float32 [held out, labels].
+        logits: the logits after each epoch, float32 [fractions, held out, labels].
     """
 
     def __init__(
@@ -56,6 +77,7 @@ class FoldTrainer(_UnstoppedTrainer):
         train: Dataset,
         held_out: Dataset,
         *,
+        fractions: Sequence[float],
         device: torch.device,
         initialization: Initialization,
     ) -> None:
@@ -63,12 +85,15 @@ class FoldTrainer(_UnstoppedTrainer):
             architecture, config, train, held_out, device=device, initialization=initialization
         )
         self.logits: list[NDArray[np.float32]] = []
+        self._fractions = fractions
+        self._start = initialization.network(architecture, seed=config.seed).state_dict()
 
     def evaluate(
         self, number: int, train_loss: float, started: float
     ) -> tuple[Epoch, dict[str, torch.Tensor]]:
         """Record the logits; the epoch has no loss or score of its own, and no weights are kept."""
-        self.logits.append(self.dev_logits(number, train_loss))
+        weights = [self.weights_at(fraction, self._start) for fraction in self._fractions]
+        self.logits.append(np.stack([self.dev_logits(one, number, train_loss) for one in weights]))
         return Epoch(number, train_loss, 0.0, 0.0, time.perf_counter() - started), {}
 
 
@@ -82,6 +107,7 @@ class FinalTrainer(_UnstoppedTrainer):
         config: the settings, with the chosen number of epochs.
         rows: all rows.
         of_folds: result of every epoch of the folds.
+        fraction: fraction of the way from the initial to the trained weights.
         device: where to compute.
         initialization: values that replace random initial weights.
         state: the checkpoint to resume from; None to start.
@@ -97,6 +123,7 @@ class FinalTrainer(_UnstoppedTrainer):
         rows: Dataset,
         of_folds: Sequence[Epoch],
         *,
+        fraction: float,
         device: torch.device,
         initialization: Initialization,
         state: TrainingState[Epoch] | None,
@@ -110,7 +137,8 @@ class FinalTrainer(_UnstoppedTrainer):
             initialization=initialization,
             state=state,
         )
-        self._of_folds = of_folds
+        self._of_folds, self._fraction = of_folds, fraction
+        self._start = initialization.network(architecture, seed=config.seed).state_dict()
 
     def evaluate(
         self, number: int, train_loss: float, started: float
@@ -120,4 +148,4 @@ class FinalTrainer(_UnstoppedTrainer):
         epoch = dataclasses.replace(
             self._of_folds[number - 1], train_loss=train_loss, seconds=seconds
         )
-        return epoch, self.state.average or self.state.weights
+        return epoch, self.weights_at(self._fraction, self._start)

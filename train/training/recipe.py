@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textgate.inference.tokenizer import CHARACTERS_PER_TOKEN
-from textgate.train.text.subwords import split_words
+from textgate.train.text.subwords import split_words, unsegmented_length
 from textgate.train.text.vectors import NO_VECTORS
 from textgate.train.training.settings import format_labels, format_setting
 
@@ -160,7 +160,9 @@ def _reading(texts: Sequence[Sequence[str]]) -> Choice:
 
 
 def _pieces(word: str) -> int:
-    """Return an estimate of a word's tokens; in some scripts one "word" is a whole sentence."""
+    """Return an estimate of a word's tokens; without spaces a "word" is a whole sentence."""
+    if unsegmented := unsegmented_length(word):
+        return unsegmented
     return 1 if len(word) <= _MAX_WORD_LENGTH else math.ceil(len(word) / 2)
 
 

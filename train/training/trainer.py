@@ -122,17 +122,20 @@ class Trainer(Learner[Epoch]):
         )
         return epoch, scale_linear_branch(scored, factor)
 
-    def dev_logits(self, number: int, train_loss: float) -> NDArray[np.float32]:
-        """Return the logits on dev of the weights that would be kept, float32 [rows, labels].
+    def dev_logits(
+        self, weights: dict[str, torch.Tensor], number: int, train_loss: float
+    ) -> NDArray[np.float32]:
+        """Return the logits on dev of a network with some weights, float32 [rows, labels].
 
         Args:
+            weights: the weights.
             number: number of the epoch.
             train_loss: its mean loss.
 
         Raises:
             ConfigError: training diverged.
         """
-        self.model.load_state_dict(self.state.average or self.state.weights)
+        self.model.load_state_dict(weights)
         logits = predict_logits(self.model, self._dev)
         self.model.load_state_dict(self.state.weights)
         require_finite(number, train_loss, logits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Node:
         name: its name, possibly empty.
         inputs: the values it reads, an empty name for an optional one left out.
         outputs: the values it computes.
-        attributes: the names of its attributes.
+        attributes: its attributes by name: numbers, lists of numbers and texts; None for a value of
+            another kind.
     """
 
     op_type: str
@@ -23,7 +24,7 @@ class Node:
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attributes: tuple[str, ...]
+    attributes: dict[str, int | str | tuple[int, ...] | None]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class TensorInfo:
         data_type: ONNX's number for the type of its elements.
         byte_size: bytes of its elements.
         values: the elements, if they are at most 16 integers in ``raw_data``.
+        data: the content of ``raw_data``, a view of the graph's bytes; None without it.
     """
 
     name: str
@@ -43,6 +45,7 @@ class TensorInfo:
     data_type: int
     byte_size: int
     values: tuple[int, ...] | None = None
+    data: memoryview | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Reader of ONNX graphs: from bytes to a `Graph`, or a refusal if they are unsafe.
 
 Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. The onnx package is not
-needed, and weights are not read, only their lengths.
+needed, and weights are neither read nor copied, only their lengths are checked.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _TYPED_FIELDS = (4, _INT32_DATA, 7, 10, 11)
 _FIXED_WIDTHS = {4: 4, 10: 8}
 _INTEGER_CODES = {2: "B", 3: "b", 6: "i", 7: "q"}  # element type -> its code for struct
 _MAX_VALUES = 16  # elements of a tensor whose values are kept
-_TENSOR_ATTRIBUTE = 4
+_INTEGER, _STRING, _TENSOR_ATTRIBUTE, _INTEGERS = 2, 3, 4, 7
 # Attribute type -> the field that holds its value: float, int, string, tensor, and lists of them.
-_ATTRIBUTE_FIELDS = {1: 2, 2: 3, 3: 4, _TENSOR_ATTRIBUTE: 5, 6: 7, 7: 8, 8: 9}
+_ATTRIBUTE_FIELDS = {1: 2, _INTEGER: 3, _STRING: 4, _TENSOR_ATTRIBUTE: 5, 6: 7, _INTEGERS: 8, 8: 9}
 _FORBIDDEN_VALUES = {
     6: "a subgraph",
     10: "several tensors",
@@ -98,26 +98,27 @@ def read_graph(data: bytes) -> Graph:
 
 
 def _node(message: Message) -> Node:
+    attributes = [_attribute(item) for item in message.messages(5, "attribute")]
     node = Node(
         op_type=message.text(4),
         domain=message.text(7),
         name=message.text(3),
         inputs=message.texts(1),
         outputs=message.texts(2),
-        attributes=tuple(_attribute(item) for item in message.messages(5, "attribute")),
+        attributes=dict(attributes),
     )
     operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
     if node.op_type not in OPERATORS.get(node.domain, ()) or message.text(8):
         raise BundleError(
             f"{message.where}: operator {quoted(operator)} is not one that textgate exports"
         )
-    if len(set(node.attributes)) != len(node.attributes):
+    if len(node.attributes) != len(attributes):
         raise BundleError(f"{message.where}: an attribute is given twice")
     return node
 
 
-def _attribute(message: Message) -> str:
-    """Return an attribute's name, after checking the type of its value."""
+def _attribute(message: Message) -> tuple[str, int | str | tuple[int, ...] | None]:
+    """Return an attribute's name and value, after checking the type of its value."""
     name = message.text(1)
     _refuse(message, _FORBIDDEN_VALUES)
     kind = message.integer(20)
@@ -131,7 +132,11 @@ def _attribute(message: Message) -> str:
         _tensor(tensor)
     elif kind == _TENSOR_ATTRIBUTE or name == "value":  # of a ConstantOfShape
         raise BundleError(f"{message.where}: attribute {quoted(name)} should be a tensor")
-    return name
+    if kind == _INTEGER:
+        return name, message.integer(field)
+    if kind == _STRING:
+        return name, message.text(field)
+    return name, message.integers(field) if kind == _INTEGERS else None
 
 
 def _tensor(message: Message) -> TensorInfo:
@@ -163,7 +168,7 @@ def _tensor(message: Message) -> TensorInfo:
     values = None
     if raw is not None and data_type in _INTEGER_CODES and elements <= _MAX_VALUES:
         values = struct.unpack(f"<{elements}{_INTEGER_CODES[data_type]}", raw)
-    return TensorInfo(name=name, dims=dims, data_type=data_type, byte_size=found, values=values)
+    return TensorInfo(name, dims, data_type, byte_size=found, values=values, data=raw)
 
 
 def _element_count(dims: tuple[int, ...], where: str) -> int:

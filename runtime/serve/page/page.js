@@ -44,7 +44,7 @@ function percent(score) {
 
 function showModel() {
   const model = chosen();
-  const kind = model.task === "multi-label" ? "several labels may apply" : "one label";
+  const kind = model.task === "multi-label" ? "any number of labels per text" : "one label per text";
   $("facts").textContent =
     `${model.labels.length} labels, ${kind}, reads ${model.max_tokens} tokens, ` +
     `${model.engine}, ${model.checksum.slice(0, 12)}`;
@@ -62,6 +62,7 @@ async function loadModels() {
   }
   showModel();
   $("token-form").hidden = true;
+  if ($("text").value) showDecision();
 }
 
 function wordsOf(text) {
@@ -107,7 +108,7 @@ function showText(text, words, predictions, milliseconds) {
   $("reason").textContent = prediction.reason ?? "";
   $("facts-of-text").textContent =
     `${prediction.tokens} tokens read${prediction.truncated ? ", the rest is not" : ""}; ` +
-    `${milliseconds.toFixed(1)} ms for ${predictions.length} decisions, the way here included`;
+    `${milliseconds.toFixed(1)} ms for ${predictions.length} decisions, network included`;
   showBars(prediction);
   $("words").replaceChildren(...words.map(({ word }, place) => {
     const one = predictions[place];
@@ -119,10 +120,8 @@ function showText(text, words, predictions, milliseconds) {
 }
 
 async function showDecision() {
-  if (running) {
-    waiting = true;
-    return;
-  }
+  if (running) waiting = true;
+  if (running || !chosen()) return;
   running = true;
   do {
     waiting = false;
@@ -149,10 +148,8 @@ function quoted(value) {
 
 async function classifyRows() {
   const texts = $("rows").value.split(/\r?\n/).filter((line) => line.trim());
-  if (!texts.length) {
-    $("rows-status").textContent = "There are no texts";
-    return;
-  }
+  if (!texts.length) $("rows-status").textContent = "There are no texts";
+  if (!texts.length || !chosen()) return;
   const { name: model, version } = chosen();
   try {
     const { answer, milliseconds } = await ask("v1/classify", { model, version, texts });

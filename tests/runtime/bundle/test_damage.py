@@ -46,12 +46,12 @@ def test_every_byte_flipped_and_every_length(tmp_path: Path) -> None:
     assert found == {"refused": 3 * GOLDEN_BYTES - harmless, "same answer": harmless}
 
 
-def test_the_same_with_checksums_that_fit(tmp_path: Path) -> None:
+def test_a_third_of_them_with_checksums_that_fit(tmp_path: Path) -> None:
     """Manifest, graph and tokenizer are parsed now, and what is left runs."""
     card = (GOLDEN / "README.md").stat().st_size
-    found = outcomes("signed", 3 * (GOLDEN_BYTES - card), tmp_path)
+    found = outcomes("signed", GOLDEN_BYTES - card, tmp_path)
     assert set(found) == {"answered", "refused", "refused when it was run"}
-    assert found["answered"] > 500
+    assert found["answered"] > 100
 
 
 def test_manifests_and_tokenizers_with_other_values(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import textgate.bundle.storage
+from textgate.bundle.checks.reader import read_graph
 from textgate.bundle.manifest import FileEntry, Manifest
 from textgate.bundle.storage import (
     CARD,
@@ -69,6 +70,7 @@ def test_the_golden_bundle(kind: type[str] | type[Path]) -> None:
         path=GOLDEN,
         manifest=WRITTEN,
         graph=FILES[GRAPH],
+        parts=read_graph(FILES[GRAPH]),
         tokenizer=FILES[TOKENIZER].decode(),
     )
 

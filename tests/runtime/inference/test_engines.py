@@ -150,14 +150,45 @@ def test_the_commands_take_it(command, bundle, built, reviews):
     assert scored[0] == scored[1]
 
 
-def test_the_native_engine_never_imports_onnxruntime(bundle, built):
-    code = """
+LIBRARY = """
 import sys
 from textgate import Classifier
-classifier = Classifier.load(sys.argv[1], engine="native")
-classifier.predict("good"), classifier.predict_proba(["good", "bad"])
+classifier = Classifier.load(*sys.argv[1:], engine="native")
+classifier.predict("good"), list(classifier.predict_many(["good", "bad"]))
 classifier.stream().feed("good ")
+assert not {"numpy", "onnxruntime"} & set(sys.modules)
+classifier.predict_proba(["good", "bad"])
 assert "onnxruntime" not in sys.modules
 """
+COMMAND = """
+import sys
+from textgate.cli import _status
+sys.argv[1:] = ["classify", "--engine", "native", *sys.argv[1:]]
+assert _status() == 0
+assert not {"numpy", "onnxruntime"} & set(sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "text"),
+    [
+        (LIBRARY, [], ""),
+        (COMMAND, ["x"], ""),
+        (COMMAND, ["x", "--format", "jsonl", "--top-k", "1"], ""),
+        (COMMAND, ["good", "bad", "fine"], ""),
+        (COMMAND, [], "good\n"),
+        (COMMAND, ["--stream"], "good and bad"),
+    ],
+    ids=["in Python", "a text", "as JSON", "three texts", "a line", "a stream"],
+)
+def test_the_native_engine_answers_without_numpy_and_onnxruntime(built, code, arguments, text):
     environment = {key: value for key, value in os.environ.items() if key != "TEXTGATE_ENGINE"}
-    subprocess.run([sys.executable, "-c", code, bundle], check=True, timeout=60, env=environment)
+    subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        input=text,
+        text=True,
+        check=True,
+        timeout=60,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )

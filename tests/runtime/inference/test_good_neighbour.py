@@ -63,9 +63,9 @@ main()
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def watched(watch, bundle, write_jsonl, tmp_path_factory):
-    """Processes that work at the same time."""
+    """Processes that work at the same time, while the other tests run."""
     data = tmp_path_factory.mktemp("data") / "a.jsonl"
     write_jsonl(data, [{"text": "good", "label": "positive"}] * 40)
     processes = {
@@ -91,6 +91,12 @@ def test_a_socket_is_the_end(watch, opened):
     if process.returncode == 77:
         pytest.skip("this system does not let a process give up calls")
     assert process.returncode < 0
+
+
+def test_they_begin_first(watched):
+    """`tests/conftest.py` puts the other tests of them last."""
+    for name, one in watched.items():
+        assert one.process.poll() in (None, 0, 77), name
 
 
 def test_commands_open_no_socket_and_write_no_file(watched):

@@ -10,12 +10,14 @@ import random
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import textgate.native.library
+from textgate.bundle.checks.reader import read_graph
 from textgate.bundle.storage import read_bundle
 from textgate.errors import BundleError, ConfigError
 from textgate.inference.batching import padded
@@ -173,7 +175,7 @@ def test_damaged_bytes_are_refused_or_give_some_answer(seed):
 
 def session_of(path, **options):
     bundle = read_bundle(path)
-    content = model_bytes(bundle.graph, bundle.manifest)
+    content = model_bytes(bundle.parts, bundle.manifest)
     return bundle, NativeSession(content, **options)
 
 
@@ -205,7 +207,55 @@ def test_bundles_give_what_onnx_runtime_gives(bundles, reviews, name, instructio
 def test_a_bundle_that_textgate_did_not_export_is_not_known(request):
     bundle = read_bundle(Path(__file__).parents[1] / "golden" / "bundle")
     with pytest.raises(UnknownPartError, match="what computes 'state_shape'"):
-        model_bytes(bundle.graph, bundle.manifest)
+        model_bytes(bundle.parts, bundle.manifest)
+
+
+@pytest.fixture(scope="module")
+def sentiment():
+    return read_bundle(SENTIMENT)
+
+
+# What export never writes: the bytes of a constant, or of one of them at an offset.
+LARGE = np.float32(100).tobytes()
+DAMAGE = [
+    ("embedding.scale", 5 * 4, LARGE, "an embedding beyond the bounds of the first layer"),
+    ("embedding.scale", 0, np.float32(np.nan).tobytes(), "an embedding beyond the bounds"),
+    ("lstm_1.bounds", 0, np.float32(np.inf).tobytes(), "the bounds of the first layer"),
+    ("lstm_1.W", 0, b"\x41", "weights of more than 7 bits in an LSTM"),
+    ("lstm_1.R", 126, b"\x01", "weights of anchors"),  # a column of the graph is a gate's unit
+    ("lstm_1.W", 100 * 512, b"\x01", "weights of anchors"),
+    ("lstm_1.R", 126 * 512, b"\x01", "weights of anchors"),
+    ("lstm_1.B", 126 * 4, LARGE, "biases of anchors"),
+    ("lstm_1.W.zero_point", 0, b"\x01", "zero points of lstm_1"),
+    ("output.weight", 126 * 4, LARGE, "weights of anchors"),
+    ("state.lstm_1.c", 0, LARGE, "where 'state.lstm_1.c' begins"),
+    ("state.lstm_1.c", 126 * 4, LARGE, "where 'state.lstm_1.c' begins"),
+    ("linear.second", 0, b"\x01", "constant 'linear.second'"),
+]
+
+
+@pytest.mark.parametrize(("name", "offset", "damage", "said"), DAMAGE, ids=str)
+def test_weights_that_export_does_not_write_are_not_known(sentiment, name, offset, damage, said):
+    def damaged(tensor):
+        if tensor.name != name:
+            return tensor
+        content = bytearray(tensor.data)
+        content[offset : offset + len(damage)] = damage
+        return replace(tensor, data=memoryview(content))
+
+    initializers = tuple(map(damaged, sentiment.parts.initializers))
+    with pytest.raises(UnknownPartError, match=said):
+        model_bytes(replace(sentiment.parts, initializers=initializers), sentiment.manifest)
+
+
+@pytest.mark.parametrize("name", ["operator", "inputs", "outputs", "domain", "axis"])
+def test_attributes_of_any_name_are_compared(bundle, name):
+    onnx = pytest.importorskip("onnx")
+    found = read_bundle(bundle)
+    loaded = onnx.load_model_from_string(found.graph)
+    loaded.graph.node[0].attribute.append(onnx.helper.make_attribute(name, 1))
+    with pytest.raises(UnknownPartError, match="what computes"):
+        model_bytes(read_graph(loaded.SerializeToString()), found.manifest)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +290,7 @@ def test_a_piece_out_of_range(bundle, ids):
 @pytest.mark.parametrize("number", [math.nan, math.inf, -3e38, 1e-40])
 def test_a_damaged_weight_or_scale_is_refused_or_gives_probabilities(bundle, number):
     found = read_bundle(bundle)
-    whole = model_bytes(found.graph, found.manifest)
+    whole = model_bytes(found.parts, found.manifest)
     damage = np.float32(number).tobytes()
     for offset in range(ALIGNMENT, len(whole) - 4, ALIGNMENT):  # tensors begin at such offsets
         content = whole[:offset] + damage + whole[offset + 4 :]
@@ -310,7 +360,7 @@ from textgate.bundle.storage import read_bundle
 from textgate.native.model import model_bytes
 from textgate.native.session import NativeSession
 bundle = read_bundle({str(bundle)!r})
-session = NativeSession(model_bytes(bundle.graph, bundle.manifest))
+session = NativeSession(model_bytes(bundle.parts, bundle.manifest))
 ids, lengths = np.ones((1, 2000), np.int64), np.array([2000])
 expected = session.run(ids, lengths)
 threading.Thread(target=lambda: [session.run(ids, lengths) for _ in range(300)]).start()
@@ -343,12 +393,13 @@ def test_a_text_that_needs_more_memory_than_there_is(bundles, more):
     code = f"""
 import resource, numpy as np
 from pathlib import Path
+from textgate.bundle.checks.reader import read_graph
 from textgate.bundle.storage import read_bundle
 from textgate.errors import TextgateError
 from textgate.native.model import model_bytes
 from textgate.native.session import NativeSession
 bundle = read_bundle({str(bundles["rnn-multi-label"])!r})
-session = NativeSession(model_bytes(bundle.graph, bundle.manifest))
+session = NativeSession(model_bytes(bundle.parts, bundle.manifest))
 ids = np.ones((1, 3_000_000), np.int64)
 session.run(ids[:, :9], np.array([9]))
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -391,7 +442,7 @@ from textgate.bundle.storage import read_bundle
 from textgate.native.model import model_bytes
 from textgate.native.session import NativeSession
 bundle = read_bundle({str(bundle)!r})
-session = NativeSession(model_bytes(bundle.graph, bundle.manifest))
+session = NativeSession(model_bytes(bundle.parts, bundle.manifest))
 session.run(np.array([[1]]), np.array([1]))
 assert "onnxruntime" not in sys.modules
 """

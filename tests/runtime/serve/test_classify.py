@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 
 import pytest
@@ -164,3 +165,39 @@ def test_another_path_is_404_and_another_method_405(client):
     answer = made.get("/v1/classify")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_texts_that_arrive_together_are_one_batch_and_a_lone_one_waits_for_none(
+    client, monkeypatch
+):
+    made = client()
+    work, classifier = made.service.work, made.service.models.find().classifier
+    texts = [f"a film about {number} dull things" for number in range(40)]
+    expected = [classifier.predict(text) for text in texts]
+    sizes = []
+    whole, single = classifier.scores, classifier.predict
+
+    def scores(batch):
+        sizes.append(len(batch))
+        return whole(batch)
+
+    def predict(text):
+        sizes.append(1)
+        return single(text)
+
+    monkeypatch.setattr(classifier, "scores", scores)
+    monkeypatch.setattr(classifier, "predict", predict)
+
+    async def together(some):
+        return await asyncio.gather(*(work.predict(classifier, text) for text in some))
+
+    async def all_turns():
+        assert await together(texts) == expected  # the first was alone when it came
+        assert await together(texts) == expected
+        assert await together(texts[:1]) == expected[:1]
+        with pytest.raises(StopIteration) as lone:  # without a turn of the event loop
+            work.predict(classifier, texts[0]).send(None)
+        assert lone.value.value == expected[0]
+
+    asyncio.run(all_turns())
+    assert sizes == [1, 32, 7, 32, 8, 1, 1]

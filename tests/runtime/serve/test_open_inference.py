@@ -130,6 +130,21 @@ def test_binary_data_is_checked(client, behind, said, status):
     assert answer.status_code == status
 
 
+@pytest.mark.parametrize("data", [["a"] * 3, [["a"]] * 3, None], ids=["flat", "rows", "binary"])
+def test_too_many_texts_are_refused_before_they_are_read(client, data):
+    """The limit is 2; the third text is wrong, and is not looked at."""
+    made = client(max_texts=2)
+    if data is None:
+        behind = string(b"a") * 3 + b"\x01"
+        head = HEAD % len(behind)
+        headers = {"inference-header-content-length": str(len(head))}
+        answer = made.post("/v2/models/movies/infer", content=head + behind, headers=headers)
+    else:
+        inputs = [tensor(data=[*data[:2], 1])]
+        answer = made.post("/v2/models/movies/infer", json={"inputs": inputs})
+    assert answer.status_code == 413
+
+
 @pytest.mark.parametrize("length", ["-1", "x", "99999", "1" * 5000])
 def test_the_length_of_the_json_is_checked(client, length):
     headers = {"inference-header-content-length": length}

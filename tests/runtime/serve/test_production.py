@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import shutil
 import ssl
@@ -18,6 +20,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from textgate import BundleError, ConfigError
 from textgate.serve import app
+from textgate.serve.server import Server
 from textgate.serve.settings import Settings, read_tokens
 
 CERTIFICATES = Path(__file__).parent / "tls"
@@ -75,8 +78,17 @@ def test_tokens_come_from_a_file_or_a_variable(tmp_path, monkeypatch):
     for path in (file, tmp_path / "nothing"):
         with pytest.raises(ConfigError, match="token"):
             read_tokens(path)
-    with pytest.raises(ConfigError, match="printable ASCII"):
-        Settings(tokens=("gehört",))
+    file.write_text("four\n", encoding="utf-8-sig")
+    assert read_tokens(file) == ("four",)
+    monkeypatch.setenv("TEXTGATE_TOKEN", " ")
+    with pytest.raises(ConfigError, match="TEXTGATE_TOKEN is empty; unset it"):
+        read_tokens(None)
+
+
+@pytest.mark.parametrize("token", ["gehört", "two\nlines", "", " spaces "])
+def test_a_token_that_no_header_can_hold_is_refused(token):
+    with pytest.raises(ConfigError, match="a token"):
+        Settings(tokens=(token,))
 
 
 # Origins
@@ -273,6 +285,32 @@ def test_a_bad_bundle_is_refused_and_reported_once(client, bundles, tmp_path, ca
         time.sleep(0.02)
 
 
+def test_an_unexpected_failure_of_a_load_is_refused_like_a_bad_bundle(bundle, monkeypatch, caplog):
+    models = app({"movies": bundle}).models
+    told = []
+
+    def failing(*_):
+        raise RuntimeError("no memory for a session")
+
+    monkeypatch.setattr(models, "_load", failing)
+    models.reload(forced=True, report=lambda *one: told.append(one))
+    assert told == [("movies", "refused")]
+    assert "movies:1: the old bundle stays: no memory for a session" in caplog.text
+
+
+def test_collections_leave_out_what_was_loaded(bundle, monkeypatch):
+    async def startup(*_):
+        pass
+
+    monkeypatch.setattr("uvicorn.Server.startup", startup)
+    gc.unfreeze()
+    try:
+        asyncio.run(Server(app({"movies": bundle}), grace=1).startup())
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
+
+
 # Mounting
 
 
@@ -303,6 +341,7 @@ def test_it_mounts_in_a_fastapi_application(bundle):
         ({"a:": "/nothing"}, BundleError),
         ({"a:b:c": "."}, ConfigError),
         ({"a": "/nothing"}, BundleError),
+        ({"a": "sentiment", "a:1": "sentiment"}, ConfigError),
     ],
     ids=str,
 )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import suppress
+
 import pytest
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
 from textgate import Classifier
+from textgate.serve.problems import Problem, decoded
+from textgate.serve.text_embeddings import _REQUEST
 
 TEXT = "a great, funny and moving film"
 
@@ -68,6 +73,21 @@ def test_what_cannot_be_answered_is_refused(client, body):
     answer = client().post("/predict", json=body)
     assert answer.status_code == 422
     assert answer.json()["error_type"] == "Validation"
+
+
+def test_too_many_texts_are_refused_before_they_are_read(client):
+    answer = client(max_texts=2).post("/predict", json={"inputs": ["a", "b", ["a", "pair"]]})
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("end", [b"]}", b"!"], ids=["right", "wrong"])
+def test_a_large_body_is_decoded_without_collections(end):
+    body = b'{"inputs":[' + b'[""],' * 50_000 + b'""' + end
+    before = gc.get_stats()[0]["collections"]
+    with suppress(Problem):
+        decoded(_REQUEST, body)
+    assert gc.get_stats()[0]["collections"] <= before + 2  # one may follow
+    assert gc.isenabled()
 
 
 def test_info_names_the_model_and_its_labels(client):

@@ -147,7 +147,7 @@ OVERLAP = [
 
 @pytest.mark.parametrize(("dev", "note"), OVERLAP)
 def test_dev_rows(dev, note):
-    [found] = notes(PLAIN, dev)
+    found, *_ = notes(PLAIN, dev)
     assert found.startswith(f"d.csv: {note}")
 
 
@@ -229,6 +229,21 @@ HELD_OUT = [
 def test_a_note_if_the_held_out_rows_are_not_what_was_asked_for(data, note):
     _, dev = hold_out(data, 0.1, seed=0)
     assert check_held_out(data, dev, 0.1, file="f") == note
+
+
+@pytest.mark.parametrize(
+    ("dev", "found"),
+    [
+        ([("a", "x"), ("b", "x")], "the label 'x'"),
+        ([("a", "y")], "the label 'y'"),
+        ([("a", "x", "y"), ("b", "x", "y")], "the label 'x', 'y'"),
+        ([("a",), ("b",)], "no label"),
+        ([("a", "x"), ("b", "y")], ""),
+    ],
+)
+def test_a_note_if_all_given_dev_rows_have_one_label(dev, found):
+    told = f"d.csv: all rows have {found}, so their scores say nothing about the other labels"
+    assert notes(PLAIN, dev) == ([told] if found else [])
 
 
 def test_the_note_is_one_of_the_split():

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from textgate.errors import DataError
+from textgate.errors import ConfigError, DataError
 from textgate.rows import Columns, Row
 from textgate.train.data.folds import NEVER, Folds, assign_folds
 from textgate.train.data.split import split_rows
@@ -138,6 +138,12 @@ def test_rows_of_one_group_share_a_fold():
         )
 
 
+def test_spaces_around_a_group_do_not_count():
+    authors = [name for number in range(10) for name in (f"author {number}", f" author {number} ")]
+    folds = assign_folds(rows_of(*["a", "b"] * 10, by=authors), 5, seed=0, group_field="by")
+    assert (folds[::2] == folds[1::2]).all()
+
+
 def test_near_duplicates_join_their_groups():
     texts = [*DIFFERENT[:10], "One, two!", *DIFFERENT[10:19], "one two"]
     groups = ["x", *"abcdefghi", "x", *"jklmnopqr", "y"]
@@ -146,7 +152,7 @@ def test_near_duplicates_join_their_groups():
     assert folds[0] == folds[10] == folds[20]
 
 
-@pytest.mark.parametrize("value", [None, "", "  "])
+@pytest.mark.parametrize("value", [None, "", "  ", float("nan")])
 def test_a_row_without_a_group_is_refused(value, tmp_path, write_jsonl):
     objects = [
         {"text": text, "label": "ab"[index % 2], "by": f"author {index}"}
@@ -161,9 +167,28 @@ def test_a_row_without_a_group_is_refused(value, tmp_path, write_jsonl):
     )
 
 
-def test_a_column_that_no_row_has_is_refused():
-    with pytest.raises(DataError, match="rows, line 0: no group in the column 'author'"):
-        split(rows_of(*["a", "b"] * 10), group_field="author")
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [("text", ""), ("label", ""), ("Author", " (did you mean 'author'?)"), ("product", "")],
+)
+def test_a_group_column_that_no_row_has_is_refused(field, hint, tmp_path, write_jsonl):
+    objects = [
+        {"text": text, "label": "ab"[index % 2], "author": index}
+        for index, text in enumerate(DIFFERENT[:20])
+    ]
+    data = write_jsonl(tmp_path / "rows.jsonl", objects)
+    with pytest.raises(DataError) as caught:
+        split(data, group_field=field)
+    assert str(caught.value) == (
+        f"rows.jsonl: no column {field!r} besides those of text and label{hint}; name another one "
+        "with --group-field, or leave the option out"
+    )
+
+
+def test_groups_do_not_go_with_dev_rows():
+    rows = rows_of(*["a", "b"] * 10, by=["me", "you"] * 10)
+    with pytest.raises(ConfigError, match=r"^group_field does not go with --dev, because"):
+        split_rows(rows, rows, Columns(), task="auto", dev_fraction=0.1, seed=0, group_field="by")
 
 
 def test_the_dev_rows_share_no_group_with_the_training_rows():
@@ -172,6 +197,15 @@ def test_the_dev_rows_share_no_group_with_the_training_rows():
     assert len(found.dev) == 20
     sides = [{row.extras["by"] for row in side} for side in (found.train, found.dev)]
     assert not sides[0] & sides[1]
+
+
+def test_the_note_on_dev_rows_names_the_groups():
+    found = split(rows_of(*["a", "b", "b", "a"] * 10, by=["me", "you"] * 20), 0, group_field="by")
+    (note,) = found.notes
+    assert note == (
+        "rows: 20 of 40 rows are held out for dev, not 4 (10%): near-duplicates and rows of one "
+        "group of 'by' stay together; with --dev FILE you choose them yourself"
+    )
 
 
 @pytest.mark.parametrize(
@@ -243,31 +277,32 @@ def test_dev_has_the_rows_that_are_in_a_fold_in_their_order():
 
 SAME = [f"Please send me the invoice for order {number}" for number in range(10)]
 TOO_FEW = [
-    (["a", "b"], DIFFERENT, "rows: 2 rows with labels are too few for folds"),
-    (["a"] * 5 + ["b"], [*SAME[:5], "no"], "rows: 6 rows with labels are too few for folds"),
-    (["a", "a", "b"], ["x", "y", "x"], "rows: 3 rows with labels are too few for folds"),
+    (["a", "b"], DIFFERENT, 2),
+    (["a"] * 5 + ["b"], [*SAME[:5], "no"], 6),
+    (["a", "a", "b"], ["x", "y", "x"], 3),
+    (["a", "a", "b"], DIFFERENT, 3),  # the folds would have rows of one label alone
+    (["a"] * 30 + ["b", "b"], [*DIFFERENT[:30], *SAME[:2]], 32),
+    (["a b"] * 9, DIFFERENT, 9),
 ]
 
 
-@pytest.mark.parametrize(("labels", "texts", "message"), TOO_FEW)
-def test_rows_without_two_folds_are_refused(labels, texts, message):
+@pytest.mark.parametrize(("labels", "texts", "count"), TOO_FEW)
+def test_rows_without_folds_of_two_labels_are_refused(labels, texts, count):
     with pytest.raises(DataError) as caught:
         split(rows_of(*labels, texts=texts))
     assert str(caught.value) == (
-        f"{message}: each label needs two texts or more that are not near-duplicates of one "
-        "another; add rows, or give --dev FILE"
+        f"rows: {count} rows with labels cannot be divided into folds: at least two labels need "
+        "two texts each that are not near-duplicates; add rows, or give --dev FILE"
     )
 
 
 def test_rows_in_one_group_are_refused():
-    with pytest.raises(DataError, match="near-duplicates of one another or in one group of 'by'; "):
+    message = "near-duplicates or in one group of 'by'; add rows, choose another --group-field, or"
+    with pytest.raises(DataError, match=message):
         split(rows_of(*["a", "b"] * 9, by=["me"] * 18), group_field="by")
 
 
-UNCOUNTED = (
-    "rows: 1 label has only rows that are near-duplicates of one another, so no score counts them: "
-    "'c'"
-)
+UNCOUNTED = "rows: 1 label has only rows that are near-duplicates, so no score counts them: 'c'"
 
 
 @pytest.mark.parametrize(
@@ -289,8 +324,7 @@ UNCOUNTED = (
             DIFFERENT,
             (
                 "rows: 5 of 9 rows with labels are in no fold, so no score counts them: one of "
-                "their labels has a single row, or only rows that are near-duplicates of one "
-                "another"
+                "their labels has a single row, or only rows that are near-duplicates"
             ),
         ),
         (

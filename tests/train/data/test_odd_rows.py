@@ -121,16 +121,16 @@ def subjects(count, *, copies, every):
 
 
 def test_more_labels_than_rows_can_teach(train):
-    """Three rows per label for a thousand labels: the answers are better than chance."""
-    rows, dev = subjects(1_000, copies=3, every=10)
+    """Three rows per label for 600 labels: the answers are better than chance."""
+    rows, dev = subjects(600, copies=3, every=6)
     run, _ = train(rows, dev=dev, epochs=3)
-    assert run.manifest.architecture.label_count == 1_000
+    assert run.manifest.architecture.label_count == 600
     assert run.model.metrics["accuracy"] >= 0.05
 
 
-def test_ten_thousand_labels(train):
+def test_thousands_of_labels(train):
     """Two rows per label and one epoch: training ends, and dev is better than chance."""
-    rows, dev = subjects(10_000, copies=2, every=100)
-    run, _ = train(rows, dev=dev, vocabulary_size=12_000, epochs=1)
-    assert run.manifest.architecture.label_count == 10_000
-    assert run.model.history[0].dev_loss < math.log(10_000) - 0.3
+    rows, dev = subjects(4_000, copies=2, every=40)
+    run, _ = train(rows, dev=dev, vocabulary_size=5_000, epochs=1)
+    assert run.manifest.architecture.label_count == 4_000
+    assert run.model.history[0].dev_loss < math.log(4_000) - 0.3

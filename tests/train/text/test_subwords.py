@@ -193,9 +193,9 @@ def test_a_language_without_spaces_comes_in_pieces():
     sentences, pairs = without_spaces()
     written = build(*sentences, vocabulary_size=560)
     assert words_of(written) == []  # no sentence occurs twice
-    assert len(in_order(written)) == 560  # so the pieces have all the room
     pieces = in_order(written)[FIRST_PIECE:]
-    assert set(pairs) <= set(pieces)
+    # Pairs that are neighbours by chance have no piece, which would hide their characters.
+    assert {piece for piece in pieces if len(piece) > 1} == set(pairs)
     found = tokens(written, "".join(pairs[:6]))
     assert "".join(found) == "".join(pairs[:6])
     assert len(found) < 12  # characters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import random
@@ -15,6 +16,7 @@ from textgate.rows import Row
 from textgate.train import fit
 from textgate.train.training.calibration import bounded_temperature
 from textgate.train.training.fold_trainers import FoldTrainer
+from textgate.train.training.scoring import out_of_fold_interval
 
 # No pretrained encoder: the tests do not depend on the one in the package.
 QUICK = {
@@ -241,14 +243,14 @@ def test_odd_rows_that_are_learned(case, tmp_path):
 
 
 REFUSED = {
-    "one row per label": (hard(2), "2 rows with labels are too few for folds"),
+    "one row per label": (hard(2), "2 rows with labels cannot be divided into folds"),
     "one text": ([Row("same", (label,), 1) for label in "abab"], "every row has the same text"),
     "one label": ([Row(text, ("a",), 1) for text in WORDS[:9]], "every row has the label 'a'"),
     "one text per label": (
         [Row(f"{text} {number}", (text,), 1) for text in ("yes", "no") for number in range(9)],
-        "18 rows with labels are too few for folds: each label needs two texts or more that are",
+        "18 rows with labels cannot be divided into folds: at least two labels need two texts each",
     ),
-    "soft labels alone": (soft(20), "0 rows with labels are too few for folds"),
+    "soft labels alone": (soft(20), "0 rows with labels cannot be divided into folds"),
 }
 
 
@@ -260,6 +262,22 @@ def test_odd_rows_that_are_refused(case, tmp_path):
     assert str(caught.value).startswith(f"rows: {message}")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+INTERVALS = [
+    (0.75, 40, 5, (0.518, 0.893)),  # Wilson's of 40 independent rows: 0.598 to 0.858
+    (0.75, 40, 2, (0.482, 0.906)),
+    (1.0, 40, 5, (0.822, 1.0)),
+    (0.0, 40, 5, (0.0, 0.178)),
+    (0.5, 2, 2, (0.055, 0.945)),
+]
+
+
+@pytest.mark.parametrize(("accuracy", "rows", "folds", "interval"), INTERVALS)
+def test_the_interval_out_of_fold_is_wider_than_that_of_independent_rows(
+    accuracy, rows, folds, interval
+):
+    assert out_of_fold_interval(accuracy, rows, folds) == pytest.approx(interval, abs=1e-3)
 
 
 # Interruptions
@@ -290,6 +308,18 @@ def test_finished_folds_are_not_trained_again(separable, stop, hearing, tmp_path
     assert resumed.model.metrics == whole.model.metrics
     for name, weight in whole.model.weights.items():
         assert weight.equal(resumed.model.weights[name]), name
+
+
+def test_results_of_other_folds_are_refused(separable, stop, tmp_path):
+    rows, folder = separable(40), tmp_path / "run"
+    stop(train, rows, folder, settings={"folds": 2}, epochs=0, steps=25)
+    grouped = [dataclasses.replace(row, extras={"by": row.line // 4}) for row in rows]
+    with pytest.raises(CheckpointError) as caught:
+        train(grouped, folder, resume=True, group_field="by")
+    assert str(caught.value) == (
+        f"{folder}: begun with other folds; give the same --group-field and groups, or start again "
+        "in another folder"
+    )
 
 
 def test_damaged_results_of_folds_are_refused(separable, stop, tmp_path):

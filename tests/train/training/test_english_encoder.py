@@ -11,6 +11,7 @@ from textgate.errors import CheckpointError, ConfigError
 from textgate.rows import Row, load_labelled
 from textgate.train import fit
 from textgate.train.pretraining.pretrained import open_pretrained
+from textgate.train.training.fold_trainers import FinalTrainer
 from textgate.train.training.presets import PRESETS
 
 GERMAN = """
@@ -155,6 +156,24 @@ def test_fine_tuning_changes_its_layers(english, encoder, trained):
     assert any(
         not torch.equal(run.model.weights[name], weight) for name, weight in encoder.layers.items()
     )
+
+
+def test_with_folds_the_weights_may_stay_halfway(english, encoder, trained, monkeypatch):
+    found = []
+    original = FinalTrainer.weights_at
+
+    def recording(self, fraction, start):
+        found.append((fraction, start, dict(self.state.weights)))
+        return original(self, fraction, start)
+
+    monkeypatch.setattr(FinalTrainer, "weights_at", recording)
+    run, notes = trained(english)
+    ((fraction, start, end),) = found
+    assert fraction == 0.5
+    assert any("1 epoch and the mean of the weights before and after;" in note for note in notes)
+    for name, weight in encoder.layers.items():
+        assert torch.equal(start[name], weight), name
+        assert torch.allclose(run.model.weights[name], (weight + end[name]) / 2, atol=1e-7), name
 
 
 @pytest.mark.parametrize("text", [GERMAN, SPANISH], ids=["German", "Spanish"])

@@ -87,6 +87,11 @@ def test_words_are_counted_as_the_tokenizer_splits_them():
     assert "98% at most 60" in reason(found, "max_tokens")
 
 
+def test_without_spaces_every_character_counts():
+    found = recipe([Row("房间里一股发霉的味道" * 10, (label,), 1) for label in ("a", "b")])
+    assert "98% at most 100" in reason(found, "max_tokens")
+
+
 def test_no_more_of_a_text_is_looked_at_than_is_ever_read():
     found = recipe([Row("x " * 500_000, (label,), 1) for label in ("a", "b")])
     assert f"98% at most {1024 * CHARACTERS_PER_TOKEN // 2:,}" in reason(found, "max_tokens")

@@ -323,7 +323,7 @@ REFUSED = [
         some(GOOD, BAD),
         None,
         {},
-        (DataError, "rows: 2 rows with labels are too few for folds"),
+        (DataError, "rows: 2 rows with labels cannot be divided into folds"),
     ),
     (
         some(GOOD, BAD),

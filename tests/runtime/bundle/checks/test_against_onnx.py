@@ -29,6 +29,16 @@ def as_read_by_onnx(loaded: Any) -> Graph:
         )
         return ValueInfo(item.name, kind.elem_type, dims)
 
+    def value(item: Any) -> Any:
+        kind = onnx.AttributeProto.AttributeType.Name(item.type)
+        if kind == "INTS":
+            return tuple(item.ints)
+        name = {"INT": "i", "STRING": "s"}.get(kind)
+        if name is None:
+            return None
+        found = getattr(item, name) if item.HasField(name) else None
+        return (found or b"").decode() if name == "s" else found
+
     def constant(item: Any) -> TensorInfo:
         array = onnx.numpy_helper.to_array(item)
         few = item.HasField("raw_data") and array.dtype.kind in "iu" and array.size <= 16
@@ -45,7 +55,7 @@ def as_read_by_onnx(loaded: Any) -> Graph:
                 item.name,
                 tuple(item.input),
                 tuple(item.output),
-                tuple(attribute.name for attribute in item.attribute),
+                {attribute.name: value(attribute) for attribute in item.attribute},
             )
             for item in loaded.graph.node
         ),

@@ -46,7 +46,7 @@ INPUTS = (
 
 def graph_of(*nodes: tuple[str, ...]) -> Graph:
     """A graph of nodes that are told by their operator and inputs and give a value so named."""
-    made = tuple(Node(kind, "", f"n{kind}", tuple(names), (kind,), ()) for kind, *names in nodes)
+    made = tuple(Node(kind, "", f"n{kind}", tuple(names), (kind,), {}) for kind, *names in nodes)
     return Graph(8, {"": 18}, made, CONSTANTS, INPUTS, ())
 
 
@@ -145,9 +145,9 @@ def test_sizes_are_small_or_of_what_a_call_brings(nodes: list[tuple[str, ...]]) 
 def test_sizes_that_grow_and_grow_are_no_work() -> None:
     """Counted exactly, this one has more digits than there is memory."""
     nodes = tuple(
-        Node("Concat", "", "", (f"v{step}",) * 8, (f"v{step + 1}",), ()) for step in range(4000)
+        Node("Concat", "", "", (f"v{step}",) * 8, (f"v{step + 1}",), {}) for step in range(4000)
     )
-    last = Node("ConstantOfShape", "", "n", ("v4000",), ("y",), ())
+    last = Node("ConstantOfShape", "", "n", ("v4000",), ("y",), {})
     graph = Graph(8, {"": 18}, (*nodes, last), (number("v0", 2),), (), ())
     with pytest.raises(BundleError, match="has sizes from 'v4000'"):
         check_arithmetic(graph)

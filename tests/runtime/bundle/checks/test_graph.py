@@ -83,7 +83,7 @@ def test_the_golden_graph() -> None:
         name="gru_1",
         inputs=("embedded", "gru_1.W", "gru_1.R", "gru_1.B", "lengths_int32", "initial_h"),
         outputs=("", "next.gru_1.h"),
-        attributes=("direction", "hidden_size", "linear_before_reset"),
+        attributes={"direction": "forward", "hidden_size": 2, "linear_before_reset": 1},
     )
     assert graph.initializers[0] == TensorInfo("embedding.table", (4, 2), FLOAT, 32)
     assert graph.initializers[-1] == TensorInfo("axis_0", (1,), INT64, 8, (0,))
@@ -100,7 +100,7 @@ def test_a_graph_built_by_hand() -> None:
     assert read_graph(data) == Graph(
         ir_version=8,
         opsets={"": 18},
-        nodes=(Node("Relu", "", "n", ("x",), ("y",), ("a",)),),
+        nodes=(Node("Relu", "", "n", ("x",), ("y",), {"a": 0}),),
         initializers=(TensorInfo("t", (2,), FLOAT, 8),),
         inputs=(ValueInfo("x", INT64, (2, "b", None)),),
         outputs=(ValueInfo("y", FLOAT, ()),),

@@ -127,7 +127,7 @@ def test_what_may_differ(graph: Graph) -> None:
                 GRAPH_READ,
                 nodes=(
                     *GRAPH_READ.nodes,
-                    Node("Gather", "", "", ("output.bias", "ids_by_step"), ("x",), ()),
+                    Node("Gather", "", "", ("output.bias", "ids_by_step"), ("x",), {}),
                 ),
             ),
             "'output.bias', looked up by token ids, should be a constant of 4 rows",
