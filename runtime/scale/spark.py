@@ -96,7 +96,7 @@ def register(
     engine: str | None = None,
     ship: bool = True,
 ) -> None:
-    """Register a function for SQL: ``SELECT textgate(text).label FROM reviews``.
+    """Register a function for SQL: ``SELECT textgate(text).label AS label FROM reviews``.
 
     It returns a struct of the results, with the fields that `classify` adds as columns.
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -54,3 +58,36 @@ def scale(bundle):
         return run(job, str(source), str(output), partial(execute, job, path), note=note)
 
     return classify
+
+
+def started(name):
+    """The processes below this one whose command holds a name."""
+    parents, found = {}, []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit():
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                parents[int(entry.name)] = int(parent)
+                if state != "Z" and name in (entry / "cmdline").read_bytes().decode():
+                    found.append(int(entry.name))
+
+    def below(process):
+        while process not in (os.getpid(), 0):
+            process = parents.get(process, 0)
+        return process != 0
+
+    return [process for process in found if below(process)]
+
+
+@pytest.fixture
+def kill():
+    """Kills a process below this one, and waits for it to appear: ``kill("MapWorker")``."""
+
+    def one(name):
+        end = time.monotonic() + 60
+        while not (found := started(name)):
+            assert time.monotonic() < end, f"no process {name} has started"
+            time.sleep(0.05)
+        os.kill(found[0], signal.SIGKILL)
+
+    return one

@@ -43,7 +43,9 @@ def test_settings_reach_the_workers(command, corpus, bundle, tmp_path, engine):
 def test_a_missing_engine_is_named_before_anything_is_written(
     command, corpus, bundle, tmp_path, monkeypatch, engine
 ):
-    monkeypatch.setitem(sys.modules, engine, None)
+    # Another test may have imported the engine: each module of it is blocked.
+    for module in [engine, *(name for name in sys.modules if name.startswith(f"{engine}."))]:
+        monkeypatch.setitem(sys.modules, module, None)
     name = engine.removeprefix("py")
     done = command("scale", name, "-m", bundle, "-i", corpus, "-o", tmp_path / "o")
     assert done.status == 1

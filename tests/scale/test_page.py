@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,15 +20,19 @@ LABELS = ["positive", "negative", None]
 pytestmark = pytest.mark.filterwarnings("default")  # those of the engines are no concern here
 
 
+def program(mark):
+    """The program below a mark."""
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    return re.search(rf"<!-- {mark} -->\n```python\n(.*?)```", page, re.DOTALL)[1]
+
+
 @pytest.fixture
 def block(tmp_path, monkeypatch):
     """Runs the program below a mark in a folder of its own and returns its names."""
 
     def run(mark):
-        page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
-        code = re.search(rf"<!-- {mark} -->\n```python\n(.*?)```", page, re.DOTALL)[1]
         names = {}
-        exec(compile(code, mark, "exec"), names)  # the page is part of the project
+        exec(compile(program(mark), mark, "exec"), names)  # the page is part of the project
         return names
 
     (tmp_path / "examples").symlink_to(ROOT / "examples")
@@ -78,20 +86,32 @@ def test_ray_and_ray_tune(block, ray_here):
     assert 0 < best.metrics["accuracy"] <= 1
 
 
-def test_spark(block, monkeypatch):
-    pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'textgate[spark]'")
-    import sys
+SHOW = """
+import json
+print(json.dumps([row.asDict() for row in labels.collect()]))
+"""
 
+
+def test_spark(tmp_path):
+    pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'textgate[spark]'")
     # Its library of the usual codec does not load on every system.
     codec = "--conf spark.sql.parquet.compression.codec=uncompressed"
-    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
-    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", f"--master local[1] {codec} pyspark-shell")
-    names = block("spark")
-    try:
-        found = {row.text: row.label for row in names["labels"].collect()}
-        assert found == dict(
-            zip([row.text for row in names["reviews"].collect()], LABELS, strict=True)
-        )
-    finally:
-        names["spark"].stop()
+    environment = {
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_SUBMIT_ARGS": f"--master local[1] {codec} pyspark-shell",
+    }
+    # A process of its own: the first session of a process chooses the master of all of them.
+    done = subprocess.run(
+        [sys.executable, "-c", program("spark") + SHOW],
+        env=os.environ | environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    reviews = ["What a lovely evening we had!", "A tedious mess.", None]
+    assert json.loads(done.stdout) == [
+        {"text": text, "label": label} for text, label in zip(reviews, LABELS, strict=True)
+    ]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -64,16 +61,6 @@ def require_complete(folder, alone):
     assert not list(folder.rglob("*.partial"))
 
 
-def actors():
-    """The processes of actors that classify groups."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            if entry.name.isdigit() and b"MapWorker" in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-    return found
-
-
 def test_telemetry_is_off(cluster):
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
@@ -114,7 +101,7 @@ def test_a_node_that_cannot_classify_is_an_error(cluster, bundles, tmp_path, mon
 
 @pytest.mark.parametrize("victim", ["actor", "node"])
 def test_what_was_killed_in_the_middle_is_done_again(
-    cluster, many, tmp_path, scale, alone, monkeypatch, victim
+    cluster, many, tmp_path, scale, alone, monkeypatch, kill, victim
 ):
     from textgate.scale.ray import execute
 
@@ -124,7 +111,7 @@ def test_what_was_killed_in_the_middle_is_done_again(
         outcomes = iter(execute(job, path, place, groups))
         yield next(outcomes)
         if victim == "actor":
-            os.kill(actors()[0], signal.SIGKILL)
+            kill("MapWorker")
         else:
             cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
         yield from outcomes

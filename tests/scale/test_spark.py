@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -48,6 +46,7 @@ def spark(tmp_path_factory):
             patch.setenv(name, value)
         patch.chdir(tmp_path_factory.mktemp("spark"))  # Spark leaves a folder where it works
         active = start()
+        assert active.sparkContext.master == CONFIGURATION["spark.master"]
         yield active
         active.stop()
 
@@ -65,18 +64,6 @@ def require_complete(folder, alone):
     assert len(list(folder.glob("*.parquet"))) == FILES
     for number in range(FILES):
         require_equal(read(folder / f"{number:02}.parquet"), texts(20, number), alone)
-
-
-def executors():
-    """The processes of executors that this process started."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            if entry.name.isdigit():
-                command = (entry / "cmdline").read_bytes()
-                if b"CoarseGrainedExecutorBackend" in command:
-                    found.append(int(entry.name))
-    return found
 
 
 def test_a_data_frame_has_the_results_of_one_process(spark, corpus, bundle, alone):
@@ -128,7 +115,7 @@ def test_a_node_that_cannot_classify_is_an_error(spark, bundles, tmp_path, monke
 
 
 def test_what_an_executor_was_killed_in_the_middle_of_is_done_again(
-    spark, many, tmp_path, scale, alone, monkeypatch
+    spark, many, tmp_path, scale, alone, monkeypatch, kill
 ):
     from textgate.scale.spark import execute
 
@@ -137,7 +124,7 @@ def test_what_an_executor_was_killed_in_the_middle_of_is_done_again(
     def killed(job, path, place, groups):
         outcomes = iter(execute(job, path, place, groups))
         yield next(outcomes)
-        os.kill(executors()[0], signal.SIGKILL)
+        kill("CoarseGrainedExecutorBackend")
         yield from outcomes
 
     done = scale(many, tmp_path / "out", execute=killed)
