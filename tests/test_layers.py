@@ -22,6 +22,7 @@ LEVELS = (
     ("textgate.evaluation",),
     ("textgate.bench",),
     ("textgate.serve",),
+    ("textgate.scale",),
     ("textgate.cli",),
     ("textgate.train.text",),
     ("textgate.train.data",),

@@ -114,6 +114,9 @@ def test_a_module_imports_nothing_forbidden(name):
         assert top not in ("runtime", "train", "export", "tests", "benchmarks"), f"{name}: {found}"
 
 
+WITH_EXTRAS = ("train", "export", "serve", "scale")
+
+
 def test_the_runtime_imports_only_its_dependencies():
     declared = {"click", "numpy", "onnxruntime", "tokenizers"}
     names = {entry.partition(">")[0] for entry in PROJECT["project"]["dependencies"]}
@@ -121,7 +124,7 @@ def test_the_runtime_imports_only_its_dependencies():
     used = {
         found.partition(".")[0]
         for name, path in MODULES.items()
-        if not name.startswith(("textgate.train", "textgate.export", "textgate.serve"))
+        if not name.startswith(tuple(f"textgate.{one}" for one in WITH_EXTRAS))
         for found in imports(path)
     }
     assert used - sys.stdlib_module_names - {"textgate", "__future__"} <= declared | {"pyarrow"}

@@ -54,6 +54,7 @@ COMMANDS = {
     "evaluate": ("textgate.cli.evaluate", "evaluate", "", "Score a bundle on labelled rows."),
     "bench": ("textgate.cli.bench", "bench", "", "Measure a bundle's latency on this machine."),
     "serve": ("textgate.cli.serve", "serve", "", "Serve bundles over HTTP."),
+    "scale": ("textgate.cli.scale", "scale", "", "Classify a corpus with Ray or Spark."),
     "inspect": ("textgate.cli.inspect", "inspect", "", "Show the layers of a run or a bundle."),
     "models": ("textgate.cli.models", "models", "", "List the models that come with textgate."),
     "compare": (

@@ -17,12 +17,14 @@ class BadRowError(DataError):
     Attributes:
         location: its location in the file, such as ``line 3``.
         kind: the reason as it is counted, such as ``an empty label`` in "3 for an empty label".
+        problem: the reason in full, without the file and the location.
     """
 
-    def __init__(self, message: str, location: str, kind: str) -> None:
+    def __init__(self, message: str, location: str, kind: str, problem: str) -> None:
         super().__init__(message)
         self.location = location
         self.kind = kind
+        self.problem = problem
 
 
 class BadRows:

@@ -338,12 +338,15 @@ class Reading:
         return cleaned
 
     def _bad(self, problem: str, location: str, kind: str) -> BadRowError:
-        return BadRowError(f"{self.name}, {location}: {problem}", location, kind)
+        return BadRowError(f"{self.name}, {location}: {problem}", location, kind, problem)
 
     def _refuse(self, problem: BadRowError) -> None:
         if not self._collects:
             raise BadRowError(
-                f"{problem}; {LEAVE_OUT} rows like it", problem.location, problem.kind
+                f"{problem}; {LEAVE_OUT} rows like it",
+                problem.location,
+                problem.kind,
+                problem.problem,
             )
         self.bad_rows.add(problem)
 

@@ -199,7 +199,7 @@ class _JsonLinesWriter(ResultWriter):
             f'"scores":{{{",".join(scores)}}},'
             f'"truncated":{"true" if result.truncated else "false"}{reason}}}\n'
         )
-        names = _numbered(_renamed([name for name, _ in result.cells], self._COLUMNS))
+        names = _numbered(renamed_columns([name for name, _ in result.cells], self._COLUMNS))
         values = (value for _, value in result.cells)
         cells = _json(dict(zip(names, values, strict=True)))
         return f"{cells[:-1]},{own}" if names else f"{{{own}"
@@ -230,7 +230,7 @@ class _TableWriter(ResultWriter):
 
     def _header(self, names: Sequence[str]) -> str:
         self._names = list(names)
-        return self._row([*_renamed(names, self._columns), *self._columns])
+        return self._row([*renamed_columns(names, self._columns), *self._columns])
 
     def _line(self, result: _Result) -> str:
         header = ""
@@ -263,7 +263,7 @@ class _TableWriter(ResultWriter):
         )
 
 
-def _renamed(names: Sequence[str], taken: Collection[str]) -> list[str]:
+def renamed_columns(names: Sequence[str], taken: Collection[str]) -> list[str]:
     """Return the names of a row's columns, changed if a column of the result has the same name."""
     renamed = []
     for name in names:

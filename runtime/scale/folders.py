@@ -1,0 +1,227 @@
+"""Folders of files on this machine or in an object store, through pyarrow or fsspec."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import IO, TypeAlias
+
+import pyarrow as pa
+from pyarrow import fs
+
+from textgate.errors import ConfigError, DataError
+from textgate.messages import reason
+
+# Where a file can be renamed at once. Object stores cannot; there a file appears when it is whole.
+_RENAMING = ("local", "hdfs")
+_HIDDEN = ("_", ".")  # beginnings of names that readers of Parquet pass over
+PARTIAL = ".partial"  # end of the name of a file that is being written
+
+FileSystem: TypeAlias = fs.FileSystem
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a folder.
+
+    Attributes:
+        name: its path in the folder, with slashes.
+        size: its bytes.
+        modified: the time of its last change, in nanoseconds since 1970; 0 if it is unknown.
+    """
+
+    name: str
+    size: int
+    modified: int
+
+
+class Folder:
+    """A folder, named by a path or an address such as ``s3://bucket/reviews``.
+
+    Args:
+        address: the path or address.
+
+    Attributes:
+        address: the address, or the absolute path, because workers have other working directories.
+        filesystem: the filesystem.
+        path: the folder in it.
+
+    Raises:
+        ConfigError: no filesystem is known for the address.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.filesystem, path = open_filesystem(address)
+        self.path = path.rstrip("/")
+        self.address = address if "://" in address else path
+
+    @property
+    def name(self) -> str:
+        """The folder in messages, without what an address may hold, such as a password."""
+        return self.path
+
+    @property
+    def renames(self) -> bool:
+        """Whether a file is written beside its place and then renamed."""
+        return self.filesystem.type_name in _RENAMING
+
+    def files(self, inside: str = "", *, hidden: bool = False) -> list[File]:
+        """Return the files in the folder and those below it, in the order of their names.
+
+        Args:
+            inside: a folder in this one, the only one to look into.
+            hidden: whether to include files that readers of Parquet pass over.
+
+        Raises:
+            DataError: the folder cannot be read.
+        """
+        selector = fs.FileSelector(self._at(inside), allow_not_found=True, recursive=True)
+        with self._told("cannot be listed"):
+            infos = self.filesystem.get_file_info(selector)
+        found = [
+            File(info.path[len(self.path) :].lstrip("/"), info.size, info.mtime_ns or 0)
+            for info in infos
+            if info.is_file
+        ]
+        if not hidden:
+            found = [file for file in found if not _is_hidden(file.name)]
+        return sorted(found, key=lambda file: file.name)
+
+    def open(self, name: str) -> pa.NativeFile:
+        """Return a file, opened to read anywhere in it.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        return self.filesystem.open_input_file(self._at(name))
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None if there is none.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        with self._told(f"{name} cannot be read"):
+            try:
+                with self.open(name) as file:
+                    return file.read()  # type: ignore[no-any-return]
+            except FileNotFoundError:
+                return None
+
+    def write(self, name: str, fill: Callable[[IO[bytes]], object]) -> int:
+        """Write a file that appears when it is complete, and return its bytes.
+
+        An older file of the name is replaced. After a failure there is no new file, or, in an
+        object store, one that may be incomplete.
+
+        Args:
+            name: its path in the folder.
+            fill: writes the content to an open file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        above, _, last = self._at(name).rpartition("/")
+        self.filesystem.create_dir(above, recursive=True)
+        target = f"{above}/{last}"
+        if not self.renames:
+            with self.filesystem.open_output_stream(target) as stream:
+                fill(stream)
+                return stream.tell()  # type: ignore[no-any-return]
+        # The name is cut to leave room for the rest within a file system's limit.
+        beside = f"{above}/.{last[:48]}.{secrets.token_hex(4)}{PARTIAL}"
+        try:
+            with self.filesystem.open_output_stream(beside) as stream:
+                fill(stream)
+                size: int = stream.tell()
+            if self.filesystem.type_name == "local":
+                _flush(beside)
+            self.filesystem.move(beside, target)
+        except BaseException:
+            with suppress(OSError):
+                self.filesystem.delete_file(beside)
+            raise
+        return size
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with suppress(OSError):
+            self.filesystem.delete_file(self._at(name))
+
+    def _at(self, name: str) -> str:
+        return f"{self.path}/{name}".rstrip("/")
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowException) as problem:
+            raise DataError(f"{self.name}: {what}: {reason(problem)}") from None
+
+
+def open_filesystem(address: str) -> tuple[FileSystem, str]:
+    """Return the filesystem of a path or an address, and the path in it.
+
+    Raises:
+        ConfigError: no filesystem is known for the address, or its package is missing.
+    """
+    if "://" not in address:
+        return fs.LocalFileSystem(), os.path.abspath(address).replace(os.sep, "/")  # noqa: PTH100
+    return _open_address(address)
+
+
+@lru_cache(maxsize=8)
+def _open_address(address: str) -> tuple[FileSystem, str]:
+    scheme = address.partition("://")[0]
+    try:
+        try:
+            found: tuple[FileSystem, str] = fs.FileSystem.from_uri(address)
+        except pa.ArrowInvalid as problem:
+            if "nrecognized filesystem" not in str(problem):
+                raise
+            import fsspec
+
+            other, path = fsspec.core.url_to_fs(address)
+            return fs.PyFileSystem(fs.FSSpecHandler(other)), path
+    except (ImportError, ValueError, OSError, pa.ArrowException) as problem:
+        raise ConfigError(f"{scheme}:// cannot be opened: {reason(problem)}") from None
+    return found
+
+
+def matching(address: str) -> tuple[str, re.Pattern[str]]:
+    """Return the folder of a pattern, and the expression that the names of its files match.
+
+    Args:
+        address: a file, a folder, or a pattern: ``*`` is any part of a name, and ``**/`` any
+            folders. What follows a ``?`` in an address belongs to the filesystem.
+    """
+    scheme, separator, rest = address.rpartition("://")
+    path, question, options = rest.partition("?") if separator else (rest, "", "")
+    path = path.replace(os.sep, "/")
+    fixed = path.partition("*")[0] if "*" in path else path
+    folder = fixed.rpartition("/")[0] if "*" in path or path.endswith(".parquet") else fixed
+    pattern = path[len(folder) :].lstrip("/") or "**/*.parquet"
+    expression = "".join(
+        {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}.get(piece, re.escape(piece))
+        for piece in re.split(r"(\*\*/|\*\*|\*)", pattern)
+    )
+    if not folder and not separator:
+        folder = "/" if path.startswith("/") else "."
+    return f"{scheme}{separator}{folder}{question}{options}", re.compile(expression)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(_HIDDEN) for part in name.split("/"))
+
+
+def _flush(path: str) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

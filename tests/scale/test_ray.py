@@ -1,0 +1,146 @@
+"""Ray: three nodes on the loopback interface, which lose actors, a node and the driver."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import time
+
+import pyarrow as pa
+import pytest
+
+import textgate
+from tests.scale.corpora import read, require_equal, texts, write
+from textgate.scale import partitions
+
+pytest.importorskip("ray", reason="ray is not installed: pip install 'textgate[ray]'")
+
+pytestmark = pytest.mark.filterwarnings("default")  # Ray's own are no concern of these tests
+
+FILES = 24
+NODE = {
+    "node_ip_address": "127.0.0.1",
+    "include_dashboard": False,
+    "include_log_monitor": False,
+    "num_cpus": 1,
+    "object_store_memory": 80 * 2**20,
+}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Three nodes of one processor each, to which this process is connected."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    importlib.import_module("textgate.scale.ray")  # which turns the telemetry off
+    started = Cluster()
+    for _ in range(3):
+        started.add_node(**NODE)
+    ray.init(address=started.address, log_to_driver=False)
+    yield started
+    ray.shutdown()
+    started.shutdown()
+
+
+@pytest.fixture
+def many(tmp_path):
+    """A corpus of many files."""
+    for number in range(FILES):
+        write(tmp_path / "many" / f"{number:02}.parquet", texts(20, number))
+    return tmp_path / "many"
+
+
+def require_complete(folder, alone):
+    """Every row of the corpus has one result, that of one process."""
+    assert len(list(folder.glob("*.parquet"))) == FILES
+    for number in range(FILES):
+        require_equal(read(folder / f"{number:02}.parquet"), texts(20, number), alone)
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_telemetry_is_off(cluster):
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_a_data_set_has_the_results_of_one_process(cluster, corpus, bundle, alone):
+    import ray.data
+
+    from textgate.scale.ray import classify
+
+    rows = ray.data.read_parquet([str(corpus / "lang=en" / "plain.parquet")])
+    found = classify(rows, bundle, scores=True)
+    assert found.schema().names[-6:] == ["label", "score", "reason", "truncated", "error", "scores"]
+    table = pa.concat_tables(map(ray.get, found.to_arrow_refs())).sort_by("id")
+    require_equal(table, texts(30), alone)
+
+
+@pytest.mark.parametrize("fault", ["missing folder", "another version"])
+def test_a_node_that_cannot_classify_is_an_error(cluster, bundles, tmp_path, monkeypatch, fault):
+    import shutil
+
+    import ray.data
+
+    from textgate.scale.ray import classify
+
+    folder = shutil.copytree(bundles["lstm-int8"], tmp_path / "model")
+    rows = ray.data.from_items([{"text": "x"}])
+    if fault == "missing folder":
+        found = classify(rows, folder, ship=False, concurrency=1)
+        shutil.rmtree(folder)
+        message = "no such folder; a bundle was expected there"
+    else:
+        monkeypatch.setattr(textgate, "__version__", "9.9")
+        found = classify(rows, folder, concurrency=1)
+        message = "but the driver has 9.9; install the same version on every node"
+    with pytest.raises(Exception, match=message):
+        found.take_all()
+
+
+@pytest.mark.parametrize("victim", ["actor", "node"])
+def test_what_was_killed_in_the_middle_is_done_again(
+    cluster, many, tmp_path, scale, alone, monkeypatch, kill, victim
+):
+    from textgate.scale.ray import execute
+
+    monkeypatch.setattr(partitions, "_GROUP_PARTITIONS", 1)
+
+    def killed(job, path, place, groups):
+        outcomes = iter(execute(job, path, place, groups))
+        yield next(outcomes)
+        if victim == "actor":
+            kill("MapWorker")
+        else:
+            cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+        yield from outcomes
+
+    try:
+        done = scale(many, tmp_path / "out", execute=killed)
+    finally:
+        if victim == "node":
+            cluster.add_node(**NODE)
+    assert (done.partitions, done.rows) == (FILES, FILES * 20)
+    require_complete(tmp_path / "out", alone)
+
+
+def test_a_driver_that_was_killed_is_continued(cluster, many, tmp_path, bundle, alone):
+    code = (
+        "from textgate.scale import partitions; partitions._GROUP_PARTITIONS = 1\n"
+        "from textgate.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "scale", "ray", "-m", bundle, "-i", f"{many}/*.parquet"]
+    command += ["-o", tmp_path / "out"]
+    environment = os.environ | {"RAY_ADDRESS": cluster.address}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as driver:
+        records = tmp_path / "out" / "_textgate" / "commits"
+        while not (records.is_dir() and list(records.glob("*.json"))):
+            assert driver.poll() is None, driver.stderr.read()
+            time.sleep(0.02)
+        driver.kill()
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert f"{FILES} partitions, {FILES * 20} rows" in again.stdout
+    assert "finished before" in again.stdout
+    require_complete(tmp_path / "out", alone)
