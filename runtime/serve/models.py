@@ -133,7 +133,8 @@ class Models:
                 report(name, "loaded")
 
     def _load(self, name: str, version: str) -> ServedModel:
-        path = self._sources[name, version]
+        # A link is followed once: all files are then those of one bundle, even if it is replaced.
+        path = self._sources[name, version].resolve()
         return ServedModel(name, version, Classifier.load(path, engine=self._engine), time.time())
 
 
