@@ -17,6 +17,7 @@ from textgate.errors import needing
     "-i",
     "--input",
     "source",
+    type=options.FILE,
     metavar="PARQUET",
     required=True,
     help="Parquet file, folder of them, or pattern such as 'reviews/*.parquet'; a path that every "
@@ -25,6 +26,7 @@ from textgate.errors import needing
 @click.option(
     "-o",
     "--output",
+    type=options.FILE,
     metavar="FOLDER",
     required=True,
     help="Folder for the results: one Parquet file for each one of the input, with its name. The "
