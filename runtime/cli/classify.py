@@ -74,19 +74,8 @@ if TYPE_CHECKING:
 )
 @section("Model")
 @options.bundle
-@click.option(
-    "--abstain-below",
-    type=float,
-    metavar="P",
-    callback=options.fraction,
-    help="Give no label whose probability is below P; replaces the bundle's own thresholds.",
-)
-@click.option(
-    "--max-tokens",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Read only the first N tokens of a text; by default the bundle's limit.",
-)
+@options.abstain_below
+@options.max_tokens
 @options.engine
 @section("Speed")
 @click.option(

@@ -150,6 +150,19 @@ threads = click.option(
     show_default=True,
     help="Threads per call; auto: one for each processor that this process may use.",
 )
+abstain_below = click.option(
+    "--abstain-below",
+    type=float,
+    metavar="P",
+    callback=fraction,
+    help="Give no label whose probability is below P; replaces the bundle's own thresholds.",
+)
+max_tokens = click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Read only the first N tokens of a text; by default the bundle's limit.",
+)
 engine = click.option("--engine", **_ENGINE, default=DEFAULT_ENGINE, help=_ENGINE_HELP)
 engines = click.option(
     "--engine",

@@ -41,19 +41,8 @@ from textgate.errors import needing
     help="Column of the texts; repeat it to join several columns with line ends.",
 )
 @click.option("--scores", is_flag=True, help="Add a column of the probabilities of all labels.")
-@click.option(
-    "--abstain-below",
-    type=float,
-    metavar="P",
-    callback=options.fraction,
-    help="Give no label whose probability is below P; replaces the bundle's own thresholds.",
-)
-@click.option(
-    "--max-tokens",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Read only the first N tokens of a text; by default the bundle's limit.",
-)
+@options.abstain_below
+@options.max_tokens
 @options.engine
 def scale(
     cluster: str,

@@ -37,6 +37,14 @@ def corpus(tmp_path):
     return folder
 
 
+@pytest.fixture
+def many(tmp_path, request):
+    """A corpus of as many files as the module says."""
+    for number in range(request.module.FILES):
+        write(tmp_path / "many" / f"{number:02}.parquet", texts(20, number))
+    return tmp_path / "many"
+
+
 @pytest.fixture(scope="session")
 def alone(bundle):
     """The results of one process, as rows: ``alone(texts)``."""

@@ -58,6 +58,14 @@ def require_equal(table, values, alone):
             )  # fmt: skip
 
 
+def require_complete(folder, files, alone):
+    """Every row of the corpus `many` has one result, that of one process."""
+    assert len(list(folder.glob("*.parquet"))) == files
+    for number in range(files):
+        require_equal(read(folder / f"{number:02}.parquet"), texts(20, number), alone)
+    assert not list(folder.rglob("*.partial"))
+
+
 def here(job, path, place, groups):
     """Does groups of partitions in this process."""
     worker = Worker(job, path, place)

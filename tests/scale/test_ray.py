@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import textgate
-from tests.scale.corpora import read, require_equal, texts, write
+from tests.scale.corpora import require_complete, require_equal, texts
 from textgate.scale import partitions
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'textgate[ray]'")
@@ -43,22 +43,6 @@ def cluster():
     yield started
     ray.shutdown()
     started.shutdown()
-
-
-@pytest.fixture
-def many(tmp_path):
-    """A corpus of many files."""
-    for number in range(FILES):
-        write(tmp_path / "many" / f"{number:02}.parquet", texts(20, number))
-    return tmp_path / "many"
-
-
-def require_complete(folder, alone):
-    """Every row of the corpus has one result, that of one process."""
-    assert len(list(folder.glob("*.parquet"))) == FILES
-    for number in range(FILES):
-        require_equal(read(folder / f"{number:02}.parquet"), texts(20, number), alone)
-    assert not list(folder.rglob("*.partial"))
 
 
 def test_telemetry_is_off(cluster):
@@ -122,7 +106,7 @@ def test_what_was_killed_in_the_middle_is_done_again(
         if victim == "node":
             cluster.add_node(**NODE)
     assert (done.partitions, done.rows) == (FILES, FILES * 20)
-    require_complete(tmp_path / "out", alone)
+    require_complete(tmp_path / "out", FILES, alone)
 
 
 def test_a_driver_that_was_killed_is_continued(cluster, many, tmp_path, bundle, alone):
@@ -143,4 +127,4 @@ def test_a_driver_that_was_killed_is_continued(cluster, many, tmp_path, bundle, 
     assert again.returncode == 0, again.stderr
     assert f"{FILES} partitions, {FILES * 20} rows" in again.stdout
     assert "finished before" in again.stdout
-    require_complete(tmp_path / "out", alone)
+    require_complete(tmp_path / "out", FILES, alone)

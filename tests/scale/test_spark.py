@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.scale.corpora import read, require_equal, texts, write
+from tests.scale.corpora import require_complete, require_equal, texts
 from textgate.scale import partitions
 
 pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'textgate[spark]'")
@@ -49,21 +49,6 @@ def spark(tmp_path_factory):
         assert active.sparkContext.master == CONFIGURATION["spark.master"]
         yield active
         active.stop()
-
-
-@pytest.fixture
-def many(tmp_path):
-    """A corpus of many files."""
-    for number in range(FILES):
-        write(tmp_path / "many" / f"{number:02}.parquet", texts(20, number))
-    return tmp_path / "many"
-
-
-def require_complete(folder, alone):
-    """Every row of the corpus has one result, that of one process."""
-    assert len(list(folder.glob("*.parquet"))) == FILES
-    for number in range(FILES):
-        require_equal(read(folder / f"{number:02}.parquet"), texts(20, number), alone)
 
 
 def test_a_data_frame_has_the_results_of_one_process(spark, corpus, bundle, alone):
@@ -129,7 +114,7 @@ def test_what_an_executor_was_killed_in_the_middle_of_is_done_again(
 
     done = scale(many, tmp_path / "out", execute=killed)
     assert (done.partitions, done.rows) == (FILES, FILES * 20)
-    require_complete(tmp_path / "out", alone)
+    require_complete(tmp_path / "out", FILES, alone)
 
 
 def test_a_driver_that_was_killed_is_continued(many, tmp_path, bundle, alone):
@@ -158,4 +143,4 @@ def test_a_driver_that_was_killed_is_continued(many, tmp_path, bundle, alone):
     assert again.returncode == 0, again.stderr
     assert f"{FILES} partitions, {FILES * 20} rows" in again.stdout
     assert "finished before" in again.stdout
-    require_complete(tmp_path / "out", alone)
+    require_complete(tmp_path / "out", FILES, alone)
