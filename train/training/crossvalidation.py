@@ -152,14 +152,15 @@ class CrossValidation:
             candidates[0.0, 0] = frozen
         if not self._config.frozen:
             candidates |= self._train_folds(heads)
-        scales, mixed = {}, {}
+        scales, mixed, losses = {}, {}, {}
         for candidate, logits in candidates.items():
             scales[candidate] = mixed_scales(
                 logits, linear, self._targets, multi_label=self._multi_label
             )
             mixed[candidate] = mix(logits, linear, scales[candidate])
+            losses[candidate] = self._losses(mixed[candidate])
         order = sorted(mixed, key=_plausibility)
-        best = order[preferred([self._losses(mixed[candidate]) for candidate in order])]
+        best = order[preferred([losses[candidate] for candidate in order])]
         fraction, epochs = best
         growth = _GROWTH if self._are_few else 1.0
         found = FoldChoices(
@@ -174,12 +175,12 @@ class CrossValidation:
             linear_loss=linear_loss,
             frozen_loss=frozen_loss,
             history=tuple(
-                self._epoch(number, logits)
+                self._epoch(number, logits, float(losses[of, number].mean()))
                 for (of, number), logits in mixed.items()
                 if number and of == (fraction or order[-1][0])
             ),
         )
-        if linear is None or not is_clearly_lower(self._losses(linear), self._losses(mixed[best])):
+        if linear is None or not is_clearly_lower(self._losses(linear), losses[best]):
             return found
         return dataclasses.replace(
             found,
@@ -209,10 +210,10 @@ class CrossValidation:
         order = sorted(range(len(candidates)), key=lambda index: abs(index - middle))
         return order[preferred([self._losses(candidates[index]) for index in order])]
 
-    def _epoch(self, number: int, logits: NDArray[np.float32]) -> OutOfFoldEpoch:
+    def _epoch(self, number: int, logits: NDArray[np.float32], loss: float) -> OutOfFoldEpoch:
         quality = evaluate_logits(logits, self._targets, multi_label=self._multi_label)
         score = quality.macro_f1 if self._multi_label else quality.accuracy
-        return OutOfFoldEpoch(number, 0.0, self._loss(logits), score, 0.0)
+        return OutOfFoldEpoch(number, 0.0, loss, score, 0.0)
 
     def _solve_linear(self) -> tuple[float | None, NDArray[np.float32] | None, float]:
         """Return the best penalty of the linear branch, its logits out of fold, and their loss."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,15 +40,19 @@ class _UnstoppedTrainer(Trainer):
         """Return False: the folds choose the number of epochs."""
         return False
 
-    def weights_at(
-        self, fraction: float, start: dict[str, torch.Tensor]
-    ) -> dict[str, torch.Tensor]:
+    @cached_property
+    def initial_weights(self) -> dict[str, torch.Tensor]:
+        """The weights before the first step, also if training was resumed."""
+        network = self._initialization.network(self.model.architecture, seed=self._config.seed)
+        return network.state_dict()
+
+    def weights_at(self, fraction: float) -> dict[str, torch.Tensor]:
         """Return the weights at a fraction of the way from the initial ones."""
         weights = self.state.average or self.state.weights
         if fraction == 1.0:
             return weights
         return {
-            name: torch.lerp(start[name], tensor, fraction)
+            name: torch.lerp(self.initial_weights[name], tensor, fraction)
             if tensor.is_floating_point()
             else tensor
             for name, tensor in weights.items()
@@ -86,13 +91,12 @@ class FoldTrainer(_UnstoppedTrainer):
         )
         self.logits: list[NDArray[np.float32]] = []
         self._fractions = fractions
-        self._start = initialization.network(architecture, seed=config.seed).state_dict()
 
     def evaluate(
         self, number: int, train_loss: float, started: float
     ) -> tuple[Epoch, dict[str, torch.Tensor]]:
         """Record the logits; the epoch has no loss or score of its own, and no weights are kept."""
-        weights = [self.weights_at(fraction, self._start) for fraction in self._fractions]
+        weights = [self.weights_at(fraction) for fraction in self._fractions]
         self.logits.append(np.stack([self.dev_logits(one, number, train_loss) for one in weights]))
         return Epoch(number, train_loss, 0.0, 0.0, time.perf_counter() - started), {}
 
@@ -138,7 +142,6 @@ class FinalTrainer(_UnstoppedTrainer):
             state=state,
         )
         self._of_folds, self._fraction = of_folds, fraction
-        self._start = initialization.network(architecture, seed=config.seed).state_dict()
 
     def evaluate(
         self, number: int, train_loss: float, started: float
@@ -148,4 +151,4 @@ class FinalTrainer(_UnstoppedTrainer):
         epoch = dataclasses.replace(
             self._of_folds[number - 1], train_loss=train_loss, seconds=seconds
         )
-        return epoch, self.weights_at(self._fraction, self._start)
+        return epoch, self.weights_at(self._fraction)

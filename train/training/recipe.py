@@ -137,9 +137,10 @@ def recommend(
         reason = "the encoder was trained with these, and rare words are spelled with pieces"
         settings = {"pooling": ("max", "mean"), "vocabulary_size": _ENCODER_VOCABULARY}
         choices.append(Choice(settings, reason))
+    frozen = bool((given or {}).get("frozen"))
     if folds:
-        choices.append(_few(count, folds, frozen=bool((given or {}).get("frozen"))))
-    elif sentence_encoder and not (given or {}).get("frozen"):
+        choices.append(_few(count, folds, frozen=frozen))
+    elif sentence_encoder and not frozen:
         choices.append(_fine_tuning(count, len(labels)))
     if vectors is not None:
         choices.append(_start(texts, vectors))

@@ -74,6 +74,7 @@ class Trainer(Learner[Epoch]):
         )
         self.patience = config.patience
         self._config, self._train, self._dev = config, train, dev
+        self._initialization = initialization
         self._multi_label = architecture.task == "multi-label"
         self.score = score_name(multi_label=self._multi_label)
         self._objective = Objective(config, train, architecture, device=device)

@@ -162,9 +162,9 @@ def test_with_folds_the_weights_may_stay_halfway(english, encoder, trained, monk
     found = []
     original = FinalTrainer.weights_at
 
-    def recording(self, fraction, start):
-        found.append((fraction, start, dict(self.state.weights)))
-        return original(self, fraction, start)
+    def recording(self, fraction):
+        found.append((fraction, self.initial_weights, dict(self.state.weights)))
+        return original(self, fraction)
 
     monkeypatch.setattr(FinalTrainer, "weights_at", recording)
     run, notes = trained(english)
