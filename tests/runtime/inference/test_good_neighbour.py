@@ -171,7 +171,7 @@ IMPORTED = """
 import importlib, os, pkgutil, sys
 EXTRAS = {"torch", "onnx", "safetensors", "tqdm"}
 EXTRAS |= {"starlette", "uvicorn", "prometheus_client", "msgspec", "httptools", "websockets"}
-EXTRAS |= {"opentelemetry", "uvloop"}
+EXTRAS |= {"opentelemetry", "uvloop", "pyarrow", "ray", "pyspark"}
 before = dict(os.environ)
 import textgate
 for found in pkgutil.walk_packages(textgate.__path__, "textgate.", onerror=lambda _: None):
