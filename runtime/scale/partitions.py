@@ -15,8 +15,9 @@ from textgate.messages import reason
 from textgate.scale.folders import File, Folder, matching
 
 _SPLIT_BYTES = 128 * 2**20  # of a file, from which on it may be several partitions
-_GROUP_BYTES = 32 * 2**20  # of the partitions that a worker is given at once, about
+_GROUP_BYTES = 32 * 2**20  # of the partitions that a worker is given at once, at most about
 _GROUP_PARTITIONS = 64  # that a worker is given at once, at most
+_GROUPS = 256  # of a corpus, at least, if it has the partitions: then workers end at about one time
 _FOOTERS = 16  # that are read at the same time
 _MAX_BATCH = 16384  # rows in memory
 _BUFFER_BYTES = 2**20  # of a column, read ahead
@@ -76,12 +77,16 @@ def corpus(address: str) -> tuple[Folder, list[Partition]]:
 
 def groups(partitions: Iterable[Partition]) -> Iterator[list[Partition]]:
     """Yield partitions that one worker does in one go: many small ones, or a large one."""
+    listed = list(partitions)
+    sizes = [one.size if one.end is None else _SPLIT_BYTES for one in listed]
+    most_bytes = max(1, min(_GROUP_BYTES, sum(sizes) // _GROUPS))
+    most = min(_GROUP_PARTITIONS, -(-len(listed) // _GROUPS))
     group: list[Partition] = []
     size = 0
-    for partition in partitions:
+    for partition, its_size in zip(listed, sizes, strict=True):
         group.append(partition)
-        size += partition.size if partition.end is None else _SPLIT_BYTES
-        if size >= _GROUP_BYTES or len(group) == _GROUP_PARTITIONS:
+        size += its_size
+        if size >= most_bytes or len(group) == most:
             yield group
             group, size = [], 0
     if group:

@@ -102,7 +102,7 @@ def execute(job: Job, path: Path, place: Place, groups: Sequence[str]) -> Iterat
         fn_constructor_args=(job, _shipped(path), place),
         batch_format="pyarrow",
         batch_size=1,
-        concurrency=(1, min(_processors(1), len(groups))),
+        concurrency=min(_processors(1), len(groups)),  # a range would begin with its least
         num_cpus=1,
     )
     for row in done.iter_rows():

@@ -156,7 +156,8 @@ def execute(job: Job, path: Path, place: Place, groups: Sequence[str]) -> Iterat
     def done(group: str) -> str:
         return _worker(job, shipped, place).run(group)
 
-    yield from context.parallelize(groups, len(groups)).map(done).toLocalIterator()
+    # One job of all groups; toLocalIterator() would do one group after another.
+    yield from context.parallelize(groups, len(groups)).map(done).collect()
 
 
 def start() -> SparkSession:

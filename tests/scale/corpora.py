@@ -58,10 +58,10 @@ def require_equal(table, values, alone):
             )  # fmt: skip
 
 
-def require_complete(folder, files, alone):
-    """Every row of the corpus `many` has one result, that of one process."""
-    assert len(list(folder.glob("*.parquet"))) == files
-    for number in range(files):
+def require_complete(folder, numbers, alone):
+    """Every row of these files of the corpus `many` has one result, that of one process."""
+    assert len(list(folder.glob("*.parquet"))) == len(numbers)
+    for number in numbers:
         require_equal(read(folder / f"{number:02}.parquet"), texts(20, number), alone)
     assert not list(folder.rglob("*.partial"))
 

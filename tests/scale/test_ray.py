@@ -13,7 +13,6 @@ import pytest
 
 import textgate
 from tests.scale.corpora import require_complete, require_equal, texts
-from textgate.scale import partitions
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'textgate[ray]'")
 
@@ -85,11 +84,9 @@ def test_a_node_that_cannot_classify_is_an_error(cluster, bundles, tmp_path, mon
 
 @pytest.mark.parametrize("victim", ["actor", "node"])
 def test_what_was_killed_in_the_middle_is_done_again(
-    cluster, many, tmp_path, scale, alone, monkeypatch, kill, victim
+    cluster, many, tmp_path, scale, alone, kill, victim
 ):
     from textgate.scale.ray import execute
-
-    monkeypatch.setattr(partitions, "_GROUP_PARTITIONS", 1)
 
     def killed(job, path, place, groups):
         outcomes = iter(execute(job, path, place, groups))
@@ -106,15 +103,12 @@ def test_what_was_killed_in_the_middle_is_done_again(
         if victim == "node":
             cluster.add_node(**NODE)
     assert (done.partitions, done.rows) == (FILES, FILES * 20)
-    require_complete(tmp_path / "out", FILES, alone)
+    require_complete(tmp_path / "out", range(FILES), alone)
 
 
 def test_a_driver_that_was_killed_is_continued(cluster, many, tmp_path, bundle, alone):
-    code = (
-        "from textgate.scale import partitions; partitions._GROUP_PARTITIONS = 1\n"
-        "from textgate.cli import main; main()"
-    )
-    command = [sys.executable, "-c", code, "scale", "ray", "-m", bundle, "-i", f"{many}/*.parquet"]
+    command = [sys.executable, "-m", "textgate", "scale", "ray", "-m", bundle]
+    command += ["-i", f"{many}/*.parquet"]
     command += ["-o", tmp_path / "out"]
     environment = os.environ | {"RAY_ADDRESS": cluster.address}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as driver:
@@ -127,4 +121,4 @@ def test_a_driver_that_was_killed_is_continued(cluster, many, tmp_path, bundle, 
     assert again.returncode == 0, again.stderr
     assert f"{FILES} partitions, {FILES * 20} rows" in again.stdout
     assert "finished before" in again.stdout
-    require_complete(tmp_path / "out", FILES, alone)
+    require_complete(tmp_path / "out", range(FILES), alone)

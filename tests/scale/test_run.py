@@ -84,6 +84,7 @@ def test_workers_may_have_another_working_directory(corpus, tmp_path, scale, mon
 
 
 def test_the_rest_is_done_after_an_interruption(corpus, tmp_path, scale, monkeypatch):
+    monkeypatch.setattr(partitions, "_GROUPS", 1)
     monkeypatch.setattr(partitions, "_GROUP_PARTITIONS", 2)
     asked = []
 
@@ -194,6 +195,17 @@ def test_a_hundred_thousand_files_are_few_groups(tmp_path, scale):
     copies = partitions.groups(itertools.repeat(found[0], 100_000))
     assert len(list(copies)) == 100_000 // partitions._GROUP_PARTITIONS + 1
     assert scale(many, tmp_path / "out").rows == 90
+
+
+@pytest.mark.parametrize(
+    ("files", "megabytes", "most"),
+    [(20, 5, 1), (1000, 1, 4), (1000, 20, 2), (5, 100, 1), (1000, 0, 4)],
+)
+def test_groups_are_so_many_that_workers_end_together(files, megabytes, most):
+    listed = [partitions.Partition(str(one), "", megabytes * 2**20, 0) for one in range(files)]
+    found = list(partitions.groups(listed))
+    assert [one for group in found for one in group] == listed
+    assert max(map(len, found)) == most
 
 
 def test_a_large_file_is_several_partitions(tmp_path, scale, alone, monkeypatch):

@@ -7,17 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.scale.corpora import require_complete, require_equal, texts
-from textgate.scale import partitions
+from tests.scale.corpora import read, require_complete, require_equal, texts, write
 
 pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'textgate[spark]'")
 
 pytestmark = pytest.mark.filterwarnings("default")  # Spark's own are no concern of these tests
 
 FILES = 16
+ROWS_OF_SECONDS = 40_000  # a file that takes some seconds
 CONFIGURATION = {
     "spark.master": "local-cluster[2,1,1024]",
     "spark.driver.host": "127.0.0.1",
@@ -100,29 +101,43 @@ def test_a_node_that_cannot_classify_is_an_error(spark, bundles, tmp_path, monke
 
 
 def test_what_an_executor_was_killed_in_the_middle_of_is_done_again(
-    spark, many, tmp_path, scale, alone, monkeypatch, kill
+    spark, many, tmp_path, scale, alone, kill
 ):
     from textgate.scale.spark import execute
 
-    monkeypatch.setattr(partitions, "_GROUP_PARTITIONS", 1)
+    values = texts(ROWS_OF_SECONDS)
+    write(many / "00.parquet", values)  # the other executor does the other files meanwhile
+    commits = tmp_path / "out" / "_textgate" / "commits"
 
     def killed(job, path, place, groups):
-        outcomes = iter(execute(job, path, place, groups))
-        yield next(outcomes)
-        kill("CoarseGrainedExecutorBackend")
-        yield from outcomes
+        with ThreadPoolExecutor(1) as pool:
+            outcomes = pool.submit(lambda: list(execute(job, path, place, groups)))
+            while not (commits.is_dir() and list(commits.glob("*.json"))):
+                assert not outcomes.done(), outcomes.result()
+                time.sleep(0.02)
+            assert not (tmp_path / "out" / "00.parquet").exists()
+            kill("CoarseGrainedExecutorBackend")
+            return outcomes.result()
 
     done = scale(many, tmp_path / "out", execute=killed)
-    assert (done.partitions, done.rows) == (FILES, FILES * 20)
-    require_complete(tmp_path / "out", FILES, alone)
+    assert (done.partitions, done.rows) == (FILES, (FILES - 1) * 20 + ROWS_OF_SECONDS)
+    require_equal(read(tmp_path / "out" / "00.parquet"), values, alone)
+    (tmp_path / "out" / "00.parquet").unlink()
+    require_complete(tmp_path / "out", range(1, FILES), alone)
+
+
+def test_groups_are_done_by_all_executors_at_the_same_time(spark, many, tmp_path, scale):
+    """As one job of Spark: it does one job after another."""
+    from textgate.scale.spark import execute
+
+    context = spark.sparkContext
+    before = len(context.statusTracker().getJobIdsForGroup())
+    assert scale(many, tmp_path / "out", execute=execute).partitions == FILES
+    assert len(context.statusTracker().getJobIdsForGroup()) == before + 1
 
 
 def test_a_driver_that_was_killed_is_continued(many, tmp_path, bundle, alone):
-    code = (
-        "from textgate.scale import partitions; partitions._GROUP_PARTITIONS = 1\n"
-        "from textgate.cli import main; main()"
-    )
-    command = [sys.executable, "-c", code, "scale", "spark", "-m", bundle]
+    command = [sys.executable, "-m", "textgate", "scale", "spark", "-m", bundle]
     command += ["-i", f"{many}/*.parquet", "-o", tmp_path / "out"]
     # Not a cluster: the memory of the machine is for the other session's.
     environment = os.environ | ENVIRONMENT
@@ -143,4 +158,4 @@ def test_a_driver_that_was_killed_is_continued(many, tmp_path, bundle, alone):
     assert again.returncode == 0, again.stderr
     assert f"{FILES} partitions, {FILES * 20} rows" in again.stdout
     assert "finished before" in again.stdout
-    require_complete(tmp_path / "out", FILES, alone)
+    require_complete(tmp_path / "out", range(FILES), alone)
