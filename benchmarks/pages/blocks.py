@@ -118,6 +118,38 @@ _FEW_NOTE = (
 )
 
 
+# Ray and Spark
+
+_WAYS = {"classify": "`textgate classify --jobs 2`", "ray": "Ray", "spark": "Spark"}
+
+
+def _scale_rows(result: Result) -> Iterable[Result]:
+    for one in result["ways"]:
+        shown = filled("{ratio[0]:.2f} ({ratio[1]:.2f} to {ratio[2]:.2f})", one)
+        yield {**one, **result, "name": _WAYS[one["way"]], "beside": shown}
+
+
+_scale_rates = table(
+    _scale_rows,
+    "two workers | beside `textgate classify --jobs 2` | {rows:count} rows | rows a second | "
+    "a billion rows | core hours",
+    "{name} | {beside} | {seconds:.0f} s | {rate:,.0f} | 1e9 / {rate:,.0f} / 3600 = {hours:.1f} h "
+    "| 2 * {hours:.1f} = {core_hours:.1f}",
+    "<>",
+)
+_SCALE_NOTE = (
+    "Texts of {words} words, the packaged model. The second column is the median of {rounds} "
+    "rounds of the two commands, in turns. Rates leave out the start of an engine. A machine with "
+    "other processors has other rates: measure yours with a part of the corpus. An actor of Ray "
+    "answers {actor[start_seconds]:.2f} s later than one that does nothing, and needs "
+    "{actor[memory_mb]:.0f} MB more. A class written around an ONNX Runtime session with a padded "
+    "batch classifies {plain[rows_per_second]:,.0f} rows a second in an actor, textgate "
+    "{actor[textgate_rate]:,.0f}: {plain[times]:.1f} times as many. Reading a file of "
+    "{large_file[bytes]:size} in one row group needs at most {large_file[peak_bytes]:size} of "
+    "memory. " + MACHINE
+)
+
+
 def variants(result: Result) -> list[dict[str, Any]]:
     """Return each variant's name and its figures on each set (in "each").
 
@@ -308,6 +340,7 @@ BLOCKS = {
     "few_rows_languages": Block("few_rows_languages", (_few, goals)),
     "quantization": Block("quantization", (_quantized, _quantized_times, MACHINE)),
     "ablation": Block("ablation", (table(variants, " | @", "{variant} | @", "<>"), _ablation_note)),
+    "scale": Block("scale", (_scale_rates, _SCALE_NOTE, goals)),
     "sentiment": Block("sentiment", (_domains, _behaviour, _size_and_times, MACHINE)),
     "sentiment_now": Block("sentiment_now", (_domains, MACHINE)),
     "pareto": Block("pareto", (_pareto, _pareto_note), "Accuracy against time and size"),

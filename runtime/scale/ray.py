@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     import pyarrow as pa
-    from ray.data import Dataset
+    from ray.data import ActorPoolStrategy, Dataset
 
     from textgate.inference.classifier import Classifier
 
@@ -79,7 +79,7 @@ def classify(
         batch_format="pyarrow",
         batch_size=None,  # a block, which the actor cuts by the length of its texts
         zero_copy_batch=True,
-        concurrency=concurrency or (1, _processors(num_cpus)),
+        compute=_pool(concurrency or (1, _processors(num_cpus))),
         num_cpus=num_cpus,
     )
 
@@ -102,7 +102,7 @@ def execute(job: Job, path: Path, place: Place, groups: Sequence[str]) -> Iterat
         fn_constructor_args=(job, _shipped(path), place),
         batch_format="pyarrow",
         batch_size=1,
-        concurrency=min(_processors(1), len(groups)),  # a range would begin with its least
+        compute=_pool(min(_processors(1), len(groups))),
         num_cpus=1,
     )
     for row in done.iter_rows():
@@ -136,6 +136,12 @@ def start() -> ModuleType:
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
     return ray  # type: ignore[no-any-return]
+
+
+def _pool(size: int | tuple[int, int]) -> ActorPoolStrategy:
+    """Return a pool of so many actors, or of the least and the largest number."""
+    least, largest = (size, size) if isinstance(size, int) else size
+    return start().data.ActorPoolStrategy(min_size=least, max_size=largest)
 
 
 def _processors(num_cpus: float) -> int:
