@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import time
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from textgate.errors import needing
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
+
 from textgate.logs import logger
 from textgate.serve import classify, open_inference, operations, page, streams, text_embeddings
 from textgate.serve.access_log import AccessLog
 from textgate.serve.context import Context
-from textgate.serve.endpoints import ROUTE, Routes, path_of
+from textgate.serve.endpoints import Bound, bound, path_of, route_of
 from textgate.serve.exchange import header, send_answer
 from textgate.serve.openapi import document
 from textgate.serve.problems import PROBLEM_JSON, ClientGoneError, Problem, problem_body
@@ -31,7 +35,6 @@ ENDPOINTS = (
     *operations.ENDPOINTS,
     *page.ENDPOINTS,
 )
-ROUTES = Routes(ENDPOINTS)
 _CLIENT_GONE = 499  # in logs and metrics; nobody is there to read it
 _NO_ROUTE = "none"
 
@@ -46,14 +49,20 @@ class Service(Context):
         if settings.access_log is not None:
             self._log = AccessLog(settings.access_log, self.metrics.lost_lines.inc)
         self._watching: asyncio.Task[None] | None = None
+        socket = Bound(streams.PATH, partial(streams.answer_socket, self))
+        routes: list[BaseRoute] = [Route(one.path, one) for one in bound(self, ENDPOINTS)]
+        routes.append(WebSocketRoute(socket.path, socket))
+        self._router = Router(
+            routes, redirect_slashes=False, default=_nothing, lifespan=self._lifespan
+        )
         self._http: Any = self._answer
         if settings.traces:
             from textgate.serve.traces import Traced
 
             self._http = Traced(self._http)
         if settings.origins:
-            with needing("serve", "textgate serve"):
-                from starlette.middleware.cors import CORSMiddleware
+            from starlette.middleware.cors import CORSMiddleware
+
             self._http = CORSMiddleware(
                 self._http,
                 allow_origins=settings.origins,
@@ -64,7 +73,7 @@ class Service(Context):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, a stream, or the events of an ASGI server's life."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._router(scope, receive, send)
             return
         if self._watching is None:
             self._start()  # a mounted application receives no lifespan events
@@ -77,15 +86,13 @@ class Service(Context):
         """Load the bundles that changed, or all of them."""
         await asyncio.to_thread(self.models.reload, forced=forced, report=self.metrics.reloaded)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()  # lifespan.startup
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: object) -> AsyncIterator[None]:
         self._start()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()  # lifespan.shutdown
+        yield
         if self._watching is not None:
             self._watching.cancel()
         self.work.close()
-        await send({"type": "lifespan.shutdown.complete"})
 
     def _start(self) -> None:
         """Make the first predictions, and begin to watch the bundles' folders."""
@@ -113,7 +120,7 @@ class Service(Context):
         problem = None
         try:
             self._require_token(scope)
-            await ROUTES.find(scope).handler(self, scope, receive, counted)
+            await self._router(scope, receive, counted)
         except Problem as found:
             problem = found
         except ClientGoneError:
@@ -137,10 +144,7 @@ class Service(Context):
         try:
             self._require_token(scope)
             self._require_origin(scope)
-            if path_of(scope) != streams.PATH:
-                raise Problem(404, f"there is no stream at this path; there is {streams.PATH}")
-            scope[ROUTE] = streams.PATH
-            await streams.answer_socket(self, scope, receive, send)
+            await self._router(scope, receive, send)
         except Problem as problem:
             status = problem.status
             await _refuse_socket(scope, receive, send, problem)
@@ -179,7 +183,7 @@ class Service(Context):
             raise Problem(403, f"pages of {origin} may not open streams here")
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        route = scope.get(ROUTE, _NO_ROUTE)
+        route = route_of(scope) or _NO_ROUTE
         self.metrics.answered(route, status, seconds)
         if self._log is not None:
             client = scope.get("client")
@@ -197,6 +201,17 @@ _PUBLIC = {one.path for one in ENDPOINTS if one.public}
 
 def _is_public(scope: Scope) -> bool:
     return path_of(scope) in _PUBLIC and scope.get("method") in {"GET", "HEAD"}
+
+
+async def _nothing(scope: Scope, _: Receive, __: Send) -> None:
+    """Refuse a path that the router does not know.
+
+    Raises:
+        Problem: always.
+    """
+    if scope["type"] == "websocket":
+        raise Problem(404, f"there is no stream at this path; there is {streams.PATH}")
+    raise Problem(404, "there is nothing at this path; /openapi.json lists what there is")
 
 
 async def _refuse_socket(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:

@@ -1,15 +1,15 @@
-"""Endpoints: the methods of each path, for the router and the OpenAPI document."""
+"""Endpoints: the methods of each path, for Starlette's router and the OpenAPI document."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from textgate.serve.problems import Problem
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from textgate.serve.context import Context
 
@@ -45,52 +45,52 @@ class Endpoint:
     public: bool = False
 
 
-ROUTE = "textgate.route"  # entry of a scope: the endpoint's path, once it is found
+@dataclass(frozen=True)
+class Bound:
+    """What answers at a path, as Starlette's router calls it: an ASGI application.
+
+    Attributes:
+        path: the path, with parameters in braces.
+        answer: answers requests and sockets of this path.
+    """
+
+    path: str
+    answer: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self.answer(scope, receive, send)
 
 
-class Routes:
-    """Finds the endpoint of a request."""
+def bound(context: Context, endpoints: Iterable[Endpoint]) -> list[Bound]:
+    """Return what answers at each path of the endpoints of a service."""
+    paths: dict[str, dict[str, Handler]] = {}
+    for one in endpoints:
+        paths.setdefault(one.path, {})[one.method] = one.handler
+    return [Bound(path, _by_method(context, methods)) for path, methods in paths.items()]
 
-    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
-        methods: dict[str, dict[str, Endpoint]] = {}
-        for endpoint in endpoints:
-            methods.setdefault(endpoint.path, {})[endpoint.method] = endpoint
-        self._fixed = {path: found for path, found in methods.items() if "{" not in path}
-        self._patterns = [
-            (path.split("/"), found) for path, found in methods.items() if "{" in path
-        ]
 
-    def find(self, scope: Scope) -> Endpoint:
-        """Return the endpoint of a request, and put its path's parameters into the scope.
+def _by_method(context: Context, methods: Mapping[str, Handler]) -> ASGIApp:
+    allowed = ", ".join(methods)
 
-        Raises:
-            Problem: there is no such path, or it has not this method.
-        """
-        path = path_of(scope)
-        methods = self._fixed.get(path)
-        if methods is None:
-            methods = self._matching(path.split("/"), scope)
+    def answer(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         method: str = scope["method"]
-        endpoint = methods.get("GET" if method == "HEAD" else method)
-        if endpoint is None:
-            allowed = ", ".join(methods)
+        handler = methods.get("GET" if method == "HEAD" else method)
+        if handler is None:
             raise Problem(
                 405,
                 f"{method} is not a method of this path; it has {allowed}",
                 {b"allow": allowed.encode()},
             )
-        scope[ROUTE] = endpoint.path
-        return endpoint
+        return handler(context, scope, receive, send)
 
-    def _matching(self, parts: list[str], scope: Scope) -> dict[str, Endpoint]:
-        for pattern, methods in self._patterns:
-            if len(pattern) != len(parts):
-                continue
-            pairs = list(zip(pattern, parts, strict=True))
-            if all(one == part or (one[:1] == "{" and part) for one, part in pairs):
-                scope["path_params"] = {one[1:-1]: part for one, part in pairs if one[:1] == "{"}
-                return methods
-        raise Problem(404, "there is nothing at this path; /openapi.json lists what there is")
+    return answer
+
+
+def route_of(scope: Scope) -> str | None:
+    """Return the path of the endpoint that the router found for a request."""
+    found = scope.get("endpoint")
+    return found.path if isinstance(found, Bound) else None
 
 
 def path_of(scope: Scope) -> str:

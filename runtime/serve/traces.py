@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from textgate.errors import needing
-from textgate.serve.endpoints import ROUTE
+from textgate.serve.endpoints import route_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,7 +41,7 @@ class Traced:
 
             await self._application(scope, receive, seen)
             span.set_attribute("http.request.method", method)
-            route = scope.get(ROUTE)
+            route = route_of(scope)
             if route is not None:
                 span.update_name(f"{method} {route}")
                 span.set_attribute("http.route", route)
