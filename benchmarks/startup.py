@@ -33,7 +33,12 @@ ROOT = Path(__file__).parents[1]
 BUNDLE = Path("tests/data/lstm-int8")  # relative to the repository, where the commands run
 
 # Command -> the command it is compared with, and the largest ratio.
-GOALS = {"textgate --help": ("import click", 1.3), "textgate classify": ("import libraries", 1.35)}
+NATIVE, OTHER = "textgate classify --engine native", "textgate classify --engine onnxruntime"
+GOALS = {
+    "textgate --help": ("import click", 1.3),
+    "textgate classify": ("import libraries", 1.35),
+    NATIVE: (OTHER, 0.6),
+}
 
 # Loads the package's model and classifies one text; prints milliseconds.
 FIRST_ANSWER = """
@@ -44,6 +49,14 @@ print(1000 * (time.perf_counter() - begun))
 """
 _FIRST_ANSWERS = 15  # processes
 MAX_FIRST_ANSWER_MS = 60
+# Prints the resident memory after the first answer, in bytes.
+MEMORY = """
+import re, pathlib, textgate
+textgate.Classifier.load(engine="native").predict("Great battery, awful screen.")
+status = pathlib.Path("/proc/self/status").read_text()
+print(1024 * int(re.search(r"VmRSS:\\s+(\\d+)", status)[1]))
+"""
+MAX_MEMORY_MB = 40
 
 
 def environment_option(name: str) -> Callable[[Any], Any]:
@@ -64,6 +77,10 @@ def main(seconds: float, environment: Path, output: Path) -> None:
         "textgate --help": [programs / "textgate", "--help"],
         "import libraries": [programs / "python", "-c", "import numpy, onnxruntime, tokenizers"],
         "textgate classify": [programs / "textgate", "classify", "-m", BUNDLE, "x"],
+        **{
+            name: [programs / "textgate", *name.split()[1:], "x"]  # the package's model
+            for name in (NATIVE, OTHER)
+        },
     }
     times = measure_alternating(
         {name: starting(command) for name, command in commands.items()}, seconds=seconds, warm_up=3
@@ -72,8 +89,10 @@ def main(seconds: float, environment: Path, output: Path) -> None:
         Goal(f"{name} / {base}", ratio_of_medians(times[name], times[base]), bound)
         for name, (base, bound) in GOALS.items()
     ]
-    answered, what = first_answer(programs / "python"), "first answer of the package's model"
+    python, what = programs / "python", "first answer of the package's model"
+    answered, memory = printed(python, FIRST_ANSWER), printed(python, MEMORY) / 1e6
     goals.append(Goal(f"{what} after imports, ms", answered, MAX_FIRST_ANSWER_MS))
+    goals.append(Goal(f"memory after the {what}, native engine, MB", memory, MAX_MEMORY_MB))
     found = {name: asdict(percentiles(taken)) for name, taken in times.items()}
     result = {
         "commands": {
@@ -101,14 +120,14 @@ def install(folder: Path) -> Path:
     return python.parent
 
 
-def first_answer(python: Path) -> float:
-    """Return the median time from the imports to the first answer, in milliseconds."""
-    command = [python, "-c", FIRST_ANSWER]
-    times = [
+def printed(python: Path, program: str) -> float:
+    """Return the median of what a program prints, of several processes."""
+    command = [python, "-c", program]
+    found = [
         float(subprocess.run(command, capture_output=True, cwd=ROOT, check=True).stdout)
         for _ in range(_FIRST_ANSWERS)
     ]
-    return statistics.median(times)
+    return statistics.median(found)
 
 
 def starting(command: list[str | Path]) -> Callable[[], object]:

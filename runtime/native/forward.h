@@ -8,7 +8,8 @@
  *     v_store_bytes   16 float32 from 0 to 255, rounded to the nearest (ties to even), as uint8
  *     v_total         the sum of 16: halves are added, their halves, and so on
  *     product8        sums of products of uint8 and int8, exact
- *     PAIRS           1 if there is product8_pair, which multiplies one row with two panels
+ *     PAIRS           1 if there are Pair, pair_begin, pair_add and pair_end: products of one row with
+ *                     two panels, in parts
  *     FLOAT_ROWS      rows that product_f multiplies together: 1, or 4 where registers abound
  *
  * Every float32 operation below has one order, which no instruction set changes.
@@ -265,12 +266,17 @@ INLINE void give(int cell, bool integer, const Step *step, size_t text, size_t u
     if (step->to8[text]) keep_bytes(cell, h, step->to8[text] + unit);
 }
 
-/* What a gate's function is taken of, for the 16 outputs at an offset. */
+/* What a gate's function is taken of, for 16 outputs; in an LSTM the bias is added last, as ONNX Runtime does. */
+INLINE V lstm_gate(const void *product, const float *read, const float *scale, const float *bias)
+{
+    return v_add(v_add(v_load(read), v_mul(v_integers(product), v_load(scale))), v_load(bias));
+}
+
 INLINE V gate(int cell, bool integer, bool fresh, const Direction *way, const void *product, const float *read, size_t offset)
 {
     if (!integer) return v_load(product);
+    if (cell == LSTM) return lstm_gate(product, read + offset, way->recurrent_scale + offset, way->bias + offset);
     V sum = v_integers(product), scale = v_load(way->recurrent_scale + offset);
-    if (cell == LSTM) return v_add(v_add(v_load(read + offset), v_mul(sum, scale)), v_load(way->bias + offset));
     if (fresh) return v_fma(sum, scale, v_load(way->recurrent_bias + offset));
     return v_fma(sum, scale, v_load(read + offset));
 }
@@ -321,8 +327,10 @@ INLINE void advance(int cell, bool integer, const Layer *layer, const Direction 
         if (alone && i + 1 < layer->panels) {
             panel -= down;
             offset = panel * wide;
-            product8_pair(vectors, step->h8[0], groups, (const int8_t *)way->recurrent + offset * groups * 4,
-                          way->recurrent_start + offset, (int32_t *)step->products + offset);
+            Pair pair = pair_begin(vectors, step->h8[0], groups, (const int8_t *)way->recurrent + offset * groups * 4,
+                                   way->recurrent_start + offset);
+            pair_add(vectors, &pair, groups);
+            pair_end(vectors, &pair, (int32_t *)step->products + offset);
             open_gates(cell, integer, layer, way, step, 0, panel, panel + 2);
             i++;
             continue;
@@ -363,6 +371,49 @@ STEP(step_gru8, GRU, true)
 STEP(step_rnnf, RNN, false)
 STEP(step_lstmf, LSTM, false)
 STEP(step_gruf, GRU, false)
+
+#if PAIRS
+/* One step of an int8 LSTM with an even number of panels, for one text. The gates of two panels are
+ * computed between the parts of the next products: those wait for weights, these for one another.
+ * Inlined into a longer function, it would keep fewer constants in registers. */
+static __attribute__((noinline)) void step_lstm8_alone(const Layer *layer, const Direction *way, const Step *step, bool down)
+{
+    const size_t wide = 4 * LANES, groups = layer->recurrent_groups, part = groups / 8;
+    int32_t *products = step->products;
+    const float *x = step->sums, *scale = way->recurrent_scale, *bias = way->bias; /* stores change none of them */
+    size_t before = 0;
+    for (size_t i = 0; i < layer->panels; i += 2) {
+        size_t panel = down ? layer->panels - 2 - i : i, offset = panel * wide;
+        Pair pair = pair_begin(4, step->h8[0], groups, (const int8_t *)way->recurrent + offset * groups * 4,
+                               way->recurrent_start + offset);
+        if (i == 0) {
+            pair_add(4, &pair, groups);
+        } else {
+#define GATE(vector) lstm_gate(products + o + vector * LANES, x + o + vector * LANES, scale + o + vector * LANES, bias + o + vector * LANES)
+#define PANEL(which, rest)                                                  \
+    {                                                                       \
+        size_t o = (before + which) * wide, unit = (before + which) * LANES; \
+        V kept = v_mul(v_load(step->cell[0] + unit), v_sigmoid(GATE(2)));   \
+        pair_add(4, &pair, part);                                           \
+        V c = v_add(kept, v_mul(v_sigmoid(GATE(0)), v_tanh(GATE(3))));      \
+        v_store(step->cell[0] + unit, c);                                   \
+        pair_add(4, &pair, part);                                           \
+        V shown = v_sigmoid(GATE(1)), squashed = v_tanh(c);                 \
+        pair_add(4, &pair, part);                                           \
+        give(LSTM, true, step, 0, unit, v_mul(squashed, shown));            \
+        pair_add(4, &pair, rest);                                           \
+    }
+            PANEL(0, part)
+            PANEL(1, groups - 7 * part)
+#undef PANEL
+#undef GATE
+        }
+        pair_end(4, &pair, products + offset);
+        before = panel;
+    }
+    open_gates(LSTM, true, layer, way, step, 0, before, before + 2);
+}
+#endif
 
 static size_t texts_at(const Segment *s, size_t step)
 {
@@ -406,7 +457,14 @@ static void run_direction(const tg_model *m, tg_workspace *w, size_t l, size_t d
                 step.to8[r] = layer->gives_bytes ? w->given8[l & 1] + offset : NULL;
                 step.tof[r] = layer->gives_floats ? w->givenf[l & 1] + offset : NULL;
             }
-            STEPS[layer->integer][m->cell](layer, way, &step, down);
+#if PAIRS
+            if (step.texts == 1 && layer->integer && m->cell == LSTM && layer->panels % 2 == 0) {
+                step_lstm8_alone(layer, way, &step, down);
+            } else
+#endif
+            {
+                STEPS[layer->integer][m->cell](layer, way, &step, down);
+            }
             for (size_t r = 0; r < step.texts; r++) {
                 step.h8[r] = step.to8[r];
                 if (!layer->integer) step.hf[r] = step.tof[r];

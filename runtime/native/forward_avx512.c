@@ -134,42 +134,52 @@ static void product8(size_t rows, size_t vectors, int narrow, const uint8_t *con
     }
 }
 
-/* One row with two neighbouring panels, which share what is read of the row. */
-LANE void pair_of(size_t vectors, const uint8_t *x, size_t groups, const int8_t *w, const int32_t *start, int32_t *out)
+/* One row with two neighbouring panels, which share what is read of the row: in parts, between which
+ * something else is computed. */
+typedef struct {
+    __m512i a0, a1, a2, a3, b0, b1, b2, b3;
+    const uint8_t *x;
+    const int8_t *w, *other;
+} Pair;
+
+LANE Pair pair_begin(size_t vectors, const uint8_t *x, size_t groups, const int8_t *w, const int32_t *start)
 {
-    const int8_t *other = w + groups * vectors * 64;
-    __m512i a0 = _mm512_loadu_si512(start), a1 = _mm512_loadu_si512(start + LANES), a2 = _mm512_loadu_si512(start + 2 * LANES);
-    __m512i a3 = vectors > 3 ? _mm512_loadu_si512(start + 3 * LANES) : a2;
-    start += vectors * LANES;
-    __m512i b0 = _mm512_loadu_si512(start), b1 = _mm512_loadu_si512(start + LANES), b2 = _mm512_loadu_si512(start + 2 * LANES);
-    __m512i b3 = vectors > 3 ? _mm512_loadu_si512(start + 3 * LANES) : b2;
-    for (size_t k = 0; k < groups; k++, w += vectors * 64, other += vectors * 64) {
-        __m512i four = four_bytes(x + 4 * k);
-        a0 = _mm512_dpbusd_epi32(a0, four, _mm512_loadu_si512(w));
-        b0 = _mm512_dpbusd_epi32(b0, four, _mm512_loadu_si512(other));
-        a1 = _mm512_dpbusd_epi32(a1, four, _mm512_loadu_si512(w + 64));
-        b1 = _mm512_dpbusd_epi32(b1, four, _mm512_loadu_si512(other + 64));
-        a2 = _mm512_dpbusd_epi32(a2, four, _mm512_loadu_si512(w + 128));
-        b2 = _mm512_dpbusd_epi32(b2, four, _mm512_loadu_si512(other + 128));
+    const int32_t *next = start + vectors * LANES;
+    Pair p = {.x = x, .w = w, .other = w + groups * vectors * 64};
+    p.a0 = _mm512_loadu_si512(start), p.a1 = _mm512_loadu_si512(start + LANES), p.a2 = _mm512_loadu_si512(start + 2 * LANES);
+    p.a3 = vectors > 3 ? _mm512_loadu_si512(start + 3 * LANES) : p.a2;
+    p.b0 = _mm512_loadu_si512(next), p.b1 = _mm512_loadu_si512(next + LANES), p.b2 = _mm512_loadu_si512(next + 2 * LANES);
+    p.b3 = vectors > 3 ? _mm512_loadu_si512(next + 3 * LANES) : p.b2;
+    return p;
+}
+
+LANE void pair_add(size_t vectors, Pair *p, size_t groups)
+{
+    for (size_t k = 0; k < groups; k++, p->x += 4, p->w += vectors * 64, p->other += vectors * 64) {
+        __m512i four = four_bytes(p->x);
+        p->a0 = _mm512_dpbusd_epi32(p->a0, four, _mm512_loadu_si512(p->w));
+        p->b0 = _mm512_dpbusd_epi32(p->b0, four, _mm512_loadu_si512(p->other));
+        p->a1 = _mm512_dpbusd_epi32(p->a1, four, _mm512_loadu_si512(p->w + 64));
+        p->b1 = _mm512_dpbusd_epi32(p->b1, four, _mm512_loadu_si512(p->other + 64));
+        p->a2 = _mm512_dpbusd_epi32(p->a2, four, _mm512_loadu_si512(p->w + 128));
+        p->b2 = _mm512_dpbusd_epi32(p->b2, four, _mm512_loadu_si512(p->other + 128));
         if (vectors > 3) {
-            a3 = _mm512_dpbusd_epi32(a3, four, _mm512_loadu_si512(w + 192));
-            b3 = _mm512_dpbusd_epi32(b3, four, _mm512_loadu_si512(other + 192));
+            p->a3 = _mm512_dpbusd_epi32(p->a3, four, _mm512_loadu_si512(p->w + 192));
+            p->b3 = _mm512_dpbusd_epi32(p->b3, four, _mm512_loadu_si512(p->other + 192));
         }
     }
-    _mm512_storeu_si512(out, a0), _mm512_storeu_si512(out + LANES, a1), _mm512_storeu_si512(out + 2 * LANES, a2);
-    if (vectors > 3) _mm512_storeu_si512(out + 3 * LANES, a3);
-    out += vectors * LANES;
-    _mm512_storeu_si512(out, b0), _mm512_storeu_si512(out + LANES, b1), _mm512_storeu_si512(out + 2 * LANES, b2);
-    if (vectors > 3) _mm512_storeu_si512(out + 3 * LANES, b3);
+}
+
+LANE void pair_end(size_t vectors, const Pair *p, int32_t *out)
+{
+    int32_t *next = out + vectors * LANES;
+    _mm512_storeu_si512(out, p->a0), _mm512_storeu_si512(out + LANES, p->a1), _mm512_storeu_si512(out + 2 * LANES, p->a2);
+    if (vectors > 3) _mm512_storeu_si512(out + 3 * LANES, p->a3);
+    _mm512_storeu_si512(next, p->b0), _mm512_storeu_si512(next + LANES, p->b1), _mm512_storeu_si512(next + 2 * LANES, p->b2);
+    if (vectors > 3) _mm512_storeu_si512(next + 3 * LANES, p->b3);
 }
 
 #define PAIRS 1
-static void product8_pair(size_t vectors, const uint8_t *x, size_t groups, const int8_t *w, const int32_t *start, int32_t *out)
-{
-    if (vectors == 4) pair_of(4, x, groups, w, start, out);
-    else pair_of(3, x, groups, w, start, out);
-}
-
 #include "forward.h"
 
 #if defined(__clang__)
