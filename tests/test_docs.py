@@ -226,6 +226,12 @@ def native_calls() -> str:
     )
 
 
+def startup_goal(what: str) -> float:
+    """The value of a goal of the result on starting."""
+    (found,) = [one["value"] for one in result("startup")["goals"] if what in one["what"]]
+    return found
+
+
 def few_score(data: str, rows: int, system: str) -> str:
     """The mean score of a system with so many rows of each label."""
     entries = {(one["data"], one["rows"]): one for one in result("few_rows")["entries"]}
@@ -262,6 +268,8 @@ SENTENCES = [
     ("docs/native.md", native_row("GRU in integers", "gru")),
     ("docs/native.md", native_row("RNN in integers", "rnn")),
     ("docs/native.md", native_calls()),
+    ("docs/native.md", f"takes {startup_goal('--engine native'):.2f} of the time that it takes"),
+    ("docs/native.md", f"has {startup_goal('memory'):.0f} MB after its first answer"),
     ("README.md", f"Python {PROJECT['requires-python'].removeprefix('>=')} or later"),
     ("README.md", re.search(r"^torch==\S+", text_of("constraints.txt"), re.MULTILINE)[0]),
     ("README.md", f"lost more than {100 * MAX_ACCURACY_DROP:g} points of accuracy"),

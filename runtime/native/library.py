@@ -38,12 +38,12 @@ def library() -> ctypes.CDLL:
         version = found.tg_version()
         if version != VERSION:
             raise LibraryError(f"{path}: of version {version}, expected {VERSION}; install again")
-        return _with_signatures(found)
+        return with_signatures(found)
     except (OSError, AttributeError) as problem:
         raise LibraryError(f"the native engine cannot be loaded: {problem}") from None
 
 
-def _with_signatures(found: ctypes.CDLL) -> ctypes.CDLL:
+def with_signatures(found: ctypes.CDLL) -> ctypes.CDLL:
     """Return the library after telling ctypes the types of its functions."""
     pointer, size, status = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
     signatures = {

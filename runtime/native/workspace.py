@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from array import array
+from struct import pack
 from typing import TYPE_CHECKING
 
 from textgate.native.library import (
@@ -146,13 +146,13 @@ class Workspace:
 
         It does without arrays, which take longer than the network takes for a word.
         """
-        tokens, after = array("q", ids), self._state() if keep_state else None
-        self._length.value = len(tokens)
+        count, after = len(ids), self._state() if keep_state else None
+        self._length.value = count
         status = self._run(
             self._model.handle,
             self._handle,
-            tokens.buffer_info()[0],
-            len(tokens),
+            pack(f"{count}q", *ids),
+            count,
             ctypes.byref(self._length),
             1,
             state,
