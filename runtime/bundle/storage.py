@@ -191,12 +191,24 @@ def _read_listed(folder: Path, name: str, manifest: Manifest) -> bytes:
     return content
 
 
+def _places(folder: Path) -> tuple[Path, ...]:
+    """Return where the files of a folder may lie: in it, or in the store of its snapshot.
+
+    Hugging Face's cache has links in ``models--OWNER--NAME/snapshots/REVISION`` to files in
+    ``models--OWNER--NAME/blobs``.
+    """
+    for snapshots in folder.parents:
+        if snapshots.name == "snapshots" and snapshots.parent.name.startswith("models--"):
+            return folder, snapshots.parent / "blobs"
+    return (folder,)
+
+
 def _read(folder: Path, name: str, *, limit: int, size: int | None = None) -> bytes:
     """Return a regular file of the folder after checking its size."""
     path = folder / name
     try:
         real = path.resolve(strict=True)
-        if not real.is_relative_to(folder.resolve(strict=True)):
+        if not any(map(real.is_relative_to, _places(folder.resolve(strict=True)))):
             raise BundleError(
                 f"{path}: a link that leaves the bundle's folder; copy the bundle with its links"
                 " followed"

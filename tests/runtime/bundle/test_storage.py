@@ -95,6 +95,36 @@ def test_a_link_to_a_bundle_and_links_inside_it_are_followed(bundle: Path) -> No
     assert read_bundle(bundle.parent / "link").graph == FILES[GRAPH]
 
 
+def cached(bundle: Path, name: str = "models--owner--name") -> Path:
+    """The bundle as in Hugging Face's cache: a folder of links to a store of files."""
+    model = bundle.parent / name
+    snapshot = model / "snapshots" / "0123abcd" / "english"
+    snapshot.mkdir(parents=True)
+    (model / "blobs").mkdir()
+    for number, file in enumerate(sorted(bundle.iterdir())):
+        file.rename(model / "blobs" / str(number))
+        (snapshot / file.name).symlink_to(f"../../../blobs/{number}")
+    return snapshot
+
+
+def test_a_snapshot_of_hugging_faces_cache_is_read(bundle: Path) -> None:
+    assert read_bundle(cached(bundle)).manifest == WRITTEN
+
+
+def test_links_to_other_stores_are_refused(bundle: Path) -> None:
+    assert "leaves the bundle's folder" in refusal(cached(bundle, "datasets--owner--name"))
+
+
+@pytest.mark.parametrize("where", ["../../../other", "../../../../outside"])
+def test_links_past_the_store_of_a_snapshot_are_refused(bundle: Path, where: str) -> None:
+    snapshot = cached(bundle)
+    file = snapshot / TOKENIZER
+    file.resolve().rename(snapshot / where)
+    file.unlink()
+    file.symlink_to(where)
+    assert "leaves the bundle's folder" in refusal(snapshot)
+
+
 def test_a_folder_that_is_no_bundle_says_what_it_is(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     assert refusal(folder) == f"{folder}: no such folder; a bundle was expected there"
