@@ -313,14 +313,15 @@ INLINE void open_gates(int cell, bool integer, const Layer *layer, const Directi
 }
 
 /* One step. Panels go downwards every other time: what was read last is still in the nearest cache.
- * Where products take two panels at once, the gates of a text alone follow the products of their
- * panels: a processor computes them while it waits for the weights of the next. Elsewhere it waits for
- * no weights, and gates of many panels in a row overlap best. */
+ * Where products take two panels at once, the gates of a text alone, and of a GRU, follow the products
+ * of their panels: a processor computes them while it waits for the weights of the next. Elsewhere it
+ * waits for no weights, and gates of many panels in a row overlap best. */
 INLINE void advance(int cell, bool integer, const Layer *layer, const Direction *way, const Step *step, bool down)
 {
     const size_t vectors = cell == GRU ? 3 : 4, wide = vectors * LANES;
     size_t groups = layer->recurrent_groups, all = layer->panels * wide;
     bool alone = PAIRS && integer && step->texts == 1;
+    bool follow = alone || (PAIRS && integer && cell == GRU);
     for (size_t i = 0; i < layer->panels; i++) {
         size_t panel = down ? layer->panels - 1 - i : i, offset = panel * wide;
 #if PAIRS
@@ -354,9 +355,11 @@ INLINE void advance(int cell, bool integer, const Layer *layer, const Direction 
             product_f(step->texts, vectors, step->hf, groups, (const float *)way->recurrent + offset * groups, start,
                       (float *)step->products + offset * step->texts);
         }
-        if (alone) open_gates(cell, integer, layer, way, step, 0, panel, panel + 1);
+        if (follow) {
+            for (size_t r = 0; r < step->texts; r++) open_gates(cell, integer, layer, way, step, r, panel, panel + 1);
+        }
     }
-    if (alone) return;
+    if (follow) return;
     for (size_t r = 0; r < step->texts; r++) open_gates(cell, integer, layer, way, step, r, 0, layer->panels);
 }
 
