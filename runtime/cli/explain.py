@@ -63,9 +63,8 @@ def explain(
     """Explain the label of the given texts, or of standard input with one text per line.
 
     The value of a word is how much it spoke for the label, as a difference of probabilities; below
-    0 it spoke against it. The values of a text add up to the difference between the probability of
-    the label and its probability for an empty text. The column "so far" is the probability after
-    the words up to this one. In a text of many words, adjacent ones share a value.
+    0 it spoke against it. The column "so far" is the probability after the words up to this one. In
+    a text of many words, adjacent ones share a value.
 
     On a terminal, words for the label are blue and words against it yellow, unless the variable
     NO_COLOR is set.
@@ -79,7 +78,7 @@ def explain(
     explanations = (classifier.explain(text, top_k=top_k) for text in texts or _lines())
     options.write_utf8()
     if result_format == "html":
-        from textgate.inference.explanation_page import page
+        from textgate.inference.explanation import page
 
         click.echo(page(explanations), nl=False)
         return

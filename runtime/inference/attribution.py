@@ -1,11 +1,11 @@
 """Attribution of probabilities to the words of a text, by leaving words out.
 
-The value of a word is the mean of what it adds to a probability in several contexts: beside all
-other words (leave one out), beside none, and beside the words of greater value, which are first
-all there is and then all that is left out. The words' values give the order for the last two, which
-are computed twice: the second time in the order of the first values. These are six of the contexts
-over which a Shapley value averages (Shapley 1953). They are chosen because words share what they
-say: of two that say the same, leaving out one changes nothing.
+The value of a word is a weighted mean of what it adds to a probability in several contexts: beside
+all other words (leave one out), beside none, beside the words of greater value, and beside those of
+smaller value. The values found so far give the order for the last two, which are computed twice.
+Contexts in which words are left out of the text count double. These are some of the contexts over
+which a Shapley value averages (Shapley 1953). One is not enough, because words share what they say:
+of two that say the same, leaving out one changes nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _BATCH = 64  # texts
 _ROUNDS = 2  # in which words are left out in the order of their values
+_LEFT_OUT = 2  # weight of contexts in which words are left out of the text
 _ORDER_DIGITS = 3  # decimals; beyond them engines differ, and equal words stay in their order
 
 
@@ -37,14 +38,14 @@ def attributions(text: PartialText, label: int) -> NDArray[np.float64]:
     single = np.eye(text.count, dtype=np.bool_)
     none, everything = text.scores(np.stack([np.zeros_like(single[0]), np.ones_like(single[0])]))
     alone, others = np.split(text.scores(np.concatenate([single, ~single])), 2)
-    total = (alone - none) + (everything - others)
+    total = (alone - none) + _LEFT_OUT * (everything - others)
     for _ in range(_ROUNDS):
         order = np.argsort(-total[:, label].round(_ORDER_DIGITS), kind="stable")
         best = np.zeros((text.count + 1, text.count), dtype=np.bool_)
         best[:, order] = np.tri(text.count + 1, text.count, -1, dtype=np.bool_)
         kept, left_out = np.split(text.scores(np.concatenate([best, ~best])), 2)
-        total[order] += np.diff(kept, axis=0) - np.diff(left_out, axis=0)
-    values: NDArray[np.float64] = total / (2 + 2 * _ROUNDS)
+        total[order] += np.diff(kept, axis=0) - _LEFT_OUT * np.diff(left_out, axis=0)
+    values: NDArray[np.float64] = total / ((1 + _LEFT_OUT) * (1 + _ROUNDS))
     return values
 
 

@@ -197,7 +197,7 @@ class Classifier:
             ConfigError: `top_k` is not from 1 to the number of labels.
             DataError: the text is not a str.
         """
-        from textgate.inference.explanation import explain
+        from textgate.inference.explainer import explain
 
         prediction = self.predict(text, top_k=top_k)
         applying = prediction.labels or (prediction.top_label,)

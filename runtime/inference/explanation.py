@@ -1,30 +1,28 @@
-"""Explanations: how much each word of a text spoke for and against each label."""
+"""Explanations of predictions, and their HTML, which loads nothing from elsewhere.
+
+Blue words spoke for the label and orange ones against it. The number below a word says the same
+without colours, and so does its line: solid for, dashed against.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from html import escape
 
-import numpy as np
-
-from textgate.inference.attribution import PartialText, attributions
 from textgate.inference.prediction import Prediction
-from textgate.inference.reader_words import words_in
-from textgate.inference.tokenizer import without_surrogates
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from textgate.inference.session import Session
-    from textgate.inference.tokenizer import TextTokenizer
-    from textgate.native.session import NativeSession
-
-# In a text of more words, adjacent ones are explained together, which bounds the time of a text.
-MAX_WORDS = 64
+_FOR, _AGAINST = "0,114,178", "213,94,0"  # told apart by the colour-blind (Wong 2011)
+_MAX_OPACITY = 0.45  # text stays readable on it, in the dark too
+_MIN_SCALE = 0.1  # smaller values are pale, even if they are the largest
+_MIN_SHOWN = 0.005  # values that are written below their words
+_STYLE = """
+:root { color-scheme: light dark; }
+body { margin: 0 auto; max-width: 54rem; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif;
+  background: Canvas; color: CanvasText; }
+"""
+_WORDS = "margin:.25em 0;line-height:2.6;white-space:pre-wrap;overflow-wrap:anywhere"
+_NUMBER = "display:block;text-indent:0;font-size:.65em;line-height:1;text-align:center"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,7 @@ class Word:
 class Explanation:
     """The words of a text, with how much each spoke for and against each label.
 
-    The values of a label add up to the difference between its probability for the text and for an
-    empty text. A notebook shows the words in colours.
+    A notebook shows the words in colours.
 
     Attributes:
         text: the text; lone surrogates, which are not characters, are replaced by U+FFFD.
@@ -72,122 +69,65 @@ class Explanation:
     read_end: int
 
     def _repr_html_(self) -> str:
-        from textgate.inference.explanation_page import fragment
-
-        return fragment(self)
+        return _section(self)
 
 
-def explain(
-    text: str,
-    prediction: Prediction,
-    *,
-    shown: tuple[str, ...],
-    labels: Sequence[str],
-    tokenizer: TextTokenizer,
-    session: Session | NativeSession,
-    streams: bool,
-) -> Explanation:
-    """Return the explanation of a prediction.
-
-    Args:
-        text: the text.
-        prediction: the prediction for it; the explanation has the labels of its `scores`.
-        shown: the labels to show, some of those.
-        labels: every label, in the order of the probabilities.
-        tokenizer: the bundle's tokenizer.
-        session: computes probabilities.
-        streams: whether the session can continue from the state after a part of the text.
-    """
-    text = without_surrogates(text)
-    read = text[: tokenizer.max_characters]
-    ids = tokenizer.token_ids(read)[: tokenizer.max_tokens]
-    spans = tokenizer.token_spans(read)[: tokenizer.max_tokens]
-    words, owners = _words(read, spans, truncated=prediction.truncated)
-    read_end = len(text)
-    if prediction.truncated:
-        read_end = words[-1][1] if words else len(read)
-    values, prefixes = _scores(
-        session,
-        ids,
-        owners,
-        words=len(words),
-        label=labels.index(prediction.top_label),
-        streams=streams,
-    )
-    names = list(prediction.scores)
-    columns = list(map(labels.index, names))
-    return Explanation(
-        text=text,
-        prediction=prediction,
-        labels=shown,
-        words=tuple(
-            Word(
-                text=text[start:end],
-                start=start,
-                end=end,
-                values=dict(zip(names, value, strict=True)),
-                prefix_scores=dict(zip(names, prefix, strict=True)),
-            )
-            for (start, end), value, prefix in zip(
-                words, values[:, columns].tolist(), prefixes[:, columns].tolist(), strict=True
-            )
-        ),
-        read_end=read_end,
+def page(explanations: Iterable[Explanation]) -> str:
+    """Return a page of explanations."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f"<title>Explanations</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        "<h1>Explanations</h1>\n"
+        "<p>How much each word spoke for (+, blue, solid line) or against (-, orange, dashed line) "
+        "the label, as a difference of probabilities.</p>\n"
+        + "\n".join(map(_section, explanations))
+        + "\n</body>\n</html>\n"
     )
 
 
-def _scores(
-    session: Session | NativeSession,
-    ids: list[int],
-    owners: list[int],
-    *,
-    words: int,
-    label: int,
-    streams: bool,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the values and the prefix scores of words, each [words, labels]."""
-    owner = np.array(owners, dtype=np.int64)
-    present = np.unique(owner[owner >= 0])  # the words that have tokens
-    parts = np.where(owner < 0, len(present), np.searchsorted(present, owner))
-    text = PartialText(session, np.array(ids, dtype=np.int64), parts, len(present))
-    empty = text.scores(np.zeros((1, len(present)), dtype=np.bool_))
-    values = np.zeros((words, empty.shape[1]))
-    if not len(present):
-        return values, np.repeat(empty, words, axis=0)
-    values[present] = attributions(text, label)
-    prefixes = np.concatenate([empty, text.read() if streams else text.prefix_scores()])
-    return values, prefixes[np.searchsorted(present, np.arange(words), side="right")]
+def _section(explanation: Explanation) -> str:
+    """Return the words of a text in colours, once for each label that applies."""
+    said = explanation.prediction
+    sections = []
+    if said.reason is not None:
+        sections.append(f"<p>No label: {escape(said.reason)}.</p>")
+    sections += [
+        f"<p><b>{escape(label)}</b> {said.scores[label]:.4f}</p>"
+        f'<p style="{_WORDS}">{_words(explanation, label)}</p>'
+        for label in explanation.labels
+    ]
+    return f"<section>{''.join(sections)}</section>"
 
 
-def _words(
-    text: str, spans: Sequence[tuple[int, int]], *, truncated: bool
-) -> tuple[list[tuple[int, int]], list[int]]:
-    """Return the words of a text, and the index of the word of each token; -1 if it has none.
+def _words(explanation: Explanation, label: str) -> str:
+    """Return the text with a mark on every word."""
+    scale = max([_MIN_SCALE, *(abs(word.values[label]) for word in explanation.words)])
+    parts, done = [], 0
+    for word in explanation.words:
+        parts += [escape(explanation.text[done : word.start]), _word(word, label, scale)]
+        done = word.end
+    parts.append(escape(explanation.text[done : explanation.read_end]))
+    if rest := explanation.text[explanation.read_end :]:
+        parts.append(f'<s style="opacity:.7" title="not read">{escape(rest)}</s>')
+    return "".join(parts)
 
-    Words that share a token become one word, and so do adjacent words if there are too many.
 
-    Args:
-        text: the part of the text that the tokenizer reads.
-        spans: the first and the last position, exclusive, of each token that was read.
-        truncated: whether words after the last token were not read.
-    """
-    found = words_in(text)
-    starts, ends = [start for start, _ in found], [end for _, end in found]
-    owners: list[int] = []
-    continued: set[int] = set()
-    for start, end in spans:
-        first, last = bisect_right(ends, start), bisect_left(starts, end) - 1
-        owners.append(first if start < end and first <= last else -1)
-        continued.update(range(first + 1, last + 1))
-    if truncated:
-        found = found[: 1 + max([*owners, *continued], default=-1)]
-    number = -1
-    numbers = [number := number + (index not in continued) for index in range(len(found))]
-    together = -(-(number + 1) // MAX_WORDS)
-    words: list[tuple[int, int]] = []
-    for (start, end), own in zip(found, numbers, strict=True):
-        if own // together < len(words):
-            words[-1] = (words[-1][0], end)
-        else:
-            words.append((start, end))
-    return words, [owner if owner < 0 else numbers[owner] // together for owner in owners]
+def _word(word: Word, label: str, scale: float) -> str:
+    value = word.values[label]
+    colour, line, stance = (_AGAINST, "dashed", "against") if value < 0 else (_FOR, "solid", "for")
+    opacity = _MAX_OPACITY * abs(value) / scale
+    title = escape(
+        f"{value:+.4f}, {stance} {label}; {word.prefix_scores[label]:.4f} up to this word"
+    )
+    style = (
+        f"display:inline-block;line-height:1.2;vertical-align:top;color:inherit;"
+        f"background:rgba({colour},{opacity:.3f});"
+    )
+    number = ""
+    if abs(value) >= _MIN_SHOWN:
+        style += f"border-bottom:2px {line} rgb({colour});"
+        number = f'<small style="{_NUMBER}">{value:+.2f}</small>'
+    return f'<mark style="{style}" title="{title}">{escape(word.text)}{number}</mark>'

