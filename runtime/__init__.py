@@ -22,6 +22,7 @@ from textgate.errors import (
 
 if TYPE_CHECKING:
     from textgate.inference.classifier import Classifier
+    from textgate.inference.explanation import Explanation
     from textgate.inference.guard import guard
     from textgate.inference.prediction import Prediction
     from textgate.inference.streaming import Stream
@@ -34,6 +35,7 @@ __all__ = [
     "Classifier",
     "ConfigError",
     "DataError",
+    "Explanation",
     "ExportError",
     "MissingPackageError",
     "Prediction",
@@ -47,6 +49,7 @@ __all__ = [
 
 _LAZY = {
     "Classifier": "textgate.inference.classifier",
+    "Explanation": "textgate.inference.explanation",
     "Prediction": "textgate.inference.prediction",
     "Stream": "textgate.inference.streaming",
     "guard": "textgate.inference.guard",

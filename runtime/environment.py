@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 MODEL = "TEXTGATE_MODEL"  # the bundle, unless one is given
 ENGINE = "TEXTGATE_ENGINE"  # the engine, unless one is given
+NO_COLOR = "NO_COLOR"  # no colours, if it is set to anything; see https://no-color.org
 
 # ONNX Runtime reads it once, when its native module is imported.
 NO_ONNX_RUNTIME_TELEMETRY = "ORT_DISABLE_TELEMETRY"

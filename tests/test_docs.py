@@ -167,6 +167,13 @@ CONSTANTS = {
     "docs/serving.md": [
         ("(64 per token)", "inference.tokenizer.CHARACTERS_PER_TOKEN", 64),
         ("up to 16,384 words", "inference.word_ids._MAX_WORDS", 16384),
+        ("for at most 32 texts", "serve.classify.MAX_EXPLAINED_TEXTS", 32),
+        ("of together 10,000 characters", "serve.classify.MAX_EXPLAINED_CHARACTERS", 10_000),
+    ],
+    "docs/explain.md": [
+        ("a text of more than 64 words", "inference.explainer.MAX_WORDS", 64),
+        ("and twice each beside the better", "inference.attribution._ROUNDS", 2),
+        ("of the text count double", "inference.attribution._LEFT_OUT", 2),
     ],
     "docs/commands.md": [
         ("[default: 5 or 3 if DATA has at most 3,000 rows", "train.training.recipe._MANY_FOLDS", 5),

@@ -118,6 +118,45 @@ _FEW_NOTE = (
 )
 
 
+# Explanations
+
+
+def _explanation_rows(result: Result) -> Iterable[Result]:
+    for one in result["sets"]:
+        for method in one["methods"]:
+            gains = {"comprehensive": "-", "sufficient": "-"}
+            if method["name"] != one["methods"][0]["name"]:
+                shown = "{:+.3f} ({:+.3f} to {:+.3f})"
+                gains = {
+                    name: shown.format(*gain)
+                    for name, gain in zip(gains, method["gains"], strict=True)
+                }
+            ratio = "-" if method["ratio"] is None else f"{method['ratio'][0]:.2g}"
+            yield {**one, **method, **gains, "beside": ratio}
+
+
+_explanations = table(
+    _explanation_rows,
+    "set | explanation | comprehensiveness | textgate's is better by | sufficiency | textgate's is "
+    "better by | time | of LIME's",
+    "{data} | {name} | {comprehensiveness:.3f} | {comprehensive} | {sufficiency:.3f} | "
+    "{sufficient} | {ms:ms} | {beside}",
+    "<<>",
+)
+
+
+def _explanations_noise(result: Result) -> str:
+    noisy = [one for one in result["sets"] if one["noise"]["reasons"]]
+    return noise_warning("ratios of times")(noisy[0]) if noisy else ""
+
+
+_EXPLANATIONS_NOTE = (
+    "{rows} {split} rows of each set, the default recipe, one seed. Integrated gradients have "
+    "{ig_steps} steps, LIME has {lime_samples:,} samples. Parentheses hold 95 % bootstrap "
+    "intervals. " + MACHINE
+)
+
+
 # Ray and Spark
 
 _WAYS = {"classify": "`textgate classify --jobs 2`", "ray": "Ray", "spark": "Spark"}
@@ -340,6 +379,9 @@ BLOCKS = {
     "few_rows_languages": Block("few_rows_languages", (_few, goals)),
     "quantization": Block("quantization", (_quantized, _quantized_times, MACHINE)),
     "ablation": Block("ablation", (table(variants, " | @", "{variant} | @", "<>"), _ablation_note)),
+    "explanations": Block(
+        "explanations", (_explanations, _EXPLANATIONS_NOTE, _explanations_noise, goals)
+    ),
     "scale": Block("scale", (_scale_rates, _SCALE_NOTE, goals)),
     "sentiment": Block("sentiment", (_domains, _behaviour, _size_and_times, MACHINE)),
     "sentiment_now": Block("sentiment_now", (_domains, MACHINE)),

@@ -51,6 +51,12 @@ COMMANDS = {
     ),
     "export": ("textgate.export.cli", "export", "train", "Turn a run into a verified bundle."),
     "classify": ("textgate.cli.classify", "classify", "", "Classify texts with a bundle."),
+    "explain": (
+        "textgate.cli.explain",
+        "explain",
+        "",
+        "Explain the label of a text by its words.",
+    ),
     "evaluate": ("textgate.cli.evaluate", "evaluate", "", "Score a bundle on labelled rows."),
     "bench": ("textgate.cli.bench", "bench", "", "Measure a bundle's latency on this machine."),
     "serve": ("textgate.cli.serve", "serve", "", "Serve bundles over HTTP."),

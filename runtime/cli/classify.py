@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import sys
@@ -168,7 +167,7 @@ def classify(
     )
     top_k = label_count(top_k, classifier.labels)
     if streaming:
-        _write_utf8()
+        options.write_utf8()
         stream.classify_pieces(
             classifier,
             stream.arriving_pieces(),
@@ -231,9 +230,3 @@ def _note_file_name(texts: Sequence[str]) -> None:
                 f"classify -i {shlex.quote(text)}"
             )
             return
-
-
-def _write_utf8() -> None:
-    """Write UTF-8 whatever the locale, and line ends unchanged."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import io
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -28,6 +30,12 @@ FILE = click.Path(readable=False)  # errors are raised where the file is read
 def note(message: str) -> None:
     """Print a note on standard error."""
     click.echo(f"textgate: note: {message}", err=True)
+
+
+def write_utf8() -> None:
+    """Write UTF-8 on standard output whatever the locale, and line ends unchanged."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
 
 
 def require_free(target: Path, read: Sequence[Path]) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from textgate.bundle.manifest import Manifest
     from textgate.bundle.storage import Bundle
+    from textgate.inference.explanation import Explanation
     from textgate.inference.prediction import Prediction
     from textgate.inference.session import Session
     from textgate.inference.streaming import Stream
@@ -181,6 +182,33 @@ class Classifier:
             truncated=encoded.truncated,
             reason=encoded.reason,
             top_k=kept,
+        )
+
+    def explain(self, text: str, *, top_k: int | None = None) -> Explanation:
+        """Return how much each word of a text spoke for and against each label.
+
+        The network reads the text a few hundred times, each time with other words left out.
+
+        Args:
+            text: the text.
+            top_k: how many labels, the most probable ones, are explained; None for all.
+
+        Raises:
+            ConfigError: `top_k` is not from 1 to the number of labels.
+            DataError: the text is not a str.
+        """
+        from textgate.inference.explainer import explain
+
+        prediction = self.predict(text, top_k=top_k)
+        applying = prediction.labels or (prediction.top_label,)
+        return explain(
+            text,
+            prediction,
+            shown=applying if top_k is None else tuple(prediction.scores),
+            labels=self.labels,
+            tokenizer=self._tokenizer,
+            session=self._require_session(),
+            streams=bool(self._manifest.state) and self._tokenizer.splits_at_separators,
         )
 
     def predict_many(

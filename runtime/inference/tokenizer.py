@@ -118,6 +118,18 @@ class TextTokenizer:
         found = self._remembered(text)
         return self._ids([text])[0] if found is None else found
 
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the first and the last position, exclusive, of each token of `token_ids`.
+
+        Args:
+            text: a piece of a text, without lone surrogates.
+        """
+        try:
+            spans: list[tuple[int, int]] = self._tokenizer.encode(text).offsets
+        except Exception as problem:  # the library raises bare Exceptions
+            raise _unusable(problem) from None
+        return spans
+
     @cached_property
     def splits_at_separators(self) -> bool:
         """Whether cutting a text after any of `SEPARATORS` leaves its tokens unchanged.
@@ -191,7 +203,7 @@ class TextTokenizer:
         try:
             return words.ids(text)
         except Exception as problem:  # the library raises bare Exceptions
-            raise BundleError(f"tokenizer.json cannot be used: {reason(problem)}") from None
+            raise _unusable(problem) from None
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         try:
@@ -199,7 +211,7 @@ class TextTokenizer:
         except (UnicodeEncodeError, TypeError):  # which of them depends on the release
             encodings = self._encodings([without_surrogates(text) for text in texts])
         except Exception as problem:  # the library raises bare Exceptions
-            raise BundleError(f"tokenizer.json cannot be used: {reason(problem)}") from None
+            raise _unusable(problem) from None
         return [encoding.ids for encoding in encodings]
 
     def _encodings(self, texts: list[str]) -> list[Encoding]:
@@ -217,6 +229,10 @@ class TextTokenizer:
             return Encoded(ids, truncated)
         reason = reason_for_no_label(tokens=len(ids), truncated=truncated)
         return Encoded(ids or [UNKNOWN_ID], truncated, reason)
+
+
+def _unusable(problem: Exception) -> BundleError:
+    return BundleError(f"tokenizer.json cannot be used: {reason(problem)}")
 
 
 def reason_for_no_label(*, tokens: int, truncated: bool) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from textgate.errors import TextgateError
 from textgate.inference.arguments import thresholds_of
+from textgate.inference.explanation import Word
 from textgate.inference.prediction import Decision, Prediction
 from textgate.serve.endpoints import Endpoint
 from textgate.serve.exchange import encode_json, read_body, send_answer
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from textgate.serve.context import Context
     from textgate.serve.settings import Settings
 
+# An explanation takes as long as some hundred predictions.
+MAX_EXPLAINED_TEXTS = 32
+MAX_EXPLAINED_CHARACTERS = 10_000  # of all texts of a request
+
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -34,15 +39,25 @@ class ClassifyRequest(msgspec.Struct, forbid_unknown_fields=True):
     version: str | None = None
     thresholds: Probability | dict[str, Probability] | None = None
     top_k: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    explain: bool = False
+
+
+class TextExplanation(msgspec.Struct):
+    """How much each word of a text spoke for and against each label."""
+
+    words: tuple[Word, ...]  # positions are counted in characters: code points
+    read_end: int
 
 
 class ClassifyAnswer(msgspec.Struct, omit_defaults=True):
-    """`prediction` for one text, `predictions` for several."""
+    """`prediction` for one text, `predictions` for several; explanations if they were asked for."""
 
     model: str
     version: str
     prediction: Prediction | None = None
     predictions: list[Prediction] | None = None
+    explanation: TextExplanation | None = None
+    explanations: list[TextExplanation] | None = None
 
 
 class ModelFacts(msgspec.Struct):
@@ -78,6 +93,8 @@ async def classify_endpoint(context: Context, scope: Scope, receive: Receive, se
         raise Problem(422, "the request should have either `text`, a string, or `texts`, a list")
     texts = [request.text] if request.text is not None else request.texts or []
     require_texts(texts, context.settings)
+    if request.explain:
+        _require_few(texts)
     if request.text is not None and _is_plain(request):
         prediction = await context.work.predict(model.classifier, request.text)
         context.metrics.predicted(model.name, [prediction])
@@ -88,14 +105,18 @@ async def classify_endpoint(context: Context, scope: Scope, receive: Receive, se
         predictions = predict(
             model.classifier, texts, thresholds=request.thresholds, top_k=request.top_k
         )
+        explained = None
+        if request.explain:
+            explained = explanations(model.classifier, texts, top_k=request.top_k)
         value = ClassifyAnswer(model.name, model.version)
         if request.text is None:
-            value.predictions = predictions
+            value.predictions, value.explanations = predictions, explained
         else:
             (value.prediction,) = predictions
+            (value.explanation,) = explained or (None,)
         return encode_json(value), predictions
 
-    body, predictions = await context.work.run(texts, answer)
+    body, predictions = await context.work.run(texts, answer, at_once=not request.explain)
     context.metrics.predicted(model.name, predictions)
     await send_answer(send, body)
 
@@ -106,6 +127,7 @@ def _is_plain(request: ClassifyRequest) -> bool:
         len(request.text or "") <= MAX_AT_ONCE
         and request.thresholds is None
         and request.top_k is None
+        and not request.explain
     )
 
 
@@ -158,6 +180,30 @@ def require_texts(texts: Sequence[str], settings: Settings) -> None:
                 f"texts[{index}] has {len(text)} characters; at most {settings.max_characters} "
                 "are accepted",
             )
+
+
+def _require_few(texts: Sequence[str]) -> None:
+    """Refuse more texts or characters than are explained in one request.
+
+    Raises:
+        Problem: there are more.
+    """
+    characters = sum(map(len, texts))
+    if len(texts) > MAX_EXPLAINED_TEXTS or characters > MAX_EXPLAINED_CHARACTERS:
+        raise Problem(
+            413,
+            f"{len(texts)} texts of {characters} characters to explain; at most "
+            f"{MAX_EXPLAINED_TEXTS} texts of together {MAX_EXPLAINED_CHARACTERS} characters are "
+            "accepted in one request",
+        )
+
+
+def explanations(
+    classifier: Classifier, texts: Sequence[str], *, top_k: int | None = None
+) -> list[TextExplanation]:
+    """Return the explanations of texts."""
+    found = (classifier.explain(text, top_k=top_k) for text in texts)
+    return [TextExplanation(one.words, one.read_end) for one in found]
 
 
 def predict(

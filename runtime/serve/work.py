@@ -50,13 +50,20 @@ class Work:
         self._are_alone = True  # texts, in the turn before
         self.waiting = 0  # requests that were accepted and are not done, the one computed included
 
-    async def run(self, texts: Sequence[str], function: Callable[[], _T]) -> _T:
+    async def run(
+        self, texts: Sequence[str], function: Callable[[], _T], *, at_once: bool = True
+    ) -> _T:
         """Run a function that classifies texts, and return its result.
+
+        Args:
+            texts: the texts.
+            function: classifies them.
+            at_once: whether it may run in the event loop if the texts are short.
 
         Raises:
             Problem: too many requests are waiting, or this one has waited too long.
         """
-        if sum(map(len, texts)) + _CHARACTERS_PER_TEXT * len(texts) <= MAX_AT_ONCE:
+        if at_once and sum(map(len, texts)) + _CHARACTERS_PER_TEXT * len(texts) <= MAX_AT_ONCE:
             return function()
         if self.waiting > self._max_waiting:  # one is computed, the others wait
             raise Problem(503, f"{self._max_waiting} requests are waiting; try again", _RETRY_AFTER)

@@ -13,7 +13,7 @@ import pytest
 
 import textgate
 
-CORE = ("classify", "evaluate", "bench", "inspect", "models")
+CORE = ("classify", "explain", "evaluate", "bench", "inspect", "models")
 EXTRA = ("train", "fit", "curve", "teach", "pretrain", "export", "compare")
 
 

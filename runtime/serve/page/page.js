@@ -3,6 +3,9 @@
 
 const MAX_BARS = 8;
 const MAX_WORDS = 60;
+const MAX_EXPLAINED = 10000; // characters that the service explains
+const MIN_SHOWN = 0.005; // values that are written below their words
+const MIN_SCALE = 0.1; // smaller values are pale
 const $ = (id) => document.getElementById(id);
 const models = new Map();
 let token = "";
@@ -119,6 +122,28 @@ function showText(text, words, predictions, milliseconds) {
   }));
 }
 
+function showExplanation(text, prediction, { words, read_end: readEnd }) {
+  const label = prediction.labels[0] ?? prediction.top_label;
+  const characters = Array.from(text); // positions are counted in code points
+  const scale = Math.max(MIN_SCALE, ...words.map(({ values }) => Math.abs(values[label])));
+  const parts = [];
+  let done = 0;
+  for (const word of words) {
+    const value = word.values[label];
+    const stance = value < 0 ? "against" : "for";
+    const signed = (value < 0 ? "" : "+") + value.toFixed(2);
+    const mark = element("mark", word.text, { class: stance, title: `${signed} ${stance} ${label}` });
+    mark.style.setProperty("--size", Math.abs(value) / scale);
+    if (Math.abs(value) >= MIN_SHOWN) mark.append(element("small", signed));
+    parts.push(characters.slice(done, word.start).join(""), mark);
+    done = word.end;
+  }
+  const rest = characters.slice(readEnd).join("");
+  if (rest) parts.push(element("s", rest, { title: "not read" }));
+  $("explanation-heading").textContent = `For and against ${label}`;
+  $("explanation").replaceChildren(...parts);
+}
+
 async function showDecision() {
   if (running) waiting = true;
   if (running || !chosen()) return;
@@ -133,6 +158,10 @@ async function showDecision() {
       const { answer, milliseconds } = await ask("v1/classify", { model, version, texts });
       showText(text, words, answer.predictions, milliseconds);
       tell(null);
+      if (!waiting && text.length <= MAX_EXPLAINED) {
+        const explained = (await ask("v1/classify", { model, version, text, explain: true })).answer;
+        showExplanation(text, explained.prediction, explained.explanation);
+      }
     } catch (problem) {
       tell(problem);
     }

@@ -20,6 +20,7 @@ from textgate.inference.tokenizer import (
     UNKNOWN_ID,
     Encoded,
     TextTokenizer,
+    without_surrogates,
 )
 
 WORDS = ["[PAD]", "[UNK]", "good", "don't", "'s", "caf\u00e9", "!", "\U0001f600", "\u00df", "?"]
@@ -74,6 +75,16 @@ EMPTY, NOTHING_KNOWN = "the text is empty", "no known token was read"
 @pytest.mark.parametrize(("text", "ids"), CASES)
 def test_texts(tokenizer, text, ids):
     assert tokenizer.encode(text).ids == ids
+
+
+@pytest.mark.parametrize("text", [text for text, _ in CASES])
+def test_every_token_has_its_characters(tokenizer, text):
+    # Of a letter and its accent, the library counts the letter alone.
+    text = unicodedata.normalize("NFC", without_surrogates(text))
+    parts = [text[start:end] for start, end in tokenizer.token_spans(text)]
+    assert [tokenizer.token_ids(part) for part in parts] == [
+        [each] for each in tokenizer.token_ids(text)
+    ]
 
 
 def test_the_two_special_ids(tokenizer):

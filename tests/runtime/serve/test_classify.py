@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 
 import pytest
 
@@ -201,3 +202,61 @@ def test_texts_that_arrive_together_are_one_batch_and_a_lone_one_waits_for_none(
 
     asyncio.run(all_turns())
     assert sizes == [1, 32, 7, 32, 8, 1, 1]
+
+
+def explained(classifier, text, **options):
+    found = classifier.explain(text, **options)
+    words = [dataclasses.asdict(word) for word in found.words]
+    return {"words": words, "read_end": found.read_end}
+
+
+def test_an_explanation_is_that_of_explain(client, classifier):
+    made = client()
+    answer = made.post("/v1/classify", json={"text": TEXTS[0], "explain": True}).json()
+    assert answer["prediction"] == plain(classifier.predict(TEXTS[0]))
+    assert answer["explanation"] == explained(classifier, TEXTS[0])
+    request = {"texts": TEXTS, "explain": True, "top_k": 1, "thresholds": 0.999}
+    answer = made.post("/v1/classify", json=request).json()
+    assert [one["label"] for one in answer["predictions"]] == [None] * 4
+    assert answer["explanations"] == [explained(classifier, text, top_k=1) for text in TEXTS]
+    counted = made.get("/metrics").text
+    assert 'textgate_texts_total{model="movies"} 5.0' in counted
+
+
+def test_without_the_field_nothing_is_explained(client):
+    for request in ({"text": "great"}, {"text": "great", "explain": False}, {"texts": ["great"]}):
+        answer = client().post("/v1/classify", json=request).json()
+        assert not {"explanation", "explanations"} & answer.keys()
+
+
+def test_explanations_never_hold_up_the_event_loop(client, monkeypatch):
+    made = client()
+    threads = []
+    classifier = made.service.models.find().classifier
+    whole = classifier.explain
+
+    def explain(text, **options):
+        threads.append(threading.current_thread().name)
+        return whole(text, **options)
+
+    monkeypatch.setattr(classifier, "explain", explain)
+    assert made.post("/v1/classify", json={"text": "a", "explain": True}).status_code == 200
+    assert threads[0].startswith("textgate-serve")
+
+
+@pytest.mark.parametrize("texts", [["a"] * 33, ["a" * 10_001], ["a" * 5_000, "b" * 5_001]])
+def test_too_much_to_explain_is_413(client, texts):
+    made = client()
+    answer = made.post("/v1/classify", json={"texts": texts, "explain": True})
+    assert answer.status_code == 413
+    assert "at most 32 texts of together 10000 characters" in answer.json()["detail"]
+    assert made.post("/v1/classify", json={"texts": texts}).status_code == 200
+
+
+def test_the_document_describes_explanations(client):
+    schemas = client().get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["ClassifyRequest"]["properties"]["explain"]["type"] == "boolean"
+    assert set(schemas["TextExplanation"]["properties"]) == {"words", "read_end"}
+    assert set(schemas["Word"]["properties"]) == {
+        "text", "start", "end", "values", "prefix_scores",
+    }  # fmt: skip

@@ -69,6 +69,27 @@ def test_the_decision_changes_with_every_word(open_page, server):
     assert all(url.startswith((server.url, "data:", "blob:")) for url in page.asked)
 
 
+def test_words_are_shown_for_and_against_the_label(open_page):
+    page = ready(open_page())
+    text = "\U0001f600 a great , dull  film"
+    page.fill("#text", text)
+    expect(page.locator("#explanation mark")).to_have_count(6)
+    assert page.inner_text("#explanation-heading") == "For and against positive"
+    great = page.locator("#explanation mark", has_text="great")
+    assert great.get_attribute("class") == "for"
+    assert great.get_attribute("title").endswith(" for positive")
+    assert great.inner_text().split()[1] == great.get_attribute("title").split()[0]
+    numberless = page.evaluate("""() => {
+        const copy = document.getElementById("explanation").cloneNode(true);
+        copy.querySelectorAll("small").forEach((small) => small.remove());
+        return copy.textContent;
+    }""")
+    assert numberless == text
+    page.fill("#text", "dull " * 60)
+    expect(page.locator("#explanation s")).to_have_count(1)
+    assert page.problems == []
+
+
 def test_another_model_shows_its_labels_and_where_it_abstains(open_page):
     page = ready(open_page())
     page.select_option("#model", "topics:1")
@@ -85,7 +106,7 @@ def test_a_text_is_never_html(open_page):
     page.fill("#rows", wicked)
     page.click("#classify")
     page.wait_for_selector("#results td")
-    assert page.locator("#words b, #results b, #words img, #results img").count() == 0
+    assert page.locator("main b, main img").count() == 0
     assert page.title() == "textgate"
     assert wicked in page.inner_text("#results")
 
@@ -130,7 +151,7 @@ def test_it_fits_the_screen_and_can_be_read(open_page, scheme, width):
     page.fill("#rows", "unbreakable" * 30 + "\na great film")
     page.click("#classify")
     page.wait_for_selector("#results td")
-    page.wait_for_selector("#words li")
+    page.wait_for_selector("#explanation mark")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     colours = page.evaluate("""() => {
         const style = (one) => getComputedStyle(one).color;
