@@ -61,11 +61,11 @@ def scale(
     null where the model abstains. A row without a text has an error and no label.
 
     Ray is the cluster of RAY_ADDRESS, else the one that runs on this machine, else a new one here.
-    Spark is configured as for any program, by spark-submit or spark-defaults.conf, and otherwise
+    Spark is configured as for any program, by spark-defaults.conf or spark-submit, and otherwise
     runs here.
 
     Each finished partition is recorded in the folder of the results. After an interruption the same
-    command does the rest. Another model or other settings are refused there.
+    command does the rest. Another corpus, another model or other settings are refused there.
     """
     with needing(cluster, f"textgate scale {cluster}"):
         from textgate.scale.job import open_job

@@ -157,9 +157,14 @@ class Folder:
             with self.filesystem.open_output_stream(beside) as stream:
                 fill(stream)
                 size: int = stream.tell()
-            if self.filesystem.type_name == "local":
-                _flush(beside)
-            self.filesystem.move(beside, target)
+            try:
+                if self.filesystem.type_name == "local":
+                    _flush(beside)
+                self.filesystem.move(beside, target)
+            except FileNotFoundError:
+                raise OSError(
+                    f"{beside} was removed; one command at a time can write into {self.name}"
+                ) from None
         except BaseException:
             with suppress(OSError):
                 self.filesystem.delete_file(beside)

@@ -166,7 +166,7 @@ def execute(job: Job, path: Path, place: Place, groups: Sequence[str]) -> Iterat
     Raises:
         DataError: Spark gave up.
     """
-    from py4j.protocol import Py4JError
+    from pyspark.core.context import Py4JError
     from pyspark.errors import PySparkException
 
     context = start().sparkContext
@@ -192,7 +192,7 @@ def start() -> SparkSession:
         MissingPackageError: Spark is not installed.
     """
     with _needed():
-        from py4j.protocol import Py4JError
+        from pyspark.core.context import Py4JError
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     active = SparkSession.getActiveSession()

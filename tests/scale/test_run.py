@@ -202,6 +202,16 @@ def test_a_damaged_file_does_not_keep_the_others_from_being_done(corpus, tmp_pat
     assert scale(corpus, tmp_path / "out").before == 6
 
 
+def test_an_unfinished_file_that_another_command_removes_is_told(tmp_path):
+    def fill(stream):
+        stream.write(b"x")
+        for file in tmp_path.iterdir():
+            file.unlink()
+
+    with pytest.raises(OSError, match="was removed; one command at a time can write into"):
+        Folder(str(tmp_path)).write("a.parquet", fill)
+
+
 def test_an_unexpected_error_does_not_keep_the_others_from_being_done(
     corpus, tmp_path, scale, monkeypatch
 ):
