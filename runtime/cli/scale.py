@@ -68,6 +68,7 @@ def scale(
     command does the rest. Another corpus, another model or other settings are refused there.
     """
     with needing(cluster, f"textgate scale {cluster}"):
+        from textgate.scale.folders import Folder
         from textgate.scale.job import open_job
         from textgate.scale.run import run
 
@@ -85,4 +86,5 @@ def scale(
     )
     start()  # before anything is written
     done = run(job, source, output, partial(execute, job, path), note=options.note)
-    click.echo(f"{output}: {done}")
+    # An address may hold a password.
+    click.echo(f"{Folder(output).name if '://' in output else output}: {done}")

@@ -195,9 +195,13 @@ def open_filesystem(address: str) -> tuple[FileSystem, str]:
     Raises:
         ConfigError: no filesystem is known for the address, or its package is missing.
     """
-    if "://" not in address:
-        return fs.LocalFileSystem(), os.path.abspath(address).replace(os.sep, "/")  # noqa: PTH100
-    return _open_address(address)
+    if not address:
+        raise ConfigError("a path or address is empty; give a file or a folder")
+    if "://" in address:
+        return _open_address(address)
+    # No shell has replaced a "~" in quotes or after "=".
+    path = os.path.abspath(os.path.expanduser(address))  # noqa: PTH100, PTH111
+    return fs.LocalFileSystem(), path.replace(os.sep, "/")
 
 
 @lru_cache(maxsize=8)

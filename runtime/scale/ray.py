@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +125,10 @@ def execute(job: Job, path: Path, place: Place, groups: Sequence[str]) -> Iterat
         for row in done.iter_rows():
             yield row["outcome"]
     except ray.exceptions.RayError as problem:
-        raise DataError(f"Ray gave up: {reason(problem)}; the same command does the rest") from None
+        # The cause follows the stack of the task, before those of Ray.
+        cause = re.search(r"^[\w.]+(?:Error|Exception): .*", str(problem), re.MULTILINE)
+        why = reason(problem) if cause is None else cause[0]
+        raise DataError(f"Ray gave up: {why}; the same command does the rest") from None
 
 
 class _Shipped:

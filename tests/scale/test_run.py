@@ -419,6 +419,21 @@ def test_folders_in_which_nothing_can_match_are_not_read(tmp_path, scale):
         scale(tmp_path / "below", tmp_path / "other")
 
 
+def test_a_path_may_begin_with_the_home_folder(tmp_path, scale, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "c" / "x.parquet", texts(2))
+    assert scale("~/c/*.parquet", "~/out").rows == 2
+    assert (tmp_path / "out" / "x.parquet").exists()
+
+
+@pytest.mark.parametrize("paths", [("", "out"), ("c", "")])
+def test_an_empty_path_is_refused(tmp_path, scale, monkeypatch, paths):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "c" / "x.parquet", texts(2))
+    with pytest.raises(ConfigError, match="a path or address is empty"):
+        scale(*paths)
+
+
 def test_an_address_may_hold_any_character(tmp_path, scale):
     write(tmp_path / "a#b c é" / "x.parquet", texts(2))
     assert scale(f"file://{tmp_path}/a#b c é/*.parquet", f"file://{tmp_path}/o#p").rows == 2
