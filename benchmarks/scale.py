@@ -53,9 +53,11 @@ SPARK = {
 }
 PEAK = """
 import resource, sys
+from pathlib import Path
 from textgate.scale.folders import Folder
 from textgate.scale.partitions import Partition, read_tables
-whole = Partition(sys.argv[2], "", 0, 0)
+size = (Path(sys.argv[1]) / sys.argv[2]).stat().st_size
+whole = Partition(sys.argv[2], "", size, 0)
 rows = sum(table.num_rows for table in read_tables(Folder(sys.argv[1]), whole))
 print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """

@@ -61,13 +61,14 @@ def scale(
     null where the model abstains. A row without a text has an error and no label.
 
     Ray is the cluster of RAY_ADDRESS, else the one that runs on this machine, else a new one here.
-    Spark is configured as for any program, by spark-submit or spark-defaults.conf, and otherwise
+    Spark is configured as for any program, by spark-defaults.conf or spark-submit, and otherwise
     runs here.
 
     Each finished partition is recorded in the folder of the results. After an interruption the same
-    command does the rest. Another model or other settings are refused there.
+    command does the rest. Another corpus, another model or other settings are refused there.
     """
     with needing(cluster, f"textgate scale {cluster}"):
+        from textgate.scale.folders import Folder
         from textgate.scale.job import open_job
         from textgate.scale.run import run
 
@@ -85,4 +86,5 @@ def scale(
     )
     start()  # before anything is written
     done = run(job, source, output, partial(execute, job, path), note=options.note)
-    click.echo(f"{output}: {done}")
+    # An address may hold a password.
+    click.echo(f"{Folder(output).name if '://' in output else output}: {done}")

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import IO, TypeAlias
+from urllib.parse import quote
 
 import pyarrow as pa
 from pyarrow import fs
@@ -19,7 +20,8 @@ from textgate.messages import reason
 
 # Where a file can be renamed at once. Object stores cannot; there a file appears when it is whole.
 _RENAMING = ("local", "hdfs")
-_HIDDEN = ("_", ".")  # beginnings of names that readers of Parquet pass over
+# What an address keeps; the rest is percent-encoded, because "#" would end the path.
+_ADDRESS_CHARACTERS = "%/:?=&@+,;~!$'()*[]"
 PARTIAL = ".partial"  # end of the name of a file that is being written
 
 FileSystem: TypeAlias = fs.FileSystem
@@ -66,31 +68,47 @@ class Folder:
         return self.path
 
     @property
+    def resolved(self) -> str:
+        """The path without symbolic links, on this machine."""
+        return os.path.realpath(self.path) if self.filesystem.type_name == "local" else self.path
+
+    @property
     def renames(self) -> bool:
         """Whether a file is written beside its place and then renamed."""
         return self.filesystem.type_name in _RENAMING
 
-    def files(self, inside: str = "", *, hidden: bool = False) -> list[File]:
+    def files(
+        self, inside: str = "", *, hidden: bool = False, recursive: bool = True
+    ) -> list[File]:
         """Return the files in the folder and those below it, in the order of their names.
 
         Args:
             inside: a folder in this one, the only one to look into.
             hidden: whether to include files that readers of Parquet pass over.
+            recursive: whether to look into the folders below it.
 
         Raises:
             DataError: the folder cannot be read.
         """
-        selector = fs.FileSelector(self._at(inside), allow_not_found=True, recursive=True)
+        selector = fs.FileSelector(self._at(inside), allow_not_found=True, recursive=recursive)
         with self._told("cannot be listed"):
-            infos = self.filesystem.get_file_info(selector)
-        found = [
-            File(info.path[len(self.path) :].lstrip("/"), info.size, info.mtime_ns or 0)
-            for info in infos
-            if info.is_file
-        ]
+            found = [
+                File(info.path[len(self.path) :].lstrip("/"), info.size, info.mtime_ns or 0)
+                for info in self.filesystem.get_file_info(selector)
+                if info.is_file
+            ]
         if not hidden:
             found = [file for file in found if not _is_hidden(file.name)]
         return sorted(found, key=lambda file: file.name)
+
+    def is_file(self) -> bool:
+        """Return whether the path is that of a file.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        with self._told("cannot be read"):
+            return self.filesystem.get_file_info(self.path or "/").is_file  # type: ignore[no-any-return]
 
     def open(self, name: str) -> pa.NativeFile:
         """Return a file, opened to read anywhere in it.
@@ -139,9 +157,14 @@ class Folder:
             with self.filesystem.open_output_stream(beside) as stream:
                 fill(stream)
                 size: int = stream.tell()
-            if self.filesystem.type_name == "local":
-                _flush(beside)
-            self.filesystem.move(beside, target)
+            try:
+                if self.filesystem.type_name == "local":
+                    _flush(beside)
+                self.filesystem.move(beside, target)
+            except FileNotFoundError:
+                raise OSError(
+                    f"{beside} was removed; one command at a time can write into {self.name}"
+                ) from None
         except BaseException:
             with suppress(OSError):
                 self.filesystem.delete_file(beside)
@@ -154,12 +177,14 @@ class Folder:
             self.filesystem.delete_file(self._at(name))
 
     def _at(self, name: str) -> str:
-        return f"{self.path}/{name}".rstrip("/")
+        return f"{self.path}/{name}".rstrip("/") or "/"
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
         try:
             yield
+        except UnicodeError:
+            raise DataError(f"{self.name}: {what}: a name is not UTF-8; rename it") from None
         except (OSError, pa.ArrowException) as problem:
             raise DataError(f"{self.name}: {what}: {reason(problem)}") from None
 
@@ -170,9 +195,13 @@ def open_filesystem(address: str) -> tuple[FileSystem, str]:
     Raises:
         ConfigError: no filesystem is known for the address, or its package is missing.
     """
-    if "://" not in address:
-        return fs.LocalFileSystem(), os.path.abspath(address).replace(os.sep, "/")  # noqa: PTH100
-    return _open_address(address)
+    if not address:
+        raise ConfigError("a path or address is empty; give a file or a folder")
+    if "://" in address:
+        return _open_address(address)
+    # No shell has replaced a "~" in quotes or after "=".
+    path = os.path.abspath(os.path.expanduser(address))  # noqa: PTH100, PTH111
+    return fs.LocalFileSystem(), path.replace(os.sep, "/")
 
 
 @lru_cache(maxsize=8)
@@ -180,7 +209,8 @@ def _open_address(address: str) -> tuple[FileSystem, str]:
     scheme = address.partition("://")[0]
     try:
         try:
-            found: tuple[FileSystem, str] = fs.FileSystem.from_uri(address)
+            found: tuple[FileSystem, str]
+            found = fs.FileSystem.from_uri(quote(address, safe=_ADDRESS_CHARACTERS))
         except pa.ArrowInvalid as problem:
             if "nrecognized filesystem" not in str(problem):
                 raise
@@ -189,22 +219,28 @@ def _open_address(address: str) -> tuple[FileSystem, str]:
             other, path = fsspec.core.url_to_fs(address)
             return fs.PyFileSystem(fs.FSSpecHandler(other)), path
     except (ImportError, ValueError, OSError, pa.ArrowException) as problem:
-        raise ConfigError(f"{scheme}:// cannot be opened: {reason(problem)}") from None
+        # The message may quote the address, and with it a password.
+        why = re.sub(rf"{scheme}://[^'\"]*", f"{scheme}://...", reason(problem))
+        raise ConfigError(f"{scheme}:// cannot be opened: {why}") from None
     return found
 
 
-def matching(address: str) -> tuple[str, re.Pattern[str]]:
+def matching(address: str, *, is_file: bool = False) -> tuple[str, re.Pattern[str], bool]:
     """Return the folder of a pattern, and the expression that the names of its files match.
 
     Args:
         address: a file, a folder, or a pattern: ``*`` is any part of a name, and ``**/`` any
             folders. What follows a ``?`` in an address belongs to the filesystem.
+        is_file: whether it is a file, if it is no pattern.
+
+    Returns:
+        The address of the folder, the expression, and whether names in folders below may match.
     """
     scheme, separator, rest = address.rpartition("://")
     path, question, options = rest.partition("?") if separator else (rest, "", "")
     path = path.replace(os.sep, "/")
     fixed = path.partition("*")[0] if "*" in path else path
-    folder = fixed.rpartition("/")[0] if "*" in path or path.endswith(".parquet") else fixed
+    folder = fixed.rpartition("/")[0] if "*" in path or is_file else fixed
     pattern = path[len(folder) :].lstrip("/") or "**/*.parquet"
     expression = "".join(
         {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}.get(piece, re.escape(piece))
@@ -212,11 +248,16 @@ def matching(address: str) -> tuple[str, re.Pattern[str]]:
     )
     if not folder and not separator:
         folder = "/" if path.startswith("/") else "."
-    return f"{scheme}{separator}{folder}{question}{options}", re.compile(expression)
+    found = f"{scheme}{separator}{folder}{question}{options}"
+    return found, re.compile(expression), "/" in pattern or "**" in pattern
 
 
 def _is_hidden(name: str) -> bool:
-    return any(part.startswith(_HIDDEN) for part in name.split("/"))
+    """Return whether Spark passes over a file; it does not where ``_x=1`` is a partition."""
+    return any(
+        part.startswith(".") or (part.startswith("_") and "=" not in part)
+        for part in name.split("/")
+    )
 
 
 def _flush(path: str) -> None:

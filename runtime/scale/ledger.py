@@ -2,7 +2,7 @@
 
 The folder ``_textgate``, which readers of Parquet pass over, holds both. A worker records its
 partitions after their files are complete. A partition is finished if its file is there with the
-bytes of the record, and its source has not changed since. Files without a record, which a worker
+bytes of the record, and the partition is still the same. Files without a record, which a worker
 that was killed may leave in an object store, are written again.
 """
 
@@ -12,14 +12,14 @@ import json
 import secrets
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from textgate.bundle import strict_json
 from textgate.bundle.schema import Location, read_field
 from textgate.errors import DataError
 from textgate.scale.folders import PARTIAL, Folder
 from textgate.scale.job import Job
-from textgate.scale.partitions import Partition
+from textgate.scale.partitions import Partition, superseded
 
 SETTINGS = "_textgate/settings.json"
 _COMMITS = "_textgate/commits"
@@ -32,43 +32,48 @@ class Done(NamedTuple):
     """A partition whose results are complete.
 
     Attributes:
-        output: the file of the results.
-        size: the bytes of the source.
-        modified: the time of the source's last change.
+        partition: the partition, with the size and time of its source.
         bytes: the bytes of the results.
         rows: the number of rows, each with its result.
         errors: the number of rows with an error instead.
     """
 
-    output: str
-    size: int
-    modified: int
+    partition: Partition
     bytes: int
     rows: int
     errors: int
 
+    @classmethod
+    def decoded(cls, entry: list[Any]) -> Done:
+        """Return what JSON has made a list of."""
+        partition, *others = entry
+        return cls(Partition(*partition), *others)
+
 
 class Ledger:
-    """The folder of results of one job.
+    """The folder of results of one job on one corpus.
 
     Args:
         folder: the folder; it need not exist.
+        corpus: the folder of the corpus.
+        job: the job.
     """
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, corpus: Folder, job: Job) -> None:
         self.folder = folder
+        # Another corpus may have files of the same names.
+        self._settings = {"the corpus in": corpus.name, **job.settings()}
 
-    def begin(self, job: Job) -> None:
+    def begin(self) -> None:
         """Note the settings in a new folder, or refuse a folder that was begun with others.
 
         Raises:
-            DataError: the folder holds the results of another bundle or of other settings, or
-                other files, or it cannot be written.
+            DataError: the folder holds the results of another corpus, of another bundle or of
+                other settings, or other files, or it cannot be written.
         """
-        wanted = job.settings()
         content = self.folder.read(SETTINGS)
         if content is not None:
-            self._require_same(content, wanted)
+            self._require_same(content)
             return
         other = next((file.name for file in self.folder.files()), None)
         if other is not None:
@@ -76,26 +81,44 @@ class Ledger:
                 f"{self.folder.name}: holds {other}, but no results that textgate scale began; "
                 "choose another folder"
             )
-        document = {"version": _VERSION, "settings": wanted}
-        self._write(SETTINGS, document)
+        self._write(SETTINGS, {"version": _VERSION, "settings": self._settings})
+        self.require_begun()  # not by another command at the same moment
+
+    def require_begun(self) -> None:
+        """Refuse a folder that was not begun, or was begun with other settings.
+
+        Raises:
+            DataError: it is such a folder, or it cannot be read.
+        """
+        content = self.folder.read(SETTINGS)
+        if content is None:
+            raise DataError(
+                f"{self.folder.name}: holds no {SETTINGS}; every node must have the same folder, "
+                "and nothing may remove it"
+            )
+        self._require_same(content)
 
     def finished(self, partitions: Sequence[Partition]) -> dict[str, Done]:
         """Return the partitions that are finished, by their files of results.
+
+        Results of a file that was divided into other partitions before are removed.
 
         Raises:
             DataError: the folder cannot be read, or a record is damaged.
         """
         bytes_of = {file.name: file.size for file in self.folder.files()}
-        source = {partition.output: partition[2:4] for partition in partitions}
+        for name in superseded(bytes_of, partitions):
+            self.folder.delete(name)
+        wanted = {partition.output: partition for partition in partitions}
         records = [file.name for file in self.folder.files(_COMMITS, hidden=True)]
         records = [name for name in records if name.endswith(".json")]
         finished: dict[str, Done] = {}
         with ThreadPoolExecutor(_READERS) as pool:
             for several in pool.map(self._recorded, records):
                 for done in several:
-                    same_source = source.get(done.output) == (done.size, done.modified)
-                    if same_source and bytes_of.get(done.output) == done.bytes:
-                        finished[done.output] = done
+                    output = done.partition.output
+                    if wanted.get(output) == done.partition and bytes_of.get(output) == done.bytes:
+                        finished[output] = done
         return finished
 
     def commit(self, finished: Iterable[Done]) -> None:
@@ -104,7 +127,7 @@ class Ledger:
         Raises:
             DataError: the record cannot be written.
         """
-        document = {"version": _VERSION, "partitions": [list(done) for done in finished]}
+        document = {"version": _VERSION, "partitions": list(finished)}
         self._write(f"{_COMMITS}/{secrets.token_hex(16)}.json", document)
 
     def sweep(self) -> None:
@@ -123,7 +146,7 @@ class Ledger:
                 f"{self.folder.name}: {name} cannot be written: {problem.strerror or problem}"
             ) from None
 
-    def _require_same(self, content: bytes, wanted: dict[str, str]) -> None:
+    def _require_same(self, content: bytes) -> None:
         location = Location(f"{self.folder.name}/{SETTINGS}", DataError)
         document = strict_json.parse(
             content, where=location.name, error=DataError, limit=_MAX_BYTES
@@ -131,7 +154,7 @@ class Ledger:
         if (version := read_field(document, "version", int, location)) != _VERSION:
             raise location.mismatch("version", str(_VERSION), version)
         begun = read_field(document, "settings", dict[str, str], location)
-        for name, value in wanted.items():
+        for name, value in self._settings.items():
             before = begun.get(name, "")
             if before != value:
                 raise DataError(
@@ -143,7 +166,7 @@ class Ledger:
         content = self.folder.read(name)
         try:
             document = json.loads(content or b"")
-            return [Done(*entry) for entry in document["partitions"]]
+            return [Done.decoded(entry) for entry in document["partitions"]]
         except (ValueError, TypeError, KeyError, RecursionError):
             raise DataError(
                 f"{self.folder.name}/{name}: damaged; remove it, and its partitions are done again"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textgate.errors import needing
+from textgate.errors import ConfigError, DataError, needing
+from textgate.messages import quoted, reason
 
 with needing("ray", "textgate.scale.ray"):
-    from textgate.scale.results import classified_tables
+    from textgate.scale.results import classified_tables, require_texts
 from textgate.scale.job import Job, bundle_files, open_classifier, open_job
 from textgate.scale.worker import Place, Worker
 
@@ -73,13 +76,19 @@ def classify(
         max_tokens=max_tokens,
         engine=engine,
     )
+    if not 0 < num_cpus < math.inf:
+        raise ConfigError(f"num_cpus must be a number above 0, not {quoted(num_cpus)}")
+    size = _size((1, _processors(num_cpus)) if concurrency is None else concurrency)
+    schema = dataset.schema(fetch_if_missing=False)
+    if schema is not None:
+        require_texts(schema.names, job)
     return dataset.map_batches(
         _Actor,
         fn_constructor_args=(job, _shipped(path) if ship else path),
         batch_format="pyarrow",
         batch_size=None,  # a block, which the actor cuts by the length of its texts
         zero_copy_batch=True,
-        compute=_pool(concurrency or (1, _processors(num_cpus))),
+        compute=_pool(*size),
         num_cpus=num_cpus,
     )
 
@@ -92,21 +101,34 @@ def execute(job: Job, path: Path, place: Place, groups: Sequence[str]) -> Iterat
         path: the bundle.
         place: where the corpus and the results are.
         groups: the groups, as `encoded_group` returns them.
+
+    Raises:
+        DataError: Ray gave up.
     """
-    data = start().data
+    ray = start()
+    data = ray.data
     data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+    # It says that there are no progress bars.
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
+    actors = min(_processors(1), len(groups))
     rows = data.from_items([{"group": group} for group in groups], override_num_blocks=len(groups))
     done = rows.map_batches(
         _GroupActor,
         fn_constructor_args=(job, _shipped(path), place),
         batch_format="pyarrow",
         batch_size=1,
-        compute=_pool(min(_processors(1), len(groups))),
+        compute=_pool(actors, actors),
         num_cpus=1,
     )
-    for row in done.iter_rows():
-        yield row["outcome"]
+    try:
+        for row in done.iter_rows():
+            yield row["outcome"]
+    except ray.exceptions.RayError as problem:
+        # The cause follows the stack of the task, before those of Ray.
+        cause = re.search(r"^[\w.]+(?:Error|Exception): .*", str(problem), re.MULTILINE)
+        why = reason(problem) if cause is None else cause[0]
+        raise DataError(f"Ray gave up: {why}; the same command does the rest") from None
 
 
 class _Shipped:
@@ -128,19 +150,35 @@ def start() -> ModuleType:
     """Return Ray, connected to the cluster of RAY_ADDRESS or of this machine, or started here.
 
     Raises:
+        ConfigError: the cluster cannot be reached.
         MissingPackageError: Ray is not installed.
     """
     with needing("ray", "textgate.scale.ray"):
         import ray
         import ray.data
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, include_dashboard=False)
+        try:
+            ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+        except (OSError, RuntimeError, ValueError) as problem:
+            raise ConfigError(
+                f"Ray cannot start: {reason(problem)}; RAY_ADDRESS names its cluster, if it is set"
+            ) from None
     return ray  # type: ignore[no-any-return]
 
 
-def _pool(size: int | tuple[int, int]) -> ActorPoolStrategy:
-    """Return a pool of so many actors, or of the least and the largest number."""
-    least, largest = (size, size) if isinstance(size, int) else size
+def _size(concurrency: int | tuple[int, int]) -> tuple[int, int]:
+    """Return the least and the largest number of actors."""
+    size = (concurrency, concurrency) if isinstance(concurrency, int) else concurrency
+    match size:
+        case (int(least), int(largest)) if 1 <= least <= largest:
+            return least, largest
+    raise ConfigError(
+        "concurrency must be a number of actors from 1 on, or the least and the largest number, "
+        f"not {quoted(concurrency)}"
+    )
+
+
+def _pool(least: int, largest: int) -> ActorPoolStrategy:
     return start().data.ActorPoolStrategy(min_size=least, max_size=largest)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from textgate.errors import ConfigError
 from textgate.inference.batching import WINDOW_BATCHES
 from textgate.inference.bulk import classify_rows
+from textgate.messages import did_you_mean, listed
 from textgate.rows.bad_rows import BadRowError
 from textgate.rows.reading import Reading
 from textgate.rows.row import Row
@@ -53,10 +56,27 @@ def kept_names(names: Sequence[str], job: Job) -> list[str]:
 
 
 def result_schema(schema: pa.Schema, job: Job) -> pa.Schema:
-    """Return the columns of a table with results: its own, then those of the results."""
+    """Return the columns of a table with results: its own, then those of the results.
+
+    The metadata of the table are left out. Spark, pandas and others describe its columns there, and
+    would read the results as if they had those columns alone.
+    """
     names = kept_names(schema.names, job)
     kept = [field.with_name(name) for field, name in zip(schema, names, strict=True)]
-    return pa.schema([*kept, *result_fields(job)], metadata=schema.metadata)
+    return pa.schema([*kept, *result_fields(job)])
+
+
+def require_texts(names: Sequence[str], job: Job) -> None:
+    """Refuse a table that has no column of texts.
+
+    Raises:
+        ConfigError: there is no such column.
+    """
+    wanted = job.columns.text_fields
+    if not set(wanted) & set(names):
+        raise ConfigError(
+            f"text: no column {wanted[0]!r}{did_you_mean(wanted[0], names)}, found {listed(names)}"
+        )
 
 
 def classified_tables(classifier: Classifier, job: Job, table: pa.Table) -> Iterator[pa.Table]:
@@ -69,7 +89,8 @@ def classified_tables(classifier: Classifier, job: Job, table: pa.Table) -> Iter
     """
     schema = result_schema(table.schema, job)
     for start in range(0, max(table.num_rows, 1), _MAX_ROWS):
-        part = table.slice(start, _MAX_ROWS)
+        # Without columns, a slice that is too long would have more rows than the table.
+        part = table.slice(start, min(_MAX_ROWS, table.num_rows - start))
         results = _results(classifier, job, part)
         yield pa.Table.from_arrays([*part.columns, *results], schema=schema)
 
@@ -131,7 +152,21 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
     except UnicodeDecodeError:
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
-        return [_decoded(value) for value in column.cast(pa.large_binary()).to_pylist()]
+        if not pa.types.is_nested(column.type):
+            return [_decoded(value) for value in column.cast(pa.large_binary()).to_pylist()]
+    except (ValueError, OverflowError):  # such as a date that Python has not
+        pass
+    return [None if null else _Unreadable(column.type) for null in column.is_null().to_pylist()]
+
+
+@dataclass(frozen=True)
+class _Unreadable:
+    """A value that Python cannot represent, which is no text."""
+
+    type: pa.DataType
+
+    def __repr__(self) -> str:
+        return f"a value of type {self.type}"
 
 
 def _decoded(value: bytes | None) -> str | bytes | None:

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 from textgate.errors import ConfigError, DataError
 from textgate.messages import counted
-from textgate.scale.folders import Folder, matching
+from textgate.scale.folders import Folder
 from textgate.scale.job import Job
 from textgate.scale.ledger import Done, Ledger
-from textgate.scale.partitions import Partition, corpus, groups
+from textgate.scale.partitions import Corpus, Partition, corpus, groups, require_texts
 from textgate.scale.worker import Failure, Outcome, Place, encoded_group
 
 # Does groups of partitions on the workers and yields their outcomes as they come.
@@ -63,15 +63,17 @@ def run(
         note: receives notes for the user.
 
     Raises:
-        DataError: there is no corpus, the folder holds other results, or partitions are left that
-            no worker could finish.
+        DataError: there is no corpus, or no file of it has texts, the folder holds other results,
+            or partitions are left that no worker could finish.
         ConfigError: the results would lie in the corpus, or no filesystem is known for an address.
     """
     folder = Folder(output)
-    read, partitions = corpus(source)
-    _refuse_nested(source, read, folder, partitions)
-    ledger = Ledger(folder)
-    ledger.begin(job)
+    found = corpus(source)
+    read, partitions = found.folder, found.partitions
+    _refuse_nested(found, folder)
+    require_texts(read, partitions, job.columns)
+    ledger = Ledger(folder, read, job)
+    ledger.begin()
     ledger.sweep()
     finished = ledger.finished(partitions)
     before = len(finished)
@@ -82,7 +84,7 @@ def run(
         progress = False
         for outcome in _outcomes(execute, place, left):
             progress = progress or bool(outcome.done)
-            finished |= {done.output: done for done in outcome.done}
+            finished |= {done.partition.output: done for done in outcome.done}
             failures |= {failure.output: failure for failure in outcome.failed}
         left = [partition for partition in left if partition.output not in finished]
         if left and not progress:
@@ -112,15 +114,16 @@ def _summary(finished: Iterable[Done], before: int) -> Summary:
     )
 
 
-def _refuse_nested(source: str, read: Folder, folder: Folder, partitions: list[Partition]) -> None:
+def _refuse_nested(found: Corpus, folder: Folder) -> None:
     """Refuse to write results that would be taken for a part of the corpus."""
+    read = found.folder
     if read.filesystem.type_name != folder.filesystem.type_name:
         return
-    _, pattern = matching(source)
-    within = f"{folder.path}/".startswith(f"{read.path}/")
-    inside = folder.path[len(read.path) + 1 :]
+    within = f"{folder.resolved}/".startswith(f"{read.resolved}/")
+    inside = folder.resolved[len(read.resolved) + 1 :]
     if within and any(
-        not inside or pattern.fullmatch(f"{inside}/{partition.output}") for partition in partitions
+        not inside or found.pattern.fullmatch(f"{inside}/{partition.output}")
+        for partition in found.partitions
     ):
         raise ConfigError(
             f"{folder.name}: its files would match the pattern of the corpus in {read.name}; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -11,12 +12,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textgate.errors import ConfigError, needing
+from textgate.errors import ConfigError, DataError, needing
+from textgate.messages import reason
 
 with needing("spark", "textgate.scale.spark"):
     import pyarrow as pa
 
-    from textgate.scale.results import classified_tables, result_fields, result_schema
+    from textgate.scale.results import (
+        classified_tables,
+        kept_names,
+        require_texts,
+        result_fields,
+    )
 from textgate.scale.job import Job, bundle_files, open_classifier, open_job
 from textgate.scale.worker import Place, Worker
 
@@ -64,7 +71,8 @@ def classify(
         MissingPackageError: Spark is not installed.
     """
     with _needed():
-        from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+        from pyspark.sql.pandas.types import from_arrow_schema
+        from pyspark.sql.types import StructField, StructType
     job, path = open_job(
         model,
         text=text,
@@ -73,6 +81,7 @@ def classify(
         max_tokens=max_tokens,
         engine=engine,
     )
+    require_texts(df.columns, job)
     shipped = _ship(df.sparkSession.sparkContext, job, path) if ship else None
 
     def classified(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -81,8 +90,12 @@ def classify(
             for table in classified_tables(classifier, job, pa.Table.from_batches([batch])):
                 yield from table.to_batches()
 
-    schema = from_arrow_schema(result_schema(to_arrow_schema(df.schema), job))
-    return df.mapInArrow(classified, schema)
+    kept = [
+        StructField(name, field.dataType, field.nullable)
+        for name, field in zip(kept_names(df.columns, job), df.schema, strict=True)
+    ]
+    results = from_arrow_schema(pa.schema(result_fields(job)))
+    return df.mapInArrow(classified, StructType([*kept, *results]))
 
 
 def register(
@@ -149,7 +162,13 @@ def execute(job: Job, path: Path, place: Place, groups: Sequence[str]) -> Iterat
         path: the bundle.
         place: where the corpus and the results are.
         groups: the groups, as `encoded_group` returns them.
+
+    Raises:
+        DataError: Spark gave up.
     """
+    from pyspark.core.context import Py4JError
+    from pyspark.errors import PySparkException
+
     context = start().sparkContext
     shipped = _ship(context, job, path)
 
@@ -157,7 +176,12 @@ def execute(job: Job, path: Path, place: Place, groups: Sequence[str]) -> Iterat
         return _worker(job, shipped, place).run(group)
 
     # One job of all groups; toLocalIterator() would do one group after another.
-    yield from context.parallelize(groups, len(groups)).map(done).collect()
+    try:
+        yield from context.parallelize(groups, len(groups)).map(done).collect()
+    except (Py4JError, PySparkException) as problem:
+        raise DataError(
+            f"Spark gave up: {_first_line(problem)}; the same command does the rest"
+        ) from None
 
 
 def start() -> SparkSession:
@@ -168,11 +192,14 @@ def start() -> SparkSession:
         MissingPackageError: Spark is not installed.
     """
     with _needed():
+        from pyspark.core.context import Py4JError
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     active = SparkSession.getActiveSession()
     if active is not None:
         return active
+    # textgate uses no pandas.
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     # Spark's own default is another Python than that of a virtual environment.
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     try:
@@ -182,11 +209,17 @@ def start() -> SparkSession:
             .config("spark.ui.showConsoleProgress", "false")
             .getOrCreate()
         )
-    except (PySparkException, OSError) as problem:
+    except (Py4JError, PySparkException, OSError, ValueError) as problem:
         raise ConfigError(
-            f"Spark cannot start: {problem}; it needs Java 17 or later, such as Debian's "
-            "openjdk-17-jre-headless"
+            f"Spark cannot start: {_first_line(problem)}; its own messages are above; it needs "
+            "Java 17 or later, such as Debian's openjdk-17-jre-headless"
         ) from None
+
+
+def _first_line(problem: Exception) -> str:
+    """Return the message of an error without the stack of Java."""
+    lines = [line for line in str(problem).splitlines() if not line.startswith("\tat ")]
+    return reason(Exception(" ".join(lines)))
 
 
 def _ship(context: SparkContext, job: Job, path: Path) -> str:

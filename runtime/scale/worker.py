@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
     def decoded(cls, text: str) -> Outcome:
         """Return what `encoded` was called on."""
         done, failed = json.loads(text)
-        return cls([Done(*one) for one in done], [Failure(*one) for one in failed])
+        return cls(list(map(Done.decoded, done)), [Failure(*one) for one in failed])
 
 
 def encoded_group(group: Sequence[Partition]) -> str:
@@ -92,19 +92,21 @@ class Worker:
             if self._classifier is None:
                 self._classifier = open_classifier(self._job, self._bundle)
             corpus, results = Folder(self._place.corpus), Folder(self._place.results)
+            ledger = Ledger(results, corpus, self._job)
+            ledger.require_begun()
         except (TextgateError, OSError) as problem:
             message = _said(problem)
             return Outcome([], [Failure(one.output, message) for one in partitions]).encoded()
         for partition in partitions:
             try:
                 outcome.done.append(self._done(self._classifier, corpus, results, partition))
-            except (TextgateError, OSError, pa.ArrowException) as problem:
+            except Exception as problem:  # the others are done, whatever this one holds
                 outcome.failed.append(Failure(partition.output, _said(problem)))
         if outcome.done:
             try:
-                Ledger(results).commit(outcome.done)
+                ledger.commit(outcome.done)
             except TextgateError as problem:
-                failed = [Failure(done.output, _said(problem)) for done in outcome.done]
+                failed = [Failure(done.partition.output, _said(problem)) for done in outcome.done]
                 return Outcome([], [*outcome.failed, *failed]).encoded()
         return outcome.encoded()
 
@@ -133,7 +135,7 @@ class Worker:
                     writer.close()
 
         size = results.write(partition.output, fill)
-        return Done(partition.output, partition.size, partition.modified, size, rows, errors)
+        return Done(partition, size, rows, errors)
 
 
 def _row_groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

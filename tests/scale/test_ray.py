@@ -13,6 +13,7 @@ import pytest
 
 import textgate
 from tests.scale.corpora import require_complete, require_equal, texts
+from textgate import ConfigError, DataError
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'textgate[ray]'")
 
@@ -58,6 +59,44 @@ def test_a_data_set_has_the_results_of_one_process(cluster, corpus, bundle, alon
     assert found.schema().names[-6:] == ["label", "score", "reason", "truncated", "error", "scores"]
     table = pa.concat_tables(map(ray.get, found.to_arrow_refs())).sort_by("id")
     require_equal(table, texts(30), alone)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"concurrency": 0}, "concurrency must be a number of actors from 1 on"),
+        ({"concurrency": (2, 1)}, "or the least and the largest number, not"),
+        ({"num_cpus": 0}, "num_cpus must be a number above 0, not 0"),
+        ({"text": "txt"}, r"text: no column 'txt' \(did you mean 'text'\?\), found 'text'"),
+    ],
+)
+def test_wrong_settings_are_refused_before_the_work(cluster, bundle, settings, message):
+    import ray.data
+
+    from textgate.scale.ray import classify
+
+    with pytest.raises(ConfigError, match=message):
+        classify(ray.data.from_items([{"text": "x"}]), bundle, **settings)
+
+
+def test_a_fault_of_ray_is_one_line(cluster, bundle):
+    from textgate.scale.job import open_job
+    from textgate.scale.ray import execute
+    from textgate.scale.worker import Place
+
+    with pytest.raises(DataError, match=r"^Ray gave up: .*JSONDecodeError: .*; the same command"):
+        list(execute(*open_job(bundle), Place("", ""), ["no group"]))
+
+
+def test_a_cluster_that_cannot_be_reached_is_told(monkeypatch):
+    import ray
+
+    from textgate.scale.ray import start
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense")
+    with pytest.raises(ConfigError, match=r"Ray cannot start: Invalid address format: nonsense"):
+        start()
 
 
 @pytest.mark.parametrize("fault", ["missing folder", "another version"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -24,6 +25,7 @@ def classified(bundle):
     return add
 
 
+NOT_UTF8 = pa.array([b"\xff", b"\xff"]).view(pa.string())
 NO_STRING = "the text (field 'text') should be a string, found "
 KINDS = (pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()))
 
@@ -57,11 +59,31 @@ def test_many_rows_in_chunks_keep_their_order(classified, alone):
             "no field 'text', found 'number'; name the right one with --text-field",
         ),
         (
-            pa.table({"text": pa.array([b"\xff", b"\xff"]).view(pa.string())}),
+            pa.table({"text": NOT_UTF8}),
             f"{NO_STRING}b'\\xff'",
         ),
+        (
+            pa.table({"text": pa.array([2**61, 1], pa.timestamp("us"))}),
+            f"{NO_STRING}a value of type timestamp[us]",
+        ),
+        (
+            pa.table({"text": pa.ListArray.from_arrays([0, 1, 2], NOT_UTF8)}),
+            f"{NO_STRING}a value of type list<item: string>",
+        ),
+        (
+            pa.table({"number": [1, 2]}).select([]),
+            "no field 'text', found no field at all; name the right one with --text-field",
+        ),
     ],
-    ids=["null", "number", "another schema", "not UTF-8"],
+    ids=[
+        "null",
+        "number",
+        "another schema",
+        "not UTF-8",
+        "no date",
+        "list not UTF-8",
+        "no columns",
+    ],
 )
 def test_a_row_without_a_text_has_an_error_and_no_result(classified, table, error):
     found = classified(table).select(["label", "score", "reason", "truncated", "error"])
@@ -108,10 +130,16 @@ def test_a_model_of_several_labels_has_lists(classified, bundles):
 
 
 def test_the_schema_is_known_before_the_rows(classified, bundle):
-    table = pa.table({"text": ["x"]}, metadata={"a": "b"})
+    table = pa.table({"text": ["x"]})
     job, _ = open_job(bundle, scores=True)
     expected = result_schema(table.schema, job)
     assert classified(table, scores=True).schema.equals(expected, check_metadata=True)
+
+
+def test_metadata_do_not_describe_the_results_as_the_columns_of_the_table(classified):
+    frame = pd.DataFrame({"text": ["Fine."], "label": pd.array([1], "Int64")})
+    found = classified(pa.Table.from_pandas(frame.set_index("label"))).to_pandas()
+    assert (found["input.label"][0], found["label"].tolist()) == (1, ["negative"])
 
 
 # What a worker opens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import itertools
 import os
@@ -14,7 +15,7 @@ from pyarrow import dataset, parquet
 
 from tests.scale.corpora import here, read, require_equal, texts, write
 from textgate import ConfigError, DataError
-from textgate.scale import partitions
+from textgate.scale import partitions, worker
 from textgate.scale.folders import Folder, matching
 from textgate.scale.ledger import SETTINGS
 
@@ -122,6 +123,47 @@ def test_another_model_is_refused(corpus, tmp_path, scale, bundles):
         scale(corpus, tmp_path / "out", model=bundles["gru-float32"])
 
 
+def test_another_corpus_is_refused(corpus, tmp_path, scale):
+    """Its files may have the same names."""
+    scale(corpus / "lang=en", tmp_path / "out")
+    with pytest.raises(DataError, match=r"begun with the corpus in \S*lang=en, not with"):
+        scale(corpus / "lang=nl", tmp_path / "out")
+    assert scale(corpus / "lang=en" / "pl*.parquet", tmp_path / "out", execute=nothing).before == 1
+
+
+def test_another_command_that_begins_at_the_same_moment_is_refused(
+    corpus, tmp_path, scale, bundles, monkeypatch
+):
+    real = Folder.write
+
+    def write(self, name, fill):
+        real(self, name, fill)
+        if name == SETTINGS:
+            monkeypatch.undo()
+            (tmp_path / "out" / SETTINGS).unlink()
+            scale(corpus, tmp_path / "out", model=bundles["gru-float32"])
+
+    monkeypatch.setattr(Folder, "write", write)
+    with pytest.raises(DataError, match="begun with the bundle"):
+        scale(corpus, tmp_path / "out", execute=nothing)
+
+
+def test_workers_with_a_folder_of_their_own_are_told(corpus, tmp_path, scale):
+    def elsewhere(job, path, place, groups):
+        return here(job, path, place._replace(results=str(tmp_path / "other")), groups)
+
+    with pytest.raises(DataError, match=r"other: holds no .*every node must have the same folder"):
+        scale(corpus, tmp_path / "out", execute=elsewhere)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_corpus_without_the_column_is_refused(corpus, tmp_path, scale):
+    with pytest.raises(DataError, match=r"no file has a column 'txt' \(did you mean 'text'\?\)"):
+        scale(corpus, tmp_path / "out", text="txt")
+    assert not (tmp_path / "out").exists()
+    assert scale(corpus, tmp_path / "out", text="body").rows == 69  # one file has it
+
+
 def test_a_folder_with_other_files_is_refused(corpus, tmp_path, scale):
     write(tmp_path / "out" / "mine.parquet", [])
     with pytest.raises(DataError, match=r"holds mine\.parquet, but no results that textgate scale"):
@@ -131,6 +173,9 @@ def test_a_folder_with_other_files_is_refused(corpus, tmp_path, scale):
 def test_results_that_would_belong_to_the_corpus_are_refused(corpus, scale):
     with pytest.raises(ConfigError, match="its files would match the pattern of the corpus"):
         scale(corpus, corpus / "out")
+    (corpus.parent / "link").symlink_to(corpus)
+    with pytest.raises(ConfigError, match="its files would match the pattern of the corpus"):
+        scale(corpus, corpus.parent / "link" / "out")
     assert scale(corpus / "lang=en" / "*.parquet", corpus / "lang=en" / "out").rows == 62
 
 
@@ -155,6 +200,50 @@ def test_a_damaged_file_does_not_keep_the_others_from_being_done(corpus, tmp_pat
     assert notes == ["1 partition failed; trying again"]
     broken.unlink()
     assert scale(corpus, tmp_path / "out").before == 6
+
+
+def test_an_unfinished_file_that_another_command_removes_is_told(tmp_path):
+    def fill(stream):
+        stream.write(b"x")
+        for file in tmp_path.iterdir():
+            file.unlink()
+
+    with pytest.raises(OSError, match="was removed; one command at a time can write into"):
+        Folder(str(tmp_path)).write("a.parquet", fill)
+
+
+def test_an_unexpected_error_does_not_keep_the_others_from_being_done(
+    corpus, tmp_path, scale, monkeypatch
+):
+    def read(folder, partition):
+        if partition.source.endswith("plain.parquet"):
+            raise KeyError("unexpected")
+        return partitions.read_tables(folder, partition)
+
+    monkeypatch.setattr(worker, "read_tables", read)
+    with pytest.raises(DataError, match=r"1 of 6 partitions .*plain\.parquet: on .*'unexpected'"):
+        scale(corpus, tmp_path / "out")
+
+
+def test_a_file_that_changes_meanwhile_is_told(corpus, tmp_path, scale):
+    source = corpus / "lang=en" / "plain.parquet"
+
+    def changed(job, path, place, groups):
+        write(source, texts(31))
+        return here(job, path, place, groups)
+
+    with pytest.raises(DataError, match="has changed since the command began; run it again"):
+        scale(source, tmp_path / "out", execute=changed)
+    assert scale(source, tmp_path / "out").rows == 31
+
+
+def test_timestamps_of_spark_keep_their_time(tmp_path, scale):
+    time = datetime.datetime.fromisoformat("9999-12-31")
+    table = pa.table({"text": ["x"], "time": pa.array([time], pa.timestamp("us"))})
+    source = tmp_path / "spark.parquet"
+    parquet.write_table(table, source, use_deprecated_int96_timestamps=True)
+    scale(source, tmp_path / "out")
+    assert read(tmp_path / "out" / "spark.parquet").column("time").to_pylist() == [time]
 
 
 def full(disk, monkeypatch, times):
@@ -190,7 +279,7 @@ def test_a_hundred_thousand_files_are_few_groups(tmp_path, scale):
     many.mkdir()
     for number in range(30):
         os.link(source, many / f"{number:03}.parquet")
-    folder, found = partitions.corpus(str(many))
+    folder, _, found = partitions.corpus(str(many))
     assert (folder.path, len(found)) == (str(many), 30)
     copies = partitions.groups(itertools.repeat(found[0], 100_000))
     assert len(list(copies)) == 100_000 // partitions._GROUP_PARTITIONS + 1
@@ -222,6 +311,25 @@ def test_a_large_file_is_several_partitions(tmp_path, scale, alone, monkeypatch)
     require_equal(pa.concat_tables(tables), values, alone)
 
 
+def test_results_of_another_division_are_removed(tmp_path, scale, monkeypatch):
+    source = tmp_path / "corpus" / "large.parquet"
+    scale(write(source, texts(3)), tmp_path / "out")
+    monkeypatch.setattr(partitions, "_SPLIT_BYTES", 1)
+    for size in (100, 50):  # one partition, then 3, then 6
+        parquet.write_table(pa.table({"text": texts(300)}), source, row_group_size=size)
+        assert scale(source, tmp_path / "out").rows == 300
+        assert sum(read(one).num_rows for one in (tmp_path / "out").glob("*.parquet")) == 300
+
+
+def test_large_rows_are_read_a_few_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(partitions, "_MAX_BATCH_BYTES", 2**20)
+    table = pa.table({"text": [os.urandom(50_000).hex() for _ in range(100)]})
+    parquet.write_table(table, tmp_path / "a.parquet", row_group_size=60)
+    folder, _, found = partitions.corpus(str(tmp_path))
+    sizes = [one.num_rows for one in partitions.read_tables(folder, found[0])]
+    assert (sum(sizes), max(sizes)) == (100, 10)
+
+
 READ = """
 import re, sys
 from pathlib import Path
@@ -231,7 +339,8 @@ def peak():  # ru_maxrss would begin with that of the parent
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 folder = Folder(sys.argv[1])
 def rows(name):
-    return sum(table.num_rows for table in read_tables(folder, Partition(name, "", 0, 0)))
+    size = (Path(sys.argv[1]) / name).stat().st_size
+    return sum(table.num_rows for table in read_tables(folder, Partition(name, "", size, 0)))
 rows("small.parquet")
 before = peak()
 print(rows("large.parquet"), peak() - before)
@@ -267,6 +376,7 @@ def test_a_large_row_group_is_not_read_at_once(tmp_path):
         ("a/**/*.parquet", "a", ["x.parquet", "b/c/x.parquet"], ["x.csv"]),
         ("a/l=*/p*.parquet", "a", ["l=en/p1.parquet"], ["l=en/q.parquet", "m/p.parquet"]),
         ("a", "a", ["x.parquet", "b/x.parquet"], ["x.csv"]),
+        ("a.parquet", "a.parquet", ["x.parquet", "b/x.parquet"], ["x.csv"]),
         ("/a/b.parquet", "/a", ["b.parquet"], ["c.parquet"]),
         ("*.parquet", ".", ["x.parquet"], ["b/x.parquet"]),
         ("/*.parquet", "/", ["x.parquet"], []),
@@ -275,10 +385,65 @@ def test_a_large_row_group_is_not_read_at_once(tmp_path):
     ],
 )
 def test_a_pattern_names_a_folder_and_files_in_it(address, folder, matches, differs):
-    found, pattern = matching(address)
+    found, pattern, recursive = matching(address, is_file=address.endswith("b.parquet"))
     assert found == folder
+    assert recursive or "/" not in "".join(matches)
     assert all(pattern.fullmatch(name) for name in matches)
     assert not any(pattern.fullmatch(name) for name in differs)
+
+
+def test_a_folder_may_be_named_like_a_file_and_a_file_otherwise(tmp_path, scale):
+    write(tmp_path / "spark.parquet" / "part-0.parquet", texts(2))
+    assert scale(tmp_path / "spark.parquet", tmp_path / "out").rows == 2
+    write(tmp_path / "other.pq", texts(3))
+    assert scale(tmp_path / "other.pq", tmp_path / "other").rows == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("_date=1/a.parquet", 1), ("_a.parquet", 0), (".a/a.parquet", 0), ("a%20b#é ?.parquet", 1)],
+)
+def test_files_of_other_names_are_found_as_spark_finds_them(tmp_path, scale, name, count):
+    write(tmp_path / "c" / "a.parquet", texts(1))
+    write(tmp_path / "c" / name, texts(1))
+    assert scale(tmp_path / "c", tmp_path / "out").partitions == 1 + count
+
+
+def test_folders_in_which_nothing_can_match_are_not_read(tmp_path, scale):
+    write(tmp_path / "a.parquet", texts(2))
+    odd = tmp_path / "below" / os.fsdecode(b"\xff")
+    odd.parent.mkdir()
+    odd.touch()
+    assert scale(tmp_path / "*.parquet", tmp_path / "out").rows == 2
+    with pytest.raises(DataError, match="cannot be listed: a name is not UTF-8; rename it"):
+        scale(tmp_path / "below", tmp_path / "other")
+
+
+def test_a_path_may_begin_with_the_home_folder(tmp_path, scale, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "c" / "x.parquet", texts(2))
+    assert scale("~/c/*.parquet", "~/out").rows == 2
+    assert (tmp_path / "out" / "x.parquet").exists()
+
+
+@pytest.mark.parametrize("paths", [("", "out"), ("c", "")])
+def test_an_empty_path_is_refused(tmp_path, scale, monkeypatch, paths):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "c" / "x.parquet", texts(2))
+    with pytest.raises(ConfigError, match="a path or address is empty"):
+        scale(*paths)
+
+
+def test_an_address_may_hold_any_character(tmp_path, scale):
+    write(tmp_path / "a#b c é" / "x.parquet", texts(2))
+    assert scale(f"file://{tmp_path}/a#b c é/*.parquet", f"file://{tmp_path}/o#p").rows == 2
+    assert (tmp_path / "o#p" / "x.parquet").exists()
+
+
+def test_a_password_in_an_address_is_not_shown(scale, tmp_path):
+    with pytest.raises(ConfigError, match=r"^s3://") as refused:
+        scale("s3://key:secret@bucket/a%/*.parquet?nonsense=1", tmp_path / "out")
+    assert "secret" not in str(refused.value)
 
 
 def test_a_corpus_without_files_is_refused(tmp_path, scale):

@@ -14,6 +14,7 @@ from pyarrow import fs, parquet
 
 from tests.scale.corpora import here, require_equal, texts
 from textgate import DataError
+from textgate.scale import spark
 
 SERVER = os.environ.get("MOTO_SERVER")
 
@@ -95,3 +96,15 @@ def test_another_model_is_refused_without_showing_the_address(reviews, scale, bu
     with pytest.raises(DataError, match="begun with the bundle") as refused:
         scale(source, output, model=bundles["gru-float32"])
     assert "endpoint_override" not in str(refused.value)
+
+
+def test_the_address_of_the_results_is_shown_without_a_password(
+    reviews, command, bundle, monkeypatch
+):
+    source, output = reviews
+    monkeypatch.setattr(spark, "execute", here)
+    monkeypatch.setattr(spark, "start", lambda: None)
+    output = output.replace("s3://", "s3://user:testing@")
+    done = command("scale", "spark", "-m", bundle, "-i", source, "-o", output)
+    assert (done.status, done.err) == (0, "")
+    assert "testing" not in done.out

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.scale.corpora import read, require_complete, require_equal, texts, write
+from textgate import ConfigError, DataError
 
 pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'textgate[spark]'")
 
@@ -67,6 +68,40 @@ def test_columns_that_differ_in_case_alone_are_kept(spark, bundle):
     rows = spark.createDataFrame([("Fine.", 3)], "text string, Label int")
     found = classify(rows, bundle).select("`input.Label`", "label").collect()
     assert found[0]["input.Label"] == 3
+
+
+def test_columns_of_all_types_are_kept(spark, bundle):
+    from textgate.scale.spark import classify
+
+    columns = ["timestamp'2026-01-01' t", "interval 1 day i", "cast(1 as decimal(9, 2)) d"]
+    rows = spark.createDataFrame([("Fine.",)], "text string").selectExpr("text", *columns)
+    found = classify(rows, bundle)
+    assert found.schema[: len(rows.schema)] == rows.schema
+    assert found.select(rows.columns).collect() == rows.collect()
+
+
+def test_spark_reads_the_results_of_its_own_files(spark, bundle, tmp_path, scale):
+    rows = spark.createDataFrame([("Fine.", 3)], "text string, label int")
+    rows.write.option("compression", "none").parquet(str(tmp_path / "corpus.parquet"))
+    scale(tmp_path / "corpus.parquet", tmp_path / "out")
+    found = spark.read.parquet(str(tmp_path / "out"))
+    assert found.columns[:3] == ["text", "input.label", "label"]
+
+
+def test_a_data_frame_without_the_column_is_refused(spark, bundle):
+    from textgate.scale.spark import classify
+
+    with pytest.raises(ConfigError, match=r"text: no column 'text' \(did you mean 'Text'\?\)"):
+        classify(spark.createDataFrame([("x",)], "Text string"), bundle)
+
+
+def test_a_fault_of_spark_is_one_line(spark, bundle):
+    from textgate.scale.job import open_job
+    from textgate.scale.spark import execute
+    from textgate.scale.worker import Place
+
+    with pytest.raises(DataError, match=r"^Spark gave up: .*; the same command does the rest$"):
+        list(execute(*open_job(bundle), Place("", ""), ["no group"]))
 
 
 def test_sql_has_the_results_of_one_process(spark, bundle, alone):
