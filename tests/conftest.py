@@ -31,7 +31,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 TESTS = Path(__file__).parent
 REPOSITORY = TESTS.parent
-NEED_TRAINING = ("train", "export", "benchmarks")  # folders
+NEED_TRAINING = ("train", "export", "sklearn", "benchmarks")  # folders
 TRAINING_PACKAGES = ("torch", "onnx", "safetensors", "tqdm")
 
 
