@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
 # Settings that have a parameter of their own, or that the labels decide.
 _PARAMETERS = {"seed": "random_state", "class_weights": "class_weight", "task": "the form of y"}
+_WINDOW_TEXTS = 256  # that a thread classifies at a time
 # Training uses the threads and the random numbers of torch, which a process has once.
 _TRAINING = threading.Lock()
 
@@ -180,11 +180,9 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         texts = read_texts(X, missing=self.missing)
         labels = self._classifier.labels
-        jobs = max(1, min(effective_n_jobs(self.n_jobs), len(texts)))
-        size = -(-len(texts) // jobs)
-        parts = Parallel(n_jobs=jobs, require="sharedmem")(
-            delayed(self._classifier.predict_proba)(texts[size * job : size * (job + 1)])
-            for job in range(jobs)
+        parts = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+            delayed(self._classifier.predict_proba)(texts[start : start + _WINDOW_TEXTS])
+            for start in range(0, max(1, len(texts)), _WINDOW_TEXTS)
         )
         found = np.zeros((len(texts), len(self._names)), dtype=np.float32)
         for column, name in enumerate(self._names):
@@ -370,8 +368,17 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _seed(random_state: object) -> int:
     if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(check_random_state(random_state).randint(2**31))
+        seed = int(random_state)
+        if not 0 <= seed < 2**31:
+            raise ConfigError(f"random_state should be from 0 to 2^31 - 1, not {seed}")
+        return seed
+    try:
+        return int(check_random_state(random_state).randint(2**31))
+    except ValueError:
+        raise ConfigError(
+            "random_state should be a whole number, a numpy.random.RandomState or None, not "
+            f"{quoted(random_state)}"
+        ) from None
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def _series(values: Any) -> Iterable[object]:
     unsuitable = isinstance(values, bytes | bytearray | memoryview | Mapping | Set)
     if unsuitable or not isinstance(values, Iterable):
         raise InputError(f"{_WANTED}, not {type(values).__name__}")
-    return values.tolist() if isinstance(values, np.ndarray) else values
+    return values
 
 
 def _text(value: object, row: int, missing: str) -> str:

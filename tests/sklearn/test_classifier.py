@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cros
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+import textgate.train
 from textgate import BundleError, Classifier, ConfigError, ExportError, UselessModelError
 from textgate.sklearn import TextgateClassifier
 from textgate.sklearn.targets import read_targets
@@ -52,6 +53,14 @@ def test_the_log_odds_are_those_of_the_probabilities(fitted, make, texts_of):
     assert (estimator.classes_[found.argmax(axis=1)] == estimator.predict(text)).all()
 
 
+@pytest.mark.parametrize("form", ["labels", "lists"])
+def test_log_odds_are_finite(fitted, of_lists, form, monkeypatch):
+    estimator = fitted if form == "labels" else of_lists
+    certain = np.array([[1, 0]], dtype=np.float32)
+    monkeypatch.setattr(estimator, "predict_proba", lambda _: certain)
+    assert np.isfinite(estimator.decision_function(["a"])).all()
+
+
 def test_nothing_to_classify_gives_nothing(fitted):
     assert fitted.predict([]).shape == (0,)
     assert fitted.predict_proba([]).shape == (0, 2)
@@ -69,8 +78,10 @@ def test_a_seed_fixes_the_result(make, texts, labels):
 
 def test_one_thread_or_several_give_the_same(fitted, texts):
     several = pickle.loads(pickle.dumps(fitted)).set_params(n_jobs=2)
-    assert (several.predict_proba(texts) == fitted.predict_proba(texts)).all()
-    assert several.predict_proba(texts[:1]).shape == (1, 2)
+    many = [f"{text} {number}" for number, text in enumerate(texts * 10)]
+    wanted = np.concatenate([fitted.predict_proba([text]) for text in many])
+    for estimator in (fitted, several):
+        assert (estimator.predict_proba(many) == wanted).all()
 
 
 def test_training_leaves_nothing_behind(make, texts, labels, tmp_path, monkeypatch, capfd):
@@ -313,7 +324,8 @@ def test_settings_with_a_parameter_of_their_own_are_refused(make, texts, labels,
         ({"settings": {"epoch": 1}}, "'epoch' is not a setting .did you mean 'epochs'"),
         ({"preset": "seed"}, "there is no preset 'seed'"),
         ({"missing": "drop"}, "missing should be 'error' or 'empty', not 'drop'"),
-        ({"random_state": -1}, "seed"),
+        ({"random_state": -1}, "random_state should be from 0 to 2.31 - 1, not -1"),
+        ({"random_state": "1"}, "random_state should be a whole number, .* not '1'"),
     ],
 )
 def test_wrong_parameters_are_refused_by_fit(make, texts, labels, wrong, match):
@@ -446,12 +458,21 @@ def test_grid_search(make, texts, labels):
     assert search.predict(texts).tolist() == labels
 
 
-def test_cross_validation_in_threads_gives_the_same(make, texts, labels):
-    def found(jobs):
-        with parallel_config(backend="threading", n_jobs=jobs):
-            return cross_val_predict(make(), texts, labels, cv=2, method="predict_proba")
+def test_threads_train_one_after_the_other(make, texts, labels, monkeypatch):
+    genuine, running, most = textgate.train.fit, [], []
 
-    assert (found(1) == found(2)).all()
+    def fit(*arguments, **options):
+        running.append(1)
+        most.append(len(running))
+        try:
+            return genuine(*arguments, **options)
+        finally:
+            running.pop()
+
+    monkeypatch.setattr(textgate.train, "fit", fit)
+    with parallel_config(backend="threading", n_jobs=2):
+        assert cross_val_score(make(), texts, labels, cv=2).tolist() == [1, 1]
+    assert most == [1, 1]
 
 
 def test_a_pipeline(make, texts, labels):
