@@ -126,11 +126,14 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ConfigError: a parameter or a setting is wrong; or there is a `sample_weight`.
             TextgateError: the network cannot be trained or exported.
         """
-        if unsupported:
-            raise ConfigError(
-                f"fit takes X and y, not {', '.join(unsupported)}: training counts all rows of a "
-                "label alike; leave it out, or weight the labels with class_weight"
-            )
+        for name, value in unsupported.items():
+            if name != "sample_weight":
+                raise ConfigError(f"fit takes X and y, not {name}")
+            if value is not None:
+                raise ConfigError(
+                    "fit takes no sample_weight: training counts all rows of a label alike; leave "
+                    "it out, or weight the labels with class_weight"
+                )
         texts = read_texts(X, missing=self.missing)
         if not texts:
             raise InputError("X has no texts; a classifier needs some texts of each class")

@@ -51,6 +51,8 @@ def read_targets(y: Any) -> Targets:
         raise InputError(
             "fit requires y to be passed, but the target y is None; y should be one label per text"
         )
+    if isinstance(y, np.ma.MaskedArray):
+        y = y.tolist()  # as a plain array, it would show the values under its mask
     is_array = hasattr(y, "__array__")
     unsuitable = isinstance(y, str | bytes | Mapping | Set) or not isinstance(y, Iterable)
     if unsuitable and not is_array:
@@ -66,7 +68,8 @@ def read_targets(y: Any) -> Targets:
         return _of_matrix(array, None if names is None else list(names))
     if array.ndim not in (1, 2):
         raise InputError(f"{_WANTED}, found an array of shape {array.shape}")
-    array = column_or_1d(array, warn=True)
+    if array.ndim == 2:
+        array = column_or_1d(array, warn=True)
     items = array.tolist()
     return _of_lists(items) if items and _is_list(items[0]) else _of_labels(items, array)
 

@@ -33,8 +33,8 @@ def read_texts(values: object, *, missing: str) -> list[str]:
 
 
 def is_missing(value: object) -> bool:
-    """Return whether a value stands for a missing one: None, NaN, or pandas' NA or NaT."""
-    if value is None:
+    """Return whether a value is a missing one: None, NaN, masked, or pandas' NA or NaT."""
+    if value is None or value is np.ma.masked:
         return True
     if isinstance(value, float | np.floating):
         return bool(np.isnan(value))

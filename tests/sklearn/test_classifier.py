@@ -302,8 +302,11 @@ def test_weights_of_rows_are_refused(make, texts, labels):
     from sklearn.utils.validation import has_fit_parameter
 
     assert not has_fit_parameter(make(), "sample_weight")
-    with pytest.raises(ConfigError, match=r"^fit takes X and y, not sample_weight"):
+    with pytest.raises(ConfigError, match=r"^fit takes no sample_weight: .* class_weight$"):
         make().fit(texts, labels, sample_weight=[1] * 60)
+    with pytest.raises(ConfigError, match=r"^fit takes X and y, not groups$"):
+        make().fit(texts, labels, groups=[1] * 60)
+    make().fit(texts, labels, sample_weight=None)
 
 
 def test_training_in_parts_is_refused(make, texts, labels):

@@ -37,6 +37,7 @@ WRONG_TEXTS = {
     "NaN of numpy": (["a", np.float32("nan")], "X[1] is missing (np.float32(nan))"),
     "pd.NA": (pd.Series(["a", None], dtype="string"), "X[1] is missing (<NA>)"),
     "pd.NaT": (["a", pd.NaT], "X[1] is missing (NaT)"),
+    "masked": (np.ma.array(["a", "b"], mask=[0, 1]), "X[1] is missing (masked)"),
     "missing in a column": (pd.Series(["a", None], index=[8, 9]), "X[1] is missing"),
     "missing category": (pd.Series(["a", None], dtype="category"), "X[1] is missing (nan)"),
 }
@@ -86,6 +87,8 @@ WRONG_LABELS = {
     "mixed objects": (np.array(["x", 1, 2], dtype=object), "y mixes types: y[0] is a text"),
     "scores": ([0.5, 1, 2], "Unknown label type: continuous: y[0] is 0.5"),
     "infinity": ([1.0, float("inf"), 0], "Unknown label type: continuous: y[1] is inf"),
+    "masked": (np.ma.array([1, 2, 3], mask=[0, 1, 0]), "y[1] is missing (None)"),
+    "complex": (np.array([1j, 2, 3]), "y[0] should be a string, a whole number"),
     "bytes": ([b"x", b"y", b"x"], "y[0] should be a string, a whole number, true or false"),
     "dates": (pd.to_datetime(["2020-01-01"] * 3), "y[0] should be a string"),
     "blank": (["x", " ", "y"], "y[1] is empty"),
