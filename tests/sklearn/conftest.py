@@ -31,7 +31,6 @@ def one_thread():
 @pytest.fixture(scope="session")
 def make():
     """Makes estimators: ``make(random_state=3)``."""
-    pytest.importorskip("sklearn", reason="pip install 'textgate[sklearn]'")
     from textgate.sklearn import TextgateClassifier
 
     def estimator(*, settings=(), encoder="none", **parameters):
