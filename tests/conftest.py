@@ -31,20 +31,23 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 TESTS = Path(__file__).parent
 REPOSITORY = TESTS.parent
-NEED_TRAINING = ("train", "export", "benchmarks")  # folders
+NEED_TRAINING = ("train", "export", "sklearn", "benchmarks")  # folders
 TRAINING_PACKAGES = ("torch", "onnx", "safetensors", "tqdm")
 
 
-def missing_packages() -> list[str]:
-    return [name for name in TRAINING_PACKAGES if importlib.util.find_spec(name) is None]
+def missing_packages(folder: str) -> list[str]:
+    wanted = (*TRAINING_PACKAGES, "sklearn") if folder == "sklearn" else TRAINING_PACKAGES
+    return [name for name in wanted if importlib.util.find_spec(name) is None]
 
 
 class SkippedModule(pytest.Module):
     """A test module that is not even imported."""
 
     def collect(self) -> Iterable[pytest.Item]:
+        folder = self.path.relative_to(TESTS).parts[0]
+        extra = "sklearn" if folder == "sklearn" else "train"
         pytest.skip(
-            f"{', '.join(missing_packages())} not installed: pip install 'textgate[train]'",
+            f"{', '.join(missing_packages(folder))} not installed: pip install 'textgate[{extra}]'",
             allow_module_level=True,
         )
 
@@ -55,7 +58,7 @@ def pytest_pycollect_makemodule(
     """Skip the tests of the extra where it is not installed, saying so."""
     folder = module_path.relative_to(TESTS).parts[0]
     needs_it = folder in NEED_TRAINING or module_path.name.startswith("test_cli_training")
-    if needs_it and missing_packages():
+    if needs_it and missing_packages(folder):
         return SkippedModule.from_parent(parent, path=module_path)
     return None
 

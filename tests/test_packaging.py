@@ -13,7 +13,12 @@ import pytest
 import textgate
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = {"textgate": "runtime", "textgate.train": "train", "textgate.export": "export"}
+FOLDERS = {
+    "textgate": "runtime",
+    "textgate.train": "train",
+    "textgate.export": "export",
+    "textgate.sklearn": "estimator",
+}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUPTOOLS = PROJECT["tool"]["setuptools"]
 BUILT = {".so", ".dylib", ".dll"}  # the native engine, which setup.py adds to the wheel
@@ -111,10 +116,10 @@ def test_a_module_imports_nothing_forbidden(name):
         for forbidden in FORBIDDEN.get(folder, ()):
             assert not f"{found}.".startswith(f"{forbidden}."), f"{name} imports {found}"
         top = found.partition(".")[0]
-        assert top not in ("runtime", "train", "export", "tests", "benchmarks"), f"{name}: {found}"
+        assert top not in (*FOLDERS.values(), "tests", "benchmarks"), f"{name}: {found}"
 
 
-WITH_EXTRAS = ("train", "export", "serve", "scale")
+WITH_EXTRAS = ("train", "export", "sklearn", "serve", "scale")
 
 
 def test_the_runtime_imports_only_its_dependencies():

@@ -128,7 +128,7 @@ def test_one_module_imports_onnx_runtime():
     """The others would start its telemetry."""
     found = {
         path.relative_to(REPOSITORY).as_posix()
-        for folder in ("runtime", "train", "export", "tests")
+        for folder in ("runtime", "train", "export", "estimator", "tests")
         for path in (REPOSITORY / folder).rglob("*.py")
         for name in imports_that_run(ast.parse(path.read_text(encoding="utf-8")))
         if name.partition(".")[0] == "onnxruntime"
@@ -171,7 +171,11 @@ IMPORTED = """
 import importlib, os, pkgutil, sys
 EXTRAS = {"torch", "onnx", "safetensors", "tqdm"}
 EXTRAS |= {"starlette", "uvicorn", "prometheus_client", "msgspec", "httptools", "websockets"}
-EXTRAS |= {"opentelemetry", "uvloop", "pyarrow", "ray", "pyspark"}
+EXTRAS |= {"opentelemetry", "uvloop", "pyarrow", "ray", "pyspark", "sklearn"}
+try:
+    import sklearn  # which sets variables of its own
+except ModuleNotFoundError:
+    pass
 before = dict(os.environ)
 import textgate
 for found in pkgutil.walk_packages(textgate.__path__, "textgate.", onerror=lambda _: None):

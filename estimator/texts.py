@@ -1,0 +1,79 @@
+"""Texts of an estimator: its argument `X`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
+import numpy as np
+
+from textgate.errors import ConfigError
+from textgate.messages import quoted
+from textgate.sklearn.errors import InputError
+
+MISSING = ("error", "empty")
+_WANTED = "X should be a sequence of texts"
+
+
+def read_texts(values: object, *, missing: str) -> list[str]:
+    """Return the texts in a list, a column of a table, a numpy array, and so on.
+
+    Args:
+        values: the argument of a caller.
+        missing: ``error`` refuses missing values; ``empty`` reads them as "".
+
+    Raises:
+        InputError: it is not a one-dimensional series of texts, or a text is missing or not a str.
+        ConfigError: `missing` is neither of the two.
+    """
+    if missing not in MISSING:
+        raise ConfigError(f"missing should be 'error' or 'empty', not {quoted(missing)}")
+    return [_text(value, row, missing) for row, value in enumerate(_series(values))]
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a value is a missing one: None, NaN, masked, or pandas' NA or NaT."""
+    if value is None or value is np.ma.masked:
+        return True
+    if isinstance(value, float | np.floating):
+        return bool(np.isnan(value))
+    pandas = sys.modules.get("pandas")  # without it, nothing is one of its values
+    return pandas is not None and (value is pandas.NA or value is pandas.NaT)
+
+
+def _series(values: Any) -> Iterable[object]:
+    if isinstance(values, str):
+        raise InputError(f"{_WANTED}, not one text; put it in a list")
+    if hasattr(type(values), "columns"):
+        raise InputError(
+            f"{_WANTED}, not a {type(values).__name__}; give one column of it, as in X['text']"
+        )
+    if hasattr(values, "__array__") and not isinstance(values, Iterable):
+        values = np.asarray(values)
+    shape = getattr(values, "shape", None)
+    if isinstance(shape, tuple) and len(shape) != 1:
+        kind = "a sparse matrix" if hasattr(values, "toarray") else "an array"
+        raise InputError(
+            f"{_WANTED}, found {kind} of shape {shape}; give one column of it, as in X[:, 0]"
+        )
+    unsuitable = isinstance(values, bytes | bytearray | memoryview | Mapping | Set)
+    if unsuitable or not isinstance(values, Iterable):
+        raise InputError(f"{_WANTED}, not {type(values).__name__}")
+    return values
+
+
+def _text(value: object, row: int, missing: str) -> str:
+    if isinstance(value, str):
+        return str(value)
+    if is_missing(value):
+        if missing == "empty":
+            return ""
+        raise InputError(
+            f"X[{row}] is missing ({value!r}); leave the row out, or read missing texts as '' with "
+            "missing='empty'"
+        )
+    raise InputError(
+        f"X[{row}] should be a str, found {type(value).__name__}; make it a str, or leave the row "
+        "out"
+    )
