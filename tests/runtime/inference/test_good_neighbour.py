@@ -176,6 +176,7 @@ try:
     import sklearn  # which sets variables of its own
 except ModuleNotFoundError:
     pass
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # textgate.scale.ray sets it, as its page says
 before = dict(os.environ)
 import textgate
 for found in pkgutil.walk_packages(textgate.__path__, "textgate.", onerror=lambda _: None):
