@@ -103,7 +103,8 @@ class Service(Context):
     async def _watch(self) -> None:
         while self.settings.poll:
             await asyncio.sleep(self.settings.poll)
-            await self.reload()
+            if self.models.are_stale():  # else no thread is needed
+                await self.reload()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()

@@ -101,6 +101,12 @@ class Models:
             )
         return versions[version]
 
+    def are_stale(self) -> bool:
+        """Return whether a bundle's folder has changed since its bundle was loaded."""
+        return any(
+            _stamp(path) not in {None, self._stamps[key]} for key, path in self._sources.items()
+        )
+
     def reload(
         self, *, forced: bool = False, report: Callable[[str, str], None] = lambda *_: None
     ) -> None:
