@@ -14,37 +14,33 @@ from __future__ import annotations
 import ctypes
 import random
 import shlex
-import statistics
 import subprocess
 import sysconfig
 import tempfile
-import time
 from array import array
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import click
 from common import PATH, cache_option, reference_bundle
+from native import integer_model
 
+from textgate.bench.timing import measure_alternating, percentiles, ratio_of_medians
 from textgate.bundle.builtin import bundled_path
-from textgate.bundle.storage import read_bundle
 from textgate.native.library import with_signatures
-from textgate.native.model import INTEGERS, VERIFIED, model_bytes
 from textgate.tables import format_ms, format_table
 
+# As in setup.py.
 FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-fvisibility=hidden", "-fPIC", "-shared")
 SHAPES = ((1, 1), (10, 1), (25, 1), (100, 1), (25, 32))  # tokens of a text, texts
 WORDS = 900  # how many ids the texts are made of
-ROUNDS = 100
-SECONDS = 0.002  # of one build in a round, about
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=PATH)
 @click.option("--network", "networks", multiple=True, default=("seed-lstm", "seed-gru", "package"))
+@click.option("--seconds", default=1.0, show_default=True, help="Of all builds, for each line.")
 @cache_option("reference")
-def main(folders: tuple[Path, ...], networks: tuple[str, ...], cache: Path) -> None:
+def main(folders: tuple[Path, ...], networks: tuple[str, ...], seconds: float, cache: Path) -> None:
     """Compare builds of the native engine."""
     lines = []
     with tempfile.TemporaryDirectory() as made:
@@ -55,12 +51,13 @@ def main(folders: tuple[Path, ...], networks: tuple[str, ...], cache: Path) -> N
             content = model_of(network, cache)
             for tokens, texts in SHAPES:
                 found = [Call(library, content, tokens, texts) for library in libraries]
-                times = in_turns([one.run for one in found])
-                same = all(one.answers() == found[0].answers() for one in found)
-                ratios = [f"{one / times[0]:.3f}" for one in times]
-                lines.append(
-                    [network, f"{texts} x {tokens}", format_ms(1000 * times[0]), *ratios, str(same)]
+                times = measure_alternating(
+                    {number: one.run for number, one in enumerate(found)}, seconds=seconds
                 )
+                same = all(one.answers() == found[0].answers() for one in found)
+                ratios = [f"{ratio_of_medians(one, times[0]):.3f}" for one in times.values()]
+                first = format_ms(percentiles(times[0]).p50)
+                lines.append([network, f"{texts} x {tokens}", first, *ratios, str(same)])
     header = ["network", "texts x tokens", "first"]
     header += [folder.name for folder in folders]
     sides = "<<>" + ">" * len(folders) + "<"
@@ -76,13 +73,9 @@ def build(folder: Path, to: Path) -> ctypes.CDLL:
 
 
 def model_of(network: str, cache: Path) -> bytes:
-    """Return the engine's form of a network, in integers whatever the gate at export said."""
+    """Return the engine's form of a network, in integers."""
     package = network == "package"
-    bundle = read_bundle(bundled_path("sentiment") if package else reference_bundle(cache, network))
-    manifest = bundle.manifest
-    if manifest.architecture.cell != "lstm":
-        manifest = replace(manifest, training={INTEGERS: VERIFIED})
-    return model_bytes(bundle.parts, manifest)
+    return integer_model(bundled_path("sentiment") if package else reference_bundle(cache, network))
 
 
 class Call:
@@ -111,22 +104,6 @@ class Call:
     def answers(self) -> bytes:
         """Return the probabilities of the last call."""
         return bytes(self._out)
-
-
-def in_turns(calls: list[Callable[[], None]]) -> list[float]:
-    """Return the median seconds of each call."""
-    begun = time.perf_counter()
-    calls[0]()
-    repeats = max(1, int(SECONDS / (time.perf_counter() - begun)))
-    times: list[list[float]] = [[] for _ in calls]
-    for turn in range(ROUNDS):
-        numbers = range(len(calls))
-        for number in numbers if turn % 2 else reversed(numbers):
-            begun = time.perf_counter()
-            for _ in range(repeats):
-                calls[number]()
-            times[number].append((time.perf_counter() - begun) / repeats)
-    return [statistics.median(one) for one in times]
 
 
 if __name__ == "__main__":

@@ -241,11 +241,16 @@ def outcome(folder: Path, cell: str, seed: int, run: Path, epochs: int | None) -
     )
 
 
-def integer_session(path: Path) -> NativeSession:
-    """Return the native engine of a bundle in integers, whatever the gate at export said."""
+def integer_model(path: Path) -> bytes:
+    """Return the engine's form of a bundle in integers, whatever the gate at export said."""
     bundle = read_bundle(path)
     manifest = replace(bundle.manifest, training={INTEGERS: VERIFIED})
-    return NativeSession(model_bytes(bundle.parts, manifest))
+    return model_bytes(bundle.parts, manifest)
+
+
+def integer_session(path: Path) -> NativeSession:
+    """Return the native engine of a bundle in integers."""
+    return NativeSession(integer_model(path))
 
 
 def outcome_table(outcomes: list[Outcome]) -> str:

@@ -317,8 +317,8 @@ def actor_costs(model: Path, rounds: int) -> dict[str, float]:
     ours, _ = timed(classify(many, model, concurrency=1))
     ray.shutdown()
     return {
-        "start_seconds": sorted(starts)[len(starts) // 2],
-        "memory_mb": sorted(memories)[len(memories) // 2] / 1e6,
+        "start_seconds": statistics.median(starts),
+        "memory_mb": statistics.median(memories) / 1e6,
         "plain_rate": PLAIN_ROWS / plain,
         "textgate_rate": PLAIN_ROWS / ours,
     }

@@ -170,8 +170,8 @@ def _scale_rows(result: Result) -> Iterable[Result]:
 
 _scale_rates = table(
     _scale_rows,
-    "two workers | beside `textgate classify --jobs 2` | {rows:count} rows | rows a second | "
-    "a billion rows | core hours",
+    "two workers | compared with `textgate classify --jobs 2` | {rows:count} rows | "
+    "rows a second | a billion rows | core hours",
     "{name} | {beside} | {seconds:.0f} s | {rate:,.0f} | 1e9 / {rate:,.0f} / 3600 = {hours:.1f} h "
     "| 2 * {hours:.1f} = {core_hours:.1f}",
     "<>",

@@ -57,10 +57,7 @@ if TYPE_CHECKING:
     help="Format of the results; by default that of the name of --output, else that of the rows, "
     "else text: label, score, text.",
 )
-@click.option(
-    "--top-k",
-    type=click.IntRange(min=1),
-    metavar="K",
+@options.top_k(
     help="Write the K most probable labels with their scores, the most probable first, instead of "
     "the scores of all labels.",
 )

@@ -41,10 +41,7 @@ _MIN_COLOURED = 0.02
     show_default=True,
     help="text: a table of the words; json: one object per line; html: a page by itself.",
 )
-@click.option(
-    "--top-k",
-    type=click.IntRange(min=1),
-    metavar="K",
+@options.top_k(
     help="Explain the K most probable labels; by default text and html explain those that apply, "
     "and json explains all.",
 )

@@ -171,6 +171,7 @@ max_tokens = click.option(
     metavar="N",
     help="Read only the first N tokens of a text; by default the bundle's limit.",
 )
+top_k = functools.partial(click.option, "--top-k", type=click.IntRange(min=1), metavar="K")
 engine = click.option("--engine", **_ENGINE, default=DEFAULT_ENGINE, help=_ENGINE_HELP)
 engines = click.option(
     "--engine",

@@ -377,7 +377,8 @@ STEP(step_gruf, GRU, false)
 
 #if PAIRS
 /* One step of an int8 LSTM with an even number of panels, for one text. The gates of two panels are
- * computed between the parts of the next products: those wait for weights, these for one another.
+ * computed between the parts of the next products: products wait for weights, and each step of a
+ * gate waits for the step before it.
  * Inlined into a longer function, it would keep fewer constants in registers. */
 static __attribute__((noinline)) void step_lstm8_alone(const Layer *layer, const Direction *way, const Step *step, bool down)
 {

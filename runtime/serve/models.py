@@ -103,9 +103,7 @@ class Models:
 
     def are_stale(self) -> bool:
         """Return whether a bundle's folder has changed since its bundle was loaded."""
-        return any(
-            _stamp(path) not in {None, self._stamps[key]} for key, path in self._sources.items()
-        )
+        return any(self._has_changed(key, _stamp(path)) for key, path in self._sources.items())
 
     def reload(
         self, *, forced: bool = False, report: Callable[[str, str], None] = lambda *_: None
@@ -121,8 +119,8 @@ class Models:
         with self._reloading:
             for key, path in self._sources.items():
                 stamp = _stamp(path)
-                if not forced and stamp in {None, self._stamps[key]}:
-                    continue  # nothing new, or between two renames
+                if not forced and not self._has_changed(key, stamp):
+                    continue
                 name, version = key
                 try:
                     model = self._load(name, version)
@@ -137,6 +135,10 @@ class Models:
                 self._stamps[key] = stamp
                 self._models[name] = {**self._models[name], version: model}
                 report(name, "loaded")
+
+    def _has_changed(self, key: tuple[str, str], stamp: _Stamp) -> bool:
+        # Between two renames there is no folder.
+        return stamp not in {None, self._stamps[key]}
 
     def _load(self, name: str, version: str) -> ServedModel:
         # A link is followed once: all files are then those of one bundle, even if it is replaced.
