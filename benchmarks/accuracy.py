@@ -14,6 +14,7 @@ scikit-learn and fasttext-numpy2 (see requirements.txt); a missing peer is skipp
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,17 @@ def main(
     ]
     done = in_processes(jobs, _scored, work)
     sections = [_section([item for item in done if item["data"] == split.name]) for split in sets]
+    if names:  # of the sets that were not named, the file keeps what it has
+        sections = _with_earlier(sections, output)
     result = write_result(output, {"most_bytes": _max_bytes(encoder), "sets": sections})
     print(BLOCKS["accuracy"].text(result))
+
+
+def _with_earlier(sections: list[Scored], output: Path) -> list[Scored]:
+    """Return the sections and those of other sets in an earlier output, in order of their names."""
+    earlier = json.loads(output.read_text(encoding="utf-8"))["sets"] if output.exists() else []
+    by_name = {section["data"]: section for section in (*earlier, *sections)}
+    return [by_name[name] for name in sorted(by_name)]
 
 
 def _max_bytes(encoder: str | None) -> int:

@@ -112,7 +112,7 @@ def failure(classifier: Classifier, case: Case) -> str:
     answer = classifier.predict(case.text)
     positive = answer.scores["positive"]
     if not case.other:
-        given = answer.label or ""
+        given = answer.label if answer.label and answer.label != "neutral" else ""
         if given in case.allowed:
             return ""
         wanted = " or ".join(name or "no answer" for name in case.allowed)

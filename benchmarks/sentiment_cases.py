@@ -94,11 +94,25 @@ def very_long() -> Iterator[Case]:
         yield Case(" ".join([text] * 60), (answer,))
 
 
-_MADE = {"typos": typos, "ALL CAPS, no caps": capitals, "very long texts": very_long}
+def shouted() -> Iterator[Case]:
+    """Yield clear texts with a very long row of exclamation marks, and the marks alone."""
+    yield Case("!" * 10_000, (ABSTAIN,))
+    for text, answer in CLEAR:
+        yield Case(text.rstrip(".") + "!" * 500, (answer,))
+
+
+_MADE = {
+    "typos": typos,
+    "ALL CAPS, no caps": capitals,
+    "very long texts": very_long,
+    "exclamation marks": shouted,
+}
 _ORDER = (
     "negation", "intensity", '"but" clauses', "names swapped", "genders swapped", "typos",
     "ALL CAPS, no caps", "emoji", "very short texts", "very long texts", "neutral facts",
-    "empty texts", "other languages",
+    "empty texts", "other languages", "implied complaints", "implied praise", "idioms",
+    "comparisons", "irony", "slang", "more neutral facts", "noise", "more languages",
+    "more negation", "more names swapped", "exclamation marks",
 )  # fmt: skip
 GROUPS: dict[str, Callable[[], Iterator[Case]]] = {
     name: _MADE.get(name, partial(listed, name)) for name in _ORDER

@@ -142,6 +142,7 @@ def measure(
                                       min(rate / 2, closed[kind]["median"] * 0.9), seconds * 2))
             for kind in kinds if kind != "constant on granian"
         }  # fmt: skip
+        open_loop["no server"] = at_rate_alone(rate / 2, seconds * 2)
         peers = [kind for kind in ("fastapi", "bentoml") if kind in servers]
         streams = asyncio.run(stream_load(service, seconds * 4))
         long = asyncio.run(soaked(service, rate * 0.8, soak)) if soak else None
@@ -442,6 +443,24 @@ async def at_rate(port: int, rate: float, seconds: float) -> dict[str, float]:
         made.transport.close()
     return {**percentiles(latencies), "rate": rate,
             "errors": lost + sum(made.errors for made in connections)}  # fmt: skip
+
+
+def at_rate_alone(rate: float, seconds: float) -> dict[str, float]:
+    """Return how late a loop that only reads the clock notices fixed times, in milliseconds.
+
+    The machine stops every process now and then. A request that is due meanwhile is late with any
+    server, so that these percentiles are the least that the open loop can find here.
+    """
+    late: list[float] = []
+    total = round(rate * seconds)
+    gc.disable()
+    begun = time.perf_counter()
+    while len(late) < total:
+        now = time.perf_counter()
+        while len(late) < total and (due := begun + len(late) / rate) <= now:
+            late.append(1000 * (now - due))
+    gc.enable()
+    return {**percentiles(late), "rate": rate}
 
 
 async def soaked(service: Server, rate: float, seconds: float) -> dict[str, float]:
