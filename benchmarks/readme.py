@@ -38,6 +38,7 @@ PAGES = {
     "benchmarks/default_model/README.md": ("sentiment_now",),
     "docs/explain.md": ("explanations",),
     "docs/scale.md": ("scale",),
+    "docs/serving.md": ("serve",),
     "docs/training.md": ("inspect",),
     "runtime/models/sentiment/README.md": ("sentiment",),
 }  # fmt: skip

@@ -83,7 +83,9 @@ class Service:
 @click.command()
 @click.option("--seconds", default=5.0, show_default=True, help="How long each load lasts.")
 @click.option("--rounds", default=5, show_default=True, help="How often servers take turns.")
-@click.option("--soak", default=600.0, show_default=True, help="Seconds of the long load; 0: none.")
+@click.option(
+    "--soak", default=600.0, show_default=True, help="Seconds of the long load; 0: the output's."
+)
 @click.option("--engine", type=click.Choice(ENGINES), multiple=True, help="By default both.")
 @click.option("--bentoml", help="Python of an environment with BentoML and textgate.")
 @click.option("--run", "kind", hidden=True)
@@ -106,11 +108,13 @@ def main(
         return
     if shutil.which("wrk") is None:
         raise click.ClickException("wrk is not on the path: apt-get install wrk")
+    earlier = json.loads(output.read_text(encoding="utf-8")) if output.exists() else {}
     found: dict[str, Any] = {}
     goals: list[Goal] = []
     for one in engines:
+        kept = earlier.get("engines", {}).get(one, {}).get("soak")
         with tempfile.TemporaryDirectory() as folder:
-            found[one], reached = measure(one, Path(folder), seconds, rounds, soak, bentoml)
+            found[one], reached = measure(one, Path(folder), seconds, rounds, soak, bentoml, kept)
         goals += reached
     result = write_result(output, {"load": load_tools(), "engines": found}, goals)
     for goal in result.get("goals", ()):
@@ -120,10 +124,16 @@ def main(
 
 
 def measure(
-    engine: str, folder: Path, seconds: float, rounds: int, soak: float, bentoml: str | None
+    engine: str,
+    folder: Path,
+    seconds: float,
+    rounds: int,
+    soak: float,
+    bentoml: str | None,
+    kept: dict[str, Any] | None,
 ) -> tuple[dict[str, Any], list[Goal]]:
     """Return what was found with an engine, and the goals."""
-    kinds = ["service", "constant", "fastapi"]
+    kinds = ["service", "constant", "bare", "fastapi"]
     if importlib.util.find_spec("granian"):
         kinds.append("constant on granian")
     if bentoml:
@@ -142,10 +152,9 @@ def measure(
                                       min(rate / 2, closed[kind]["median"] * 0.9), seconds * 2))
             for kind in kinds if kind != "constant on granian"
         }  # fmt: skip
-        open_loop["no server"] = at_rate_alone(rate / 2, seconds * 2)
         peers = [kind for kind in ("fastapi", "bentoml") if kind in servers]
         streams = asyncio.run(stream_load(service, seconds * 4))
-        long = asyncio.run(soaked(service, rate * 0.8, soak)) if soak else None
+        long = asyncio.run(soaked(service, rate * 0.8, soak)) if soak else kept
     found = {
         "requests_a_second": closed,
         "predict_many": many,
@@ -257,6 +266,9 @@ def run(kind: str, port: int, engine: str) -> None:
 
         uvicorn.run(plain_fastapi(engine), port=port, access_log=False, log_level="warning")
         return
+    if kind == "bare":
+        asyncio.run(bare(port))
+        return
     service = constant() if kind == "constant" else app(engine=engine)
     run_server(service, listen("127.0.0.1", port), workers=1, grace=5)
 
@@ -274,6 +286,29 @@ def constant() -> Any:
 
     classify.ENDPOINTS[0].__dict__["handler"] = handler
     return app(engine=os.environ.get("TEXTGATE_ENGINE"))
+
+
+class Bare(asyncio.Protocol):
+    """Answers whatever arrives with the same bytes, and reads none of it.
+
+    What the open loop finds with it is the machine's and the generator's, not a server's.
+    """
+
+    ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 255\r\n\r\n" + b"x" * 255
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection."""
+        self.transport: Any = transport
+
+    def data_received(self, _: bytes) -> None:
+        """Answer; a request of this benchmark arrives in one piece."""
+        self.transport.write(self.ANSWER)
+
+
+async def bare(port: int) -> None:
+    """Serve `Bare` until the process ends."""
+    server = await asyncio.get_running_loop().create_server(Bare, "127.0.0.1", port)
+    await server.serve_forever()
 
 
 def plain_fastapi(engine: str) -> Any:
@@ -443,24 +478,6 @@ async def at_rate(port: int, rate: float, seconds: float) -> dict[str, float]:
         made.transport.close()
     return {**percentiles(latencies), "rate": rate,
             "errors": lost + sum(made.errors for made in connections)}  # fmt: skip
-
-
-def at_rate_alone(rate: float, seconds: float) -> dict[str, float]:
-    """Return how late a loop that only reads the clock notices fixed times, in milliseconds.
-
-    The machine stops every process now and then. A request that is due meanwhile is late with any
-    server, so that these percentiles are the least that the open loop can find here.
-    """
-    late: list[float] = []
-    total = round(rate * seconds)
-    gc.disable()
-    begun = time.perf_counter()
-    while len(late) < total:
-        now = time.perf_counter()
-        while len(late) < total and (due := begun + len(late) / rate) <= now:
-            late.append(1000 * (now - due))
-    gc.enable()
-    return {**percentiles(late), "rate": rate}
 
 
 async def soaked(service: Server, rate: float, seconds: float) -> dict[str, float]:

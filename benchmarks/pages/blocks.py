@@ -292,6 +292,38 @@ _quantized_times = table(
 )
 
 
+# The service
+
+_SERVERS = {
+    "service": "`textgate serve`",
+    "constant": "the same with a constant answer",
+    "bare": "a socket that answers without reading",
+    "fastapi": "FastAPI, a plain handler",
+    "bentoml": "BentoML, one worker",
+}
+
+
+def _served_rows(result: Result) -> Iterable[Result]:
+    for engine, found in result["engines"].items():
+        for kind, name in _SERVERS.items():
+            if kind in found["open_loop"]:
+                yield {
+                    "engine": engine,
+                    "name": name,
+                    "closed": found["requests_a_second"][kind],
+                    **found["open_loop"][kind],
+                }
+
+
+_served = table(
+    _served_rows,
+    "engine | server | requests a second | p99 | at a fixed rate | p50 | p99",
+    "{engine} | {name} | {closed[median]:,.0f} | {closed[p99]:.1f} ms | {rate:,.0f} a second | "
+    "{p50:.2f} ms | {p99:.1f} ms",
+    "<<>",
+)
+
+
 # Time
 
 
@@ -382,6 +414,7 @@ BLOCKS = {
     "explanations": Block(
         "explanations", (_explanations, _EXPLANATIONS_NOTE, _explanations_noise, goals)
     ),
+    "serve": Block("serve", (_served, goals, MACHINE)),
     "scale": Block("scale", (_scale_rates, _SCALE_NOTE, goals)),
     "sentiment": Block("sentiment", (_domains, _behaviour, _size_and_times, MACHINE)),
     "sentiment_now": Block("sentiment_now", (_domains, MACHINE)),
