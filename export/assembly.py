@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,11 @@ import textgate
 from textgate.bundle.manifest import Manifest
 from textgate.bundle.storage import CARD, GRAPH, TOKENIZER, file_entries
 from textgate.export.card import model_card
+from textgate.export.front_matter import Publication
 from textgate.export.graph.nodes import IR_VERSION, OPSET
 from textgate.export.operators import operator_reports
+from textgate.train.pretraining.pretrained import ENGLISH_ENCODER
+from textgate.train.text.vectors import ENGLISH_VECTORS
 
 if TYPE_CHECKING:
     from textgate.bundle.manifest import Precision, Quality
@@ -43,6 +46,7 @@ class Assembly:
         verify_file: name of the verification file; None for the rows kept with the run.
         has_thresholds: whether thresholds will be chosen.
         out_of_fold: quality out of fold; None if dev rows or a file were held out.
+        publication: what the card should say and the run does not know.
     """
 
     trained: RunManifest
@@ -53,6 +57,7 @@ class Assembly:
     verify_file: str | None = None
     has_thresholds: bool = False
     out_of_fold: Quality | None = None
+    publication: Publication = field(default_factory=Publication)
 
     def files(self, candidate: Candidate, manifest: Manifest) -> dict[str, bytes]:
         """Return the content of every file except the manifest, by name."""
@@ -68,10 +73,21 @@ class Assembly:
                 model_bytes=len(candidate.graph.model),
                 bundle_bytes=size,
                 comparison=candidate.comparison,
+                publication=self._publication(),
             )
             files[CARD] = card.encode("utf-8")
             size = _bytes(files, manifest)
         return files
+
+    def _publication(self) -> Publication:
+        """Return what the card says, with the language that the run gives away."""
+        trained, given = self.trained, self.publication
+        start = trained.settings.get("vectors")
+        if trained.pretrained is not None:
+            start = trained.pretrained.name
+        if given.language or start not in {ENGLISH_ENCODER, ENGLISH_VECTORS}:
+            return given
+        return dataclasses.replace(given, language=("en",))
 
     def size(self, candidate: Candidate) -> int:
         """Return an upper bound of the size of the whole bundle, in bytes."""
@@ -139,9 +155,10 @@ class Assembly:
 
 
 def _bytes(files: dict[str, bytes], manifest: Manifest) -> int:
-    """Return the size of a bundle of these files and this manifest, with their entries added."""
+    """Return the size of a bundle of these files, the manifest, and what is made of it."""
     manifest = dataclasses.replace(manifest, files=file_entries(files))
-    return sum(map(len, files.values())) + len(manifest.to_json().encode("utf-8"))
+    added = (manifest.to_json(), manifest.to_config())
+    return sum(map(len, files.values())) + sum(len(text.encode("utf-8")) for text in added)
 
 
 def _majority(model: TrainedModel) -> dict[str, str | int | float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from textgate.bundle.architecture import layers, parameter_count
 from textgate.evaluation.coverage import label_thresholds, threshold_table
+from textgate.export.front_matter import front_matter
 from textgate.export.operators import remarks
 from textgate.inference.prediction import DEFAULT_THRESHOLD
 from textgate.native.model import INTEGERS
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from textgate.bundle.manifest import Manifest, Quality
+    from textgate.export.front_matter import Publication
     from textgate.export.quality import Comparison
 
 
@@ -36,6 +38,7 @@ def model_card(
     model_bytes: int,
     bundle_bytes: int,
     comparison: Comparison,
+    publication: Publication,
 ) -> str:
     """Return the card as Markdown.
 
@@ -45,10 +48,12 @@ def model_card(
         model_bytes: size of ``model.onnx``.
         bundle_bytes: size of the bundle.
         comparison: result of the verification.
+        publication: what the manifest does not say.
     """
     net = manifest.architecture
     training = manifest.training
     parts = [
+        front_matter(manifest, name=name, publication=publication),
         f"# {_escaped(name)}",
         (
             f"A {manifest.task} text classifier for {net.label_count} labels, exported by textgate "

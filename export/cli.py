@@ -12,6 +12,7 @@ from textgate.cli import options
 from textgate.evaluation.coverage import label_thresholds, threshold_table
 from textgate.export.exporter import Exported
 from textgate.export.exporter import export as export_run
+from textgate.export.front_matter import Publication
 from textgate.export.operators import format_report
 from textgate.export.quality import MAX_ACCURACY_DROP
 from textgate.export.thresholds import Answers
@@ -83,6 +84,7 @@ _MAX_SHOWN_THRESHOLDS = 20
 )
 @click.option("--force", is_flag=True, help="Replace an existing bundle in OUTPUT.")
 @options.columns
+@options.card
 def export(
     run: Path,
     output: Path,
@@ -97,6 +99,9 @@ def export(
     allow_useless: bool,
     force: bool,
     columns: Columns,
+    licence: str | None,
+    language: tuple[str, ...],
+    dataset: tuple[str, ...],
 ) -> None:
     """Turn a finished run into a verified bundle.
 
@@ -118,6 +123,7 @@ def export(
     done = export_run(
         run,
         output,
+        publication=Publication(licence, language, dataset),
         precision=precision,
         embedding_bits=int(embedding_bits),
         verify=verify,

@@ -22,6 +22,7 @@ from textgate.evaluation.floor import beats_floor
 from textgate.export.assembly import Assembly
 from textgate.export.candidate import Original
 from textgate.export.choice import Constraints, choose
+from textgate.export.front_matter import Publication
 from textgate.export.inputs import read_tokenizer, verification_rows
 from textgate.export.integers import verify_integers
 from textgate.export.quality import LARGE_SHIFT, MAX_ACCURACY_DROP, quality
@@ -89,6 +90,7 @@ def export(
     fallback: bool = False,
     max_bytes: int | None = None,
     answers: Answers | None = None,
+    publication: Publication | None = None,
     allow_useless: bool = False,
     force: bool = False,
     progress: Progress | None = None,
@@ -108,6 +110,7 @@ def export(
         fallback: raise precision piece by piece, cheapest first, until the loss is accepted.
         max_bytes: largest size of the bundle; rare words and embedding bits are dropped to fit.
         answers: precision or coverage that thresholds must reach on the rows; None sets none.
+        publication: licence, languages and datasets for the card; None says what the run knows.
         allow_useless: publish a network that is not better than the most frequent label alone.
         force: replace an existing bundle.
         progress: receives the progress.
@@ -171,6 +174,7 @@ def export(
             if out_of_fold is None
             else quality(out_of_fold, rows.targets, multi_label=original.readout.multi_label)
         ),
+        publication=publication or Publication(),
     )
     chosen = choose(original, constraints, bundle.size)
     candidate = chosen.candidate

@@ -17,6 +17,7 @@ from textgate.cli import options
 from textgate.cli.sections import SectionedCommand, section
 from textgate.errors import CheckpointError, ConfigError, ExportError
 from textgate.export.exporter import Exported, export
+from textgate.export.front_matter import Publication
 from textgate.rows import Columns
 from textgate.tables import format_bytes, format_count
 from textgate.train.fitting import fit
@@ -67,6 +68,8 @@ from textgate.train.training.settings import read_settings
     show_default=True,
     help="Precision of the bundle.",
 )
+@section("Card of the bundle")
+@options.card
 def fit_command(
     data: str,
     output: Path,
@@ -80,12 +83,16 @@ def fit_command(
     config: Path | None,
     seed: int | None,
     precision: Precision,
+    licence: str | None,
+    language: tuple[str, ...],
+    dataset: tuple[str, ...],
 ) -> None:
     """Train a classifier on labelled rows and export it as a verified bundle.
 
     DATA is as for textgate train. An interrupted fit loses nothing: the same command with --resume
     continues it.
     """
+    publication = Publication(licence, language, dataset)
     torch.set_num_threads(1)  # steps this small are slower on more threads
     settings = read_settings(config, TrainingConfig) if config is not None else {}
     if seed is not None:
@@ -120,7 +127,7 @@ def fit_command(
             progress.warn(f"the run is kept in {folder}: --resume continues it")
         raise
     try:
-        done = export(folder, output, precision=precision, force=force)
+        done = export(folder, output, precision=precision, publication=publication, force=force)
     except BaseException:
         progress.warn(f"the trained run is kept in {folder}: textgate export exports it")
         raise

@@ -26,6 +26,10 @@ class BundleError(TextgateError):
     """A bundle is damaged, incomplete, unsafe, or of a version this release does not read."""
 
 
+class HubError(BundleError):
+    """The Hugging Face Hub cannot be reached, or does not give or take a bundle."""
+
+
 class CheckpointError(TextgateError):
     """A run's folder is damaged, unfinished, or of a version this release does not read."""
 

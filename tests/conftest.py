@@ -13,13 +13,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.hub_server import FakeHub, running_hub
 from textgate.bundle.architecture import Architecture
 from textgate.rows import Row
 
@@ -28,6 +29,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Read when torch starts: the networks here are too small for several threads.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Read by the clients of servers here.
+os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"]))
 
 TESTS = Path(__file__).parent
 REPOSITORY = TESTS.parent
@@ -157,6 +160,28 @@ def write_jsonl() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A Hub on the loopback interface, an empty cache, and a token for both."""
+    pytest.importorskip("huggingface_hub", reason="pip install 'textgate[hub]'")
+    constants = importlib.import_module("huggingface_hub.constants")
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE"):
+        monkeypatch.delenv(name, raising=False)
+    with running_hub() as server:
+        page = "/{repo_id}/resolve/{revision}/{filename}"
+        for name, value in {
+            "ENDPOINT": server.address,
+            "HUGGINGFACE_CO_URL_TEMPLATE": server.address + page,
+            "HF_HUB_CACHE": str(tmp_path / "cache"),
+            "HF_TOKEN_PATH": str(tmp_path / "token"),
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_DISABLE_XET": False,
+            "HF_HUB_DISABLE_TELEMETRY": False,
+        }.items():
+            monkeypatch.setattr(constants, name, value)
+        yield server
 
 
 # Processes that must leave the network and other people's folders alone

@@ -25,6 +25,7 @@ from textgate.bench.timing import (
     ratio_of_medians,
     texts_of_length,
 )
+from textgate.bundle.hub_name import folder_name
 from textgate.bundle.storage import file_sizes
 from textgate.errors import ConfigError
 
@@ -145,7 +146,7 @@ def measure_together(
 
 
 def bundle_names(paths: Sequence[Path]) -> list[str]:
-    """Return a short name for each folder: its own name, or the whole path if two are the same.
+    """Return a short name for each folder, or the whole path if two have the same.
 
     Raises:
         ConfigError: a folder is given twice.
@@ -155,7 +156,7 @@ def bundle_names(paths: Sequence[Path]) -> list[str]:
         if path.resolve() in seen:
             raise ConfigError(f"the bundle {path} is given twice")
         seen.add(path.resolve())
-    short = [path.resolve().name for path in paths]
+    short = [folder_name(path) for path in paths]
     return [
         name if short.count(name) == 1 else str(path)
         for name, path in zip(short, paths, strict=True)

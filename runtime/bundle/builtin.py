@@ -1,4 +1,4 @@
-"""Models that come with the package, by name."""
+"""Bundles by name: the models that come with the package, and those of the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textgate import environment
+from textgate.bundle.hub_name import PREFIX, is_hub_name
 from textgate.errors import BundleError, ConfigError
 from textgate.messages import did_you_mean
 
@@ -39,12 +40,15 @@ def find_bundle(name: str | Path | None = None) -> Path:
 
     Args:
         name: its path, or the name of a model that comes with the package, unless a file or folder
-            has that name; None takes the environment variable TEXTGATE_MODEL, else the default
-            model.
+            has that name, or ``hf://OWNER/NAME@REVISION`` for a bundle of the Hugging Face Hub,
+            which is downloaded into its cache; None takes the environment variable TEXTGATE_MODEL,
+            else the default model.
 
     Raises:
         BundleError: the name is neither a model's nor that of a file or folder.
-        ConfigError: the name is not a path, or empty.
+        ConfigError: the name is not a path, is empty, or is malformed.
+        HubError: the Hub does not give the bundle.
+        MissingPackageError: the extra ``hub`` is not installed.
     """
     given = os.fspath(name) if isinstance(name, os.PathLike) else name
     if given is not None and not isinstance(given, str):
@@ -54,7 +58,15 @@ def find_bundle(name: str | Path | None = None) -> Path:
     if given == "":
         raise ConfigError("a bundle's path is empty; leave it out for the default model")
     chosen = name or os.environ.get(environment.MODEL) or DEFAULT_MODEL
+    if is_hub_name(chosen):
+        from textgate.bundle.hub import download
+
+        return download(str(chosen))
     path = Path(chosen)
+    if path.parts[:1] == (PREFIX[:-2],) and not os.path.lexists(path):
+        raise ConfigError(
+            f"{path}: a Path cannot name a bundle of the Hub; give {PREFIX}OWNER/NAME as a str"
+        )
     if len(path.parts) > 1 or os.path.lexists(path):
         return path
     if str(chosen) not in MODELS:

@@ -28,6 +28,7 @@ MANIFEST = "textgate.json"
 GRAPH = "model.onnx"
 TOKENIZER = "tokenizer.json"
 CARD = "README.md"
+CONFIG = "config.json"  # the labels once more, for programs of the Hugging Face Hub
 
 Precision = Literal["int8", "float32"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -175,6 +176,19 @@ class Manifest:
         """
         document = {**self._fields(), "checksum": self.checksum}
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def to_config(self) -> str:
+        """Return the text of ``config.json``: the labels as the Hugging Face Hub reads them.
+
+        It says nothing that the manifest does not, and textgate never reads it.
+        """
+        document = {
+            "model_type": "textgate",
+            "problem_type": f"{self.task.replace('-', '_')}_classification",
+            "id2label": {str(number): label for number, label in enumerate(self.labels)},
+            "label2id": {label: number for number, label in enumerate(self.labels)},
+        }
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def parse(cls, text: bytes, *, where: str) -> "Manifest":

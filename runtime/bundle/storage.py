@@ -15,6 +15,7 @@ from textgate.bundle.checks.rules import check_graph
 from textgate.bundle.checks.tokenizer import check_tokenizer
 from textgate.bundle.manifest import (
     CARD,
+    CONFIG,
     FORMAT,
     GRAPH,
     MANIFEST,
@@ -27,11 +28,13 @@ from textgate.errors import BundleError, ExportError
 
 __all__ = [
     "CARD",
+    "CONFIG",
     "GRAPH",
     "MANIFEST",
     "TOKENIZER",
     "Bundle",
     "bundle_bytes",
+    "checked_files",
     "file_entries",
     "file_sizes",
     "read_bundle",
@@ -62,7 +65,7 @@ def read_bundle(path: Path | str) -> Bundle:
     """Return the bundle in a folder; safe for bundles from strangers.
 
     Sizes and checksums are checked before the files are parsed. The card (``README.md``) is
-    documentation, which may be edited or missing.
+    documentation, which may be edited or missing, and ``config.json`` is not read.
 
     Raises:
         BundleError: the folder is not a bundle, or the bundle is damaged, unsafe, or of a version
@@ -97,8 +100,8 @@ def write_bundle(
 ) -> Manifest:
     """Write a bundle and return its manifest, with the files' sizes and checksums filled in.
 
-    The files are read again with `read_bundle` before the folder gets its name, so that no
-    unreadable bundle is published.
+    It adds ``config.json``. The files are read again with `read_bundle` before the folder gets its
+    name, so that no unreadable bundle is published.
 
     Args:
         path: the folder to make.
@@ -122,6 +125,7 @@ def write_bundle(
             (folder / name).write_bytes(content)
         try:
             (folder / MANIFEST).write_bytes(manifest.to_json().encode("utf-8"))
+            (folder / CONFIG).write_bytes(manifest.to_config().encode("utf-8"))
             written = read_bundle(folder).manifest
         except BundleError as problem:
             told = str(problem).replace(str(folder), str(target))
@@ -133,12 +137,35 @@ def write_bundle(
     return manifest
 
 
+def checked_files(bundle: Bundle) -> dict[str, bytes]:
+    """Return the content of the files of a bundle, by name, as they were checked.
+
+    ``config.json`` is made anew. The manifest and the card are read again; the card is left out if
+    it is missing.
+
+    Raises:
+        BundleError: one of these two cannot be read or is too large, or the manifest has changed.
+    """
+    written = _read(bundle.path, MANIFEST, limit=FORMAT.limit)
+    if Manifest.parse(written, where=str(bundle.path / MANIFEST)) != bundle.manifest:
+        raise BundleError(f"{bundle.path / MANIFEST}: changed while it was read; try again")
+    files = {
+        GRAPH: bundle.graph,
+        TOKENIZER: bundle.tokenizer.encode("utf-8"),
+        MANIFEST: written,
+        CONFIG: bundle.manifest.to_config().encode("utf-8"),
+    }
+    if (bundle.path / CARD).exists():
+        files[CARD] = _read(bundle.path, CARD, limit=MAX_FILE_BYTES[CARD])
+    return files
+
+
 def file_sizes(path: Path | str) -> dict[str, int]:
     """Return the bytes of each file of a bundle, by name.
 
-    The files are those that `textgate export` writes; the card may be missing.
+    The files are those that `textgate export` writes; the card and ``config.json`` may be missing.
     """
-    files = (Path(path) / name for name in (GRAPH, TOKENIZER, MANIFEST, CARD))
+    files = (Path(path) / name for name in (GRAPH, TOKENIZER, MANIFEST, CARD, CONFIG))
     return {file.name: file.stat().st_size for file in files if file.is_file()}
 
 
@@ -195,11 +222,12 @@ def _places(folder: Path) -> tuple[Path, ...]:
     """Return where the files of a folder may lie: in it, or in the store of its snapshot.
 
     Hugging Face's cache has links in ``models--OWNER--NAME/snapshots/REVISION`` to files in
-    ``models--OWNER--NAME/blobs``.
+    ``models--OWNER--NAME/blobs``, which may in turn be links to files that several models share, in
+    ``blobs`` beside ``models--OWNER--NAME``.
     """
     for snapshots in folder.parents:
         if snapshots.name == "snapshots" and snapshots.parent.name.startswith("models--"):
-            return folder, snapshots.parent / "blobs"
+            return folder, snapshots.parent / "blobs", snapshots.parents[1] / "blobs"
     return (folder,)
 
 

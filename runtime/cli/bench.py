@@ -81,7 +81,7 @@ _MAX_EVALUATION = 64_000_000  # bytes
     "-m, in the same order.",
 )
 def bench(
-    models: tuple[Path, ...],
+    models: tuple[Path | str, ...],
     text_file: str | None,
     lengths: tuple[int, ...] | None,
     batch_sizes: tuple[int, ...],

@@ -109,7 +109,7 @@ if TYPE_CHECKING:
 )
 def classify(
     texts: tuple[str, ...],
-    model: Path,
+    model: Path | str,
     source: str | None,
     output: Path | None,
     resume: bool,

@@ -26,7 +26,7 @@ _MAX_CONFUSION = 12  # labels; a larger table is only in the JSON
 @options.engine
 def evaluate(
     data: str,
-    model: Path,
+    model: Path | str,
     as_json: bool,
     columns: Columns,
     threads: int | Literal["auto"],

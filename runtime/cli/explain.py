@@ -50,7 +50,7 @@ _MIN_COLOURED = 0.02
 @options.engine
 def explain(
     texts: tuple[str, ...],
-    model: Path,
+    model: Path | str,
     result_format: str,
     top_k: int | None,
     abstain_below: float | None,

@@ -12,6 +12,7 @@ import click
 from textgate.bundle.architecture import layers, parameter_count
 from textgate.bundle.builtin import find_bundle, open_bundle
 from textgate.bundle.run import is_run, read_run
+from textgate.cli import options
 from textgate.tables import format_bytes, format_count, format_table, printable
 
 if TYPE_CHECKING:
@@ -21,39 +22,39 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.argument("path", required=False, type=options.BUNDLE)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def inspect(path: Path | None, as_json: bool) -> None:
+def inspect(path: Path | str | None, as_json: bool) -> None:
     """Show the layers of a run or a bundle.
 
-    PATH may also be the name of a model that comes with the package. Without PATH, it is the model
-    that the other commands use without -m.
+    PATH may also be the name of a model that comes with the package, or hf://OWNER/NAME. Without
+    PATH, it is the model that the other commands use without -m.
 
     The table shows the logical network, without what export adds to the graph. It has one bias per
     gate; a GRU has a second one inside its reset gate.
     """
-    path = find_bundle(path)
-    if is_run(path):
-        run = read_run(path)
-        architecture, labels, facts = run.architecture, run.labels, _run_facts(path)
+    folder = find_bundle(path)
+    if is_run(folder):
+        run = read_run(folder)
+        architecture, labels, facts = run.architecture, run.labels, _run_facts(folder)
         more: dict[str, Any] = {}
     else:
         from textgate.bundle.storage import bundle_bytes, file_sizes
         from textgate.inference.engines import make_engine
 
-        bundle = open_bundle(path)
+        bundle = open_bundle(folder)
         manifest = bundle.manifest
         engine = make_engine(bundle, engine=None, threads=1)
         architecture, labels = manifest.architecture, manifest.labels
-        facts = _bundle_facts(manifest, file_sizes(path))
+        facts = _bundle_facts(manifest, file_sizes(folder))
         facts["engine"] = f"{engine.name} ({engine.detail})"
         more = {
-            "bytes": bundle_bytes(path),
+            "bytes": bundle_bytes(folder),
             "thresholds": _thresholds(manifest),
             "engine": {"name": engine.name, "detail": engine.detail},
         }
     if as_json:
-        document = {**_as_json(path, architecture, labels), **more}
+        document = {**_as_json(folder, architecture, labels), **more}
         click.echo(json.dumps(document, default=dataclasses.asdict))
         return
     shown = ", ".join(map(printable, labels[:20])) + (", ..." if len(labels) > 20 else "")

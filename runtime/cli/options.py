@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from textgate import environment
 from textgate.bundle.builtin import DEFAULT_MODEL
+from textgate.bundle.hub_name import PREFIX, is_hub_name
 from textgate.errors import ConfigError, DataError
 from textgate.inference import arguments
 from textgate.inference.engines import DEFAULT_ENGINE, ENGINES
@@ -25,6 +26,19 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _Callback = Callable[[click.Context, click.Parameter, Any], Any]
 
 FILE = click.Path(readable=False)  # errors are raised where the file is read
+
+
+class _BundlePath(click.Path):
+    """The path of a bundle, or its name on the Hugging Face Hub, which stays a str."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | str:
+        """Return the path or the name."""
+        return str(value) if is_hub_name(value) else Path(str(super().convert(value, param, ctx)))
+
+
+BUNDLE = _BundlePath()
 
 
 def note(message: str) -> None:
@@ -118,7 +132,7 @@ byte_count = _callback(_byte_count)  # 1 KB is 1000 bytes
 # Options of one value
 
 _MODEL: dict[str, Any] = {
-    "type": click.Path(path_type=Path),
+    "type": BUNDLE,
     "show_default": True,
     "envvar": environment.MODEL,
     "show_envvar": True,
@@ -139,7 +153,7 @@ bundle = click.option(
     "--model",
     **_MODEL,
     default=DEFAULT_MODEL,
-    help="Bundle to use: its path, or the name of an included model.",
+    help=f"Bundle to use: its path, the name of an included model, or {PREFIX}OWNER/NAME.",
 )
 bundles = click.option(
     "-m",
@@ -235,6 +249,38 @@ def setting(
     """
     text = f"{help_text}  [default: {getattr(defaults, name)}]".strip()
     return click.option(option, name, help=text, **kind)
+
+
+# Options of the card of a bundle
+
+_CARD = (
+    click.option(
+        "--license",
+        "licence",
+        metavar="ID",
+        help="Licence of the model, for its card: an identifier of the Hugging Face Hub, such as "
+        "apache-2.0.",
+    ),
+    click.option(
+        "--language",
+        metavar="CODE",
+        multiple=True,
+        help="Language of the texts, for the card, such as de; repeat it for several.  [default: "
+        "en if the network began with the English encoder or vectors]",
+    ),
+    click.option(
+        "--dataset",
+        metavar="NAME",
+        multiple=True,
+        help="Dataset of the Hugging Face Hub that the rows come from, for the card, such as "
+        "stanfordnlp/sst2; repeat it for several.",
+    ),
+)
+
+
+def card(function: _F) -> _F:
+    """Add the options of the card; the command takes them as licence, language and dataset."""
+    return _added(function, *_CARD)
 
 
 # Options of rows

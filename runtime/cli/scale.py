@@ -48,7 +48,7 @@ def scale(
     cluster: str,
     source: str,
     output: str,
-    model: Path,
+    model: Path | str,
     text_field: tuple[str, ...],
     scores: bool,
     abstain_below: float | None,

@@ -13,6 +13,7 @@ import click
 
 from textgate import environment
 from textgate.bundle.builtin import DEFAULT_MODEL, MODELS
+from textgate.bundle.hub_name import is_hub_name, parse_hub_name
 from textgate.cli import options
 from textgate.errors import ConfigError, needing
 from textgate.messages import did_you_mean
@@ -201,6 +202,8 @@ def _named(models: tuple[str, ...]) -> dict[str, str]:
     """
     if not models:
         path = os.environ.get(environment.MODEL) or DEFAULT_MODEL
+        if is_hub_name(path):
+            return {parse_hub_name(path).short: path}
         return {DEFAULT_MODEL if path == DEFAULT_MODEL else Path(path).absolute().name: path}
     named: dict[str, str] = {}
     for given in models:

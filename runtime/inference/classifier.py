@@ -114,7 +114,8 @@ class Classifier:
         """Return a classifier for the bundle in a folder.
 
         Args:
-            path: the bundle, or the name of a model that comes with the package; None is the value
+            path: the bundle, or the name of a model that comes with the package, or
+                ``hf://OWNER/NAME@REVISION`` for a bundle of the Hugging Face Hub; None is the value
                 of the environment variable TEXTGATE_MODEL, else the default model.
             threads: threads inside one call; ``"auto"`` is the number of processors that the
                 process may use. For many texts, several Python threads with one each are faster.
@@ -132,7 +133,9 @@ class Classifier:
             BundleError: the bundle is missing, damaged, unsafe, or of another version, or the
                 engine is ``"native"`` and does not know a part of it.
             ConfigError: an option is out of range or names an unknown label, or the engine is
-                ``"native"`` and was not built.
+                ``"native"`` and was not built, or the name of a bundle of the Hub is malformed.
+            HubError: the Hub does not give the bundle.
+            MissingPackageError: the extra ``hub``, for bundles of the Hub, is not installed.
         """
         return cls(
             path,

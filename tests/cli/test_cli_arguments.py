@@ -83,6 +83,7 @@ TEXTS = {
     # What is looked at by a callback, or by torch, and never has other letters.
     "--batch-sizes",
     "--cors-origin",
+    "--dataset",
     "--delimiter",
     "--dense",
     "--device",
@@ -90,10 +91,14 @@ TEXTS = {
     "--hidden",
     "--host",
     "--jobs",
+    "--language",
     "--lengths",
+    "--license",
     "--max-body",
     "--max-size",
+    "--revision",
     "--threads",
+    "OWNER/NAME",
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import textgate
 
-CORE = ("classify", "explain", "evaluate", "bench", "inspect", "models")
+CORE = ("classify", "explain", "evaluate", "bench", "push", "inspect", "models")
 EXTRA = ("train", "fit", "curve", "teach", "pretrain", "export", "compare")
 
 

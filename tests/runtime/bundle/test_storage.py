@@ -22,10 +22,12 @@ from textgate.bundle.checks.reader import read_graph
 from textgate.bundle.manifest import FileEntry, Manifest
 from textgate.bundle.storage import (
     CARD,
+    CONFIG,
     GRAPH,
     MANIFEST,
     TOKENIZER,
     Bundle,
+    checked_files,
     read_bundle,
     write_bundle,
 )
@@ -85,6 +87,7 @@ def test_the_card_may_be_edited_or_missing(bundle: Path) -> None:
 def test_other_files_in_the_folder_do_not_matter(bundle: Path) -> None:
     (bundle / "notes.txt").write_text("x", encoding="utf-8")
     (bundle / "run.json").write_text("x", encoding="utf-8")
+    (bundle / CONFIG).write_text("x", encoding="utf-8")
     assert read_bundle(bundle).manifest == WRITTEN
 
 
@@ -113,6 +116,16 @@ def test_a_snapshot_of_hugging_faces_cache_is_read(bundle: Path) -> None:
 
 def test_links_to_other_stores_are_refused(bundle: Path) -> None:
     assert "leaves the bundle's folder" in refusal(cached(bundle, "datasets--owner--name"))
+
+
+def test_links_to_the_store_of_all_snapshots_are_followed(bundle: Path) -> None:
+    snapshot = cached(bundle)
+    file = (snapshot / GRAPH).resolve()
+    shared = bundle.parent / "blobs" / "0a"
+    shared.parent.mkdir()
+    file.rename(shared)
+    file.symlink_to("../../blobs/0a")
+    assert read_bundle(snapshot).manifest == WRITTEN
 
 
 @pytest.mark.parametrize("where", ["../../../other", "../../../../outside"])
@@ -306,6 +319,29 @@ def test_tokenizers_that_pass(bundle: Path, content: bytes) -> None:
     assert read_bundle(bundle).tokenizer == content.decode()
 
 
+# What is published
+
+
+def test_the_files_of_a_bundle_are_those_that_were_checked(bundle: Path) -> None:
+    (bundle / "notes.txt").write_text("x", encoding="utf-8")
+    (bundle / CONFIG).write_text("x", encoding="utf-8")
+    opened = read_bundle(bundle)
+    (bundle / GRAPH).write_bytes(b"changed")
+    (bundle / TOKENIZER).unlink()
+    config = WRITTEN.to_config().encode()
+    assert checked_files(opened) == {
+        **FILES,
+        MANIFEST: (GOLDEN / MANIFEST).read_bytes(),
+        CONFIG: config,
+    }
+    (bundle / CARD).unlink()
+    assert set(checked_files(opened)) == {GRAPH, TOKENIZER, MANIFEST, CONFIG}
+    other = dataclasses.replace(WRITTEN, temperature=3.0)
+    (bundle / MANIFEST).write_text(other.to_json(), encoding="utf-8")
+    with pytest.raises(BundleError, match="changed while it was read"):
+        checked_files(opened)
+
+
 # Writing
 
 
@@ -315,7 +351,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert manifest == WRITTEN
     assert read_bundle(path).manifest == manifest
     assert {file.name: file.read_bytes() for file in path.iterdir()} == {
-        file.name: file.read_bytes() for file in GOLDEN.iterdir()
+        CONFIG: manifest.to_config().encode(),
+        **{file.name: file.read_bytes() for file in GOLDEN.iterdir()},
     }
     assert [item.name for item in path.parent.iterdir()] == ["bundle"]
 
