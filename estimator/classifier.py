@@ -28,6 +28,7 @@ from textgate.rows import Row
 from textgate.sklearn.errors import InputError, MissingMethodError
 from textgate.sklearn.targets import labels_per_text, read_targets
 from textgate.sklearn.texts import read_texts
+from textgate.sklearn.weights import row_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,8 +57,10 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             `textgate.train.fit`; the seed is `random_state`.
         encoder: ``english``, ``none``, or a folder that `textgate.train.pretrain` created; None for
             ``english`` if it suits the texts and the settings.
-        class_weight: ``balanced`` for labels that count the same however rare they are; None for
-            rows that count the same; ``auto`` balances two labels if one is much more frequent.
+        class_weight: the weight of each label in a mapping, 1 for others, by which the weight of
+            a text is multiplied; ``balanced`` for labels that count the same however rare they are;
+            None for rows that count the same; ``auto`` balances two labels if one is much more
+            frequent.
         missing: ``error`` refuses None and NaN among the texts; ``empty`` reads them as "".
         random_state: seed of all random numbers, from 0 to 2^31 - 1, with which the result is
             always the same; or a `numpy.random.RandomState`; or None for the one of numpy.
@@ -75,7 +78,7 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         preset: str | None = None,
         settings: Mapping[str, Any] | None = None,
         encoder: str | Path | None = None,
-        class_weight: Literal["auto", "balanced"] | None = "auto",
+        class_weight: Literal["auto", "balanced"] | Mapping[Any, float] | None = "auto",
         missing: Literal["error", "empty"] = "error",
         random_state: int | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
@@ -115,31 +118,32 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         estimator.classes_ = np.array(labels)
         return estimator
 
-    def fit(self, X: Any, y: Any, **unsupported: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on texts and labels, and return the classifier.
+
+        Args:
+            X: the texts.
+            y: their labels.
+            sample_weight: how much each text counts, [texts]: 2 as the text twice, 0 as no text;
+                None for equal weights.
 
         Warns:
             UserWarning: the network is not better than the most frequent label alone.
 
         Raises:
-            InputError: the texts or labels have a wrong type, shape or value, or are too few.
-            ConfigError: a parameter or a setting is wrong; or there is a `sample_weight`.
+            InputError: the texts, labels or weights have a wrong type, shape or value, or are too
+                few.
+            ConfigError: a parameter or a setting is wrong.
             TextgateError: the network cannot be trained or exported.
         """
-        for name, value in unsupported.items():
-            if name != "sample_weight":
-                raise ConfigError(f"fit takes X and y, not {name}")
-            if value is not None:
-                raise ConfigError(
-                    "fit takes no sample_weight: training counts all rows of a label alike; leave "
-                    "it out, or weight the labels with class_weight"
-                )
         texts = read_texts(X, missing=self.missing)
         if not texts:
             raise InputError("X has no texts; a classifier needs some texts of each class")
         targets = read_targets(y)
         _require_same_length(len(texts), len(targets.rows))
-        files, is_useful = self._train(texts, targets)
+        of_classes = self.class_weight if isinstance(self.class_weight, Mapping) else None
+        weights = row_weights(sample_weight, of_classes, targets)
+        files, is_useful = self._train(texts, targets, weights)
         self._form, self._names, self._is_useful = targets.form, targets.names, is_useful
         self._use(files)
         self.classes_ = targets.classes
@@ -293,7 +297,9 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         found = [given.get(name) for name in self._names]
         return np.array([DEFAULT_THRESHOLD if one is None else one for one in found])
 
-    def _train(self, texts: Sequence[str], targets: Targets) -> tuple[dict[str, bytes], bool]:
+    def _train(
+        self, texts: Sequence[str], targets: Targets, weights: Sequence[float]
+    ) -> tuple[dict[str, bytes], bool]:
         """Return the files of the bundle, and whether it is better than the most frequent label."""
         from textgate.export import export
         from textgate.train import fit
@@ -302,8 +308,10 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         progress = TerminalProgress() if self.verbose else Progress()
         settings = self._training_settings(targets)
         rows = [
-            Row(text, labels, number)
-            for number, (text, labels) in enumerate(zip(texts, targets.rows, strict=True))
+            Row(text, labels, number, weight=weight)
+            for number, (text, labels, weight) in enumerate(
+                zip(texts, targets.rows, weights, strict=True)
+            )
         ]
         with tempfile.TemporaryDirectory(prefix="textgate-") as name, _torch_to_itself():
             folder = Path(name)
@@ -335,12 +343,14 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 raise ConfigError(f"leave {name} out of the settings: it is given by {parameter}")
         settings["task"] = "single-label" if targets.form == "labels" else "multi-label"
         settings["seed"] = _seed(self.random_state)
-        if self.class_weight in (None, "balanced"):
-            settings["class_weights"] = 0.0 if self.class_weight is None else 1.0
+        if self.class_weight is None or isinstance(self.class_weight, Mapping):
+            settings["class_weights"] = 0.0
+        elif self.class_weight == "balanced":
+            settings["class_weights"] = 1.0
         elif self.class_weight != "auto":
             raise ConfigError(
-                "class_weight should be 'auto', 'balanced' or None, not "
-                f"{quoted(self.class_weight)}: a weight for each label is not supported"
+                "class_weight should be a mapping from labels to weights, 'auto', 'balanced' or "
+                f"None, not {quoted(self.class_weight)}"
             )
         return settings
 

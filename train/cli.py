@@ -62,6 +62,7 @@ def poolings(
     "[default: 5 or 3 if DATA has at most 3,000 rows, else 0]",
 )
 @options.group_field
+@options.weight_field
 @options.columns
 @click.option(
     "--task",
@@ -202,6 +203,7 @@ def train(
     unlabelled: tuple[Path, ...],
     pretrained: str | None,
     group_field: str | None,
+    weight_field: str | None,
     device: str,
     threads: int,
     resume: bool,
@@ -240,6 +242,7 @@ def train(
         unlabelled=unlabelled,
         pretrained=pretrained,
         group_field=group_field,
+        weight_field=weight_field,
         device=device,
         resume=resume,
         force=force,

@@ -247,6 +247,7 @@ def _out_of_fold(
         progress: receives every fold.
     """
     rows, targets, architecture = ready.train, ready.dev.targets, ready.manifest.architecture
+    weights = ready.dev.weights
     config, output = ready.config, architecture.output
     linear = linear_out_of_fold(
         rows, parts, targets, config=config, output=output, progress=progress
@@ -260,13 +261,13 @@ def _out_of_fold(
     multi_label = architecture.task == "multi-label"
 
     def loss(logits: NDArray[np.float32]) -> float:
-        return calibrated_loss(logits, targets, multi_label=multi_label)
+        return calibrated_loss(logits, targets, multi_label=multi_label, weights=weights)
 
     alone: NDArray[np.float32] = min(linear, key=loss)
     if network is None:
         return alone
     frozen = min(network, key=loss)
-    scales = mixed_scales(frozen, alone, targets, multi_label=multi_label)
+    scales = mixed_scales(frozen, alone, targets, multi_label=multi_label, weights=weights)
     return min(mix(frozen, alone, scales), alone, key=loss)
 
 

@@ -109,6 +109,7 @@ def fit(
     unlabelled: Sequence[str | Path] = (),
     pretrained: str | Path | None = None,
     group_field: str | None = None,
+    weight_field: str | None = None,
     device: str = "cpu",
     resume: bool = False,
     force: bool = False,
@@ -135,6 +136,8 @@ def fit(
             ``none`` for none. With None the default preset uses ``english`` if it suits the rows.
         group_field: column whose rows of one value stay together when dev rows are held out or
             folds are made, such as an author or a product.
+        weight_field: column with the weight of each row, see `textgate.rows.Row`; a row without a
+            value has weight 1. None for the weights of the rows themselves.
         device: where to compute: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
         resume: continue in `output` if a run has begun there, with the same rows, settings,
             teachers and pretrained weights.
@@ -188,6 +191,7 @@ def fit(
             and (stored is None or stored.pretrained is not None)
         ),
         group_field=group_field,
+        weight_field=weight_field,
     )
     ready = prepare(sources, preset or "default", chosen)
     state = None

@@ -60,6 +60,7 @@ class Sources:
         dev: the dev rows; None holds out a part of `data`, or makes folds of it.
         columns: where the files keep text and label.
         group_field: column of the groups that a hold-out and folds do not split.
+        weight_field: column of the weights of the rows; None for the weights that the rows have.
         teachers: models whose answers are learned, too.
         unlabelled: files of texts that only the teachers label.
         pretrained: the initial embedding and first recurrent layer.
@@ -70,6 +71,7 @@ class Sources:
     dev: str | Path | Sequence[Row] | None
     columns: Columns
     group_field: str | None = None
+    weight_field: str | None = None
     teachers: Sequence[Teacher] = ()
     unlabelled: Sequence[str | Path] = ()
     pretrained: Pretrained | None = None
@@ -133,6 +135,7 @@ def prepare(sources: Sources, preset: str, settings: dict[str, Any]) -> Preparat
         dev_fraction=config.dev_fraction,
         seed=config.seed,
         group_field=sources.group_field,
+        weight_field=sources.weight_field,
         folds=_fold_counter(sources, preset, settings),
     )
     check_teachers(sources.teachers, split.labels, task=split.task, file=split.file)
@@ -337,7 +340,10 @@ def _encode(
     if len(unlabelled):
         sequences = (*train.sequences, *encode_texts(unlabelled, tokenizer))
         no_targets = np.zeros((len(unlabelled), len(labels)), dtype=np.float32)
-        train = Dataset(sequences, np.concatenate([train.targets, no_targets]))
+        weights = train.weights
+        if weights is not None:
+            weights = np.concatenate([weights, np.ones(len(unlabelled), dtype=np.float32)])
+        train = Dataset(sequences, np.concatenate([train.targets, no_targets]), weights)
     return train, dev
 
 

@@ -135,7 +135,7 @@ def _train_with_dev(
     logits, targets = predict_logits(network, ready.dev), ready.dev.targets
     multi_label = architecture.task == "multi-label"
     fit = bounded_temperature if len(targets) < _FEW_DEV_ROWS else fit_temperature
-    temperature = fit(logits, targets, multi_label=multi_label)
+    temperature = fit(logits, targets, multi_label=multi_label, weights=ready.dev.weights)
     return _model(
         ready,
         trainer.state.best_weights,
@@ -164,6 +164,7 @@ def _train_with_folds(
         config,
         ready.train,
         targets=ready.dev.targets,
+        weights=ready.dev.weights,
         folds=folds,
         initialization=begun,
         device=device,
@@ -206,7 +207,7 @@ def _train_with_folds(
 def _solved(ready: Preparation, chosen: FoldChoices) -> Initialization:
     """Return the initial values with what is solved on all rows, with the chosen penalties."""
     architecture, train = ready.manifest.architecture, ready.train
-    weights = label_weights(train.targets, ready.config.class_weights)
+    weights = label_weights(train.targets, ready.config.class_weights, train.weights)
     found = ready.initialization
     if chosen.linear_penalty is not None and found.features is not None:
         (solution,) = solutions(
@@ -225,6 +226,7 @@ def _solved(ready: Preparation, chosen: FoldChoices) -> Initialization:
             train.targets,
             output=architecture.output,
             weights=weights,
+            row_weights=train.weights,
             penalties=(chosen.head_penalty,),
         )
         found = dataclasses.replace(found, head=head)

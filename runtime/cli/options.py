@@ -213,6 +213,12 @@ group_field = click.option(
     help="Column such as an author or a product; rows with the same value are never split between "
     "folds, or between training and dev rows.",
 )
+weight_field = click.option(
+    "--weight-field",
+    metavar="NAME",
+    help="Column of numbers: how much each row counts in training; 2 as the row twice, 0 as no "
+    "row, 1 if it is empty.",
+)
 quiet = click.option(
     "-q", "--quiet", is_flag=True, help="Print warnings and the result only, no progress."
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from typing import Any
 from textgate.errors import DataError
 
 _SOFT = b"\xff" * 8
+_WEIGHTED = b"\xfe" * 8
+_MIN_WEIGHT, _MAX_WEIGHT = 1e-18, 1e18  # of a row that counts: sums of many fit into float32
+WANTED_WEIGHT = f"0 or a number from {_MIN_WEIGHT:g} to {_MAX_WEIGHT:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Row:
             once. In a single-label set the probabilities add up to 1.
         cells: all cells of a row that was read without labels, as the file has them: pairs of a
             column's name and a value, in order. Empty if the file has no columns.
+        weight: how much the row counts in training: 2 counts as the row twice, 0 as no row.
     """
 
     text: str
@@ -39,6 +44,7 @@ class Row:
     extras: Mapping[str, object] = field(default_factory=dict)
     probabilities: tuple[tuple[str, float], ...] = ()
     cells: tuple[tuple[str, object], ...] = field(default=(), compare=False, repr=False)
+    weight: float = 1.0
 
 
 def require_row(value: object, *, where: str) -> None:
@@ -71,6 +77,14 @@ def require_row(value: object, *, where: str) -> None:
             f"{where}: the probabilities should be pairs of a label and a number from 0 to 1, one "
             f"of them above 0, found {value.probabilities!r:.60}"
         )
+    weight: Any = value.weight
+    if not isinstance(weight, Real) or not is_weight(float(weight)):
+        raise DataError(f"{where}: the weight should be {WANTED_WEIGHT}, found {weight!r:.60}")
+
+
+def is_weight(value: float) -> bool:
+    """Return whether a number can be the weight of a row."""
+    return value == 0 or (math.isfinite(value) and _MIN_WEIGHT <= value <= _MAX_WEIGHT)
 
 
 def _are_strings(values: object) -> bool:
@@ -97,7 +111,8 @@ def fingerprint(rows: Iterable[Row]) -> str:
     Each text is hashed as its length in bytes (8 bytes, big-endian) and its UTF-8, followed by the
     number of labels (8 bytes) and the labels, each hashed like the text. Soft labels, if there are
     any, follow: eight bytes 0xff, which cannot begin the length of a text, their number (8 bytes),
-    and each label with its probability (IEEE 754, 8 bytes, big-endian).
+    and each label with its probability (IEEE 754, 8 bytes, big-endian). A weight other than 1
+    follows in the same way: eight bytes 0xfe, and the weight (8 bytes).
     """
     digest = hashlib.sha256()
     for row in rows:
@@ -109,6 +124,8 @@ def fingerprint(rows: Iterable[Row]) -> str:
             digest.update(_SOFT + len(row.probabilities).to_bytes(8, "big"))
             for label, probability in row.probabilities:
                 digest.update(_prefixed(label) + struct.pack(">d", probability))
+        if row.weight != 1:
+            digest.update(_WEIGHTED + struct.pack(">d", row.weight))
     return digest.hexdigest()
 
 

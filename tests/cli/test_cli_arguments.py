@@ -78,6 +78,7 @@ TEXTS = {
     "--label-separator",
     "--pooling",
     "--group-field",
+    "--weight-field",
     "--text-field",
     "[TEXT]...",
     # What is looked at by a callback, or by torch, and never has other letters.

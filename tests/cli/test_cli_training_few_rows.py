@@ -237,3 +237,23 @@ def test_an_uncertain_gain_is_reported(tmp_path, command, data, accuracy, macro_
     save_model(run / MODEL, dataclasses.replace(model, metrics=metrics))
     shown = command("train", data, "-o", run, *SMALL, "--epochs", "1", "--resume")
     assert ("too few to be sure" in shown.err) is not certain
+
+
+def test_weights_of_rows_are_in_a_column(command, write_jsonl, separable, tmp_path):
+    rows = [{**row, "w": 1 + number % 3} for number, row in enumerate(objects(separable(60)))]
+    options = (*SMALL, "--epochs", "1", "--weight-field", "w")
+    rows[3]["w"] = 0
+    data = write_jsonl(tmp_path / "rows.jsonl", rows)
+    shown = command("train", data, "-o", tmp_path / "run", *options)
+    assert shown.status == 0, shown.err
+    assert "rows.jsonl: 1 row has weight 0, as if absent" in shown.err
+    assert read_run(tmp_path / "run").train.rows == 59
+    rows[8]["w"] = -2
+    data = write_jsonl(tmp_path / "rows.jsonl", rows)
+    refused = command("train", data, "-o", tmp_path / "two", *options)
+    assert refused.status == 1
+    assert refused.message == (
+        "textgate: rows.jsonl, line 9: the weight (field 'w') should be 0 or a number from 1e-18 "
+        "to 1e+18, found -2; correct it, or leave --weight-field out"
+    )
+    assert not (tmp_path / "two").exists()

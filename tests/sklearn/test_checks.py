@@ -12,21 +12,26 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from sklearn.utils.validation import validate_data
 
-from textgate import ConfigError
 from textgate.sklearn import TextgateClassifier
 
 # The checks that do not apply, and why.
 NOT_APPLICABLE = {
-    "check_class_weight_classifiers": "training has no weight of its own for each label",
+    # Of weights of zero it holds, see test_classifier.py, and of the loss and what is solved.
+    "check_sample_weight_equivalence_on_dense_data": "a network is trained by steps over shuffled "
+    "batches, whose order depends on the number of rows, as do the held-out rows",
     "check_array_api_input": "texts are in no array of the array API",
 }
+
+# The checks of what was learned, and settings that learn in ten times as long.
+LOOK_AT_ANSWERS = ("check_class_weight_classifiers",)
+LEARNING = {"epochs": 10, "learning_rate": 0.05, "batch_size": 8}
 
 
 class OfNumbers(TextgateClassifier):
     """Classifies the rows of a matrix by texts with one word per number."""
 
-    def fit(self, X, y):
-        return super().fit(self.words(X, reset=True), y)
+    def fit(self, X, y, sample_weight=None):
+        return super().fit(self.words(X, reset=True), y, sample_weight=sample_weight)
 
     def predict_proba(self, X):
         return super().predict_proba(self.words(X) if hasattr(self, "classes_") else X)
@@ -65,14 +70,17 @@ def estimator(make):
     "check", [one for one in CHECKS if name_of(one) not in NOT_APPLICABLE], ids=name_of
 )
 def test_a_check_holds(estimator, check):
+    if name_of(check) in LOOK_AT_ANSWERS:
+        estimator.set_params(settings={**estimator.settings, **LEARNING})
     check(estimator)
 
 
+@pytest.mark.filterwarnings("ignore:the network is not better:UserWarning")
 @pytest.mark.parametrize(
     "check", [one for one in CHECKS if name_of(one) in NOT_APPLICABLE], ids=name_of
 )
 def test_a_check_that_does_not_apply_fails(estimator, check):
-    with pytest.raises((ConfigError, SkipTest)):
+    with pytest.raises((AssertionError, SkipTest)):
         check(estimator)
 
 

@@ -23,8 +23,9 @@ from sklearn.preprocessing import FunctionTransformer
 
 import textgate.train
 from textgate import BundleError, Classifier, ConfigError, ExportError, UselessModelError
-from textgate.sklearn import TextgateClassifier
+from textgate.sklearn import InputError, TextgateClassifier
 from textgate.sklearn.targets import read_targets
+from textgate.sklearn.weights import row_weights
 
 
 def test_it_learns_and_gives_elements_of_the_classes(fitted, texts, labels):
@@ -292,21 +293,129 @@ def test_class_weights_move_the_answers(make, texts_of):
     assert bad("auto") == bad("balanced")
 
 
-@pytest.mark.parametrize("wrong", [{"good": 2, "bad": 1}, "Balanced", 1.0])
+@pytest.mark.parametrize("wrong", ["Balanced", 1.0, [{0: 1, 1: 2}]])
 def test_other_class_weights_are_refused(make, texts, labels, wrong):
-    with pytest.raises(ConfigError, match=r"^class_weight should be 'auto', 'balanced' or None"):
+    with pytest.raises(
+        ConfigError, match=r"^class_weight should be a mapping from labels to weights, 'auto', 'bal"
+    ):
         make(class_weight=wrong).fit(texts, labels)
 
 
-def test_weights_of_rows_are_refused(make, texts, labels):
-    from sklearn.utils.validation import has_fit_parameter
+@pytest.mark.parametrize("value", [-1, float("nan"), "2", None, True, 1e30])
+def test_a_weight_of_a_class_is_a_number(make, texts, labels, value):
+    if value is True:
+        make(class_weight={"good": value}).fit(texts, labels)
+        return
+    with pytest.raises(ConfigError, match=r"^class_weight\['good'\] should be 0 or a number from"):
+        make(class_weight={"good": value}).fit(texts, labels)
 
-    assert not has_fit_parameter(make(), "sample_weight")
-    with pytest.raises(ConfigError, match=r"^fit takes no sample_weight: .* class_weight$"):
-        make().fit(texts, labels, sample_weight=[1] * 60)
-    with pytest.raises(ConfigError, match=r"^fit takes X and y, not groups$"):
-        make().fit(texts, labels, groups=[1] * 60)
-    make().fit(texts, labels, sample_weight=None)
+
+def test_weights_of_classes_are_weights_of_their_rows(make, texts, labels):
+    weights = [3 if label == "bad" else 0.5 for label in labels]
+    found = make(class_weight={"bad": 3, "good": 0.5}).fit(texts, labels)
+    expected = make(class_weight=None).fit(texts, labels, sample_weight=weights)
+    assert (found.predict_proba(texts) == expected.predict_proba(texts)).all()
+    both = make(class_weight={"bad": 6}).fit(texts, labels, sample_weight=[0.5] * 60)
+    assert (found.predict_proba(texts) == both.predict_proba(texts)).all()
+
+
+def test_classes_without_a_weight_have_one(make, texts, labels):
+    read = read_targets(labels)
+    assert row_weights(None, {"bad": 2}, read)[:2] == [1, 2]
+    assert row_weights(None, {"good": 1, "bad": 2, "odd": 5}, read)[:2] == [1, 2]  # not in a fold
+    with pytest.raises(ConfigError) as caught:
+        make(class_weight={"Bad": 2, "good": 1}).fit(texts, labels)
+    assert str(caught.value) == (
+        "class_weight has a weight for 'Bad', which is no class of y, and none for 'bad'; name "
+        "the classes as in y"
+    )
+
+
+def test_weights_of_numbers_and_of_several_labels(lists, matrix):
+    numbers = read_targets(np.array([0, 1, 1]))
+    assert row_weights(None, {0: 5, np.int64(1): 2}, numbers) == [5, 2, 2]
+    assert row_weights(None, {False: 5}, read_targets([True, False, True])) == [1, 5, 1]
+    several = [2 ** ("bad" in row) * 3 ** ("odd" in row) for row in lists]
+    assert row_weights(None, {"bad": 2, "odd": 3}, read_targets(lists)) == several
+    assert row_weights(None, {0: 2, 2: 3}, read_targets(matrix)) == several  # by column
+
+
+def test_equal_weights_change_nothing(fitted, make, texts, labels):
+    for weights in (
+        np.ones(60),
+        [1] * 60,
+        1.0,
+        pd.Series([1.0] * 60, dtype="Float64"),
+        [True] * 60,
+    ):
+        found = make().fit(texts, labels, sample_weight=weights)
+        assert (found.predict_proba(texts) == fitted.predict_proba(texts)).all()
+
+
+def test_a_text_with_weight_zero_is_absent(make, texts, labels):
+    weights = np.array([1.0, 2.0, 0.5, 0.0, 3.0] * 12)
+    found = make().fit(texts, labels, sample_weight=weights)
+    kept = np.flatnonzero(weights)
+    expected = make().fit(
+        [texts[row] for row in kept], [labels[row] for row in kept], sample_weight=weights[kept]
+    )
+    assert (found.predict_proba(texts) == expected.predict_proba(texts)).all()
+
+
+def test_a_class_without_weight_has_probability_zero(make, texts_of):
+    rows = ["good", "bad", "odd"] * 20
+    texts = texts_of([label] for label in rows)
+    found = make(class_weight={"odd": 0}).fit(texts, rows)
+    assert found.classes_.tolist() == ["bad", "good", "odd"]
+    assert (found.predict_proba(texts)[:, 2] == 0).all()
+    assert set(found.predict(texts)) == {"bad", "good"}
+
+
+WRONG_WEIGHTS = [
+    ([1] * 59, "sample_weight has 59 numbers, but X has 60 texts; give one for each"),
+    ([[1]] * 60, "sample_weight[0] should be 0 or a number from 1e-18 to 1e+18, found [1]"),
+    (
+        np.ones((60, 1)),
+        "sample_weight should be a number per text, found an array of shape (60, 1)",
+    ),
+    ("balanced", "sample_weight should be a number per text, not 'balanced'"),
+    ({0: 1}, "sample_weight should be a number per text, not {0: 1}"),
+    (
+        [1, -1, *[1] * 58],
+        "sample_weight[1] should be 0 or a number from 1e-18 to 1e+18 (no negative",
+    ),
+    (
+        [1, "2", *[1] * 58],
+        "sample_weight[1] should be 0 or a number from 1e-18 to 1e+18, found '2'",
+    ),
+    ([1, float("inf"), *[1] * 58], "sample_weight[1] should be 0 or a number from 1e-18 to 1e+18"),
+    ([1, 10**400, *[1] * 58], "sample_weight[1] should be 0 or a number from 1e-18 to 1e+18, foun"),
+    ([1, None, *[1] * 58], "sample_weight[1] is missing (None"),
+    ([1, float("nan"), *[1] * 58], "sample_weight[1] is missing (nan"),
+    (pd.Series([1, pd.NA] * 30, dtype="Int64"), "sample_weight[1] is missing (<NA>"),
+    ([0] * 60, "sample_weight is zero in every row"),
+    ([0, 1] * 30, "y has one class, 'bad', in every row with a weight above 0; a classifier needs"),
+]
+
+
+@pytest.mark.parametrize(("weights", "message"), WRONG_WEIGHTS, ids=range(len(WRONG_WEIGHTS)))
+def test_wrong_weights_are_refused(make, texts, labels, weights, message):
+    with pytest.raises(InputError) as caught:
+        make().fit(texts, labels, sample_weight=weights)
+    assert str(caught.value).startswith(message)
+
+
+def test_weights_in_a_search_and_a_pipeline(make, texts, labels):
+    grid = {"class_weight": [{"good": 1, "bad": 5}, "balanced", None]}
+    search = GridSearchCV(make(), grid, cv=2).fit(texts, labels, sample_weight=np.ones(60))
+    assert search.best_params_["class_weight"] in grid["class_weight"]
+    copy = clone(make(class_weight={"good": 1, "bad": 5}))
+    assert copy.class_weight == {"good": 1, "bad": 5}
+    weights = np.array([1, 3] * 30)
+    pipeline = make_pipeline(FunctionTransformer(), make())
+    pipeline.fit(texts, labels, textgateclassifier__sample_weight=weights)
+    found = make().fit(texts, labels, sample_weight=weights)
+    assert (pipeline.predict_proba(texts) == found.predict_proba(texts)).all()
 
 
 def test_training_in_parts_is_refused(make, texts, labels):

@@ -11,6 +11,7 @@ from textgate.inference.batching import windows
 from textgate.rows.labels import label_indices, require_known
 from textgate.train.data.dataset import Dataset
 from textgate.train.data.label_set import adds_up_to_one, only_soft, sum_of_soft
+from textgate.train.data.weights import weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +41,7 @@ def encode_rows(
     file: str,
     soft: bool = True,
 ) -> Dataset:
-    """Return the rows as token ids and targets.
+    """Return the rows as token ids, targets and weights.
 
     The targets of a row are its soft labels if it has any, else its labels. In a single-label task
     soft labels are scaled to add up to exactly 1.
@@ -75,7 +76,8 @@ def encode_rows(
     for index, weighted in enumerate(labels_of_rows):
         for label, target in weighted:
             targets[index, columns[label]] = target
-    return Dataset(tuple(encode_texts((row.text for row in rows), tokenizer)), targets)
+    sequences = tuple(encode_texts((row.text for row in rows), tokenizer))
+    return Dataset(sequences, targets, weights_of(rows))
 
 
 def encode_texts(texts: Iterable[str], tokenizer: Encoder) -> Iterator[NDArray[np.int64]]:

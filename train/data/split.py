@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textgate.bundle.run import written_name
 from textgate.errors import ConfigError, DataError
-from textgate.messages import did_you_mean
+from textgate.messages import counted, did_you_mean
 from textgate.rows import Columns, Row, load_labelled
 from textgate.rows.reading import with_clean_labels
 from textgate.rows.source import source_name
@@ -16,6 +16,7 @@ from textgate.train.data.checks import check_folds, check_held_out, check_rows
 from textgate.train.data.folds import Folds, assign_folds
 from textgate.train.data.holdout import hold_out
 from textgate.train.data.label_set import find_labels
+from textgate.train.data.weights import that_count, with_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,6 +66,7 @@ def split_rows(
     dev_fraction: float,
     seed: int,
     group_field: str | None = None,
+    weight_field: str | None = None,
     folds: Callable[[int], int] = lambda _: 0,
 ) -> SplitRows:
     """Return training and dev rows from two files, or from one.
@@ -77,6 +79,8 @@ def split_rows(
         dev_fraction: the fraction that is held out.
         seed: seed of the hold-out and of the folds.
         group_field: column of the groups that the hold-out and the folds do not split.
+        weight_field: column of the weights of the rows; the dev rows may lack it. Rows with weight
+            0 are left out.
         folds: returns the number of folds for a number of rows; 0 holds out dev rows.
 
     Raises:
@@ -93,11 +97,15 @@ def split_rows(
     rows, file = _load_rows(
         data, columns, training=True, empty_labels=empty_labels, note=notes.append
     )
+    rows = _weighted(rows, weight_field, file, note=notes.append)
     labels, found = find_labels(rows, task=task, file=file)
     if dev is not None:
         dev_rows, dev_file = _load_rows(
             dev, columns, training=False, empty_labels=empty_labels, note=notes.append
         )
+        if not any(weight_field in row.extras for row in dev_rows):
+            weight_field = None
+        dev_rows = _weighted(dev_rows, weight_field, dev_file, note=notes.append)
         notes += check_rows(rows, dev_rows, file=file, dev_file=dev_file)
         return SplitRows(rows, dev_rows, labels, found, file, dev_file, tuple(notes))
     notes += check_rows(rows, [], file=file, dev_file=file)
@@ -139,6 +147,17 @@ def _assigned(
         return assign_folds(rows, count, seed=seed, group_field=group_field)
     except DataError as problem:
         raise DataError(f"{file}, {problem}") from None
+
+
+def _weighted(rows: list[Row], field: str | None, file: str, *, note: Note) -> list[Row]:
+    """Return the rows that count, with the weights of a column, or with their own."""
+    if field is not None:
+        rows = with_weights(rows, field, file=file)
+    kept = that_count(rows, file=file)
+    if len(kept) < len(rows):
+        left_out = len(rows) - len(kept)
+        note(f"{file}: {counted(left_out, 'row has', 'rows have')} weight 0, as if absent")
+    return kept
 
 
 def _load_rows(

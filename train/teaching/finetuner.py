@@ -12,7 +12,7 @@ from textgate.train.teaching.encoders import EncoderClassifier, load_encoder
 from textgate.train.teaching.finetuned import finetuned_logits
 from textgate.train.training.checkpoint import Epoch, TrainingState
 from textgate.train.training.loop import Learner, forked_rng
-from textgate.train.training.objective import loss
+from textgate.train.training.objective import batch_loss
 from textgate.train.training.optimization import read_moments
 from textgate.train.training.scoring import finished_epoch, score_name
 
@@ -107,7 +107,7 @@ class Finetuner(Learner[Epoch]):
         batch = self._train.batch(rows).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             logits = self.model(batch.ids, batch.lengths)
-        value = loss(logits, batch.targets, output=self._output)
+        value = batch_loss(logits, batch, output=self._output)
         value.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), _GRADIENT_NORM)
         self._optimizer.step()
@@ -132,6 +132,7 @@ class Finetuner(Learner[Epoch]):
             self._dev.targets,
             multi_label=self.multi_label,
             started=started,
+            weights=self._dev.weights,
         )
         return epoch, self.state.weights
 

@@ -29,7 +29,11 @@ _MAX_PART_TEMPERATURE = 10.0  # with a tenth of the weight, 100 for the whole
 
 
 def fit_temperature(
-    logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    *,
+    multi_label: bool,
+    weights: NDArray[np.float32] | None = None,
 ) -> float:
     """Return the temperature from 0.25 to 1000 with the lowest log loss.
 
@@ -37,13 +41,19 @@ def fit_temperature(
         logits: float32 [rows, labels].
         targets: float32 [rows, labels], 1 where a label applies.
         multi_label: whether each label is decided independently.
+        weights: weight of each row, float32 [rows]; None weighs all the same.
     """
     # The log loss is convex in 1/T: if its minimum is below the bound, the bound is best.
-    return max(MIN_TEMPERATURE, _best_temperature(logits, targets, multi_label=multi_label))
+    best = _best_temperature(logits, targets, multi_label=multi_label, weights=weights)
+    return max(MIN_TEMPERATURE, best)
 
 
 def bounded_temperature(
-    logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    *,
+    multi_label: bool,
+    weights: NDArray[np.float32] | None = None,
 ) -> float:
     """Return a temperature from 0.25 to 4 that is safe where rows are few.
 
@@ -51,19 +61,30 @@ def bounded_temperature(
 
     The arguments are those of `fit_temperature`.
     """
-    best = _best_temperature(logits, targets, multi_label=multi_label)
+    best = _best_temperature(logits, targets, multi_label=multi_label, weights=weights)
     bounded = min(_MAX_FEW_TEMPERATURE, max(MIN_TEMPERATURE, best))
-    return float(bounded ** (len(targets) / (len(targets) + _PRIOR_ROWS)))
+    rows = len(targets) if weights is None else _effective_rows(weights)
+    return float(bounded ** (rows / (rows + _PRIOR_ROWS)))
+
+
+def _effective_rows(weights: NDArray[np.float32]) -> float:
+    """Return the number of rows of equal weight that tell as much (Kish 1965)."""
+    wide = weights.astype(np.float64)
+    return float(wide.sum() ** 2 / np.square(wide).sum())
 
 
 def _best_temperature(
-    logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    *,
+    multi_label: bool,
+    weights: NDArray[np.float32] | None = None,
 ) -> float:
     """Return the temperature from 0.1 to 1000 with the lowest log loss."""
 
     def at(logarithm: float) -> float:
         scaled: NDArray[np.float32] = logits * np.float32(np.exp(-logarithm))
-        return log_loss(scaled, targets, multi_label=multi_label)
+        return log_loss(scaled, targets, multi_label=multi_label, weights=weights)
 
     # Golden-section search over log T: the log loss is convex in 1/T, so it has one minimum.
     ratio = (np.sqrt(5.0) - 1.0) / 2.0
@@ -83,15 +104,19 @@ def _best_temperature(
 
 
 def calibrated_loss(
-    logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    *,
+    multi_label: bool,
+    weights: NDArray[np.float32] | None = None,
 ) -> float:
     """Return the lowest mean log loss at any temperature, to compare parts of a network.
 
     The arguments are those of `fit_temperature`.
     """
-    temperature = _best_temperature(logits, targets, multi_label=multi_label)
+    temperature = _best_temperature(logits, targets, multi_label=multi_label, weights=weights)
     scaled: NDArray[np.float32] = logits / np.float32(temperature)
-    return log_loss(scaled, targets, multi_label=multi_label)
+    return log_loss(scaled, targets, multi_label=multi_label, weights=weights)
 
 
 def best_linear_scale(
@@ -100,6 +125,7 @@ def best_linear_scale(
     targets: NDArray[np.float32],
     *,
     multi_label: bool,
+    weights: NDArray[np.float32] | None = None,
 ) -> float:
     """Return the factor of the linear branch's logits before they are added to the recurrent ones.
 
@@ -113,21 +139,26 @@ def best_linear_scale(
         linear: logits of the linear branch, float32 [rows, labels].
         targets: float32 [rows, labels], 1 where a label applies.
         multi_label: whether each label is decided independently.
+        weights: weight of each row, float32 [rows]; None weighs all the same.
     """
     # With thousands of labels, a part of the rows is enough; all would take minutes per epoch.
     step = max(1, len(targets) // max(_MIN_ROWS, _MAX_LOGITS // targets.shape[1]))
     recurrent, linear, targets = recurrent[::step], linear[::step], targets[::step]
+    of_rows = None if weights is None else weights[::step]
     of_recurrent, of_linear = (
-        min(_MAX_PART_TEMPERATURE, _best_temperature(part, targets, multi_label=multi_label))
+        min(
+            _MAX_PART_TEMPERATURE,
+            _best_temperature(part, targets, multi_label=multi_label, weights=of_rows),
+        )
         for part in (recurrent, linear)
     )
 
     def loss(scale: float) -> float:
         both: NDArray[np.float32] = recurrent + np.float32(scale) * linear
-        return calibrated_loss(both, targets, multi_label=multi_label)
+        return calibrated_loss(both, targets, multi_label=multi_label, weights=of_rows)
 
-    weights = (tenths / 10 for tenths in range(10))
-    return min((weight / (1.0 - weight) * of_recurrent / of_linear for weight in weights), key=loss)
+    parts = (tenths / 10 for tenths in range(10))
+    return min((part / (1.0 - part) * of_recurrent / of_linear for part in parts), key=loss)
 
 
 def mixed_scales(
@@ -136,6 +167,7 @@ def mixed_scales(
     targets: NDArray[np.float32],
     *,
     multi_label: bool,
+    weights: NDArray[np.float32] | None = None,
 ) -> tuple[float, float]:
     """Return the factors of the recurrent part's logits and of the linear branch's.
 
@@ -148,25 +180,28 @@ def mixed_scales(
         linear: logits of the linear branch, float32 [rows, labels]; None without a branch.
         targets: float32 [rows, labels], 1 where a label applies.
         multi_label: whether each label is decided independently.
+        weights: weight of each row, float32 [rows]; None weighs all the same.
     """
-    of_network = bounded_temperature(network, targets, multi_label=multi_label)
+    of_network = bounded_temperature(network, targets, multi_label=multi_label, weights=weights)
     if linear is None:
         return 1.0 / of_network, 1.0
-    of_linear = bounded_temperature(linear, targets, multi_label=multi_label)
+    of_linear = bounded_temperature(linear, targets, multi_label=multi_label, weights=weights)
 
-    def scales(weight: float) -> tuple[float, float]:
-        return (1.0 - weight) / of_network, weight / of_linear
+    def scales(part: float) -> tuple[float, float]:
+        return (1.0 - part) / of_network, part / of_linear
 
-    def losses(weight: float) -> NDArray[np.float64]:
-        first, second = scales(weight)
+    def losses(part: float) -> NDArray[np.float64]:
+        first, second = scales(part)
         both: NDArray[np.float32] = np.float32(first) * network + np.float32(second) * linear
-        return calibrated_losses(both, targets, multi_label=multi_label)
+        return calibrated_losses(both, targets, multi_label=multi_label, weights=weights)
 
-    weights = [tenths / 10 for tenths in range(10)]  # the smallest one is preferred
-    return scales(weights[preferred([losses(weight) for weight in weights])])
+    parts = [tenths / 10 for tenths in range(10)]  # the smallest one is preferred
+    return scales(parts[preferred([losses(part) for part in parts], weights)])
 
 
-def preferred(candidates: Sequence[NDArray[np.float64]]) -> int:
+def preferred(
+    candidates: Sequence[NDArray[np.float64]], weights: NDArray[np.float32] | None = None
+) -> int:
     """Return the first candidate that is not clearly worse than the best one.
 
     With few rows the best of several candidates is often best by chance. A candidate is clearly
@@ -174,40 +209,70 @@ def preferred(candidates: Sequence[NDArray[np.float64]]) -> int:
 
     Args:
         candidates: loss of each row, float64 [rows], for each candidate; the most plausible first.
+        weights: weight of each row, float32 [rows]; None weighs all the same.
     """
-    best = min(candidates, key=np.mean)
-    return next(index for index, one in enumerate(candidates) if not is_clearly_lower(best, one))
+    best = min(candidates, key=lambda losses: mean_loss(losses, weights))
+    return next(
+        index for index, one in enumerate(candidates) if not is_clearly_lower(best, one, weights)
+    )
 
 
-def is_clearly_lower(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
+def is_clearly_lower(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    weights: NDArray[np.float32] | None = None,
+) -> bool:
     """Return whether the mean of the first losses is lower by more than its standard error.
 
     Args:
         first: loss of each row, float64 [rows].
         second: other losses of the same rows.
+        weights: weight of each row, float32 [rows]; None weighs all the same.
     """
     difference = second - first
-    error = difference.std() / np.sqrt(len(difference))
-    return bool(difference.mean() > error)
+    if weights is None:
+        error = difference.std() / np.sqrt(len(difference))
+        return bool(difference.mean() > error)
+    shares = weights.astype(np.float64) / weights.sum(dtype=np.float64)
+    mean = shares @ difference
+    return bool(mean > np.sqrt(np.square(shares * (difference - mean)).sum()))
+
+
+def mean_loss(losses: NDArray[np.float64], weights: NDArray[np.float32] | None = None) -> float:
+    """Return the mean loss of rows, weighted if there are weights.
+
+    Args:
+        losses: loss of each row, float64 [rows].
+        weights: weight of each row, float32 [rows]; None weighs all the same.
+    """
+    return float(np.mean(losses) if weights is None else np.average(losses, weights=weights))
 
 
 def calibrated_losses(
-    logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    *,
+    multi_label: bool,
+    weights: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float64]:
     """Return the log loss of each row at a temperature that is safe where rows are few.
 
     The arguments are those of `fit_temperature`.
     """
-    temperature = bounded_temperature(logits, targets, multi_label=multi_label)
+    temperature = bounded_temperature(logits, targets, multi_label=multi_label, weights=weights)
     scaled: NDArray[np.float32] = logits / np.float32(temperature)
     return row_losses(scaled, targets, multi_label=multi_label)
 
 
 def log_loss(
-    logits: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    *,
+    multi_label: bool,
+    weights: NDArray[np.float32] | None = None,
 ) -> float:
     """Return the mean negative log-likelihood of the targets."""
-    return float(np.mean(row_losses(logits, targets, multi_label=multi_label)))
+    return mean_loss(row_losses(logits, targets, multi_label=multi_label), weights)
 
 
 def row_losses(

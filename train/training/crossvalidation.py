@@ -21,6 +21,7 @@ from textgate.train.training.calibration import (
     bounded_temperature,
     calibrated_losses,
     is_clearly_lower,
+    mean_loss,
     mixed_scales,
     preferred,
 )
@@ -41,7 +42,7 @@ from textgate.train.training.probe import (
     solve_heads,
 )
 from textgate.train.training.progress import Progress
-from textgate.train.training.scoring import evaluate_logits
+from textgate.train.training.scoring import score_of
 from textgate.train.training.solver import PENALTIES, can_be_solved, solve_all
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class CrossValidation:
         config: the settings.
         rows: all training rows.
         targets: targets of the rows that are in a fold, float32 [measured, labels].
+        weights: weights of these rows, float32 [measured]; None weighs all the same.
         folds: the folds of `rows`.
         initialization: the initial values of the network.
         device: where to compute.
@@ -121,6 +123,7 @@ class CrossValidation:
         rows: Dataset,
         *,
         targets: NDArray[np.float32],
+        weights: NDArray[np.float32] | None = None,
         folds: Folds,
         initialization: Initialization,
         device: torch.device,
@@ -128,7 +131,7 @@ class CrossValidation:
         progress: Progress,
     ) -> None:
         self._architecture, self._config, self._rows = architecture, config, rows
-        self._targets, self._folds = targets, folds
+        self._targets, self._weights, self._folds = targets, weights, folds
         self._parts = tuple(folds.parts())
         self._initialization, self._device, self._kept = initialization, device, kept
         self._progress = progress
@@ -155,12 +158,16 @@ class CrossValidation:
         scales, mixed, losses = {}, {}, {}
         for candidate, logits in candidates.items():
             scales[candidate] = mixed_scales(
-                logits, linear, self._targets, multi_label=self._multi_label
+                logits,
+                linear,
+                self._targets,
+                multi_label=self._multi_label,
+                weights=self._weights,
             )
             mixed[candidate] = mix(logits, linear, scales[candidate])
             losses[candidate] = self._losses(mixed[candidate])
         order = sorted(mixed, key=_plausibility)
-        best = order[preferred([losses[candidate] for candidate in order])]
+        best = order[preferred([losses[candidate] for candidate in order], self._weights)]
         fraction, epochs = best
         growth = _GROWTH if self._are_few else 1.0
         found = FoldChoices(
@@ -175,12 +182,14 @@ class CrossValidation:
             linear_loss=linear_loss,
             frozen_loss=frozen_loss,
             history=tuple(
-                self._epoch(number, logits, float(losses[of, number].mean()))
+                self._epoch(number, logits, mean_loss(losses[of, number], self._weights))
                 for (of, number), logits in mixed.items()
                 if number and of == (fraction or order[-1][0])
             ),
         )
-        if linear is None or not is_clearly_lower(self._losses(linear), losses[best]):
+        if linear is None or not is_clearly_lower(
+            self._losses(linear), losses[best], self._weights
+        ):
             return found
         return dataclasses.replace(
             found,
@@ -196,23 +205,29 @@ class CrossValidation:
         return len(self._rows) < _MIN_WHOLE_ROWS
 
     def _temperature(self, logits: NDArray[np.float32]) -> float:
-        return bounded_temperature(logits, self._targets, multi_label=self._multi_label)
+        return bounded_temperature(
+            logits, self._targets, multi_label=self._multi_label, weights=self._weights
+        )
 
     def _loss(self, logits: NDArray[np.float32]) -> float:
-        return float(self._losses(logits).mean())
+        return mean_loss(self._losses(logits), self._weights)
 
     def _losses(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        return calibrated_losses(logits, self._targets, multi_label=self._multi_label)
+        return calibrated_losses(
+            logits, self._targets, multi_label=self._multi_label, weights=self._weights
+        )
 
     def _preferred(self, candidates: Sequence[NDArray[np.float32]]) -> int:
         """Return the candidate to use; of those that are as good, one in the middle of the list."""
         middle = len(candidates) // 2
         order = sorted(range(len(candidates)), key=lambda index: abs(index - middle))
-        return order[preferred([self._losses(candidates[index]) for index in order])]
+        losses = [self._losses(candidates[index]) for index in order]
+        return order[preferred(losses, self._weights)]
 
     def _epoch(self, number: int, logits: NDArray[np.float32], loss: float) -> OutOfFoldEpoch:
-        quality = evaluate_logits(logits, self._targets, multi_label=self._multi_label)
-        score = quality.macro_f1 if self._multi_label else quality.accuracy
+        score = score_of(
+            logits, self._targets, multi_label=self._multi_label, weights=self._weights
+        )
         return OutOfFoldEpoch(number, 0.0, loss, score, 0.0)
 
     def _solve_linear(self) -> tuple[float | None, NDArray[np.float32] | None, float]:
@@ -346,7 +361,7 @@ def linear_out_of_fold(
             subset,
             rows.subset(part.held_out),
             output=output,
-            weights=label_weights(subset.targets, config.class_weights),
+            weights=label_weights(subset.targets, config.class_weights, subset.weights),
         )
         for total, (_, logits) in zip(sums, solved, strict=True):
             total[part.positions] += logits
@@ -383,13 +398,14 @@ def heads_out_of_fold(
     sums = np.zeros((len(PROBE_PENALTIES), *targets.shape), dtype=np.float32)
     found: list[list[Head]] = []
     for part in parts:
-        states, inside = pooled[part.inside], rows.targets[part.inside]
+        states, inside = pooled[part.inside], rows.subset(part.inside)
         solved = solve_heads(
             find_space(states, projection),
             states,
-            inside,
+            inside.targets,
             output=output,
-            weights=label_weights(inside, config.class_weights),
+            weights=label_weights(inside.targets, config.class_weights, inside.weights),
+            row_weights=inside.weights,
         )
         found.append(list(solved))
         for total, head in zip(sums, found[-1], strict=True):

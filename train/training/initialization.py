@@ -79,7 +79,7 @@ class Initialization:
         """
         if self.features is None or not can_be_solved(architecture):
             return self
-        weights = label_weights(train.targets, class_weights)
+        weights = label_weights(train.targets, class_weights, train.weights)
         solution, dev_loss = solve(
             self.features, train, dev, output=architecture.output, weights=weights
         )
@@ -111,12 +111,24 @@ class Initialization:
         pooled, of_dev = pooled_states(encoder, train), pooled_states(encoder, dev)
         progress.end()
         output = encoder.architecture.output
-        weights = label_weights(train.targets, class_weights)
+        weights = label_weights(train.targets, class_weights, train.weights)
         space = find_space(pooled, self.projection)
-        heads = list(solve_heads(space, pooled, train.targets, output=output, weights=weights))
+        heads = list(
+            solve_heads(
+                space,
+                pooled,
+                train.targets,
+                output=output,
+                weights=weights,
+                row_weights=train.weights,
+            )
+        )
         losses = [
             calibrated_loss(
-                head_logits(head, of_dev), dev.targets, multi_label=output == "multi-label"
+                head_logits(head, of_dev),
+                dev.targets,
+                multi_label=output == "multi-label",
+                weights=dev.weights,
             )
             for head in heads
         ]

@@ -119,6 +119,7 @@ def solve_heads(
     *,
     output: Output,
     weights: torch.Tensor | None,
+    row_weights: NDArray[np.float32] | None = None,
     penalties: Sequence[float] = PROBE_PENALTIES,
 ) -> Iterator[Head]:
     """Yield the solved head of each penalty, the strongest first.
@@ -129,10 +130,12 @@ def solve_heads(
         targets: float32 [rows, labels].
         output: the output of the network, ``softmax`` or ``multi-label``.
         weights: weight of each label, float32 [labels]; None weighs all the same.
+        row_weights: weight of each row, float32 [rows]; None weighs all the same.
         penalties: the penalties, the strongest first.
     """
     matrix = _Dense(torch.from_numpy(space.features(pooled)))
-    regression = LogisticRegression(matrix, torch.from_numpy(targets), output, weights)
+    of_rows = None if row_weights is None else torch.from_numpy(row_weights)
+    regression = LogisticRegression(matrix, torch.from_numpy(targets), output, weights, of_rows)
     yield from map(space.head, regression.tables(penalties))
 
 

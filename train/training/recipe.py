@@ -7,7 +7,7 @@ several public data sets, see benchmarks/ablation.py.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -271,17 +271,18 @@ def _start(texts: Sequence[Sequence[str]], vectors: Vectors) -> Choice:
 
 
 def _balance(rows: Sequence[Row], labels: Sequence[str]) -> list[Choice]:
-    counts = Counter(label for row in rows for label in row.labels)
+    counts: defaultdict[str, float] = defaultdict(float)
+    for row in rows:
+        for label in row.labels:
+            counts[label] += row.weight
     if not counts:  # all rows have soft labels
         return []
     most, least = max(counts.values()), min(counts[label] for label in labels)
     # The rarest of many labels should be rare in the answers, too; of two labels, the rare one is
     # usually the one that matters.
-    if len(labels) > 2 or most < _MIN_IMBALANCE * max(1, least):
+    if len(labels) > 2 or most < _MIN_IMBALANCE * (least or 1):
         return []
-    return [
-        Choice(
-            {"class_weights": _BALANCED_WEIGHTS},
-            f"a label with {most:,} rows against one with {least:,}",
-        )
-    ]
+    found = f"a label with {most:,.10g} rows against one with {least:,.10g}"
+    if any(row.weight != 1 for row in rows):
+        found = f"a label with weight {most:,.4g} against one with {least:,.4g}"
+    return [Choice({"class_weights": _BALANCED_WEIGHTS}, found)]

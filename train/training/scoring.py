@@ -65,6 +65,34 @@ def evaluate_logits(
     return evaluate_single_label(found, targets.argmax(axis=1), names)
 
 
+def score_of(
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    *,
+    multi_label: bool,
+    weights: NDArray[np.float32] | None = None,
+) -> float:
+    """Return the accuracy, or the macro-F1 of a multi-label task.
+
+    Args:
+        logits: float32 [rows, labels].
+        targets: the same, 1 where a label applies.
+        multi_label: whether several labels can apply.
+        weights: weight of each row, float32 [rows]; None weighs all the same.
+    """
+    if weights is None:
+        quality = evaluate_logits(logits, targets, multi_label=multi_label)
+        return quality.macro_f1 if multi_label else quality.accuracy
+    if not multi_label:
+        right = logits.argmax(axis=1) == targets.argmax(axis=1)
+        return float(np.average(right, weights=weights))
+    given, truth = logits >= 0, targets > 0.5
+    both = weights @ given + weights @ truth
+    occurs = both > 0
+    f1 = 2.0 * (weights @ (given & truth))[occurs] / both[occurs]
+    return float(f1.mean()) if occurs.any() else 0.0
+
+
 def out_of_fold_interval(accuracy: float, rows: int, folds: int) -> tuple[float, float]:
     """Return the 95 % interval of a network's accuracy on new texts, from that out of fold.
 
@@ -92,6 +120,7 @@ def finished_epoch(
     multi_label: bool,
     started: float,
     calibrated: bool = False,
+    weights: NDArray[np.float32] | None = None,
 ) -> Epoch:
     """Return the result of an epoch.
 
@@ -103,16 +132,18 @@ def finished_epoch(
         multi_label: whether several labels can apply.
         started: value of `time.perf_counter` at its start.
         calibrated: whether to measure the loss after temperature scaling.
+        weights: weight of each row of dev, float32 [rows]; None weighs all the same.
 
     Raises:
         ConfigError: training diverged.
     """
     require_finite(number, train_loss, logits)
-    quality = evaluate_logits(logits, targets, multi_label=multi_label)
-    score = quality.macro_f1 if multi_label else quality.accuracy
+    score = score_of(logits, targets, multi_label=multi_label, weights=weights)
     if calibrated:
-        logits = logits / np.float32(fit_temperature(logits, targets, multi_label=multi_label))
-    dev_loss = log_loss(logits, targets, multi_label=multi_label)
+        logits = logits / np.float32(
+            fit_temperature(logits, targets, multi_label=multi_label, weights=weights)
+        )
+    dev_loss = log_loss(logits, targets, multi_label=multi_label, weights=weights)
     return Epoch(number, train_loss, dev_loss, score, time.perf_counter() - started)
 
 

@@ -82,12 +82,14 @@ class LogisticRegression:
         targets: float32 [texts, labels].
         output: the output of the network, ``softmax`` or ``multi-label``.
         weights: weight of each label, float32 [labels]; None weighs all the same.
+        row_weights: weight of each text, float32 [texts]; None weighs all the same.
     """
 
     matrix: FeatureMatrix
     targets: torch.Tensor
     output: Output
     weights: torch.Tensor | None = None
+    row_weights: torch.Tensor | None = None
 
     def tables(self, penalties: Sequence[float]) -> Iterator[torch.Tensor]:
         """Yield the solution of each penalty, float32 [features, labels].
@@ -108,12 +110,15 @@ class LogisticRegression:
             tolerance_grad=_MAX_GRADIENT,
             line_search_fn="strong_wolfe",
         )
-        decay = penalty / len(self.targets)
+        rows = self.row_weights
+        decay = penalty / (len(self.targets) if rows is None else float(rows.sum()))
 
         def penalized() -> torch.Tensor:
             # The gradient is computed here: autograd takes forty times as long on sparse inputs.
             logits = self.matrix.logits(table).requires_grad_()
-            value = loss(logits, self.targets, output=self.output, weights=self.weights)
+            value = loss(
+                logits, self.targets, output=self.output, weights=self.weights, row_weights=rows
+            )
             (of_logits,) = torch.autograd.grad(value, logits)
             table.grad = self.matrix.gradient(of_logits) + decay * table
             return value.detach() + 0.5 * decay * table.square().sum()
@@ -146,7 +151,9 @@ def solve(
     """
     found = solve_all(features, train, dev, output=output, weights=weights, penalties=PENALTIES)
     losses = [
-        calibrated_loss(logits, dev.targets, multi_label=output == "multi-label")
+        calibrated_loss(
+            logits, dev.targets, multi_label=output == "multi-label", weights=dev.weights
+        )
         for _, logits in found
     ]
     best = int(np.argmin(losses))
@@ -188,7 +195,13 @@ def solutions(
     The arguments are those of `solve`.
     """
     matrix = FeatureCounts(train, features)
-    regression = LogisticRegression(matrix, torch.from_numpy(train.targets), output, weights)
+    regression = LogisticRegression(
+        matrix,
+        torch.from_numpy(train.targets),
+        output,
+        weights,
+        None if train.weights is None else torch.from_numpy(train.weights),
+    )
     for penalty, table in zip(penalties, regression.tables(penalties), strict=True):
         yield Solution(table, len(features.token_weights), penalty)
 

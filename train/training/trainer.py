@@ -120,6 +120,7 @@ class Trainer(Learner[Epoch]):
             multi_label=self._multi_label,
             started=started,
             calibrated=self._config.criterion == "loss",
+            weights=self._dev.weights,
         )
         return epoch, scale_linear_branch(scored, factor)
 
@@ -203,5 +204,7 @@ def _logits_with_best_factor(
     if linear is None:
         return recurrent, 1.0
     multi_label = model.architecture.output == "multi-label"
-    factor = best_linear_scale(recurrent, linear, dev.targets, multi_label=multi_label)
+    factor = best_linear_scale(
+        recurrent, linear, dev.targets, multi_label=multi_label, weights=dev.weights
+    )
     return recurrent + np.float32(factor) * linear, factor

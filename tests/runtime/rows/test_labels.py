@@ -312,6 +312,8 @@ def test_labels_of_rows_from_no_file_that_are_none(row, message):
         (Row("t", (), 1, {}, (("x", 0.0),)), ": the probabilities should be pairs of"),
         (Row("t", (), 1, {}, ((1, 1.0),)), ": the probabilities should be pairs of"),
         (Row("t", (), 1, {}, ("x", 1.0)), ": the probabilities should be pairs of"),
+        (Row("t", ("x",), 1, weight=-1.0), ": the weight should be 0 or a number from 1e-18 to 1"),
+        (Row("t", ("x",), 1, weight="2"), ": the weight should be 0 or a number from 1e-18 to 1"),
     ],
 )
 def test_what_is_no_row_is_refused(row, message):

@@ -35,6 +35,7 @@ def test_the_fingerprint_of_known_rows_stays_the_same():
         [*ROWS[:2], Row("", ("yz",), 3)],
         [Row("ab", ("x",), 1), Row("", (), 2), ROWS[2]],
         [Row("a", ("x",), 1, {}, (("x", 1.0),)), *ROWS[1:]],
+        [Row("a", ("x",), 1, weight=2.0), *ROWS[1:]],
     ],
 )
 def test_the_fingerprint_tells_order_and_content_apart(other):

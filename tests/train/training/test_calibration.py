@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from textgate.train.training.calibration import best_linear_scale, fit_temperature, log_loss
+from textgate.train.training.calibration import (
+    best_linear_scale,
+    bounded_temperature,
+    calibrated_loss,
+    fit_temperature,
+    is_clearly_lower,
+    log_loss,
+    mixed_scales,
+    preferred,
+)
 
 
 def targets_of(logits, generator, *, multi_label):
@@ -155,3 +164,67 @@ def test_the_branch_never_makes_it_worse(recurrent, seed, multi_label):
     both = recurrent + np.float32(scale) * linear
     found = loss_at_best_temperature(both, targets, multi_label=multi_label)
     assert found <= loss_at_best_temperature(recurrent, targets, multi_label=multi_label) + 1e-4
+
+
+# Weights of rows
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("measure", [fit_temperature, calibrated_loss, log_loss])
+def test_a_weight_of_two_is_the_row_twice(measure, multi_label):
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (60, 3)).astype(np.float32)
+    targets = targets_of(logits / 3, generator, multi_label=multi_label)
+    times = generator.integers(1, 5, 60)
+    again = np.repeat(range(60), times)
+    found = measure(logits, targets, multi_label=multi_label, weights=times.astype(np.float32))
+    expected = measure(logits[again], targets[again], multi_label=multi_label)
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert found != pytest.approx(measure(logits, targets, multi_label=multi_label), rel=5e-5)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("choose", [best_linear_scale, mixed_scales])
+def test_rows_that_hardly_count_do_not_choose_the_scales(choose, multi_label):
+    generator = np.random.default_rng(0)
+    one, other = generator.normal(0, 2, (2, 300, 3)).astype(np.float32)
+    targets = targets_of(one, generator, multi_label=multi_label)
+    targets[200:] = targets_of(other, generator, multi_label=multi_label)[200:]
+    weights = np.where(np.arange(300) < 200, 1, 1e-9).astype(np.float32)
+    options = {"multi_label": multi_label}
+    found = choose(one, other, targets, weights=weights, **options)
+    expected = choose(one[:200], other[:200], targets[:200], **options)
+    assert found == pytest.approx(expected, rel=1e-3)
+    assert found != pytest.approx(choose(one, other, targets, **options), rel=1e-2)
+
+
+def test_few_rows_with_most_of_the_weight_are_few_rows():
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (400, 3)).astype(np.float32)
+    targets = targets_of(logits / 3, generator, multi_label=False)
+    heavy = np.where(np.arange(400) < 10, 1e6, 1).astype(np.float32)
+    found = bounded_temperature(logits, targets, multi_label=False, weights=heavy)
+    expected = bounded_temperature(logits[:10], targets[:10], multi_label=False)
+    assert found == pytest.approx(expected, rel=1e-2)
+
+
+@pytest.mark.parametrize("scale", [1, 1e-9, 1e9])
+def test_equal_weights_are_none(scale):
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (50, 3)).astype(np.float32)
+    targets = targets_of(logits / 3, generator, multi_label=False)
+    equal = np.full(50, scale, dtype=np.float32)
+    found = bounded_temperature(logits, targets, multi_label=False, weights=equal)
+    assert found == pytest.approx(bounded_temperature(logits, targets, multi_label=False))
+    for _ in range(50):
+        losses = list(generator.normal(1, 1, (4, 50)))
+        assert preferred(losses, equal) == preferred(losses)
+        assert is_clearly_lower(*losses[:2], equal) == is_clearly_lower(*losses[:2])
+
+
+def test_the_mean_that_is_lower_is_the_weighted_one():
+    first, second = np.array([1.0, 1.0, 0.0] * 9), np.array([0.0, 0.0, 1.0] * 9)
+    weights = np.array([1, 1, 20] * 9, dtype=np.float32)
+    assert is_clearly_lower(second, first)
+    assert is_clearly_lower(first, second, weights)
+    assert preferred([second, first], weights) == 1

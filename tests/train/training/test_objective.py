@@ -11,7 +11,7 @@ import torch
 from textgate.train.data.dataset import Batch, Dataset
 from textgate.train.network.model import TextClassifier
 from textgate.train.training.calibration import log_loss
-from textgate.train.training.objective import Objective, loss
+from textgate.train.training.objective import Objective, batch_loss, label_weights, loss
 from textgate.train.training.presets import RECIPE, preset
 
 
@@ -156,6 +156,48 @@ def test_a_label_that_no_row_has_does_not_count_without_end(network):
     model, batch = network(output="softmax", label_count=3), some(3)
     train = np.eye(3, dtype=np.float32)[[0] * 5 + [1] * 4]
     assert math.isfinite(objective(model, train, class_weights=1.0).backward(model, batch))
+
+
+# Weights of rows
+
+TWICE = [0, 0, 1, 2, 2, 2, 5]  # rows 3 and 4 not at all
+COUNTS = torch.tensor([2.0, 1.0, 3.0, 0.0, 0.0, 1.0])
+
+
+@pytest.mark.parametrize("of_labels", [None, torch.tensor([0.5, 2.0, 1.5])])
+@pytest.mark.parametrize("output", ["softmax", "multi-label"])
+def test_a_weight_of_two_is_the_row_twice_and_of_zero_no_row(output, of_labels):
+    torch.manual_seed(0)
+    logits, targets = torch.randn(6, 3, requires_grad=True), some(3, soft=True).targets
+    found = loss(logits, targets, output=output, weights=of_labels, row_weights=COUNTS)
+    expected = loss(logits[TWICE], targets[TWICE], output=output, weights=of_labels)
+    torch.testing.assert_close(found, expected)
+    (one,) = torch.autograd.grad(found, logits, retain_graph=True)
+    (other,) = torch.autograd.grad(expected, logits)
+    torch.testing.assert_close(one, other)
+    assert not one[3:5].any()
+
+
+@pytest.mark.parametrize("output", ["softmax", "multi-label"])
+def test_batches_of_one_size_together_are_the_weighted_mean(output):
+    torch.manual_seed(0)
+    logits, whole = torch.randn(6, 3), some(3)
+    weights = np.array([0.5, 4, 1, 3, 10, 2], dtype=np.float32)
+    rows = Dataset(
+        tuple(np.ones(1, dtype=np.int64) for _ in weights), whole.targets.numpy(), weights
+    )
+    parts = [[0, 1], [2, 3], [4, 5]]
+    found = [batch_loss(logits[part], rows.batch(part), output=output) for part in parts]
+    expected = loss(logits, whole.targets, output=output, row_weights=torch.from_numpy(weights))
+    torch.testing.assert_close(torch.stack(found).mean(), expected)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9, 1e9])
+def test_labels_are_balanced_by_the_weights_of_their_rows(scale):
+    targets = np.eye(3, dtype=np.float32)[[0, 1, 1, 2]]
+    weights = np.float32(scale) * np.array([3, 1, 2, 6], dtype=np.float32)
+    twice = label_weights(targets[np.repeat(range(4), [3, 1, 2, 6])], 1.0)
+    torch.testing.assert_close(label_weights(targets, 1.0, weights), twice)
 
 
 # The linear branch

@@ -108,6 +108,21 @@ def test_it_weighs_the_labels(pooled, projection):
     assert found[:, 0].mean() < plain[:, 0].mean() - 0.05
 
 
+@pytest.mark.parametrize("output", ["softmax", "multi-label"])
+def test_a_weight_of_two_is_the_row_twice(pooled, projection, output):
+    wanted, times = targets(several=output != "softmax"), np.arange(ROWS) % 3 + 1
+    space, again = find_space(pooled, projection), np.repeat(range(ROWS), times)
+    options = {"output": output, "weights": None, "penalties": (1.0,)}
+    (found,) = solve_heads(space, pooled, wanted, row_weights=times.astype(np.float32), **options)
+    (expected,) = solve_heads(space, pooled[again], wanted[again], **options)
+    (plain,) = solve_heads(space, pooled, wanted, **options)
+    of_found, of_expected, of_plain = (
+        probabilities(head_logits(head, pooled), output) for head in (found, expected, plain)
+    )
+    assert np.abs(of_found - of_expected).max() < 1e-3
+    assert np.abs(of_found - of_plain).max() > 5e-3
+
+
 def test_the_folded_head_computes_the_same(pooled, projection):
     space = find_space(pooled, projection)
     table = torch.from_numpy(

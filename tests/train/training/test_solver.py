@@ -17,7 +17,7 @@ from textgate.train.training import solver
 from textgate.train.training.calibration import fit_temperature, log_loss
 from textgate.train.training.initialization import Initialization
 from textgate.train.training.objective import label_weights
-from textgate.train.training.solver import PENALTIES, can_be_solved, solve
+from textgate.train.training.solver import PENALTIES, can_be_solved, solve, solve_all
 
 TOKENS, LABELS = 40, 3
 
@@ -116,6 +116,45 @@ def test_label_weights_are_used():
         found, _ = solve(features, train, dev, output="softmax", weights=weights)
         means.append(float(found.tokens[:, 0].sum() - found.tokens[:, 1:].sum() / 2))
     assert means[1] > means[0] + 0.5
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0])
+@pytest.mark.parametrize("output", ["softmax", "multi-label"])
+def test_a_weight_of_two_is_the_row_twice(output, power):
+    train, dev = (rows(count, seed=count, multi_label=output != "softmax") for count in (60, 30))
+    times = np.random.default_rng(0).integers(1, 4, 60)
+    features = find_features(train.sequences, train.targets, max_buckets=64)
+    weighted = dataclasses.replace(train, weights=times.astype(np.float32))
+    again = train.subset(np.repeat(range(60), times))
+    found, expected, plain = (
+        solve_all(
+            features,
+            data,
+            dev,
+            output=output,
+            weights=label_weights(data.targets, power, data.weights),
+        )
+        for data in (weighted, again, train)
+    )
+    for (one, of_one), (two, of_two), (three, _) in zip(found, expected, plain, strict=True):
+        assert one.penalty == two.penalty
+        torch.testing.assert_close(one.table, two.table, atol=2e-3, rtol=1e-3)
+        np.testing.assert_allclose(of_one, of_two, atol=5e-3)
+        assert (one.table - three.table).abs().max() > 0.02
+
+
+def test_the_weights_of_dev_choose_the_penalty():
+    train, dev = rows(200, seed=1), rows(100, seed=2)
+    features = find_features(train.sequences, train.targets, max_buckets=64)
+    found = solve_all(features, train, dev, output="softmax")
+    sure = found[-1][1]  # of the weakest penalty
+    wrong = sure.argmax(axis=1) != dev.targets.argmax(axis=1)
+    penalties = {}
+    for name, weights in (("wrong", wrong), ("right", ~wrong)):
+        heavy = np.where(weights, 100, 1).astype(np.float32)
+        data = dataclasses.replace(dev, weights=heavy)
+        penalties[name] = solve(features, train, data, output="softmax")[0].penalty
+    assert penalties["wrong"] > penalties["right"]
 
 
 def test_soft_targets_give_smaller_weights():
