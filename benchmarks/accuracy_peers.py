@@ -7,7 +7,7 @@ import itertools
 import pickle
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,17 +81,11 @@ def _fasttext(split: Split, folder: Path) -> Outcome:
     """FastText with word bigrams; learning rate and epochs are selected on dev."""
     import fasttext
 
-    train, dev = split.rows
-    tags = {name: f"__label__{index}" for index, name in enumerate(sorted(set(_labels(train))))}
-    names = {tag: name for name, tag in tags.items()}
-    lines = (f"{tags[row.labels[0]]} {_line(row.text)}\n" for row in train)
-    (folder / "train.txt").write_text("".join(lines), encoding="utf-8")
-
-    def predict(model: Any, rows: Iterable[Row]) -> list[str]:
-        return [names[model.predict(_line(row.text))[0][0]] for row in rows]
+    names, dev = _write_rows(split, folder), split.rows[1]
 
     def score(one: _Fitted) -> int:
-        return sum(a == b for a, b in zip(predict(one.model, dev), _labels(dev), strict=True))
+        found = _predicted(one.model, names, dev)
+        return sum(a == b for a, b in zip(found, _labels(dev), strict=True))
 
     def fitted() -> Iterator[_Fitted]:
         for rate, epochs in itertools.product((0.1, 0.5, 1.0), (5, 15, 40)):
@@ -105,8 +99,48 @@ def _fasttext(split: Split, folder: Path) -> Outcome:
     best = max(fitted(), key=score)
     best.model.save_model(str(folder / "model.bin"))
     size = (folder / "model.bin").stat().st_size
-    predicted = predict(best.model, split.test_rows)
+    predicted = _predicted(best.model, names, split.test_rows)
     return _outcome(split, best, predicted, lambda text: best.model.predict(_line(text)), size)
+
+
+def autotuned(split: Split, seconds: int) -> Outcome:
+    """Let fastText look for its settings on dev for some seconds, and score it on the test rows."""
+    import fasttext
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        names = _write_rows(split, folder)
+        started = time.perf_counter()
+        model = fasttext.train_supervised(
+            str(folder / "train.txt"),
+            autotuneValidationFile=str(folder / "dev.txt"),
+            autotuneDuration=seconds,
+            thread=1,
+            verbose=0,
+        )
+        taken = time.perf_counter() - started
+        found = model.f.getArgs()
+        setting = f"{found.wordNgrams}-grams, lr={found.lr:.3g}, epoch={found.epoch}, "
+        setting += f"dim={found.dim}"
+        model.save_model(str(folder / "model.bin"))
+        size = (folder / "model.bin").stat().st_size
+    predicted = _predicted(model, names, split.test_rows)
+    fitted = _Fitted(model, taken, setting)
+    return _outcome(split, fitted, predicted, lambda text: model.predict(_line(text)), size)
+
+
+def _write_rows(split: Split, folder: Path) -> dict[str, str]:
+    """Write the training and dev rows as fastText reads them, and return the labels by tag."""
+    train, dev = split.rows
+    tags = {name: f"__label__{index}" for index, name in enumerate(sorted(set(_labels(train))))}
+    for name, rows in (("train", train), ("dev", dev)):
+        lines = (f"{tags[row.labels[0]]} {_line(row.text)}\n" for row in rows)
+        (folder / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
+    return {tag: name for name, tag in tags.items()}
+
+
+def _predicted(model: Any, names: Mapping[str, str], rows: Iterable[Row]) -> list[str]:
+    return [names[model.predict(_line(row.text))[0][0]] for row in rows]
 
 
 MODULES = {"TF-IDF": "sklearn", "fastText": "fasttext"}

@@ -33,7 +33,7 @@ PAGES = {
     "README.md": (
         "first", "why", "quickstart", "footprint", "accuracy_encoder", "accuracy", "costs",
     ),
-    "benchmarks/README.md": ("production", "few_rows", "few_rows_languages", "ablation"),
+    "benchmarks/README.md": ("production", "few_rows", "few_rows_languages", "tuning", "ablation"),
     "benchmarks/tables.md": ("quantization", "pareto", "peers"),
     "benchmarks/default_model/README.md": ("sentiment_now",),
     "docs/explain.md": ("explanations",),

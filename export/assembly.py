@@ -141,6 +141,7 @@ class Assembly:
                 **({"folds": folds} if (folds := trained.settings.get("folds")) else {}),
                 **_majority(model),
                 **_pretrained(trained),
+                **_tuning(trained),
                 **_teaching(trained),
                 **({} if self.verify_file is None else {"verify_file": self.verify_file}),
             },
@@ -175,6 +176,21 @@ def _pretrained(trained: RunManifest) -> dict[str, str | int | float]:
         "pretrained": trained.pretrained.name,
         "pretrained_sha256": trained.pretrained.sha256,
     }
+
+
+def _tuning(trained: RunManifest) -> dict[str, str | int | float]:
+    """Return the entries about the tuning, if there was one."""
+    tuning = trained.tuning
+    if tuning is None:
+        return {}
+    entries: dict[str, str | int | float] = {
+        "tuned_trials": tuning.trials,
+        "tuned_choice": tuning.chosen,
+        "tuned_seconds": round(tuning.seconds),
+    }
+    if tuning.expected_accuracy is not None:
+        entries["tuned_accuracy"] = round(tuning.expected_accuracy, 4)
+    return entries
 
 
 def _teaching(trained: RunManifest) -> dict[str, str | int | float]:

@@ -65,7 +65,7 @@ def model_card(
         "## Labels",
         ", ".join(map(_code, manifest.labels)),
         "## Quality",
-        f"Measured on {_rows(manifest, comparison)}",
+        f"Measured on {_rows(manifest, comparison)}{_tuned(manifest)}",
         markdown_table(
             ["graph", "accuracy", "macro-F1", "calibration error"],
             [
@@ -144,6 +144,21 @@ def _rows(manifest: Manifest, comparison: Comparison) -> str:
     return (
         f"the {comparison.rows:,} dev rows that chose the epoch and the temperature: read the "
         "figures as a check of the export, not as a promise for new texts."
+    )
+
+
+def _tuned(manifest: Manifest) -> str:
+    """Return a sentence about the tuning on these rows, with a space before it; "" without."""
+    training = manifest.training
+    if "tuned_trials" not in training:
+        return ""
+    rows = "dev rows" if training.get("verify_file") else "these rows"
+    found = f" The settings were chosen among {training['tuned_trials']} trials on {rows}"
+    if "tuned_accuracy" not in training or training.get("verify_file"):
+        return f"{found}."
+    return (
+        f"{found}, so the accuracy may be too high; by resampled rows, "
+        f"{training['tuned_accuracy']:.4f} is to be expected."
     )
 
 

@@ -35,6 +35,7 @@ LEVELS = (
     ("textgate.train.training",),
     ("textgate.train.teaching",),
     ("textgate.train.pretraining",),
+    ("textgate.train.tuning",),
     ("textgate.train",),
     ("textgate.export.quantize",),
     ("textgate.export.graph",),

@@ -12,6 +12,7 @@ with needing("train", "textgate.train"):
     from textgate.train.teaching.finetuning_config import FinetuningConfig
     from textgate.train.training.config import TrainingConfig
     from textgate.train.training.presets import PRESETS
+    from textgate.train.tune import tune
 
 __all__ = [
     "PRESETS",
@@ -27,4 +28,5 @@ __all__ = [
     "learning_curve",
     "pretrain",
     "teach",
+    "tune",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import torch
@@ -15,9 +15,13 @@ from textgate.messages import counted
 from textgate.rows import Columns
 from textgate.train.fitting import FittedRun, fit
 from textgate.train.training.config import CRITERIA, TASKS, TOKENIZERS, TrainingConfig
-from textgate.train.training.presets import PRESETS
-from textgate.train.training.progress import TerminalProgress
+from textgate.train.training.presets import PRESETS, RECIPE
+from textgate.train.training.progress import TerminalProgress, duration
 from textgate.train.training.settings import read_settings
+from textgate.train.tune import require_no_trials, tune
+
+if TYPE_CHECKING:
+    from textgate.bundle.run import Tuning
 
 _USELESS = (
     "this classifier is not better than always giving the most frequent label: it has learned "
@@ -171,6 +175,30 @@ def poolings(
 @click.option("--seed", type=int, help="Seed of all random numbers.")
 @options.device
 @options.torch_threads
+@section("Tuning")
+@click.option(
+    "--tune",
+    "seconds",
+    metavar="TIME",
+    callback=options.duration,
+    help="First look for settings that suit DATA for this time, such as 90s, 10m or 2h; those "
+    "given as options or by --config stay as they are.",
+)
+@click.option(
+    "--max-size",
+    "max_bytes",
+    metavar="SIZE",
+    callback=options.byte_count,
+    help="Largest estimated size of the int8 bundle, such as 500KB or 2MB, for --tune.",
+)
+@click.option(
+    "--max-latency",
+    "max_latency_ms",
+    metavar="TIME",
+    callback=options.latency,
+    help="Longest estimated time of a text of median length on one core of this machine, such as "
+    "500us or 0.5ms, for --tune.",
+)
 @section("Teachers")
 @click.option(
     "--teacher",
@@ -206,6 +234,9 @@ def train(
     weight_field: str | None,
     device: str,
     threads: int,
+    seconds: float | None,
+    max_bytes: int | None,
+    max_latency_ms: float | None,
     resume: bool,
     force: bool,
     columns: Columns,
@@ -221,38 +252,65 @@ def train(
     if resume and force:
         raise click.UsageError("--resume continues a run and --force replaces it: give only one")
     if not teachers:
-        if unlabelled:
-            raise click.UsageError(
-                "--unlabelled needs a teacher to label the texts: add --teacher PATH, a finished "
-                "run or a bundle with the labels of DATA"
-            )
-        if settings["teacher_weight"] is not None:
-            raise click.UsageError("--teacher-weight has no effect without --teacher PATH: add one")
+        _refuse_options_of_teachers(unlabelled, settings["teacher_weight"])
+    if seconds is None:
+        _refuse_options_of_tuning(max_bytes, max_latency_ms)
+        if resume:
+            require_no_trials(output)
+    elif teachers or preset not in (None, RECIPE):
+        other = "--teacher" if teachers else f"--preset {preset}"
+        raise click.UsageError(
+            f"--tune does not go with {other}: it varies the default recipe, without teachers"
+        )
     torch.set_num_threads(threads)
     given = read_settings(config, TrainingConfig) if config is not None else {}
     given |= {name: value for name, value in settings.items() if value is not None}
-    fitted = fit(
-        data,
-        output,
-        dev=dev,
-        preset=preset,
-        settings=given,
-        columns=columns,
-        teachers=teachers,
-        unlabelled=unlabelled,
-        pretrained=pretrained,
-        group_field=group_field,
-        weight_field=weight_field,
-        device=device,
-        resume=resume,
-        force=force,
-        progress=TerminalProgress(quiet=quiet),
-    )
+    common: dict[str, Any] = {
+        "dev": dev,
+        "settings": given,
+        "columns": columns,
+        "pretrained": pretrained,
+        "group_field": group_field,
+        "weight_field": weight_field,
+        "device": device,
+        "resume": resume,
+        "force": force,
+        "progress": TerminalProgress(quiet=quiet),
+    }
+    if seconds is None:
+        fitted = fit(
+            data, output, preset=preset, teachers=teachers, unlabelled=unlabelled, **common
+        )
+    else:
+        fitted = tune(
+            data,
+            output,
+            seconds=seconds,
+            max_bytes=max_bytes,
+            max_latency_ms=max_latency_ms,
+            **common,
+        )
     click.echo(f"{output}: {result_line(fitted)}")
+    if fitted.manifest.tuning is not None:
+        click.echo(tuning_line(fitted.manifest.tuning))
     if not fitted.is_useful:
         click.echo(_USELESS, err=True)
     elif not fitted.is_certain:
         click.echo(_UNCERTAIN, err=True)
+
+
+def tuning_line(tuning: Tuning) -> str:
+    """Return how the settings of a run were chosen, as the command prints it."""
+    trials = counted(tuning.trials, "trial", "trials")
+    line = f"tuned: trial {tuning.chosen} of {trials} in {duration(tuning.seconds)}"
+    if tuning.chosen == 0:
+        return f"{line}, the default recipe, which no other trial beat"
+    if tuning.expected_accuracy is None:
+        return line
+    return (
+        f"{line}; the same rows chose it, so the accuracy above may be too high: expect "
+        f"{tuning.expected_accuracy:.4f}"
+    )
 
 
 def result_line(fitted: FittedRun) -> str:
@@ -276,3 +334,19 @@ def result_line(fitted: FittedRun) -> str:
         f"{metrics['macro_f1']:.4f}, calibration error {metrics['ece']:.4f} "
         f"({metrics['ece_uncalibrated']:.4f} before temperature {model.temperature:.2f})"
     )
+
+
+def _refuse_options_of_teachers(unlabelled: tuple[Path, ...], weight: float | None) -> None:
+    if unlabelled:
+        raise click.UsageError(
+            "--unlabelled needs a teacher to label the texts: add --teacher PATH, a finished "
+            "run or a bundle with the labels of DATA"
+        )
+    if weight is not None:
+        raise click.UsageError("--teacher-weight has no effect without --teacher PATH: add one")
+
+
+def _refuse_options_of_tuning(max_bytes: int | None, max_latency_ms: float | None) -> None:
+    for name, value in (("--max-size", max_bytes), ("--max-latency", max_latency_ms)):
+        if value is not None:
+            raise click.UsageError(f"{name} limits what --tune looks for: add --tune TIME")

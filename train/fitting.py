@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from textgate.bundle.run import (
     RUN,
     TEACHING,
     TOKENIZER,
+    TUNING,
     RunManifest,
     Teaching,
     read_run,
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from textgate.bundle.run import ModelSummary
+    from textgate.bundle.run import ModelSummary, Tuning
     from textgate.rows import Row
     from textgate.train.pretraining.pretrained import Pretrained
 
@@ -78,9 +80,14 @@ class FittedRun:
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
-        """95 % interval of the accuracy on new texts: Wilson's on dev, a wider one out of fold."""
+        """95 % interval of the accuracy on new texts: Wilson's on dev, a wider one out of fold.
+
+        After tuning it is that of the expected accuracy, see `textgate.bundle.run.Tuning`.
+        """
         rows, folds = self.manifest.dev.rows, self.manifest.settings.get("folds")
-        accuracy = self.model.metrics["accuracy"]
+        accuracy, tuning = self.model.metrics["accuracy"], self.manifest.tuning
+        if tuning is not None and tuning.expected_accuracy is not None:
+            accuracy = tuning.expected_accuracy
         if folds:
             return out_of_fold_interval(accuracy, rows, folds)
         return wilson_interval(round(accuracy * rows), rows)
@@ -95,6 +102,19 @@ class FittedRun:
         if majority is None or self.model.metrics["accuracy"] <= majority:
             return True
         return self.accuracy_interval[0] > majority
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A tuning that chose settings.
+
+    Attributes:
+        summary: its entry in the run's manifest.
+        table: the content of ``tuning.json``.
+    """
+
+    summary: Tuning
+    table: str
 
 
 def fit(
@@ -114,6 +134,7 @@ def fit(
     resume: bool = False,
     force: bool = False,
     progress: Progress | None = None,
+    tuned: Tuned | None = None,
 ) -> FittedRun:
     """Train a classifier on labelled rows and write a run folder.
 
@@ -143,6 +164,8 @@ def fit(
             teachers and pretrained weights.
         force: replace a run in `output`.
         progress: receives notes, steps and epochs; None for no progress.
+        tuned: the tuning that chose the settings, which is kept with the run; see
+            `textgate.train.tune`.
 
     Returns:
         The finished run.
@@ -193,11 +216,11 @@ def fit(
         group_field=group_field,
         weight_field=weight_field,
     )
-    ready = prepare(sources, preset or "default", chosen)
+    ready = _with_tuning(prepare(sources, preset or "default", chosen), tuned)
     state = None
     if stored is None:
         _report(ready, progress)  # a resumed run has reported this already
-        _create_run_folder(folder, ready, force=force)
+        _create_run_folder(folder, ready, tuned, force=force)
     else:
         _require_same_inputs(folder, stored, ready.manifest)
         if (output / MODEL).is_file():
@@ -233,6 +256,14 @@ def _check_teachers(
         raise ConfigError(f"{output} cannot be its own teacher; choose another output folder")
 
 
+def _with_tuning(ready: Preparation, tuned: Tuned | None) -> Preparation:
+    """Return a preparation whose manifest names the tuning that chose the settings, if any."""
+    if tuned is None:
+        return ready
+    manifest = dataclasses.replace(ready.manifest, tuning=tuned.summary)
+    return dataclasses.replace(ready, manifest=manifest)
+
+
 def _report(ready: Preparation, progress: Progress) -> None:
     for warning in ready.warnings:
         progress.warn(warning)
@@ -240,10 +271,14 @@ def _report(ready: Preparation, progress: Progress) -> None:
         progress.note(note)
 
 
-def _create_run_folder(folder: RunFolder[Epoch], ready: Preparation, *, force: bool) -> None:
+def _create_run_folder(
+    folder: RunFolder[Epoch], ready: Preparation, tuned: Tuned | None, *, force: bool
+) -> None:
     with folder.create(ready.manifest.to_json(), force=force) as new:
         (new / TOKENIZER).write_text(ready.tokenizer_json, encoding="utf-8")
         (new / DEV_ROWS).write_bytes(_dev_rows(ready))
+        if tuned is not None:
+            (new / TUNING).write_text(tuned.table, encoding="utf-8")
 
 
 def _dev_rows(ready: Preparation, out_of_fold: NDArray[np.float32] | None = None) -> bytes:

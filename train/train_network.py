@@ -26,12 +26,15 @@ from textgate.train.training.solver import solutions
 from textgate.train.training.trainer import Trainer, predict_logits, scale_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from textgate.train.data.folds import Folds
     from textgate.train.preparation import Preparation
     from textgate.train.training.checkpoint import TrainingState
-    from textgate.train.training.crossvalidation import FoldChoices
+    from textgate.train.training.crossvalidation import FoldChoices, Report
     from textgate.train.training.folder import RunFolder
     from textgate.train.training.initialization import Initialization
     from textgate.train.training.progress import Progress
@@ -51,6 +54,19 @@ class TrainingResult:
 
     model: TrainedModel
     out_of_fold: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A network's answers to the dev rows.
+
+    Attributes:
+        logits: float32 [rows, labels], before the temperature.
+        temperature: their divisor.
+    """
+
+    logits: NDArray[np.float32]
+    temperature: float
 
 
 def train_network(
@@ -81,6 +97,94 @@ def train_network(
     return TrainingResult(_train_with_dev(ready, folder, state, device=device, progress=progress))
 
 
+def initialized(
+    ready: Preparation, initialization: Initialization, progress: Progress, *, probed: bool = True
+) -> Initialization:
+    """Return initial values with the solutions that dev rows chose.
+
+    Args:
+        ready: the rows and the settings.
+        initialization: its initial values, after the teachers have answered.
+        progress: receives a note about each solution.
+        probed: whether to solve the head, too.
+    """
+    config, architecture = ready.config, ready.manifest.architecture
+    found = initialization.solved(
+        ready.train,
+        ready.dev,
+        architecture,
+        class_weights=config.class_weights,
+        progress=progress,
+    )
+    if not probed or not can_be_probed(found, architecture):
+        return found
+    return found.probed(
+        found.network(architecture, seed=config.seed),
+        ready.train,
+        ready.dev,
+        class_weights=config.class_weights,
+        progress=progress,
+    )
+
+
+def answers_on_dev(
+    ready: Preparation, initialization: Initialization, weights: Mapping[str, torch.Tensor]
+) -> Answers:
+    """Return the answers of a network with these weights to the dev rows.
+
+    Args:
+        ready: the rows and the settings.
+        initialization: the initial values that the network was trained from.
+        weights: its weights.
+    """
+    architecture = ready.manifest.architecture
+    network = initialization.network(architecture, seed=ready.config.seed)
+    network.load_state_dict(weights)
+    logits, targets = predict_logits(network, ready.dev), ready.dev.targets
+    fit = bounded_temperature if len(targets) < _FEW_DEV_ROWS else fit_temperature
+    temperature = fit(
+        logits, targets, multi_label=architecture.task == "multi-label", weights=ready.dev.weights
+    )
+    return Answers(logits, temperature)
+
+
+def cross_validated(
+    ready: Preparation,
+    folds: Folds,
+    *,
+    kept: Path | None,
+    device: torch.device,
+    progress: Progress,
+    report: Report | None = None,
+) -> FoldChoices:
+    """Return what the folds choose for a prepared network.
+
+    Args:
+        ready: the rows, the settings and the initial values.
+        folds: the folds.
+        kept: file that keeps the results of finished folds; None for none.
+        device: where to compute.
+        progress: receives the steps.
+        report: is called after each fold, as for `CrossValidation`.
+    """
+    config, architecture, begun = ready.config, ready.manifest.architecture, ready.initialization
+    probed = can_be_probed(begun, architecture)
+    encoder = begun.network(architecture, seed=config.seed) if probed else None
+    return CrossValidation(
+        architecture,
+        config,
+        ready.train,
+        targets=ready.dev.targets,
+        weights=ready.dev.weights,
+        folds=folds,
+        initialization=begun,
+        device=device,
+        kept=kept,
+        progress=progress,
+        report=report,
+    ).choose(encoder)
+
+
 def _train_with_dev(
     ready: Preparation,
     folder: RunFolder[Epoch],
@@ -90,7 +194,6 @@ def _train_with_dev(
     progress: Progress,
 ) -> TrainedModel:
     config, initialization = ready.config, ready.initialization
-    architecture = ready.manifest.architecture
     if ready.distillation is not None:
         ready.distillation.mix(
             ready.train.targets,
@@ -100,24 +203,10 @@ def _train_with_dev(
             progress=progress,
         )
         initialization = initialization.reweighted(ready.train)
-    initialization = initialization.solved(
-        ready.train,
-        ready.dev,
-        architecture,
-        class_weights=config.class_weights,
-        progress=progress,
-    )
     # The weights of a checkpoint replace the head.
-    if state is None and can_be_probed(initialization, architecture):
-        initialization = initialization.probed(
-            initialization.network(architecture, seed=config.seed),
-            ready.train,
-            ready.dev,
-            class_weights=config.class_weights,
-            progress=progress,
-        )
+    initialization = initialized(ready, initialization, progress, probed=state is None)
     trainer = Trainer(
-        architecture,
+        ready.manifest.architecture,
         config,
         ready.train,
         ready.dev,
@@ -130,17 +219,12 @@ def _train_with_dev(
         _, trainer.state.best_weights = trainer.evaluate(0, 0.0, time.perf_counter())
     else:
         train_epochs(trainer, folder.save_checkpoint, progress)
-    network = initialization.network(architecture, seed=config.seed)
-    network.load_state_dict(trainer.state.best_weights)
-    logits, targets = predict_logits(network, ready.dev), ready.dev.targets
-    multi_label = architecture.task == "multi-label"
-    fit = bounded_temperature if len(targets) < _FEW_DEV_ROWS else fit_temperature
-    temperature = fit(logits, targets, multi_label=multi_label, weights=ready.dev.weights)
+    answers = answers_on_dev(ready, initialization, trainer.state.best_weights)
     return _model(
         ready,
         trainer.state.best_weights,
-        logits,
-        temperature,
+        answers.logits,
+        answers.temperature,
         history=trainer.state.history,
         best_epoch=trainer.state.best_epoch,
     )
@@ -156,21 +240,9 @@ def _train_with_folds(
     progress: Progress,
 ) -> TrainingResult:
     config, architecture = ready.config, ready.manifest.architecture
-    begun = ready.initialization
-    probed = can_be_probed(begun, architecture)
-    encoder = begun.network(architecture, seed=config.seed) if probed else None
-    chosen = CrossValidation(
-        architecture,
-        config,
-        ready.train,
-        targets=ready.dev.targets,
-        weights=ready.dev.weights,
-        folds=folds,
-        initialization=begun,
-        device=device,
-        kept=folder.path / FOLDS,
-        progress=progress,
-    ).choose(encoder)
+    chosen = cross_validated(
+        ready, folds, kept=folder.path / FOLDS, device=device, progress=progress
+    )
     _report(chosen, folds.count, progress)
     initialization = _solved(ready, chosen)
     history: list[Epoch] = []

@@ -118,6 +118,34 @@ _FEW_NOTE = (
 )
 
 
+# Tuning
+
+
+def _tuning_rows(result: Result) -> Iterable[Result]:
+    for entry in result["sets"]:
+        for one in entry["systems"]:
+            on_dev, expected = one.get("dev_accuracy"), one.get("expected_accuracy")
+            yield {
+                **one,
+                "on_dev": "-" if on_dev is None else f"{on_dev:.4f}",
+                "expected": "-" if expected is None else f"{expected:.4f}",
+            }
+
+
+_tuning = table(
+    _tuning_rows,
+    "set | system | accuracy | macro-F1 | on dev | expected of it | settings | size | time",
+    "{data} | {system} | {accuracy:.4f} | {macro_f1:.4f} | {on_dev} | {expected} | {setting} | "
+    "{bytes:size} | {seconds:.0f} s",
+    "<<>>>><>",
+)
+_TUNING_NOTE = (
+    "On the test rows, one seed, one thread; {seconds} seconds to look for settings on dev, and "
+    "the training with them after that. The accuracy on dev is that of the rows that chose the "
+    "settings, the one beside it what the tuning expects of new rows. " + MACHINE
+)
+
+
 # Explanations
 
 
@@ -411,6 +439,7 @@ BLOCKS = {
     "few_rows_languages": Block("few_rows_languages", (_few, goals)),
     "quantization": Block("quantization", (_quantized, _quantized_times, MACHINE)),
     "ablation": Block("ablation", (table(variants, " | @", "{variant} | @", "<>"), _ablation_note)),
+    "tuning": Block("tuning", (_tuning, _TUNING_NOTE, goals)),
     "explanations": Block(
         "explanations", (_explanations, _EXPLANATIONS_NOTE, _explanations_noise, goals)
     ),

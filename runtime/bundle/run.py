@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from textgate.bundle.architecture import Architecture, MaxTokens
-from textgate.bundle.schema import Count, Location, Sha256, decode
+from textgate.bundle.schema import (
+    Count,
+    Fraction,
+    Location,
+    NonNegative,
+    PositiveCount,
+    Sha256,
+    decode,
+)
 from textgate.bundle.strict_json import Format
 from textgate.errors import CheckpointError
 
@@ -18,6 +26,7 @@ CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 TEACHING = "teaching.safetensors"
 FOLDS = "folds.safetensors"
+TUNING = "tuning.json"  # the trials that chose the settings
 OUT_OF_FOLD = "out_of_fold"  # field of the dev rows: probabilities of the labels, in their order
 
 MAX_MANIFEST_BYTES = 2**26  # bytes; there can be many labels
@@ -71,6 +80,24 @@ class Teaching:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """The tuning that chose a run's settings.
+
+    Attributes:
+        trials: number of trials, with that of the default recipe.
+        chosen: number of the chosen trial; 0 is the default recipe.
+        seconds: duration of all trials.
+        expected_accuracy: estimate of the accuracy on new rows, which is not raised by the choice
+            among several trials; None if there was nothing to choose from.
+    """
+
+    trials: PositiveCount
+    chosen: Count
+    seconds: NonNegative
+    expected_accuracy: Fraction | None = None
+
+
+@dataclass(frozen=True)
 class RunManifest:
     """Everything that is decided before the first training step.
 
@@ -85,6 +112,7 @@ class RunManifest:
         versions: tool name -> version.
         teaching: its teachers and their texts; None if it had labelled rows alone.
         pretrained: the weights it started from; None for word vectors or random weights.
+        tuning: the tuning that chose the settings; None without.
     """
 
     architecture: Architecture
@@ -97,6 +125,7 @@ class RunManifest:
     versions: dict[str, str]
     teaching: Teaching | None = None
     pretrained: ModelSummary | None = None
+    tuning: Tuning | None = None
 
     def to_json(self) -> str:
         """Return the text of ``run.json``."""

@@ -115,6 +115,9 @@ def _run_facts(path: Path) -> dict[str, str]:
     }
     if run.pretrained is not None:
         facts["pretrained"] = run.pretrained.name
+    if run.tuning is not None:
+        tuning = run.tuning
+        facts["tuned"] = _tuned(tuning.trials, tuning.chosen, tuning.expected_accuracy)
     if run.teaching is not None:
         facts["taught by"] = ", ".join(teacher.name for teacher in run.teaching.teachers)
         for file in run.teaching.unlabelled:
@@ -131,6 +134,14 @@ def _bundle_facts(manifest: Manifest, sizes: dict[str, int]) -> dict[str, str]:
         "size": format_bytes(sum(sizes.values()))
         + f" ({', '.join(f'{name} {format_bytes(size)}' for name, size in sizes.items())})",
     }
+    if "tuned_trials" in (training := manifest.training):
+        facts["tuned"] = printable(
+            _tuned(
+                training["tuned_trials"],
+                training.get("tuned_choice", "not known"),
+                training.get("tuned_accuracy"),
+            )
+        )
     if any(threshold is not None for threshold in manifest.thresholds):
         wish = printable(str(manifest.training.get("thresholds", "not known")))
         facts["thresholds for"] = f"{wish}, chosen on the rows of the quality below"
@@ -141,3 +152,10 @@ def _bundle_facts(manifest: Manifest, sizes: dict[str, int]) -> dict[str, str]:
             f"{quality.ece:.4f} on {format_count(quality.rows)} rows"
         )
     return facts
+
+
+def _tuned(trials: object, chosen: object, expected: object) -> str:
+    line = f"trial {chosen} of {trials}"
+    if not isinstance(expected, float):
+        return line
+    return f"{line}; accuracy to expect on new texts {expected:.4f}"

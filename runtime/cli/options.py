@@ -6,7 +6,7 @@ import functools
 import io
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -106,6 +106,13 @@ def _byte_count(value: str) -> int:
     return int(float(match[1]) * unit)
 
 
+def _seconds(value: str, units: Mapping[str, float], examples: str) -> float:
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]+)", value.strip().lower())
+    if match is None or match[2] not in units or float(match[1]) == 0:
+        raise click.BadParameter(f"{quoted(value)} is not a time above 0 such as {examples}")
+    return float(match[1]) * units[match[2]]
+
+
 def _names(value: str) -> tuple[str, ...]:
     import csv
 
@@ -127,6 +134,12 @@ whole_numbers_or_none = _callback(lambda value: () if value == "none" else _whol
 fraction = _callback(_fraction)
 positive_fraction = _callback(functools.partial(_fraction, positive=True))
 byte_count = _callback(_byte_count)  # 1 KB is 1000 bytes
+duration = _callback(  # in seconds
+    lambda value: _seconds(value, {"s": 1, "m": 60, "h": 3600}, "90s, 10m or 2h")
+)
+latency = _callback(  # in milliseconds
+    lambda value: _seconds(value, {"us": 1e-3, "ms": 1, "s": 1e3}, "500us or 0.5ms")
+)
 
 
 # Options of one value

@@ -76,7 +76,7 @@ def test_help(command, name, option):
 
 
 SECTIONS = {
-    "train": ["Output", "Data", "Settings", "Network", "Training", "Teachers"],
+    "train": ["Output", "Data", "Settings", "Network", "Training", "Tuning", "Teachers"],
     "fit": ["Output", "Data", "Model"],
     "curve": ["Data", "Output"],
     "teach": ["Output", "Data", "Training"],

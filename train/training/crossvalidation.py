@@ -46,7 +46,7 @@ from textgate.train.training.scoring import score_of
 from textgate.train.training.solver import PENALTIES, can_be_solved, solve_all
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from textgate.train.training.config import TrainingConfig
     from textgate.train.training.initialization import Initialization
     from textgate.train.training.probe import Head, Projection
+
+    Report = Callable[[int, float], None]
 
 _NO_LOSS = float("inf")
 _PLAUSIBLE_EPOCHS = 5
@@ -112,8 +114,11 @@ class CrossValidation:
         folds: the folds of `rows`.
         initialization: the initial values of the network.
         device: where to compute.
-        kept: file that keeps the results of finished folds until the training is finished.
+        kept: file that keeps the results of finished folds until the training is finished; None for
+            none.
         progress: receives the steps.
+        report: is called after each fold with its number, from 1 on, and the lowest log loss that
+            any epoch has on the rows of the folds until then.
     """
 
     def __init__(
@@ -127,14 +132,15 @@ class CrossValidation:
         folds: Folds,
         initialization: Initialization,
         device: torch.device,
-        kept: Path,
+        kept: Path | None,
         progress: Progress,
+        report: Report | None = None,
     ) -> None:
         self._architecture, self._config, self._rows = architecture, config, rows
         self._targets, self._weights, self._folds = targets, weights, folds
         self._parts = tuple(folds.parts())
         self._initialization, self._device, self._kept = initialization, device, kept
-        self._progress = progress
+        self._progress, self._report = progress, report
         self._multi_label = architecture.task == "multi-label"
 
     def choose(self, encoder: TextClassifier | None) -> FoldChoices:
@@ -299,11 +305,23 @@ class CrossValidation:
                 train_epochs(recorder, lambda _: None, _Steps(self._progress))
                 self._progress.end()
                 done[name] = torch.from_numpy(np.stack(recorder.logits))
-                write_tensors(self._kept, done, {"folds": self._fingerprint()})
+                if self._kept is not None:
+                    write_tensors(self._kept, done, {"folds": self._fingerprint()})
             for epoch, of_epoch in enumerate(done[name].numpy(), start=1):
                 for fraction, logits in zip(fractions, of_epoch, strict=True):
                     found[fraction, epoch][part.positions] += logits / self._folds.repetitions
+            if self._report is not None:
+                self._report(number + 1, self._lowest_loss(number + 1, list(found.values())))
         return found
+
+    def _lowest_loss(self, folds: int, candidates: Sequence[NDArray[np.float32]]) -> float:
+        """Return the lowest log loss of the candidates on the rows of the first folds."""
+        rows = np.unique(np.concatenate([part.positions for part in self._parts[:folds]]))
+        targets = self._targets[rows]
+        return min(
+            float(calibrated_losses(one[rows], targets, multi_label=self._multi_label).mean())
+            for one in candidates
+        )
 
     def _fractions(self, *, pretrained: bool) -> tuple[float, ...]:
         """Return the fractions of the way from the initial to the trained weights to try."""
@@ -312,7 +330,7 @@ class CrossValidation:
         return (0.5,) if self._are_few else (0.5, 1.0)
 
     def _finished_folds(self) -> dict[str, torch.Tensor]:
-        if not self._kept.is_file():
+        if self._kept is None or not self._kept.is_file():
             return {}
         with reporting_damage(self._kept):
             tensors, values = read_tensors(self._kept)

@@ -1,0 +1,1 @@
+"""Tuning: what a search varies, its trials, its limits, and the choice among the trials."""
