@@ -77,7 +77,7 @@ def test_help(command, name, option):
 
 SECTIONS = {
     "train": ["Output", "Data", "Settings", "Network", "Training", "Tuning", "Teachers"],
-    "fit": ["Output", "Data", "Model"],
+    "fit": ["Output", "Data", "Model", "Card of the bundle"],
     "curve": ["Data", "Output"],
     "teach": ["Output", "Data", "Training"],
     "pretrain": ["Output", "Data", "Network", "Training"],
