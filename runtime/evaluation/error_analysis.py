@@ -97,7 +97,6 @@ def find_errors(
             _mistake(explain, scored, index, float(confidence[index]))
             for index in surest[:limit].tolist()
         ),
-        estimated_label_errors=suspects.estimated,
         label_error_count=len(suspects.rows),
         label_errors=tuple(
             _suspect(explain, scored, *one)

@@ -125,9 +125,7 @@ class ErrorReport:
             that it agrees with wrong labels, too.
         mistake_count: how many rows are classified wrongly.
         mistakes: the most confident of these.
-        estimated_label_errors: the estimated number of rows with a wrong label; in a multi-label
-            set, of wrong decisions for one label.
-        label_error_count: how many of these can be named.
+        label_error_count: how many labels are likely wrong.
         label_errors: the likeliest of these.
         contradiction_count: how many pairs of near-duplicates have different labels.
         contradictions: the first of these.
@@ -143,7 +141,6 @@ class ErrorReport:
     trained_on: bool
     mistake_count: int
     mistakes: tuple[Disagreement, ...]
-    estimated_label_errors: float
     label_error_count: int
     label_errors: tuple[Disagreement, ...]
     contradiction_count: int
@@ -202,7 +199,7 @@ def summary(report: ErrorReport) -> list[str]:
     lines = [
         f"{counted(report.rows, 'row', 'rows')} of {report.file}, predictions {predictions}",
         f"{mistakes} ({report.mistake_count / report.rows:.2%})",
-        f"{errors}, about {report.estimated_label_errors:,.0f} in all",
+        errors,
     ]
     if report.train_count is not None:
         repeated = counted(report.train_count, "row nearly repeats", "rows nearly repeat")
