@@ -322,7 +322,7 @@ def _disagreements(
         header,
         tuple(
             (
-                format_count(row.line),
+                str(row.line),
                 joined(row.given),
                 joined(row.predicted),
                 f"{row.score:.4f}",
@@ -345,9 +345,9 @@ def _duplicates(
         ("line", "label", other, "its label", "text"),
         tuple(
             (
-                format_count(pair.line),
+                str(pair.line),
                 joined(pair.labels),
-                format_count(pair.other_line),
+                str(pair.other_line),
                 joined(pair.other_labels),
                 pair.text,
             )
