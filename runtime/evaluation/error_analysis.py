@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textgate.errors import ConfigError
+from textgate.errors import ConfigError, DataError
 from textgate.evaluation.error_report import (
     Confusion,
     ConfusionWord,
@@ -71,10 +71,12 @@ def find_errors(
 
     Raises:
         DataError: a row has a label that the classifier does not know, or more than one label where
-            one is possible; no row has a column of `slice_by`.
+            one is possible; no row has a column of `slice_by`; there are no rows.
         ConfigError: the training rows are the rows themselves.
         CheckpointError: the run is damaged, has no out-of-fold predictions, or is another one.
     """
+    if not rows:
+        raise DataError(f"{file}: there are no rows")
     manifest = classifier.manifest
     replaced = None if run is None else out_of_fold_probabilities(run, rows, manifest=manifest)
     scored = scored_rows(classifier, rows, file=file, replaced=replaced)

@@ -214,3 +214,8 @@ def test_the_page_shows_texts_and_never_runs_them(classifier):
 def test_labels_that_the_model_does_not_have(classifier):
     with pytest.raises(DataError, match="'odd' does not occur among the model's"):
         find_errors(classifier, [Row("a", ("odd",), 1)], file="a.csv")
+
+
+def test_no_rows(classifier):
+    with pytest.raises(DataError, match=r"a\.csv: there are no rows"):
+        find_errors(classifier, [], file="a.csv")
