@@ -36,6 +36,7 @@ PAGES = {
     "benchmarks/README.md": ("production", "few_rows", "few_rows_languages", "tuning", "ablation"),
     "benchmarks/tables.md": ("quantization", "pareto", "peers"),
     "benchmarks/default_model/README.md": ("sentiment_now",),
+    "docs/errors.md": ("label_errors",),
     "docs/explain.md": ("explanations",),
     "docs/scale.md": ("scale",),
     "docs/serving.md": ("serve",),

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import column_or_1d
 
+from textgate.inference.arguments import is_missing
 from textgate.messages import quoted
 from textgate.rows.labels import LabelError, labels_of
 from textgate.sklearn.errors import InputError
-from textgate.sklearn.texts import is_missing
 
 # One label per text, a matrix with a column per label, or a list of labels per text.
 Form: TypeAlias = Literal["labels", "matrix", "lists"]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
 
-from textgate.errors import ConfigError
-from textgate.messages import quoted
+from textgate.inference.arguments import is_missing, missing_text, require_missing
 from textgate.sklearn.errors import InputError
 
-MISSING = ("error", "empty")
 _WANTED = "X should be a sequence of texts"
 
 
@@ -27,19 +24,8 @@ def read_texts(values: object, *, missing: str) -> list[str]:
         InputError: it is not a one-dimensional series of texts, or a text is missing or not a str.
         ConfigError: `missing` is neither of the two.
     """
-    if missing not in MISSING:
-        raise ConfigError(f"missing should be 'error' or 'empty', not {quoted(missing)}")
+    require_missing(missing)
     return [_text(value, row, missing) for row, value in enumerate(_series(values))]
-
-
-def is_missing(value: object) -> bool:
-    """Return whether a value is a missing one: None, NaN, masked, or pandas' NA or NaT."""
-    if value is None or value is np.ma.masked:
-        return True
-    if isinstance(value, float | np.floating):
-        return bool(np.isnan(value))
-    pandas = sys.modules.get("pandas")  # without it, nothing is one of its values
-    return pandas is not None and (value is pandas.NA or value is pandas.NaT)
 
 
 def _series(values: Any) -> Iterable[object]:
@@ -69,10 +55,7 @@ def _text(value: object, row: int, missing: str) -> str:
     if is_missing(value):
         if missing == "empty":
             return ""
-        raise InputError(
-            f"X[{row}] is missing ({value!r}); leave the row out, or read missing texts as '' with "
-            "missing='empty'"
-        )
+        raise InputError(missing_text(f"X[{row}]", value))
     raise InputError(
         f"X[{row}] should be a str, found {type(value).__name__}; make it a str, or leave the row "
         "out"

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from textgate.errors import ConfigError
+from textgate.inference.arguments import is_missing
 from textgate.messages import counted, listed, quoted
 from textgate.rows.row import WANTED_WEIGHT, is_weight
 from textgate.sklearn.errors import InputError
 from textgate.sklearn.targets import Targets
-from textgate.sklearn.texts import is_missing
 
 _WANTED = "sample_weight should be a number per text"
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from textgate.bundle import run as run_folder
 from textgate.errors import BundleError, DataError, ExportError
+from textgate.evaluation.out_of_fold import probabilities_of_rows
 from textgate.inference.tokenizer import TextTokenizer
 from textgate.rows import load_labelled
 from textgate.train.data.encoding import encode_rows
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from textgate.bundle.run import RunManifest
@@ -45,12 +45,8 @@ def _out_of_fold(rows: Sequence[Row], labels: int, path: Path) -> NDArray[np.flo
     Raises:
         ExportError: a row has no probabilities, or not one per label.
     """
-    found = [row.extras.get(run_folder.OUT_OF_FOLD) for row in rows]
-    try:
-        values = np.array(found, dtype=np.float32)
-    except (TypeError, ValueError):
-        values = np.zeros(0, np.float32)
-    if values.shape != (len(found), labels) or not ((values >= 0) & (values <= 1)).all():
+    values = probabilities_of_rows(rows, labels)
+    if values is None:
         raise ExportError(
             f"{path}: damaged: each row needs {run_folder.OUT_OF_FOLD!r} with a probability for "
             "each label; train again"

@@ -22,6 +22,8 @@ from textgate.errors import (
 )
 
 if TYPE_CHECKING:
+    from textgate.evaluation.error_analysis import find_errors
+    from textgate.evaluation.evaluate import evaluate
     from textgate.inference.classifier import Classifier
     from textgate.inference.explanation import Explanation
     from textgate.inference.guard import guard
@@ -46,6 +48,8 @@ __all__ = [
     "UselessModelError",
     "VerificationError",
     "__version__",
+    "evaluate",
+    "find_errors",
     "guard",
 ]
 
@@ -54,6 +58,8 @@ _LAZY = {
     "Explanation": "textgate.inference.explanation",
     "Prediction": "textgate.inference.prediction",
     "Stream": "textgate.inference.streaming",
+    "evaluate": "textgate.evaluation.evaluate",
+    "find_errors": "textgate.evaluation.error_analysis",
     "guard": "textgate.inference.guard",
 }
 

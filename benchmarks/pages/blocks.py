@@ -185,6 +185,31 @@ _EXPLANATIONS_NOTE = (
 )
 
 
+# Label errors
+
+
+def _label_error_rows(result: Result) -> Iterable[Result]:
+    for one in result["sets"]:
+        for method in one["methods"]:
+            yield {**one, **method}
+
+
+_label_errors = table(
+    _label_error_rows,
+    "set | labels | wrong labels | method | listed | precision | recall | precision of the first k "
+    "| of the first k/2",
+    "{data} | {labels} | {planted} of {rows:,} | {name} | {listed[mean]:.0f} | "
+    "{precision[mean]:.3f} | {recall[mean]:.3f} | {at_k[mean]:.3f} ± "
+    "{at_k[standard_deviation]:.3f} | {at_half_k[mean]:.3f}",
+    "<>><>",
+)
+_LABEL_ERRORS_NOTE = (
+    "{fraction:.0%} of the labels replaced by another one at random, means of {seeds} draws; k is "
+    "the number of wrong labels. Real errors of the sets count as false alarms. All methods read "
+    "the same out-of-fold probabilities."
+)
+
+
 # Ray and Spark
 
 _WAYS = {"classify": "`textgate classify --jobs 2`", "ray": "Ray", "spark": "Spark"}
@@ -444,6 +469,7 @@ BLOCKS = {
         "explanations", (_explanations, _EXPLANATIONS_NOTE, _explanations_noise, goals)
     ),
     "serve": Block("serve", (_served, goals, MACHINE)),
+    "label_errors": Block("label_errors", (_label_errors, _LABEL_ERRORS_NOTE, goals)),
     "scale": Block("scale", (_scale_rates, _SCALE_NOTE, goals)),
     "sentiment": Block("sentiment", (_domains, _behaviour, _size_and_times, MACHINE)),
     "sentiment_now": Block("sentiment_now", (_domains, MACHINE)),

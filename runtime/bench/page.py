@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from textgate.bench.plots import STYLE, Axis, Series, plot, stacked_bars, swatch
 from textgate.bench.report import (
@@ -15,6 +14,7 @@ from textgate.bench.report import (
     size_table,
 )
 from textgate.bench.results import Benchmark, Line
+from textgate.pages import PAGE_STYLE, document, escape, table
 from textgate.tables import format_count
 
 _MAX_LINEAR_RATIO = 12  # of the slowest to the fastest; above it an axis is logarithmic
@@ -28,13 +28,6 @@ _LATENCY = (
 _COLD_START = "Medians of {} fresh processes per bundle, with the files in the system's cache."
 
 _STYLE = """
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 76rem; background: var(--back);
-  color: var(--text); font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; line-height: 1.25; margin: .5rem 0; }
-h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-p { margin: .4rem 0; max-width: 65rem; } .soft { color: var(--soft); }
-.noisy { border-left: 4px solid var(--c1); padding: .3rem .8rem; }
 .figures { display: grid; gap: 1.5rem; margin-top: 1.5rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 figure { margin: 0; min-width: 0; max-width: 34rem; }
@@ -43,11 +36,6 @@ figcaption { font-weight: 600; } figcaption span { font-weight: 400; color: var(
 .legend { list-style: none; margin: .2rem 0 0; padding: 0; display: flex; flex-wrap: wrap;
   gap: .1rem 1.2rem; }
 .swatch { width: 22px; height: 14px; vertical-align: -2px; margin-right: .4rem; }
-.scroll { overflow-x: auto; } .scroll:focus-visible { outline: 2px solid var(--c0); }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: .3rem .5rem; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid var(--rule); }
-th { color: var(--soft); font-weight: 600; vertical-align: bottom; white-space: normal; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; position: sticky; left: 0;
   background: var(--back); }
 """
@@ -74,25 +62,17 @@ def page(result: Benchmark) -> str:
         f'<div class="figures">{"".join(figures)}</div>',
         "<h2>Latency</h2>",
         f"<p>{_LATENCY}</p>",
-        _table(*latency_table(result), "Latency"),
+        table(*latency_table(result), "Latency"),
         "<h2>Cold start</h2>",
         f"<p>{_COLD_START.format(result.bundles[0].cold_start.processes)}</p>",
-        _table(*cold_start_table(result), "Cold start"),
+        table(*cold_start_table(result), "Cold start"),
         "<h2>Files</h2>",
-        _table(*size_table(result), "Files"),
+        table(*size_table(result), "Files"),
     ]
     agreement = agreement_lines(result)
     if agreement:
         sections += ["<h2>Agreement</h2>", *(f"<p>{escape(line)}</p>" for line in agreement)]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{escape(_title(names))}</title>\n<style>{STYLE}{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(sections)
-        + "\n</body>\n</html>\n"
-    )
+    return document(_title(names), STYLE + PAGE_STYLE + _STYLE, "\n".join(sections))
 
 
 def _title(names: Sequence[str]) -> str:
@@ -207,16 +187,4 @@ def _figure(title: str, about: str, drawn: str, names: Sequence[str], *, bars: b
     return (
         f"<figure><figcaption>{escape(title)} <span>{escape(about)}</span></figcaption>"
         f'{drawn}<ul class="legend">{legend}</ul></figure>'
-    )
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> str:
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
-    )
-    # Focusable, so that a keyboard can scroll it.
-    return (
-        f'<div class="scroll" role="region" aria-label="{escape(title)}" tabindex="0"><table>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )

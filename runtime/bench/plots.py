@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-STYLE = """
-:root { color-scheme: light dark; --back: #fff; --text: #1b1f24; --soft: #59636e; --rule: #d1d9e0;
-  --c0: #0a5ad6; --c1: #b54708; --c2: #0f7a52; --c3: #a3268d; --c4: #6b5b00; --c5: #5b4bd6; }
-@media (prefers-color-scheme: dark) { :root { --back: #12161b; --text: #e6edf3; --soft: #9aa5b1;
-  --rule: #333c46; --c0: #6cb2ff; --c1: #ffa657; --c2: #56d39b; --c3: #f08bdc; --c4: #d9c44a;
-  --c5: #b4a7ff; } }
+from textgate.pages import COLOURS
+
+STYLE = (
+    COLOURS
+    + """\
 .plot text { fill: var(--soft); font: 13px system-ui, sans-serif; }
 .axis { stroke: var(--soft); } .grid { stroke: var(--rule); }
 .line { fill: none; stroke: var(--c); stroke-width: 2; }
@@ -25,6 +24,7 @@ STYLE = """
 .s0 { --c: var(--c0); } .s1 { --c: var(--c1); } .s2 { --c: var(--c2); }
 .s3 { --c: var(--c3); } .s4 { --c: var(--c4); } .s5 { --c: var(--c5); }
 """
+)
 STYLES = 6  # different looks of series; further series repeat them
 WIDTH, HEIGHT = 360, 250
 

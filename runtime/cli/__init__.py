@@ -58,6 +58,12 @@ COMMANDS = {
         "Explain the label of a text by its words.",
     ),
     "evaluate": ("textgate.cli.evaluate", "evaluate", "", "Score a bundle on labelled rows."),
+    "errors": (
+        "textgate.cli.errors",
+        "errors",
+        "",
+        "Show mistakes, and likely errors of the labels.",
+    ),
     "bench": ("textgate.cli.bench", "bench", "", "Measure a bundle's latency on this machine."),
     "serve": ("textgate.cli.serve", "serve", "", "Serve bundles over HTTP."),
     "scale": ("textgate.cli.scale", "scale", "", "Classify a corpus with Ray or Spark."),

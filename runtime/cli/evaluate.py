@@ -9,12 +9,11 @@ from typing import Literal
 import click
 
 from textgate.cli import options
-from textgate.evaluation.evaluate import ClassifierEvaluation, evaluate_rows
+from textgate.evaluation.evaluate import ClassifierEvaluation, coverage_table, evaluate_rows
+from textgate.evaluation.metrics import confusion_table, label_table
 from textgate.inference.classifier import Classifier
 from textgate.rows import Columns, load_labelled
 from textgate.tables import format_count, format_table
-
-_MAX_CONFUSION = 12  # labels; a larger table is only in the JSON
 
 
 @click.command()
@@ -62,45 +61,12 @@ def _report(result: ClassifierEvaluation) -> str:
             f"temperature {result.temperature:.2f})"
         ),
         f"log loss           {metrics.log_loss:.4f}",
-        "",
-        format_table(
-            ["label", "precision", "recall", "F1", "rows"],
-            [
-                [
-                    scores.label,
-                    f"{scores.precision:.4f}",
-                    f"{scores.recall:.4f}",
-                    f"{scores.f1:.4f}",
-                    format_count(scores.support),
-                ]
-                for scores in metrics.labels
-            ],
-            align="<>>>>",
-        ),
     ]
-    if metrics.confusion and len(metrics.labels) <= _MAX_CONFUSION:
-        names = [scores.label for scores in metrics.labels]
-        table = format_table(
-            ["true \\ predicted", *names],
-            [
-                [name, *(format_count(count) for count in counts)]
-                for name, counts in zip(names, metrics.confusion, strict=True)
-            ],
-            align="<" + ">" * len(names),
-        )
-        lines += ["", table]
+    tables = [label_table(metrics)]
+    if confusion := confusion_table(metrics):
+        tables.append(confusion)
     if result.coverage:
-        table = format_table(
-            ["abstain below", "answered", "accuracy of the answers"],
-            [
-                [
-                    "bundle's own" if point.threshold is None else f"{point.threshold:.2f}",
-                    f"{point.coverage:.2%}",
-                    "-" if point.accuracy is None else f"{point.accuracy:.4f}",
-                ]
-                for point in result.coverage
-            ],
-            align=">>>",
-        )
-        lines += ["", table]
+        tables.append(coverage_table(result.coverage))
+    for header, rows, align in tables:
+        lines += ["", format_table(header, rows, align=align)]
     return "\n".join(lines)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from textgate.errors import DataError
+from textgate.errors import ConfigError, DataError, needing
 from textgate.evaluation.coverage import (
     CoveragePoint,
     coverage_curve,
@@ -15,23 +15,63 @@ from textgate.evaluation.coverage import (
     uncalibrated,
 )
 from textgate.evaluation.metrics import Evaluation, evaluate_multi_label, evaluate_single_label
-from textgate.rows.labels import label_indices, require_known
+from textgate.evaluation.plots import plot_confusion, plot_coverage, plot_reliability
+from textgate.inference.arguments import texts_of
+from textgate.inference.prediction import DEFAULT_THRESHOLD
+from textgate.pages import table
+from textgate.rows import Row
+from textgate.rows.labels import label_indices, labels_of, require_known
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from textgate.bundle.manifest import Manifest
     from textgate.inference.classifier import Classifier
     from textgate.inference.prediction import Scores
-    from textgate.rows import Row
 
 _THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # of the coverage curve
 
 
 @dataclass(frozen=True)
+class ScoredRows:
+    """Labelled rows with what a classifier says of them, without abstaining.
+
+    Attributes:
+        rows: the rows.
+        labels: the labels of the classifier.
+        multi_label: whether several labels can apply.
+        truth: whether each row has each label, bool [rows, labels].
+        probabilities: of the labels, float32 [rows, labels].
+        given: the labels that the classifier gives, bool [rows, labels].
+        answerable: whether each row has a token that the classifier knows, bool [rows].
+    """
+
+    rows: Sequence[Row]
+    labels: tuple[str, ...]
+    multi_label: bool
+    truth: NDArray[np.bool_]
+    probabilities: NDArray[np.float32]
+    given: NDArray[np.bool_]
+    answerable: NDArray[np.bool_]
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether the classifier gives exactly the right labels, bool [rows]."""
+        return np.asarray((self.truth == self.given).all(axis=1))
+
+    def names(self, applying: NDArray[np.bool_]) -> tuple[str, ...]:
+        """Return the labels that apply, of bool [labels]."""
+        return tuple(self.labels[column] for column in np.flatnonzero(applying))
+
+
+@dataclass(frozen=True)
 class ClassifierEvaluation:
     """Metrics of a classifier on labelled rows, with its calibration and coverage.
+
+    A notebook shows them as tables. The plots need matplotlib (extra ``plots``); each draws into
+    `axes`, or into a new figure, and returns the axes.
 
     Attributes:
         metrics: accuracy, F1, calibration error and so on.
@@ -39,12 +79,14 @@ class ClassifierEvaluation:
         ece_uncalibrated: the calibration error without the temperature.
         coverage: coverage and accuracy at several thresholds, and at the bundle's own if it has
             any; () for a multi-label classifier.
+        scored: the rows, with what the classifier says of them.
     """
 
     metrics: Evaluation
     temperature: float
     ece_uncalibrated: float
     coverage: tuple[CoveragePoint, ...]
+    scored: ScoredRows = field(compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as JSON-ready values."""
@@ -56,6 +98,131 @@ class ClassifierEvaluation:
         if self.coverage:
             document["coverage"] = [asdict(point) for point in self.coverage]
         return document
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with a row for each row, in their order.
+
+        Its columns are `line`, `text`, `label`, `predicted` (the most probable label; of a
+        multi-label classifier, `label` and `predicted` are lists), `score` (the probability of the
+        most probable label), `right`, and `answered` (whether the text has a known token).
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        with needing("plots", "to_pandas"):
+            import pandas
+
+        scored = self.scored
+        truth, given = (
+            [scored.names(labels) for labels in matrix] for matrix in (scored.truth, scored.given)
+        )
+        return pandas.DataFrame(
+            {
+                "line": [row.line for row in scored.rows],
+                "text": [row.text for row in scored.rows],
+                "label": [_cell(labels, scored.multi_label) for labels in truth],
+                "predicted": [_cell(labels, scored.multi_label) for labels in given],
+                "score": scored.probabilities.max(axis=1),
+                "right": scored.right,
+                "answered": scored.answerable,
+            }
+        )
+
+    def plot_confusion(self, axes: Any = None) -> Any:
+        """Draw the confusion matrix.
+
+        Raises:
+            ConfigError: the classifier is multi-label.
+            MissingPackageError: matplotlib is not installed.
+        """
+        self._require_one_label("a confusion matrix")
+        return plot_confusion(self.metrics.confusion, self.scored.labels, axes)
+
+    def plot_reliability(self, axes: Any = None) -> Any:
+        """Draw how often answers are right, by their probability.
+
+        Of a multi-label classifier, each label of each row is one answer, and right if it applies.
+
+        Raises:
+            MissingPackageError: matplotlib is not installed.
+        """
+        scored = self.scored
+        if scored.multi_label:
+            values, outcomes = scored.probabilities.ravel(), scored.truth.ravel()
+        else:
+            values, outcomes = scored.probabilities.max(axis=1), scored.right
+        return plot_reliability(values, outcomes, self.metrics.ece, axes)
+
+    def plot_coverage(self, axes: Any = None) -> Any:
+        """Draw the accuracy of the answers against the fraction of rows that are answered.
+
+        Raises:
+            ConfigError: the classifier is multi-label.
+            MissingPackageError: matplotlib is not installed.
+        """
+        self._require_one_label("a coverage curve")
+        scored = self.scored
+        best = scored.probabilities.max(axis=1)
+        return plot_coverage(best, scored.right, scored.answerable, axes)
+
+    def _require_one_label(self, what: str) -> None:
+        if self.scored.multi_label:
+            raise ConfigError(f"a multi-label classifier has no {what.partition(' ')[2]}")
+
+    def _repr_html_(self) -> str:
+        shown = self.metrics._repr_html_()
+        if self.coverage:
+            header, rows, align = coverage_table(self.coverage)
+            shown += table(header, rows, "Coverage", align=align)
+        return shown
+
+
+def coverage_table(
+    points: Sequence[CoveragePoint],
+) -> tuple[list[str], list[list[str]], str]:
+    """Return a coverage curve as a table: header, rows and alignment."""
+    rows = [
+        [
+            "bundle's own" if point.threshold is None else f"{point.threshold:.2f}",
+            f"{point.coverage:.2%}",
+            "-" if point.accuracy is None else f"{point.accuracy:.4f}",
+        ]
+        for point in points
+    ]
+    return ["abstain below", "answered", "accuracy of the answers"], rows, ">>>"
+
+
+def evaluate(
+    classifier: Classifier,
+    texts: Iterable[str],
+    labels: Iterable[object],
+    *,
+    missing: Literal["error", "empty"] = "error",
+) -> ClassifierEvaluation:
+    """Return the evaluation of a classifier on texts and their labels.
+
+    Args:
+        classifier: the classifier.
+        texts: a list of texts, a column of a table, and so on.
+        labels: the label of each text, or for a multi-label classifier a list of labels.
+        missing: ``error`` refuses missing texts; ``empty`` reads them as "".
+
+    Raises:
+        DataError: a text is missing or not a str; a label is missing or unknown to the classifier;
+            there are not as many labels as texts, or none.
+        ConfigError: `missing` is neither of the two.
+    """
+    listed = list(texts_of(texts, "evaluate", missing=missing))
+    values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    if len(values) != len(listed):
+        raise DataError(f"{len(listed):,} texts, but {len(values):,} labels")
+    if not listed:
+        raise DataError("there are no texts to evaluate on")
+    rows = [
+        Row(text, labels_of(value, where=f"labels[{number}]"), number + 1)
+        for number, (text, value) in enumerate(zip(listed, values, strict=True))
+    ]
+    return evaluate_rows(classifier, rows, file="texts")
 
 
 def evaluate_rows(
@@ -73,15 +240,51 @@ def evaluate_rows(
             where one is possible.
     """
     manifest = classifier.manifest
-    truth, scores = truth_and_scores(classifier, rows, file=file)
+    scored = scored_rows(classifier, rows, file=file)
     before = uncalibrated(
-        scores.probabilities, manifest.temperature, multi_label=manifest.task == "multi-label"
+        scored.probabilities, manifest.temperature, multi_label=scored.multi_label
     )
     return ClassifierEvaluation(
-        metrics=_metrics(classifier, truth, scores.probabilities, scores.answerable),
+        metrics=_metrics(manifest, scored, scored.probabilities),
         temperature=manifest.temperature,
-        ece_uncalibrated=_metrics(classifier, truth, before, scores.answerable).ece,
-        coverage=_coverage(classifier, truth, scores),
+        ece_uncalibrated=_metrics(manifest, scored, before).ece,
+        coverage=_coverage(manifest, scored),
+        scored=scored,
+    )
+
+
+def scored_rows(
+    classifier: Classifier,
+    rows: Sequence[Row],
+    *,
+    file: str,
+    replaced: NDArray[np.float32] | None = None,
+) -> ScoredRows:
+    """Return labelled rows with what a classifier says of them.
+
+    Args:
+        classifier: the classifier.
+        rows: the rows.
+        file: the name of their file, for messages.
+        replaced: probabilities to take instead of the classifier's, float32 [rows, labels]; NaN
+            where there are none.
+
+    Raises:
+        DataError: as `evaluate_rows`.
+    """
+    manifest = classifier.manifest
+    truth, scores = truth_and_scores(classifier, rows, file=file)
+    probabilities = scores.probabilities
+    if replaced is not None:
+        probabilities = np.where(np.isnan(replaced), probabilities, replaced)
+    return ScoredRows(
+        rows=rows,
+        labels=manifest.labels,
+        multi_label=manifest.task == "multi-label",
+        truth=truth,
+        probabilities=probabilities,
+        given=_given(manifest, probabilities, scores.answerable),
+        answerable=scores.answerable,
     )
 
 
@@ -118,32 +321,40 @@ def _require_one_label(rows: Sequence[Row], *, file: str) -> None:
         )
 
 
+def _given(
+    manifest: Manifest, probabilities: NDArray[np.float32], answerable: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return the labels that a bundle gives, without abstaining, bool [rows, labels]."""
+    if manifest.task != "multi-label":
+        best = probabilities.argmax(axis=1)
+        return np.asarray(best[:, None] == np.arange(probabilities.shape[1]))
+    thresholds = [
+        DEFAULT_THRESHOLD if threshold is None else threshold for threshold in manifest.thresholds
+    ]
+    return np.asarray((probabilities >= np.array(thresholds)) & answerable[:, None])
+
+
 def _metrics(
-    classifier: Classifier,
-    truth: NDArray[np.bool_],
+    manifest: Manifest,
+    scored: ScoredRows,
     probabilities: NDArray[np.float32] | NDArray[np.float64],
-    answerable: NDArray[np.bool_],
 ) -> Evaluation:
-    manifest = classifier.manifest
-    if manifest.task == "multi-label":
+    if scored.multi_label:
         return evaluate_multi_label(
             probabilities,
-            truth,
+            scored.truth,
             manifest.labels,
             thresholds=manifest.thresholds,
-            answerable=answerable,
+            answerable=scored.answerable,
         )
-    return evaluate_single_label(probabilities, truth.argmax(axis=1), manifest.labels)
+    return evaluate_single_label(probabilities, scored.truth.argmax(axis=1), manifest.labels)
 
 
-def _coverage(
-    classifier: Classifier, truth: NDArray[np.bool_], scores: Scores
-) -> tuple[CoveragePoint, ...]:
-    manifest = classifier.manifest
-    if manifest.task == "multi-label":
+def _coverage(manifest: Manifest, scored: ScoredRows) -> tuple[CoveragePoint, ...]:
+    if scored.multi_label:
         return ()
-    probabilities, answerable = scores.probabilities, scores.answerable
-    indices = truth.argmax(axis=1)
+    probabilities, answerable = scored.probabilities, scored.answerable
+    indices = scored.truth.argmax(axis=1)
     # The most probable of n labels has a probability of at least 1 / n.
     useful = [threshold for threshold in _THRESHOLDS if threshold >= 1 / len(manifest.labels)]
     points = coverage_curve(probabilities, indices, useful, answerable=answerable)
@@ -152,3 +363,8 @@ def _coverage(
             own_coverage(probabilities, indices, manifest.thresholds, answerable=answerable)
         )
     return tuple(points)
+
+
+def _cell(labels: tuple[str, ...], multi_label: bool) -> object:
+    """Return the labels of a row as the value of a cell."""
+    return list(labels) if multi_label else labels[0]

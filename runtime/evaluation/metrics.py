@@ -16,8 +16,11 @@ import numpy.typing as npt
 
 from textgate.errors import DataError
 from textgate.inference.prediction import DEFAULT_THRESHOLD
+from textgate.pages import table
+from textgate.tables import format_count
 
 _BINS = 15  # equal-width bins of the calibration error
+_MAX_CONFUSION = 12  # labels; a larger table would be hard to read
 _CLIP = 1e-7  # about float32's resolution at 1: a probability nearer to 0 or 1 is saturated
 _TOLERANCE = 1e-3  # of rounding, which may carry a probability outside 0 to 1
 
@@ -82,6 +85,52 @@ class Evaluation:
             "confusion": [list(row) for row in self.confusion],
             "accuracy_interval": list(self.accuracy_interval),
         }
+
+    def _repr_html_(self) -> str:
+        low, high = self.accuracy_interval
+        facts = [
+            ["rows", format_count(self.rows)],
+            ["accuracy", f"{self.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"],
+            ["macro-F1", f"{self.macro_f1:.4f}"],
+            ["calibration error", f"{self.ece:.4f}"],
+            ["log loss", f"{self.log_loss:.4f}"],
+        ]
+        tables = [(("", "all labels"), facts, "<<"), label_table(self)]
+        if confusion := confusion_table(self):
+            tables.append(confusion)
+        return "".join(
+            table(header, rows, "Evaluation", align=align) for header, rows, align in tables
+        )
+
+
+_Table = tuple[Sequence[str], Sequence[Sequence[str]], str]
+
+
+def label_table(metrics: Evaluation) -> _Table:
+    """Return the scores of each label as a table: header, rows and alignment."""
+    rows = [
+        [
+            scores.label,
+            f"{scores.precision:.4f}",
+            f"{scores.recall:.4f}",
+            f"{scores.f1:.4f}",
+            format_count(scores.support),
+        ]
+        for scores in metrics.labels
+    ]
+    return ["label", "precision", "recall", "F1", "rows"], rows, "<>>>>"
+
+
+def confusion_table(metrics: Evaluation) -> _Table | None:
+    """Return the confusion matrix as such a table; None without one or with more than 12 labels."""
+    names = [scores.label for scores in metrics.labels]
+    if not metrics.confusion or len(names) > _MAX_CONFUSION:
+        return None
+    rows = [
+        [name, *(format_count(count) for count in counts)]
+        for name, counts in zip(names, metrics.confusion, strict=True)
+    ]
+    return ["true \\ predicted", *names], rows, "<" + ">" * len(names)
 
 
 def evaluate_single_label(

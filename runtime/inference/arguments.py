@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 from textgate.errors import ConfigError, DataError
 from textgate.messages import did_you_mean, quoted
+
+MISSING = ("error", "empty")
 
 _BYTES = (bytes, bytearray, memoryview)
 
@@ -23,17 +26,22 @@ def not_one_text(value: object) -> DataError:
     return _not_a_text("the text", value)
 
 
-def texts_of(texts: Iterable[str], method: str) -> Iterator[str]:
+def texts_of(texts: Iterable[str], method: str, *, missing: str | None = None) -> Iterator[str]:
     """Return an iterator over texts that raises at the first value that is not a text.
 
     Args:
         texts: the argument of a caller: a list, a column of a table, an iterator, and so on.
         method: the name of the called method, for messages.
+        missing: ``error`` refuses missing values; ``empty`` reads them as ""; None is for methods
+            that have no such argument, and refuses them as other values that are no texts.
 
     Raises:
         DataError: the argument is not a series of texts, or, from the iterator, one of them is
-            not a str.
+            missing or not a str.
+        ConfigError: `missing` is neither of the two.
     """
+    if missing is not None:
+        require_missing(missing)
     several = f"{method} takes a list of texts"
     if isinstance(texts, str):
         raise DataError(f"{several}, not one text; put it in a list, or use predict")
@@ -45,7 +53,7 @@ def texts_of(texts: Iterable[str], method: str) -> Iterator[str]:
         iterator = iter(texts)
     except TypeError:
         raise DataError(f"{several}, not {_kind(texts)}") from None
-    return _checked(iterator)
+    return _checked(iterator, missing)
 
 
 def whole_number(value: object, name: str, *, limit: float = math.inf, wanted: str) -> int:
@@ -138,11 +146,50 @@ def thresholds_of(
     return tuple(checked.get(label) for label in labels)
 
 
-def _checked(texts: Iterator[str]) -> Iterator[str]:
+def require_missing(missing: str) -> None:
+    """Refuse a way to read missing values that is not known.
+
+    Raises:
+        ConfigError: it is neither ``error`` nor ``empty``.
+    """
+    if missing not in MISSING:
+        raise ConfigError(f"missing should be 'error' or 'empty', not {quoted(missing)}")
+
+
+def missing_text(name: str, value: object) -> str:
+    """Return the message about a missing text; `name` is its place, such as ``texts[3]``."""
+    return (
+        f"{name} is missing ({value!r}); leave the row out, or read missing texts as '' with "
+        "missing='empty'"
+    )
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a value is a missing one: None, NaN, masked, or pandas' NA or NaT."""
+    if value is None:
+        return True
+    if isinstance(value, float):
+        return math.isnan(value)
+    numpy = sys.modules.get("numpy")  # without it and pandas, nothing is one of their values
+    if numpy is not None:
+        if value is numpy.ma.masked:
+            return True
+        if isinstance(value, numpy.floating):
+            return bool(numpy.isnan(value))
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and (value is pandas.NA or value is pandas.NaT)
+
+
+def _checked(texts: Iterator[object], missing: str | None) -> Iterator[str]:
     for index, text in enumerate(texts):
-        if not isinstance(text, str):
+        if isinstance(text, str):
+            yield text
+        elif missing is None or not is_missing(text):
             raise _not_a_text(f"texts[{index}]", text)
-        yield text
+        elif missing == "empty":
+            yield ""
+        else:
+            raise DataError(missing_text(f"texts[{index}]", text))
 
 
 def _not_a_text(name: str, value: object) -> DataError:

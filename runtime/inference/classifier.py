@@ -215,7 +215,11 @@ class Classifier:
         )
 
     def predict_many(
-        self, texts: Iterable[str], *, top_k: int | None = None
+        self,
+        texts: Iterable[str],
+        *,
+        top_k: int | None = None,
+        missing: Literal["error", "empty"] = "error",
     ) -> Iterator[Prediction]:
         """Return an iterator over the predictions for texts, in order, which reads a little ahead.
 
@@ -224,24 +228,34 @@ class Classifier:
         Args:
             texts: a list of texts, a column of a table, a generator, and so on.
             top_k: as for `predict`.
+            missing: ``error`` refuses missing texts (None, NaN, pandas' NA); ``empty`` reads them
+                as "".
 
         Raises:
-            ConfigError: `top_k` is not from 1 to the number of labels.
+            ConfigError: `top_k` is not from 1 to the number of labels, or `missing` is unknown.
             DataError: the argument is not a series of texts; or, from the iterator, one of them is
-                not a str: ``texts[3]`` is the fourth text.
+                missing or not a str: ``texts[3]`` is the fourth text.
         """
-        checked, kept = texts_of(texts, "predict_many"), label_count(top_k, self.labels)
+        checked = texts_of(texts, "predict_many", missing=missing)
+        kept = label_count(top_k, self.labels)
         self._require_session()
         return self._predictions(checked, kept)
 
-    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
+    def predict_proba(
+        self, texts: Iterable[str], *, missing: Literal["error", "empty"] = "error"
+    ) -> NDArray[np.float32]:
         """Return probabilities, float32 [texts, labels].
 
+        Args:
+            texts: as for `predict_many`, like `missing`.
+            missing: how missing texts are read.
+
         Raises:
-            DataError: the argument is not a series of texts, or one of them is not a str.
+            DataError: the argument is not a series of texts, or one of them is missing or no str.
+            ConfigError: `missing` is unknown.
         """
         return self._probabilities(
-            self._tokenizer.encode_batch(list(texts_of(texts, "predict_proba")))
+            self._tokenizer.encode_batch(list(texts_of(texts, "predict_proba", missing=missing)))
         )
 
     def predictions(self, texts: Sequence[str], *, top_k: int | None = None) -> list[Prediction]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from html import escape
 
 from textgate.inference.prediction import Prediction
+from textgate.pages import document, escape
 
 _FOR, _AGAINST = "0,114,178", "213,94,0"  # told apart by the colour-blind (Wong 2011)
 _MAX_OPACITY = 0.45  # text stays readable on it, in the dark too
@@ -69,26 +69,22 @@ class Explanation:
     read_end: int
 
     def _repr_html_(self) -> str:
-        return _section(self)
+        return section(self)
 
 
 def page(explanations: Iterable[Explanation]) -> str:
     """Return a page of explanations."""
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>Explanations</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+    return document(
+        "Explanations",
+        _STYLE,
         "<h1>Explanations</h1>\n"
         "<p>How much each word spoke for (+, blue, solid line) or against (-, orange, dashed line) "
         "the label, as a difference of probabilities.</p>\n"
-        + "\n".join(map(_section, explanations))
-        + "\n</body>\n</html>\n"
+        + "\n".join(map(section, explanations)),
     )
 
 
-def _section(explanation: Explanation) -> str:
+def section(explanation: Explanation) -> str:
     """Return the words of a text in colours, once for each label that applies."""
     said = explanation.prediction
     sections = []

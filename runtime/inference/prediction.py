@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_THRESHOLD = 0.5  # of a label without its own in a multi-label model
+_MAX_SHOWN = 10  # labels in a notebook
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,25 @@ class Prediction:
     reason: str | None
     tokens: int
     truncated: bool
+
+    def _repr_html_(self) -> str:
+        from textgate.pages import escape
+
+        said = ", ".join(self.labels) if self.labels else f"no label: {self.reason}"
+        best = sorted(self.scores.items(), key=lambda pair: -pair[1])
+        rows = "".join(
+            f"<tr><td style='text-align:left'>{escape(label)}</td><td>{score:.4f}</td>"
+            f"<td style='min-width:8em'><div style='background:rgb(0,114,178);height:.7em;"
+            f"width:{100 * max(0.0, min(1.0, score)):.1f}%'></div></td></tr>"
+            for label, score in best[:_MAX_SHOWN]
+        )
+        more = len(best) - _MAX_SHOWN
+        rest = f"<p>and {more:,} more labels</p>" if more > 0 else ""
+        cut = "; the text was cut off" if self.truncated else ""
+        return (
+            f"<p><b>{escape(said)}</b> ({self.tokens:,} tokens{cut})</p>"
+            f"<table><tbody>{rows}</tbody></table>{rest}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

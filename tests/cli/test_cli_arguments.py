@@ -98,6 +98,7 @@ TEXTS = {
     "--max-body",
     "--max-size",
     "--revision",
+    "--slice-by",
     "--threads",
     "OWNER/NAME",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,20 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textgate.errors import DataError
+from textgate.rows.near_duplicates import equal_pairs, near_duplicates
 from textgate.train.data.label_set import only_soft
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from textgate.rows import Row
 
 NEVER = -1  # fold of a row that is always trained on
-_WORD = re.compile(r"[^\W_]+")
-_SHINGLE = 3  # words in a row that two near-duplicates share
-_MIN_SIMILARITY = 0.7  # shared shingles of all shingles of both texts (Jaccard)
-_MAX_COMMON = 50  # texts with one shingle; a more frequent one is a phrase, not a duplicate
 
 
 @dataclass(frozen=True)
@@ -141,9 +137,9 @@ def _groups(rows: Sequence[Row], group_field: str | None) -> list[int]:
             index = parents[index]
         return index
 
-    pairs: Iterable[tuple[int, int]] = _near_duplicates([row.text for row in rows])
+    pairs: Iterable[tuple[int, int]] = near_duplicates([row.text for row in rows])
     if group_field is not None:
-        pairs = [*pairs, *_same([_group_of(row, group_field) for row in rows])]
+        pairs = [*pairs, *equal_pairs([_group_of(row, group_field) for row in rows])]
     for first, second in pairs:
         low, high = sorted((root(first), root(second)))
         parents[high] = low
@@ -159,37 +155,3 @@ def _group_of(row: Row, field: str) -> str:
             "--group-field out"
         )
     return group
-
-
-def _same(keys: Iterable[Hashable]) -> list[tuple[int, int]]:
-    """Return pairs of rows with the same key: each row with the first one of its key."""
-    first: dict[Hashable, int] = {}
-    return [(first.setdefault(key, index), index) for index, key in enumerate(keys)]
-
-
-def _near_duplicates(texts: Sequence[str]) -> list[tuple[int, int]]:
-    """Return pairs of texts with the same words, or with most of their word triples in common.
-
-    Numbers do not count: a text with another order number is the same text again.
-    """
-    words = [
-        tuple(word for word in _WORD.findall(text.casefold()) if not word.isdecimal())
-        for text in texts
-    ]
-    pairs = _same(found or text for found, text in zip(words, texts, strict=True))
-    shingles = [
-        {found[start : start + _SHINGLE] for start in range(len(found) - _SHINGLE + 1)}
-        for found in words
-    ]
-    where: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for index, own in enumerate(shingles):
-        shared: Counter[int] = Counter()
-        for shingle in own:
-            others = where[shingle]
-            if len(others) <= _MAX_COMMON:
-                shared.update(others)
-                others.append(index)
-        for other, number in shared.items():
-            if number >= _MIN_SIMILARITY * (len(own) + len(shingles[other]) - number):
-                pairs.append((other, index))
-    return pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import importlib.util
 import itertools
 import json
 import os
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 
 from textgate import Classifier
 from textgate.errors import BundleError, ConfigError, DataError
+from textgate.inference.arguments import is_missing
 
 NAMES = ("lstm-int8", "gru-float32", "rnn-multi-label")
 TEXTS = [
@@ -197,10 +199,61 @@ def test_what_is_no_text(sentiment, value, found):
     with pytest.raises(DataError) as caught:
         sentiment.predict(value)
     assert str(caught.value) == f"the text should be a str, found {found}"
-    for method in (sentiment.predict_proba, sentiment.scores):
+    with pytest.raises(DataError) as caught:
+        sentiment.scores(["good", "bad", value, "good"])
+    assert str(caught.value) == f"texts[2] should be a str, found {found}"
+    if not is_missing(value):
         with pytest.raises(DataError) as caught:
-            method(["good", "bad", value, "good"])
+            sentiment.predict_proba(["good", "bad", value, "good"])
         assert str(caught.value) == f"texts[2] should be a str, found {found}"
+
+
+def missing_values():
+    """Missing values, those of pandas where it is installed."""
+    values = [None, float("nan"), np.float32("nan"), np.ma.masked]
+    if importlib.util.find_spec("pandas"):
+        import pandas
+
+        values += [pandas.NA, pandas.NaT]
+    return values
+
+
+@pytest.mark.parametrize("value", missing_values(), ids=repr)
+def test_missing_texts(sentiment, value):
+    texts = ["good", "bad", value, "good"]
+    for method in (sentiment.predict_proba, lambda texts: list(sentiment.predict_many(texts))):
+        with pytest.raises(DataError) as caught:
+            method(texts)
+        assert str(caught.value) == (
+            f"texts[2] is missing ({value!r}); leave the row out, or read missing texts as '' with "
+            "missing='empty'"
+        )
+    filled = ["good", "bad", "", "good"]
+    found = list(sentiment.predict_many(texts, missing="empty"))
+    assert found == list(sentiment.predict_many(filled))
+    assert found[2].reason == "the text is empty"
+    np.testing.assert_array_equal(
+        sentiment.predict_proba(texts, missing="empty"), sentiment.predict_proba(filled)
+    )
+
+
+@pytest.mark.parametrize(
+    ("package", "options"),
+    [("pandas", {"dtype": kind}) for kind in (object, "str", "category", "string[pyarrow]")]
+    + [("polars", {})],
+)
+def test_columns_with_missing_texts(sentiment, package, options):
+    column = pytest.importorskip(package).Series(["good", None, "bad"], **options)
+    with pytest.raises(DataError, match=r"^texts\[1\] is missing "):
+        list(sentiment.predict_many(column))
+    found = list(sentiment.predict_many(column, missing="empty"))
+    assert found == list(sentiment.predict_many(["good", "", "bad"]))
+
+
+@pytest.mark.parametrize("missing", ["drop", ""])
+def test_other_ways_to_read_missing_texts(sentiment, missing):
+    with pytest.raises(ConfigError, match="missing should be 'error' or 'empty', not"):
+        sentiment.predict_many(["good"], missing=missing)
 
 
 @pytest.mark.parametrize("texts", SEVERAL, ids=kind_of)
@@ -283,7 +336,7 @@ def test_texts_before_a_bad_one_are_answered(bundle, index, bad):
     assert list(itertools.islice(answers, index)) == expected
     with pytest.raises((DataError, OSError)) as caught:
         next(answers)
-    told = "the disk is gone" if bad else f"texts[{index}] should be a str, found NoneType; make "
+    told = "the disk is gone" if bad else f"texts[{index}] is missing (None); leave the row out, or"
     assert str(caught.value).startswith(told)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -114,3 +115,36 @@ def test_a_label_or_a_reason(probabilities, thresholds, multi_label):
         assert set(found.labels) == reached
         ranked = [found.scores[label] for label in found.labels]
         assert ranked == sorted(ranked, reverse=True)
+
+
+def test_in_a_notebook_labels_are_never_html():
+    labels = ("<b>", "</td>", "c")
+    said = Decision(labels, (None,) * 3, multi_label=False).predict(
+        (0.2, 0.5, 0.3), tokens=1234, truncated=True
+    )
+    html = said._repr_html_()
+    assert html.startswith("<p><b>&lt;/td&gt;</b> (1,234 tokens; the text was cut off)</p>")
+    scores = [float(score) for score in re.findall(r"<td>(0\.\d{4})</td>", html)]
+    assert scores == [0.5, 0.3, 0.2]
+    assert html.count("<tr>") == html.count("</tr>") == 3
+    assert "&lt;b&gt;" in html
+
+
+def test_in_a_notebook_an_abstention_says_why():
+    said = decide((0.2, 0.5, 0.3), thresholds=(0.9, 0.9, 0.9), multi_label=False)
+    reason = "no label: 0.500 is below the threshold 0.9 of &#x27;b&#x27;"
+    assert reason in said._repr_html_()
+    none = Decision(("a", "b"), (None,) * 2, multi_label=True).predict(
+        (0.1, 0.2), tokens=0, truncated=False, reason="the text is empty"
+    )
+    assert "no label: the text is empty" in none._repr_html_()
+
+
+def test_in_a_notebook_many_labels_are_cut_short():
+    labels = tuple(f"l{number}" for number in range(77))
+    said = Decision(labels, (None,) * 77, multi_label=False).predict(
+        [1 / 77] * 77, tokens=3, truncated=False
+    )
+    html = said._repr_html_()
+    assert html.count("<tr>") == 10
+    assert "and 67 more labels" in html

@@ -1,0 +1,204 @@
+"""Evaluations: of texts and labels, in notebooks, as DataFrames and as plots."""
+
+from __future__ import annotations
+
+import json
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from textgate import Classifier, evaluate
+from textgate.errors import ConfigError, DataError, MissingPackageError
+from textgate.evaluation.evaluate import evaluate_rows
+from textgate.rows import Row, load_labelled
+
+
+@pytest.fixture(scope="module")
+def classifier(bundle):
+    return Classifier.load(bundle)
+
+
+@pytest.fixture(scope="module")
+def several(bundles):
+    return Classifier.load(bundles["rnn-multi-label"])
+
+
+@pytest.fixture(scope="module")
+def rows(reviews):
+    return load_labelled(reviews / "dev.jsonl.gz")[:200]
+
+
+@pytest.fixture(scope="module")
+def result(classifier, rows):
+    return evaluate_rows(classifier, rows, file="dev")
+
+
+def test_texts_and_labels_are_like_rows(classifier, rows, result):
+    found = evaluate(classifier, [row.text for row in rows], [row.labels[0] for row in rows])
+    assert found == result
+    assert found.metrics.accuracy == np.mean(found.scored.right)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_columns_of_a_frame(classifier, rows, result, kind):
+    package = pytest.importorskip(kind)
+    texts = package.Series([row.text for row in rows])
+    labels = package.Series([row.labels[0] for row in rows])
+    assert evaluate(classifier, texts, labels) == result
+
+
+def test_missing_texts(classifier):
+    with pytest.raises(DataError, match=r"texts\[1\] is missing \(None\); leave the row out, or"):
+        evaluate(classifier, ["good", None], ["positive", "negative"])
+    found = evaluate(classifier, ["good", None], ["positive", "negative"], missing="empty")
+    assert found.scored.answerable.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "message"),
+    [
+        (["good"], ["positive", "negative"], "1 texts, but 2 labels"),
+        ([], [], "there are no texts"),
+        (["good"], [None], r"labels\[0\] is null"),
+        (["good"], [float("nan")], r"labels\[0\] is NaN"),
+        (["good"], ["odd"], "the label 'odd' does not occur among the model's"),
+        (["good"], [["positive", "negative"]], "2 labels, but the model gives one"),
+        ("good", ["positive"], "evaluate takes a list of texts, not one text"),
+    ],
+)
+def test_what_is_refused(classifier, texts, labels, message):
+    with pytest.raises(DataError, match=message):
+        evaluate(classifier, texts, labels)
+    with pytest.raises(ConfigError, match="missing should be 'error' or 'empty', not 'drop'"):
+        evaluate(classifier, texts if isinstance(texts, list) else [], labels, missing="drop")
+
+
+def test_a_data_frame_of_the_answers(classifier, rows, result):
+    pytest.importorskip("pandas")
+    frame = result.to_pandas()
+    assert list(frame) == ["line", "text", "label", "predicted", "score", "right", "answered"]
+    assert frame["text"].tolist() == [row.text for row in rows]
+    assert frame["label"].tolist() == [row.labels[0] for row in rows]
+    said = list(classifier.predict_many(frame["text"]))
+    assert frame["predicted"].tolist() == [one.top_label for one in said]
+    assert frame["score"].tolist() == pytest.approx([one.score for one in said])
+    assert frame["right"].mean() == result.metrics.accuracy
+
+
+def test_a_data_frame_of_several_labels(several):
+    pytest.importorskip("pandas")
+    rows = [Row("a great film", ("movie", "positive"), 1), Row("", (), 2)]
+    frame = evaluate_rows(several, rows, file="a").to_pandas()
+    assert sorted(frame["label"][0]) == ["movie", "positive"]
+    said = several.predict("a great film").labels
+    assert sorted(frame["predicted"][0]) == sorted(said)
+    assert (frame["label"][1], frame["predicted"][1]) == ([], [])
+
+
+class Cells(HTMLParser):
+    """The cells of tables, and the tags."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.cells, self.tags, self.open = [], set(), []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, _):
+        self.tags.add(tag)
+        self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.cells.append(data)
+
+
+def test_in_a_notebook(result):
+    found = Cells(result._repr_html_())
+    assert found.tags == {"div", "table", "thead", "tbody", "tr", "th", "td"}
+    assert f"{result.metrics.macro_f1:.4f}" in found.cells
+    for name in ("negative", "positive", "true \\ predicted", "abstain below"):
+        assert name in found.cells
+    assert set(Cells(result.metrics._repr_html_()).cells) < set(found.cells)
+
+
+def test_a_label_is_never_html(result):
+    from textgate.evaluation.metrics import evaluate_single_label
+
+    metrics = evaluate_single_label([[0.5, 0.5]], [0], ["<img src=x>", "<b>"])
+    found = Cells(metrics._repr_html_())
+    assert "<img src=x>" in found.cells
+    assert not {"img", "b"} & found.tags
+
+
+def test_json_is_unchanged(result):
+    assert set(json.loads(json.dumps(result.to_json()))) == {
+        "rows", "accuracy", "macro_f1", "ece", "labels", "confusion", "log_loss",
+        "accuracy_interval", "temperature", "ece_uncalibrated", "coverage",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def pyplot():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    yield pyplot
+    pyplot.close("all")
+
+
+def test_a_confusion_matrix(result, pyplot):
+    axes = result.plot_confusion()
+    counts = [int(text.get_text().replace(",", "")) for text in axes.texts]
+    assert counts == [count for row in result.metrics.confusion for count in row]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["negative", "positive"]
+    axes.figure.canvas.draw()
+
+
+def test_labels_with_formulas_are_shown_as_they_are(pyplot):
+    from textgate.evaluation.plots import plot_confusion
+
+    axes = plot_confusion([[1, 0], [0, 1]], ["$x^$", "$\\frac$"])
+    axes.figure.canvas.draw()
+
+
+def test_a_reliability_diagram(result, pyplot):
+    own = pyplot.subplots()[1]
+    assert result.plot_reliability(own) is own
+    points = own.collections[0].get_offsets()
+    best = result.scored.probabilities.max(axis=1)
+    last = best >= 0.9
+    assert points[-1][0] == pytest.approx(best[last].mean(), abs=1e-6)
+    assert points[-1][1] == pytest.approx(result.scored.right[last].mean())
+    own.figure.canvas.draw()
+
+
+def test_a_coverage_curve(result, pyplot):
+    (line,) = result.plot_coverage().lines
+    coverage, accuracy = line.get_data()
+    assert coverage[-1] == result.scored.answerable.mean()
+    assert accuracy[-1] == pytest.approx(result.scored.right[result.scored.answerable].mean())
+    for point in result.coverage:
+        if point.coverage in coverage:
+            assert accuracy[list(coverage).index(point.coverage)] == pytest.approx(point.accuracy)
+
+
+def test_plots_of_several_labels(several, pyplot):
+    found = evaluate_rows(several, [Row("a great film", ("movie",), 1)], file="a")
+    found.plot_reliability()
+    for plot in (found.plot_confusion, found.plot_coverage):
+        with pytest.raises(ConfigError, match="a multi-label classifier has no co"):
+            plot()
+
+
+def test_a_missing_extra_is_named(result, monkeypatch):
+    for name in ("matplotlib", "pandas"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for method in (result.plot_confusion, result.to_pandas):
+        with pytest.raises(MissingPackageError, match=r"pip install 'textgate\[plots\]'"):
+            method()
