@@ -85,6 +85,8 @@ TEXTS = {
     "--batch-sizes",
     "--cors-origin",
     "--dataset",
+    "--max-latency",
+    "--tune",
     "--delimiter",
     "--dense",
     "--device",
