@@ -114,7 +114,8 @@ static const void *packed(tg_model *m, const Layer *layer, const Matrix *matrix)
 {
     size_t each = layer->integer ? 4 : 1;
     size_t count = layer->panels * matrix->groups * layer->vectors * LANES * each;
-    void *to = piece(m, count, layer->integer ? 1 : sizeof(float));
+    bool wide = m->instructions == TG_SIMD128;
+    void *to = piece(m, count, !layer->integer ? sizeof(float) : wide ? sizeof(int16_t) : 1);
     if (!to) return NULL;
     size_t offset = 0;
     for (size_t panel = 0; panel < layer->panels; panel++) {
@@ -125,8 +126,9 @@ static const void *packed(tg_model *m, const Layer *layer, const Matrix *matrix)
                     ptrdiff_t column = column_at(matrix->units, matrix->width, group * each + j);
                     if (row < 0 || column < 0 || (size_t)column >= matrix->columns) continue;
                     size_t from = (size_t)row * matrix->columns + (size_t)column;
-                    if (layer->integer) ((int8_t *)to)[offset] = ((const int8_t *)matrix->weights)[from];
-                    else ((float *)to)[offset] = ((const float *)matrix->weights)[from];
+                    if (!layer->integer) ((float *)to)[offset] = ((const float *)matrix->weights)[from];
+                    else if (!wide) ((int8_t *)to)[offset] = ((const int8_t *)matrix->weights)[from];
+                    else ((int16_t *)to)[offset - (i % LANES * 4 + j) + j / 2 * 32 + i % LANES * 2 + j % 2] = ((const int8_t *)matrix->weights)[from];
                 }
             }
         }
@@ -399,7 +401,7 @@ static int read_model(tg_model *m, const void *bytes, size_t size)
 
 /* Instruction sets. */
 
-static const char *const NAMES[TG_INSTRUCTION_SETS] = {"portable", "avx2", "avx-vnni", "avx512-vnni", "neon", "neon-dotprod"};
+static const char *const NAMES[TG_INSTRUCTION_SETS] = {"portable", "avx2", "avx-vnni", "avx512-vnni", "neon", "neon-dotprod", "simd128"};
 
 #if HAVE_X86
 #include <cpuid.h>
@@ -437,6 +439,9 @@ static bool x86_has(int instructions)
 int tg_has(int instructions)
 {
     if (instructions == TG_PORTABLE) return 1;
+#if HAVE_SIMD128
+    if (instructions == TG_SIMD128) return 1; /* without it, a browser refuses the whole module */
+#endif
 #if HAVE_X86
     if (instructions >= TG_AVX2 && instructions <= TG_AVX512_VNNI) return x86_has(instructions);
 #endif
@@ -464,6 +469,9 @@ static Forward forward_of(int instructions)
 #if HAVE_NEON
     case TG_NEON: return tg_forward_neon;
     case TG_NEON_DOTPROD: return tg_forward_dotprod;
+#endif
+#if HAVE_SIMD128
+    case TG_SIMD128: return tg_forward_simd128;
 #endif
     default: return tg_forward_portable;
     }

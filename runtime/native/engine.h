@@ -24,11 +24,12 @@ enum { LAST, MAX, MEAN, ATTENTION };
  *
  * Outputs are computed in panels of `vectors` times 16. In a panel of an LSTM or GRU, a vector is one
  * gate of the same 16 units; in a panel of an RNN, it is 16 units. Weights lie in the order of use:
- * int8 [panel][four inputs][vector][16][4], float32 [panel][input][vector][16]. What belongs to
- * outputs (scales, biases, starts) is [panel][vector][16].
+ * int8 [panel][four inputs][vector][16][4], for SIMD128 int16 [panel][four inputs][vector][2][16][2],
+ * float32 [panel][input][vector][16]. What belongs to outputs (scales, biases, starts) is
+ * [panel][vector][16].
  */
 typedef struct {
-    const void *input, *recurrent;                     /* weights, int8 or float32 */
+    const void *input, *recurrent;                     /* weights, int8, int16 or float32 */
     const int32_t *input_start, *recurrent_start;      /* sums of products start here: zero points */
     const float *input_scale, *recurrent_scale;
     const float *bias;           /* of both products, but for a GRU's new state the input's */
@@ -125,6 +126,8 @@ int tg_forward_neon(const tg_model *, tg_workspace *, const int64_t *const *, co
                     const float *const *, float *const *, float *const *);
 int tg_forward_dotprod(const tg_model *, tg_workspace *, const int64_t *const *, const size_t *,
                        size_t, const float *const *, float *const *, float *const *);
+int tg_forward_simd128(const tg_model *, tg_workspace *, const int64_t *const *, const size_t *,
+                       size_t, const float *const *, float *const *, float *const *);
 
 /* Make room for the rows of a segment. */
 int tg_grow(const tg_model *, tg_workspace *, size_t rows);
@@ -137,6 +140,8 @@ int tg_grow(const tg_model *, tg_workspace *, size_t rows);
 #endif
 #elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
 #define HAVE_NEON 1
+#elif defined(__wasm_simd128__)
+#define HAVE_SIMD128 1
 #endif
 
 #endif

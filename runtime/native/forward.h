@@ -11,12 +11,25 @@
  *     PAIRS           1 if there are Pair, pair_begin, pair_add and pair_end: products of one row with
  *                     two panels, in parts
  *     FLOAT_ROWS      rows that product_f multiplies together: 1, or 4 where registers abound
+ *     PACKED          the type of packed weights, int8_t unless defined
+ *     OWN_CHAINS      defined if there are C, c_of, c_set, c_fma and v_of: another form of V for chains of
+ *                     multiply-adds that stay away from denormal numbers
  *
  * Every float32 operation below has one order, which no instruction set changes.
  */
 
 #ifndef PAIRS
 #define PAIRS 0
+#endif
+#ifndef PACKED
+#define PACKED int8_t
+#endif
+#ifndef OWN_CHAINS
+typedef V C;
+#define c_of(x) (x)
+#define c_set v_set
+#define c_fma v_fma
+#define v_of(x) (x)
 #endif
 #ifndef INLINE /* sanitizers take too long with it */
 #define INLINE static inline __attribute__((always_inline))
@@ -38,32 +51,34 @@ INLINE V v_clamp(V x, float low, float high)
 
 INLINE V v_tanh(V value)
 {
-    V x = v_clamp(value, -9.0f, 9.0f), s = v_mul(x, x);
-    V p = v_fma(s, v_set(-2.76076847742355e-16f), v_set(2.00018790482477e-13f));
-    p = v_fma(p, s, v_set(-8.60467152213735e-11f));
-    p = v_fma(p, s, v_set(5.12229709037114e-08f));
-    p = v_fma(p, s, v_set(1.48572235717979e-05f));
-    p = v_fma(p, s, v_set(6.37261928875436e-04f));
-    p = v_fma(p, s, v_set(4.89352455891786e-03f));
-    V q = v_fma(s, v_set(1.19825839466702e-06f), v_set(1.18534705686654e-04f));
-    q = v_fma(q, s, v_set(2.26843463243900e-03f));
-    q = v_fma(q, s, v_set(4.89352518554385e-03f));
-    return v_div(v_mul(p, x), q);
+    V x = v_clamp(value, -9.0f, 9.0f);
+    C s = c_of(v_mul(x, x));
+    C p = c_fma(s, c_set(-2.76076847742355e-16f), c_set(2.00018790482477e-13f));
+    p = c_fma(p, s, c_set(-8.60467152213735e-11f));
+    p = c_fma(p, s, c_set(5.12229709037114e-08f));
+    p = c_fma(p, s, c_set(1.48572235717979e-05f));
+    p = c_fma(p, s, c_set(6.37261928875436e-04f));
+    p = c_fma(p, s, c_set(4.89352455891786e-03f));
+    C q = c_fma(s, c_set(1.19825839466702e-06f), c_set(1.18534705686654e-04f));
+    q = c_fma(q, s, c_set(2.26843463243900e-03f));
+    q = c_fma(q, s, c_set(4.89352518554385e-03f));
+    return v_div(v_mul(v_of(p), x), v_of(q));
 }
 
 INLINE V v_sigmoid(V value)
 {
-    V x = v_clamp(value, -18.0f, 18.0f), s = v_mul(x, x);
-    V p = v_fma(s, v_set(4.37031012579801e-11f), v_set(1.15627324459942e-07f));
-    p = v_fma(p, s, v_set(6.08574864600143e-05f));
-    p = v_fma(p, s, v_set(8.51377133304701e-03f));
-    p = v_fma(p, s, v_set(2.48287947061529e-01f));
-    V q = v_fma(s, v_set(6.10247389755681e-13f), v_set(5.76102136993427e-09f));
-    q = v_fma(q, s, v_set(6.29106785017040e-06f));
-    q = v_fma(q, s, v_set(1.70198817374094e-03f));
-    q = v_fma(q, s, v_set(1.16817656904453e-01f));
-    q = v_fma(q, s, v_set(9.93151921023180e-01f));
-    return v_max(v_add(v_div(v_mul(p, x), q), v_set(0.5f)), v_set(0.0f));
+    V x = v_clamp(value, -18.0f, 18.0f);
+    C s = c_of(v_mul(x, x));
+    C p = c_fma(s, c_set(4.37031012579801e-11f), c_set(1.15627324459942e-07f));
+    p = c_fma(p, s, c_set(6.08574864600143e-05f));
+    p = c_fma(p, s, c_set(8.51377133304701e-03f));
+    p = c_fma(p, s, c_set(2.48287947061529e-01f));
+    C q = c_fma(s, c_set(6.10247389755681e-13f), c_set(5.76102136993427e-09f));
+    q = c_fma(q, s, c_set(6.29106785017040e-06f));
+    q = c_fma(q, s, c_set(1.70198817374094e-03f));
+    q = c_fma(q, s, c_set(1.16817656904453e-01f));
+    q = c_fma(q, s, c_set(9.93151921023180e-01f));
+    return v_max(v_add(v_div(v_mul(v_of(p), x), v_of(q)), v_set(0.5f)), v_set(0.0f));
 }
 
 /* e ** x for x from -87 to 0; below, e ** -87. */
@@ -225,7 +240,7 @@ static void project(const tg_model *m, tg_workspace *w, size_t l, size_t d, cons
             int32_t out[TEXTS * MAX_VECTORS * LANES];
             for (size_t r = 0; r < rows; r++) x[r] = read8 + index[first + r] * layer->input_width;
             product8(rows, layer->vectors, m->cell == LSTM, x, groups,
-                     (const int8_t *)way->input + panel * groups * wide * 4, way->input_start + offset, out);
+                     (const PACKED *)way->input + panel * groups * wide * 4, way->input_start + offset, out);
             const float *scales = way->input_scale + offset, *bias = way->bias + offset;
             if (m->cell == LSTM) { /* its bias is added last, as ONNX Runtime does */
                 for (size_t v = 0; v < wide; v += LANES) {
@@ -328,7 +343,7 @@ INLINE void advance(int cell, bool integer, const Layer *layer, const Direction 
         if (alone && i + 1 < layer->panels) {
             panel -= down;
             offset = panel * wide;
-            Pair pair = pair_begin(vectors, step->h8[0], groups, (const int8_t *)way->recurrent + offset * groups * 4,
+            Pair pair = pair_begin(vectors, step->h8[0], groups, (const PACKED *)way->recurrent + offset * groups * 4,
                                    way->recurrent_start + offset);
             pair_add(vectors, &pair, groups);
             pair_end(vectors, &pair, (int32_t *)step->products + offset);
@@ -339,7 +354,7 @@ INLINE void advance(int cell, bool integer, const Layer *layer, const Direction 
 #endif
         if (integer) {
             product8(step->texts, vectors, cell == LSTM, step->h8, groups,
-                     (const int8_t *)way->recurrent + offset * groups * 4, way->recurrent_start + offset,
+                     (const PACKED *)way->recurrent + offset * groups * 4, way->recurrent_start + offset,
                      (int32_t *)step->products + offset * step->texts);
         } else {
             const float *start[TEXTS];
@@ -388,7 +403,7 @@ static __attribute__((noinline)) void step_lstm8_alone(const Layer *layer, const
     size_t before = 0;
     for (size_t i = 0; i < layer->panels; i += 2) {
         size_t panel = down ? layer->panels - 2 - i : i, offset = panel * wide;
-        Pair pair = pair_begin(4, step->h8[0], groups, (const int8_t *)way->recurrent + offset * groups * 4,
+        Pair pair = pair_begin(4, step->h8[0], groups, (const PACKED *)way->recurrent + offset * groups * 4,
                                way->recurrent_start + offset);
         if (i == 0) {
             pair_add(4, &pair, groups);
