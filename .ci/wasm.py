@@ -21,7 +21,7 @@ NATIVE = ROOT / "runtime" / "native"
 MODULE = ROOT / "runtime" / "web" / "src" / "engine.wasm"
 SECTION = b"textgate.sources"
 FLAGS = (
-    "-target wasm32-wasi -mexec-model=reactor -std=c11 -O3 -msimd128 -mbulk-memory -ffp-contract=off"
+    "-target wasm32-wasi -mexec-model=reactor -std=c11 -O2 -msimd128 -mbulk-memory -ffp-contract=off"
     " -fvisibility=hidden -g0 -s -Wl,--export=malloc -Wl,--export=free -Wl,--export-dynamic"
     " -Wl,-z,stack-size=65536"
 ).split()

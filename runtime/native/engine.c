@@ -438,10 +438,10 @@ static bool x86_has(int instructions)
 
 int tg_has(int instructions)
 {
-    if (instructions == TG_PORTABLE) return 1;
-#if HAVE_SIMD128
-    if (instructions == TG_SIMD128) return 1; /* without it, a browser refuses the whole module */
+#if HAVE_SIMD128 /* without it, a browser refuses the whole module */
+    return instructions == TG_SIMD128;
 #endif
+    if (instructions == TG_PORTABLE) return 1;
 #if HAVE_X86
     if (instructions >= TG_AVX2 && instructions <= TG_AVX512_VNNI) return x86_has(instructions);
 #endif
@@ -471,9 +471,10 @@ static Forward forward_of(int instructions)
     case TG_NEON_DOTPROD: return tg_forward_dotprod;
 #endif
 #if HAVE_SIMD128
-    case TG_SIMD128: return tg_forward_simd128;
-#endif
+    default: return tg_forward_simd128;
+#else
     default: return tg_forward_portable;
+#endif
     }
 }
 

@@ -12,6 +12,7 @@
  *                     two panels, in parts
  *     FLOAT_ROWS      rows that product_f multiplies together: 1, or 4 where registers abound
  *     PACKED          the type of packed weights, int8_t unless defined
+ *     ACTIVATION      how tanh and the sigmoid are declared, INLINE unless defined
  *     OWN_CHAINS      defined if there are C, c_of, c_set, c_fma and v_of: another form of V for chains of
  *                     multiply-adds that stay away from denormal numbers
  *
@@ -34,6 +35,9 @@ typedef V C;
 #ifndef INLINE /* sanitizers take too long with it */
 #define INLINE static inline __attribute__((always_inline))
 #endif
+#ifndef ACTIVATION
+#define ACTIVATION INLINE
+#endif
 
 /* A part of the texts of a group: all of it, or for one direction as many tokens as fit. */
 typedef struct {
@@ -49,7 +53,7 @@ INLINE V v_clamp(V x, float low, float high)
     return v_min(v_max(x, v_set(low)), v_set(high));
 }
 
-INLINE V v_tanh(V value)
+ACTIVATION V v_tanh(V value)
 {
     V x = v_clamp(value, -9.0f, 9.0f);
     C s = c_of(v_mul(x, x));
@@ -65,7 +69,7 @@ INLINE V v_tanh(V value)
     return v_div(v_mul(v_of(p), x), v_of(q));
 }
 
-INLINE V v_sigmoid(V value)
+ACTIVATION V v_sigmoid(V value)
 {
     V x = v_clamp(value, -18.0f, 18.0f);
     C s = c_of(v_mul(x, x));

@@ -7,6 +7,7 @@
 
 #define FORWARD tg_forward_simd128
 #define PACKED int16_t
+#define ACTIVATION static __attribute__((noinline)) /* a module is downloaded */
 
 /* Products of one or two rows with one or two vectors of 16 outputs. A group is four inputs: of each
  * vector, 16 pairs of weights for the first two, then 16 for the others. */
