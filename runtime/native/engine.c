@@ -114,8 +114,7 @@ static const void *packed(tg_model *m, const Layer *layer, const Matrix *matrix)
 {
     size_t each = layer->integer ? 4 : 1;
     size_t count = layer->panels * matrix->groups * layer->vectors * LANES * each;
-    bool wide = m->instructions == TG_SIMD128;
-    void *to = piece(m, count, !layer->integer ? sizeof(float) : wide ? sizeof(int16_t) : 1);
+    void *to = piece(m, count, layer->integer ? 1 : sizeof(float));
     if (!to) return NULL;
     size_t offset = 0;
     for (size_t panel = 0; panel < layer->panels; panel++) {
@@ -126,9 +125,8 @@ static const void *packed(tg_model *m, const Layer *layer, const Matrix *matrix)
                     ptrdiff_t column = column_at(matrix->units, matrix->width, group * each + j);
                     if (row < 0 || column < 0 || (size_t)column >= matrix->columns) continue;
                     size_t from = (size_t)row * matrix->columns + (size_t)column;
-                    if (!layer->integer) ((float *)to)[offset] = ((const float *)matrix->weights)[from];
-                    else if (!wide) ((int8_t *)to)[offset] = ((const int8_t *)matrix->weights)[from];
-                    else ((int16_t *)to)[offset - (i % LANES * 4 + j) + j / 2 * 32 + i % LANES * 2 + j % 2] = ((const int8_t *)matrix->weights)[from];
+                    if (layer->integer) ((int8_t *)to)[offset] = ((const int8_t *)matrix->weights)[from];
+                    else ((float *)to)[offset] = ((const float *)matrix->weights)[from];
                 }
             }
         }

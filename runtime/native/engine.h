@@ -24,12 +24,11 @@ enum { LAST, MAX, MEAN, ATTENTION };
  *
  * Outputs are computed in panels of `vectors` times 16. In a panel of an LSTM or GRU, a vector is one
  * gate of the same 16 units; in a panel of an RNN, it is 16 units. Weights lie in the order of use:
- * int8 [panel][four inputs][vector][16][4], for SIMD128 int16 [panel][four inputs][vector][2][16][2],
- * float32 [panel][input][vector][16]. What belongs to outputs (scales, biases, starts) is
- * [panel][vector][16].
+ * int8 [panel][four inputs][vector][16][4], float32 [panel][input][vector][16]. What belongs to
+ * outputs (scales, biases, starts) is [panel][vector][16].
  */
 typedef struct {
-    const void *input, *recurrent;                     /* weights, int8, int16 or float32 */
+    const void *input, *recurrent;                     /* weights, int8 or float32 */
     const int32_t *input_start, *recurrent_start;      /* sums of products start here: zero points */
     const float *input_scale, *recurrent_scale;
     const float *bias;           /* of both products, but for a GRU's new state the input's */

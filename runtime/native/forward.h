@@ -11,7 +11,6 @@
  *     PAIRS           1 if there are Pair, pair_begin, pair_add and pair_end: products of one row with
  *                     two panels, in parts
  *     FLOAT_ROWS      rows that product_f multiplies together: 1, or 4 where registers abound
- *     PACKED          the type of packed weights, int8_t unless defined
  *     ACTIVATION      how tanh and the sigmoid are declared, INLINE unless defined
  *     OWN_CHAINS      defined if there are C, c_of, c_set, c_fma and v_of: another form of V for chains of
  *                     multiply-adds that stay away from denormal numbers
@@ -21,9 +20,6 @@
 
 #ifndef PAIRS
 #define PAIRS 0
-#endif
-#ifndef PACKED
-#define PACKED int8_t
 #endif
 #ifndef OWN_CHAINS
 typedef V C;
@@ -244,7 +240,7 @@ static void project(const tg_model *m, tg_workspace *w, size_t l, size_t d, cons
             int32_t out[TEXTS * MAX_VECTORS * LANES];
             for (size_t r = 0; r < rows; r++) x[r] = read8 + index[first + r] * layer->input_width;
             product8(rows, layer->vectors, m->cell == LSTM, x, groups,
-                     (const PACKED *)way->input + panel * groups * wide * 4, way->input_start + offset, out);
+                     (const int8_t *)way->input + panel * groups * wide * 4, way->input_start + offset, out);
             const float *scales = way->input_scale + offset, *bias = way->bias + offset;
             if (m->cell == LSTM) { /* its bias is added last, as ONNX Runtime does */
                 for (size_t v = 0; v < wide; v += LANES) {
@@ -347,7 +343,7 @@ INLINE void advance(int cell, bool integer, const Layer *layer, const Direction 
         if (alone && i + 1 < layer->panels) {
             panel -= down;
             offset = panel * wide;
-            Pair pair = pair_begin(vectors, step->h8[0], groups, (const PACKED *)way->recurrent + offset * groups * 4,
+            Pair pair = pair_begin(vectors, step->h8[0], groups, (const int8_t *)way->recurrent + offset * groups * 4,
                                    way->recurrent_start + offset);
             pair_add(vectors, &pair, groups);
             pair_end(vectors, &pair, (int32_t *)step->products + offset);
@@ -358,7 +354,7 @@ INLINE void advance(int cell, bool integer, const Layer *layer, const Direction 
 #endif
         if (integer) {
             product8(step->texts, vectors, cell == LSTM, step->h8, groups,
-                     (const PACKED *)way->recurrent + offset * groups * 4, way->recurrent_start + offset,
+                     (const int8_t *)way->recurrent + offset * groups * 4, way->recurrent_start + offset,
                      (int32_t *)step->products + offset * step->texts);
         } else {
             const float *start[TEXTS];
@@ -407,7 +403,7 @@ static __attribute__((noinline)) void step_lstm8_alone(const Layer *layer, const
     size_t before = 0;
     for (size_t i = 0; i < layer->panels; i += 2) {
         size_t panel = down ? layer->panels - 2 - i : i, offset = panel * wide;
-        Pair pair = pair_begin(4, step->h8[0], groups, (const PACKED *)way->recurrent + offset * groups * 4,
+        Pair pair = pair_begin(4, step->h8[0], groups, (const int8_t *)way->recurrent + offset * groups * 4,
                                way->recurrent_start + offset);
         if (i == 0) {
             pair_add(4, &pair, groups);

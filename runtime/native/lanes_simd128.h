@@ -1,5 +1,7 @@
-/* 16 float32 as four vectors of WebAssembly, for forward_simd128.c. There is no fused multiply-add: it is
- * computed in float64, where the product is exact. */
+/* 16 float32 as four vectors of WebAssembly, for forward_simd128.c.
+ *
+ * Relaxed SIMD has a multiply-add that is fused where the processor has one; tg_is_fused says so. Without
+ * it, float64 is used, in which a product is exact. */
 #include <wasm_simd128.h>
 
 typedef struct {
@@ -48,6 +50,12 @@ LANE float v_total(V a)
     v128_t two = wasm_f32x4_add(four, wasm_i32x4_shuffle(four, four, 2, 3, 2, 3));
     return wasm_f32x4_extract_lane(two, 0) + wasm_f32x4_extract_lane(two, 1);
 }
+
+#if defined(__wasm_relaxed_simd__)
+
+LANE V v_fma(V a, V b, V c) EACH(wasm_f32x4_relaxed_madd(a.x[i], b.x[i], c.x[i]))
+
+#else
 
 /* 16 float32 as float64, for chains of multiply-adds. */
 typedef struct {
@@ -127,7 +135,10 @@ LANE C sums_of(C a, C b, C c)
 LANE C c_fma(C a, C b, C c)
 {
     C r = sums_of(a, b, c);
-    for (int i = 0; i < 8; i++) r.x[i] = wasm_f64x2_promote_low_f32x4(wasm_f32x4_demote_f64x2_zero(r.x[i]));
+    for (int i = 0; i < 8; i++) { /* to 24 bits (Veltkamp 1968): faster than there and back */
+        v128_t large = wasm_f64x2_mul(r.x[i], wasm_f64x2_const_splat(0x20000001));
+        r.x[i] = wasm_f64x2_add(large, wasm_f64x2_sub(r.x[i], large));
+    }
     return r;
 }
 
@@ -143,3 +154,5 @@ LANE V v_fma(V x, V y, V z)
     return __builtin_expect(wasm_v128_any_true(denormal), 0) ? v_of(sums_once(a, b, c)) : r;
 }
 #define OWN_CHAINS
+
+#endif
