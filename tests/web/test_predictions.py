@@ -86,7 +86,6 @@ def test_streams_are_those_of_python(node, texts, bundle, worker):
     rng = random.Random(0)
     chosen = [text for text in texts[:40] if not any("\ud800" <= one < "\ue000" for one in text)]
     pieces = [pieces_of(text, rng) for text in chosen]
-    # With a character that is cut between two pieces of text, which Python's streams never see.
     found = node(
         "streams", bundle=bundle, worker=worker, pieces=[[x if isinstance(x, str) else list(x) for x in p] for p in pieces]
     )

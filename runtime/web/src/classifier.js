@@ -22,6 +22,11 @@ import { Tokenizer } from "./tokenizer.js";
 /** @typedef {import("./onnxruntime.js").OnnxRuntime} OnnxRuntime */
 
 /**
+ * @typedef {object} Session computes a network.
+ * @property {(ids: number[], state?: unknown, keepState?: boolean) => Answer | Promise<Answer>} read
+ * @property {(texts: number[][]) => Float32Array[] | Promise<Float32Array[]>} run
+ */
+/**
  * @typedef {object} Answer
  * @property {Float32Array} probabilities
  * @property {unknown} state

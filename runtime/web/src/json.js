@@ -20,7 +20,11 @@ export class Float {
   }
 }
 
-/** @typedef {null | boolean | string | number | bigint | Float | Json[] | Map<string, Json>} Json */
+/**
+ * @typedef {null | boolean | string | number | bigint | Float | JsonList | JsonObject} Json
+ * @typedef {Json[]} JsonList
+ * @typedef {Map<string, Json>} JsonObject
+ */
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 const PLAIN = /[^"\\\u0000-\u001f]*/y;

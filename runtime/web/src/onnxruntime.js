@@ -58,9 +58,9 @@ export class OnnxSession {
   async read(ids, state = null, keepState = false) {
     const kept = keepState ? this.#manifest.state : [];
     const found = await this.#run([ids], /** @type {Tensors | null} */ (state), kept.map(({ output }) => output));
-    const probabilities = /** @type {{ data: Float32Array }} */ (found["probabilities"]).data;
+    const probabilities = tensor(found, "probabilities").data;
     if (!keepState) return { probabilities, state: null };
-    return { probabilities, state: Object.fromEntries(kept.map(({ input, output }) => [input, found[output]])) };
+    return { probabilities, state: Object.fromEntries(kept.map(({ input, output }) => [input, tensor(found, output)])) };
   }
 
   /**
@@ -71,7 +71,7 @@ export class OnnxSession {
    */
   async run(texts) {
     const labels = this.#manifest.labels.length;
-    const { data } = /** @type {{ data: Float32Array }} */ ((await this.#run(texts, null, []))["probabilities"]);
+    const { data } = tensor(await this.#run(texts, null, []), "probabilities");
     return texts.map((_, index) => data.subarray(index * labels, (index + 1) * labels));
   }
 
@@ -116,6 +116,14 @@ export class OnnxSession {
       throw new BundleError("the graph gives what are no probabilities; its weights are damaged: export the bundle again");
     }
   }
+}
+
+/**
+ * @param {Tensors} tensors
+ * @param {string} name one that the session was asked for.
+ */
+function tensor(tensors, name) {
+  return /** @type {Tensors[string]} */ (tensors[name]);
 }
 
 /**

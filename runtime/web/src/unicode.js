@@ -25,7 +25,10 @@ export const classes = classified();
 
 function classified() {
   const found = new Uint8Array(CODE_POINTS);
-  for (const [table, bit] of /** @type {[string, number][]} */ ([
+  const mark = (/** @type {number} */ point, /** @type {number} */ bit) => {
+    found[point] = /** @type {number} */ (found[point]) | bit;
+  };
+    for (const [table, bit] of /** @type {[string, number][]} */ ([
     [WORD, IS_WORD],
     [SPACE, IS_SPACE],
     [COMPOSED, IS_COMPOSED],
@@ -36,7 +39,7 @@ function classified() {
     for (let index = 0; index < numbers.length; index += 2) { // a gap, and how many follow
       at += numbers[index] ?? 0;
       const end = at + (numbers[index + 1] ?? 0);
-      for (; at < end; at++) found[at] |= bit;
+      for (; at < end; at++) mark(at, bit);
     }
   }
   const numbers = decoded(LOWER);
@@ -45,12 +48,12 @@ function classified() {
     const [gap = 0, count = 0, distance = 0, added = 0] = numbers.slice(index, index + 4);
     from += gap;
     for (let left = count; left; left--, from += distance) {
-      found[from] |= HAS_LOWER;
+      mark(from, HAS_LOWER);
       lowerCase.set(from, String.fromCodePoint(from + added));
     }
   }
   lowerCase.set(0x130, "i\u0307"); // the only one that becomes two characters
-  found[0x130] |= HAS_LOWER;
+  mark(0x130, HAS_LOWER);
   return found;
 }
 
