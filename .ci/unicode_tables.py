@@ -2,14 +2,16 @@
 
     python .ci/unicode_tables.py
 
-Writes ``runtime/web/src/unicode_tables.js``. Every code point is asked of the tokenizers package, whose
-parts know different versions of Unicode; a browser knows yet another. `tests/web` compares all of them.
+Writes ``runtime/web/src/unicode_tables.js``. The tokenizers package is asked about every code
+point: its parts know different versions of Unicode, and a browser knows yet another. ``tests/web``
+compares.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tokenizers import Regex, normalizers, pre_tokenizers
@@ -24,8 +26,8 @@ WIDTH = 110  # of a line
 HEADER = """/**
  * Unicode as the tokenizers package knows it, in base 36. Written by .ci/unicode_tables.py.
  *
- * Sets are gaps and lengths of runs. LOWER has, for runs of capital letters, the gap before them, how many
- * they are, the distance from one to the next, and what is added to get the small letter.
+ * Sets are gaps and lengths of runs. LOWER has, for runs of capital letters, the gap before them,
+ * how many they are, the distance from one to the next, and what is added to get the small letter.
  *
  * @module
  */
@@ -58,7 +60,8 @@ def main() -> None:
     lowered = {
         point: small
         for point in POINTS
-        if (small := normalizers.Lowercase().normalize_str(chr(point))) != chr(point) and point != DOT
+        if (small := normalizers.Lowercase().normalize_str(chr(point))) != chr(point)
+        and point != DOT
     }
     if not all(len(small) == 1 for small in lowered.values()):
         sys.exit("another character whose lower case is not one")
@@ -69,7 +72,9 @@ def main() -> None:
         "MARKS": runs({*moved, *later, *changed}),
         "LOWER": steps({point: ord(small) - point for point, small in lowered.items()}),
     }
-    text = HEADER + "".join(f"\nexport const {name} =\n{lines(table)};\n" for name, table in tables.items())
+    text = HEADER + "".join(
+        f"\nexport const {name} =\n{lines(table)};\n" for name, table in tables.items()
+    )
     FILE.write_text(text, encoding="utf-8")
     sys.stdout.write(f"{FILE}: {len(text):,} bytes\n")
 
@@ -91,18 +96,19 @@ def steps(added: dict[int, int]) -> Iterator[int]:
     """Yield four numbers for each run of equal differences, one or two apart."""
     points, end = sorted(added), 0
     while points:
-        count: Callable[[int], int] = lambda step: next(  # noqa: E731
-            (
-                index
-                for index, point in enumerate(points)
-                if point != points[0] + index * step or added[point] != added[points[0]]
-            ),
-            len(points),
-        )
-        step = max((1, 2), key=count)
-        yield from (points[0] - end, count(step), step, added[points[0]])
-        end = points[0] + count(step) * step
-        points = points[count(step) :]
+        step = max((1, 2), key=functools.partial(run_length, points, added))
+        count = run_length(points, added, step)
+        yield from (points[0] - end, count, step, added[points[0]])
+        end = points[0] + count * step
+        points = points[count:]
+
+
+def run_length(points: list[int], added: dict[int, int], step: int) -> int:
+    """Return how many of the first numbers are equally far apart and have the same difference."""
+    for index, point in enumerate(points):
+        if point != points[0] + index * step or added[point] != added[points[0]]:
+            return index
+    return len(points)
 
 
 def lines(numbers: Iterable[int]) -> str:

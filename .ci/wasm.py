@@ -3,10 +3,10 @@
     python -m pip install ziglang==0.17.1
     python .ci/wasm.py
 
-Writes two modules into ``runtime/web/src``, which are in the repository so that nobody needs a compiler
-to use them: one with relaxed SIMD, whose multiply-add is that of the processor, and one without. They ask
-for nothing from their host and give the same results. Their last section holds the checksum of the
-sources, with which ``tests/web`` finds out that they are older; the same compiler gives the same bytes.
+Writes two modules into ``runtime/web/src``, which are in the repository so that nobody needs a
+compiler to use them: one with relaxed SIMD, whose multiply-add is that of the processor, and one
+without. They ask for nothing from their host and give the same results. Their last section holds
+the checksum of the sources, with which ``tests/web`` finds out that it is time to compile again.
 """
 
 from __future__ import annotations
@@ -20,19 +20,23 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 NATIVE = ROOT / "runtime" / "native"
 MODULES = ROOT / "runtime" / "web" / "src"
-SOURCES = (*("engine.c", "engine.h", "forward.h", "forward_simd128.c"), "lanes_simd128.h", "textgate_engine.h")
+SOURCES = (
+    *("engine.c", "engine.h", "forward.h", "forward_simd128.c"),
+    "lanes_simd128.h",
+    "textgate_engine.h",
+)
 SECTION = b"textgate.sources"
-FLAGS = (
-    "-target wasm32-wasi -mexec-model=reactor -std=c11 -O2 -msimd128 -mbulk-memory -ffp-contract=off"
-    " -fvisibility=hidden -g0 -s -Wl,--export=malloc -Wl,--export=free -Wl,--export-dynamic"
-    " -Wl,-z,stack-size=65536"
-).split()
+FLAGS = """
+-target wasm32-wasi -mexec-model=reactor -std=c11 -O2 -msimd128 -mbulk-memory -ffp-contract=off
+-fvisibility=hidden -g0 -s -Wl,--export=malloc -Wl,--export=free -Wl,--export-dynamic
+-Wl,-z,stack-size=65536
+"""
 EXTRA = {"engine.wasm": [], "engine_fused.wasm": ["-mrelaxed-simd"]}
 
 
 def sources_checksum() -> str:
     """Return the checksum of everything that is compiled."""
-    digest = hashlib.sha256(" ".join(FLAGS).encode())
+    digest = hashlib.sha256(" ".join(FLAGS.split()).encode())
     for name in SOURCES:
         digest.update(name.encode() + b"\0" + (NATIVE / name).read_bytes() + b"\0")
     return digest.hexdigest()
@@ -45,7 +49,17 @@ def main() -> None:
     sources = [str(NATIVE / name) for name in SOURCES if name.endswith(".c")]
     for name, extra in EXTRA.items():
         path = MODULES / name
-        command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, *extra, *sources, "-o", str(path)]
+        command = [
+            sys.executable,
+            "-m",
+            "ziglang",
+            "cc",
+            *FLAGS.split(),
+            *extra,
+            *sources,
+            "-o",
+            str(path),
+        ]
         subprocess.run(command, check=True)  # noqa: S603
         path.chmod(0o644)
         module = path.read_bytes()

@@ -22,9 +22,14 @@ def node(tmp_path):
 
     def run(method, **values):
         job, answer = tmp_path / "job.json", tmp_path / "answer.json"
-        text = json.dumps({"method": method, "package": str(PACKAGE), "answer": str(answer), **values}, default=str)
+        text = json.dumps(
+            {"method": method, "package": str(PACKAGE), "answer": str(answer), **values},
+            default=str,
+        )
         job.write_text(text, encoding="ascii")
-        subprocess.run([NODE, str(Path(__file__).with_name("node.mjs")), str(job)], check=True, timeout=120)
+        subprocess.run(
+            [NODE, str(Path(__file__).with_name("node.mjs")), str(job)], check=True, timeout=120
+        )
         return json.loads(answer.read_text(encoding="utf-8"))
 
     return run

@@ -1,4 +1,4 @@
-"""What Python refuses, the browser package refuses, and nothing else; its errors are one clear line."""
+"""The browser package refuses what Python refuses, and nothing else, with one clear line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def signed(document):
 def with_graph(copy_of, bundle, graph):
     """A bundle with another graph, whose checksums fit."""
     document = json.loads((bundle / "textgate.json").read_bytes())
-    entry = file_entries({"model.onnx": graph, "tokenizer.json": b"", "README.md": b""})["model.onnx"]
+    entry = file_entries({"model.onnx": graph, "tokenizer.json": b"", "README.md": b""})[
+        "model.onnx"
+    ]
     document["files"]["model.onnx"] = {"sha256": entry.sha256, "size": entry.size}
     return copy_of(bundle, model_onnx=graph, textgate_json=signed(document))
 
@@ -76,7 +78,9 @@ def test_damaged_files_are_refused(node, copy_of):
         whole = (LSTM / name.replace("_", ".")).read_bytes()
         for _ in range(8):
             place = rng.randrange(len(whole) - 1)
-            flipped = whole[:place] + bytes([whole[place] ^ 1 << rng.randrange(8)]) + whole[place + 1 :]
+            flipped = (
+                whole[:place] + bytes([whole[place] ^ 1 << rng.randrange(8)]) + whole[place + 1 :]
+            )
             folders += [copy_of(LSTM, **{name: flipped}), copy_of(LSTM, **{name: whole[:place]})]
     answers = node("loads", bundles=[LSTM, *folders])
     assert answers[0] == {"labels": ["negative", "positive"]}
@@ -100,8 +104,34 @@ def test_graphs_of_strangers_are_refused_as_in_python(node, copy_of, monkeypatch
 
 
 ODD = [
-    *(None, True, -1, 0, 1, 2, 1.0, 0.5, 1e-5, 1e16, 1e22, 123456789.125, 2**53, 2**53 + 1, 2**70, -0.0),
-    *("", "lstm", "\u00e9\U0001f600\u2028\x7f\\\"", [], {}, [1], ["a", "a"], {"__proto__": 1, "1": 2}),
+    *(
+        None,
+        True,
+        -1,
+        0,
+        1,
+        2,
+        1.0,
+        0.5,
+        1e-5,
+        1e16,
+        1e22,
+        123456789.125,
+        2**53,
+        2**53 + 1,
+        2**70,
+        -0.0,
+    ),
+    *(
+        "",
+        "lstm",
+        '\u00e9\U0001f600\u2028\x7f\\"',
+        [],
+        {},
+        [1],
+        ["a", "a"],
+        {"__proto__": 1, "1": 2},
+    ),
 ]
 
 
@@ -109,7 +139,13 @@ def places(value, path=()):
     """Every place in a document."""
     if path:
         yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, inside in items:
         yield from places(inside, (*path, key))
 
@@ -152,19 +188,22 @@ def test_manifests_with_other_values_are_refused_as_in_python(node, tmp_path):
     assert 20 < refused.count(True) < len(refused) - 20
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"", b"[]", b"{", b'{"a":1,"a":2}', b"\xff{}", b"\xef\xbb\xbf{}", b'{"a":NaN}', b'{"a":"\\ud800"}',
-        b'{"a":01}', b'{"a":1.}', b'{"a":+1}', b'{"a":"\t"}', b"[" * 10_000, b'{"format":"textgate-run"}',
-        b'{"format":"textgate-bundle","format_version":2}',
-    ],
-)  # fmt: skip
+NO_MANIFESTS = [
+    *(b"", b"[]", b"{", b'{"a":1,"a":2}', b"\xff{}", b"\xef\xbb\xbf{}", b'{"a":NaN}'),
+    *(b'{"a":"\\ud800"}', b'{"a":01}', b'{"a":1.}', b'{"a":+1}', b'{"a":"\t"}', b"[" * 10_000),
+    *(b'{"format":"textgate-run"}', b'{"format":"textgate-bundle","format_version":2}'),
+]
+
+
+@pytest.mark.parametrize("text", NO_MANIFESTS)
 def test_what_is_no_manifest_is_refused(node, copy_of, text):
     (answer,) = node("loads", bundles=[copy_of(LSTM, textgate_json=text)])
     assert is_refused(answer)
     if b"_version" in text:
-        assert "format version 2, but this release reads version 1; upgrade textgate" in answer["message"]
+        assert (
+            "format version 2, but this release reads version 1; upgrade textgate"
+            in answer["message"]
+        )
 
 
 def test_tokenizers_that_textgate_does_not_train_are_refused(node, copy_of):
@@ -179,7 +218,9 @@ def test_tokenizers_that_textgate_does_not_train_are_refused(node, copy_of):
         assert old in whole
         content = whole.replace(old, new)
         document = json.loads((LSTM / "textgate.json").read_bytes())
-        entry = file_entries({"model.onnx": b"", "tokenizer.json": content, "README.md": b""})["tokenizer.json"]
+        entry = file_entries({"model.onnx": b"", "tokenizer.json": content, "README.md": b""})[
+            "tokenizer.json"
+        ]
         document["files"]["tokenizer.json"] = {"sha256": entry.sha256, "size": entry.size}
         folders.append(copy_of(LSTM, tokenizer_json=content, textgate_json=signed(document)))
     answers = node("loads", bundles=folders)
@@ -196,7 +237,10 @@ def test_a_missing_folder_and_wrong_options(node, tmp_path):
         ({"thresholds": {"good": 0.5}}, '"good" is not a label; the labels are negative, positive'),
         ({"thresholds": 50}, "thresholds must be a number from 0 to 1, not 50"),
         ({"engine": "gpu"}, 'engine must be one of native, onnxruntime, not "gpu"'),
-        ({"engine": "onnxruntime"}, "engine 'onnxruntime' needs the option onnxruntime: await import('onnxruntime-web')"),
+        (
+            {"engine": "onnxruntime"},
+            "engine 'onnxruntime' needs the option onnxruntime: await import('onnxruntime-web')",
+        ),
     ]:
         (answer,) = node("loads", bundles=[LSTM], options=options)
         assert answer == {"error": "ConfigError", "message": message}

@@ -13,7 +13,10 @@ from textgate.rows import load_labelled
 
 ROOT = Path(__file__).parents[2]
 SENTIMENT = ROOT / "runtime" / "models" / "sentiment"
-BUNDLES = [SENTIMENT, *(ROOT / "tests" / "data" / name for name in ("gru-float32", "lstm-int8", "rnn-multi-label"))]
+BUNDLES = [
+    SENTIMENT,
+    *(ROOT / "tests" / "data" / name for name in ("gru-float32", "lstm-int8", "rnn-multi-label")),
+]
 ODD = [
     "",
     " \t\n",
@@ -61,10 +64,17 @@ def test_predictions_are_those_of_python_to_the_last_bit(node, texts, bundle):
 
 def test_options_mean_what_they_mean_in_python(node, texts):
     thresholds = {"positive": 0.9999, "negative": 0.25}
-    found = node("predictions", bundle=SENTIMENT, texts=texts, options={"thresholds": thresholds, "maxTokens": 7})
+    found = node(
+        "predictions",
+        bundle=SENTIMENT,
+        texts=texts,
+        options={"thresholds": thresholds, "maxTokens": 7},
+    )
     classifier = Classifier.load(SENTIMENT, engine="native", thresholds=thresholds, max_tokens=7)
     assert found["one"] == [plain(classifier.predict(text)) for text in texts]
-    assert any("is below the threshold 0.9999 of 'positive'" in str(one["reason"]) for one in found["one"])
+    assert any(
+        "is below the threshold 0.9999 of 'positive'" in str(one["reason"]) for one in found["one"]
+    )
 
 
 def test_a_worker_gives_the_same(node, texts):
@@ -87,7 +97,10 @@ def test_streams_are_those_of_python(node, texts, bundle, worker):
     chosen = [text for text in texts[:40] if not any("\ud800" <= one < "\ue000" for one in text)]
     pieces = [pieces_of(text, rng) for text in chosen]
     found = node(
-        "streams", bundle=bundle, worker=worker, pieces=[[x if isinstance(x, str) else list(x) for x in p] for p in pieces]
+        "streams",
+        bundle=bundle,
+        worker=worker,
+        pieces=[[x if isinstance(x, str) else list(x) for x in p] for p in pieces],
     )
     classifier = Classifier.load(bundle, engine="native")
     for text, parts, predictions in zip(chosen, pieces, found, strict=True):
@@ -103,17 +116,30 @@ def test_half_a_character_of_text_waits_for_the_other(node):
 
 
 def test_all_of_unicode_has_the_ids_of_python(node):
-    """Every code point alone, in words, beside marks and apostrophes; further sets of them at random."""
-    points = [point for point in (*range(0x3400), *range(0xA000, 0xD800, 7), *range(0xF900, 0x1F000)) if not 0xD800 <= point < 0xE000]
+    """Code points alone, in words, beside marks and apostrophes, and at random."""
+    points = [
+        point
+        for point in (*range(0x3400), *range(0xA000, 0xD800, 7), *range(0xF900, 0x1F000))
+        if not 0xD800 <= point < 0xE000
+    ]
     texts = []
     for begin in range(0, len(points), 256):
         some = [chr(point) for point in points[begin : begin + 256]]
-        texts += [" ".join(some), " ".join(f"a{one}b {one}'s n{one}t e{one}\u0301" for one in some), "".join(some)]
+        texts += [
+            " ".join(some),
+            " ".join(f"a{one}b {one}'s n{one}t e{one}\u0301" for one in some),
+            "".join(some),
+        ]
     rng = random.Random(0)
-    odd = [*"'\u2019nt ABC\u0130\u03a3\u0301\u0345\u1100\u1161\u11a8\uac00", *(chr(point) for point in range(0x300, 0x340))]
+    odd = [
+        *"'\u2019nt ABC\u0130\u03a3\u0301\u0345\u1100\u1161\u11a8\uac00",
+        *(chr(point) for point in range(0x300, 0x340)),
+    ]
     for _ in range(500):
         kinds = [odd if rng.random() < 0.5 else points for _ in range(20)]
-        texts.append("".join(one if isinstance(one := rng.choice(kind), str) else chr(one) for kind in kinds))
+        texts.append(
+            "".join(one if isinstance(one := rng.choice(kind), str) else chr(one) for kind in kinds)
+        )
     tokenizer = TextTokenizer((SENTIMENT / "tokenizer.json").read_text("utf-8"), max_tokens=10**6)
     found = node("ids", bundle=SENTIMENT, texts=texts)
     for text, ids in zip(texts, found, strict=True):

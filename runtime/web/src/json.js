@@ -27,8 +27,8 @@ export class Float {
  */
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
+const UNUSUAL = /[\\\u0000-\u001f\ud800-\udfff]/;
 const PLAIN = /[^"\\\u0000-\u001f]*/y;
-const SPACE = /[ \t\n\r]*/y;
 const ESCAPES = new Map(Object.entries({ '"': '"', "\\": "\\", "/": "/", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t" }));
 const MAX_DIGITS = 4300; // of a whole number, as in Python
 
@@ -89,8 +89,17 @@ class Parser {
 
   /** @returns {string} the next character that is not a space */
   next() {
-    this.read(SPACE);
+    this.skip();
     return this.text[this.at] ?? "";
+  }
+
+  /** Move on to what is no space. */
+  skip() {
+    for (;;) {
+      const code = this.text.charCodeAt(this.at);
+      if (code !== 32 && code !== 10 && code !== 13 && code !== 9) return;
+      this.at++;
+    }
   }
 
   /**
@@ -115,7 +124,7 @@ class Parser {
     } else {
       found = this.number();
     }
-    this.read(SPACE);
+    this.skip();
     return found;
   }
 
@@ -164,6 +173,11 @@ class Parser {
   /** @returns {string} */
   string() {
     this.at++;
+    const end = this.text.indexOf('"', this.at), usual = this.text.slice(this.at, end);
+    if (end >= 0 && !UNUSUAL.test(usual)) {
+      this.at = end + 1;
+      return usual;
+    }
     let found = this.read(PLAIN)[0];
     while (this.text[this.at] !== '"') {
       if (this.text[this.at] !== "\\") throw this.problem();

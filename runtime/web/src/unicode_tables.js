@@ -1,8 +1,8 @@
 /**
  * Unicode as the tokenizers package knows it, in base 36. Written by .ci/unicode_tables.py.
  *
- * Sets are gaps and lengths of runs. LOWER has, for runs of capital letters, the gap before them, how many
- * they are, the distance from one to the next, and what is added to get the small letter.
+ * Sets are gaps and lengths of runs. LOWER has, for runs of capital letters, the gap before them,
+ * how many they are, the distance from one to the next, and what is added to get the small letter.
  *
  * @module
  */
