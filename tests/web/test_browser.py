@@ -55,9 +55,7 @@ class Handler(SimpleHTTPRequestHandler):
         elif self.path.startswith("/half/"):
             content = (SENTIMENT / self.path.removeprefix("/half/")).read_bytes()
             half = content[: len(content) // 2] if self.path.endswith(".onnx") else content
-            self.answer(
-                half, "text/plain", promised=len(content) if "?" in self.path else len(half)
-            )
+            self.answer(half, "application/octet-stream")
         else:
             super().do_GET()
 
