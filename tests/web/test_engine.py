@@ -43,10 +43,8 @@ def in_c(model, texts, cut):
     return {"run": run, "state": bits(state), "stream": bits(probabilities)}
 
 
-@pytest.mark.parametrize(
-    "flags", [[], ["--experimental-wasm-relaxed-simd"]], ids=["plain", "fused"]
-)
-def test_random_models_give_the_bits_of_c(node, random_model, flags):
+@pytest.mark.parametrize("file", ["engine.wasm", "engine_fused.wasm"])
+def test_random_models_give_the_bits_of_c(node, random_model, file):
     """Models of all kinds, a third of them with weights far too large or not finite."""
     generator = np.random.default_rng(0)
     cases, expected = [], []
