@@ -141,6 +141,9 @@ int tg_grow(const tg_model *, tg_workspace *, size_t rows);
 #define HAVE_NEON 1
 #elif defined(__wasm_simd128__)
 #define HAVE_SIMD128 1
+
+/* Return whether multiply-adds round once: 1 or 0. If not, take the module without relaxed SIMD. */
+TG_API int tg_is_fused(void);
 #endif
 
 #endif

@@ -76,11 +76,6 @@ TG_API const char *tg_message(int status);
 /* Return whether this processor and build have an instruction set: 1 or 0. */
 TG_API int tg_has(int instructions);
 
-#if defined(__wasm_simd128__)
-/* Return whether multiply-adds round once: 1 or 0. If not, take a module without relaxed SIMD. */
-TG_API int tg_is_fused(void);
-#endif
-
 /* Return the name of an instruction set, as in "avx2", or NULL. */
 TG_API const char *tg_instructions_name(int instructions);
 
