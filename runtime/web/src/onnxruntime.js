@@ -5,6 +5,8 @@
  */
 
 import { BundleError } from "./errors.js";
+import { readGraph } from "./graph.js";
+import { Budget, Message, without } from "./protobuf.js";
 
 /** @typedef {import("./manifest.js").Manifest} Manifest */
 /** @typedef {Record<string, { data: Float32Array }>} Tensors */
@@ -20,16 +22,19 @@ export class OnnxSession {
   #module;
   #session;
   #manifest;
+  #start;
 
   /**
    * @param {OnnxRuntime} module
    * @param {any} session
    * @param {Manifest} manifest
+   * @param {Tensors} start the states at the beginning of a text.
    */
-  constructor(module, session, manifest) {
+  constructor(module, session, manifest, start) {
     this.#module = module;
     this.#session = session;
     this.#manifest = manifest;
+    this.#start = start;
   }
 
   /**
@@ -39,9 +44,16 @@ export class OnnxSession {
    * @returns {Promise<OnnxSession>}
    */
   static async open(module, graph, manifest) {
+    const names = manifest.state.map(({ input }) => input);
+    const constants = readGraph(graph).constants.filter(({ name }) => names.includes(name));
+    const start = constants.map(({ name, dims, data }) => {
+      return [name, new module.Tensor("float32", new Float32Array(data.slice().buffer), dims)];
+    });
+    // A constant may be overridden in ONNX Runtime, but not in onnxruntime-web.
+    const open = without(graph, 7, 5, (tensor) => names.includes(new Message(tensor, "constant", new Budget()).text(8)));
     try {
-      const session = await module.InferenceSession.create(graph, { executionProviders: ["wasm"], logSeverityLevel: 3 });
-      return new OnnxSession(module, session, manifest);
+      const session = await module.InferenceSession.create(open, { executionProviders: ["wasm"], logSeverityLevel: 3 });
+      return new OnnxSession(module, session, manifest, Object.fromEntries(start));
     } catch (problem) {
       throw new BundleError(`onnxruntime-web does not accept the graph: ${oneLine(problem)}`);
     }
@@ -89,7 +101,7 @@ export class OnnxSession {
     const feeds = {
       input_ids: new Tensor("int64", ids, [texts.length, row]),
       lengths: new Tensor("int64", BigInt64Array.from(texts, (text) => BigInt(text.length)), [texts.length]),
-      ...state,
+      ...(state ?? this.#start),
     };
     let found;
     try {

@@ -218,6 +218,69 @@ export class Message {
   }
 }
 
+/**
+ * Return a message without some messages of a repeated field in one of its messages.
+ *
+ * @param {Uint8Array} data well-formed, as `Message` checks.
+ * @param {number} outer the number of the field that holds the message.
+ * @param {number} inner the number of the repeated field.
+ * @param {(message: Uint8Array) => boolean} isLeftOut
+ * @returns {Uint8Array}
+ */
+export function without(data, outer, inner, isLeftOut) {
+  return joined(
+    fieldsOf(data).map(({ number, whole, payload }) => {
+      if (number !== outer) return whole;
+      const kept = joined(
+        fieldsOf(payload).filter((field) => field.number !== inner || !isLeftOut(field.payload)).map((field) => field.whole),
+      );
+      return joined([varint(outer * 8 + BYTES), varint(kept.length), kept]);
+    }),
+  );
+}
+
+/**
+ * @param {Uint8Array} data
+ * @returns {{ number: number, whole: Uint8Array, payload: Uint8Array }[]}
+ */
+function fieldsOf(data) {
+  const found = [], reader = new Reader(data, "model");
+  while (reader.at < data.length) {
+    const begin = reader.at, tag = Number(reader.varint()), wire = tag % 8;
+    const size = wire === BYTES ? Number(reader.varint()) : wire === FIXED64 ? 8 : wire === FIXED32 ? 4 : 0;
+    const from = reader.at;
+    if (wire === VARINT) reader.varint();
+    else reader.at += size;
+    const payload = data.subarray(from, reader.at);
+    found.push({ number: Math.floor(tag / 8), whole: data.subarray(begin, reader.at), payload });
+  }
+  return found;
+}
+
+/**
+ * @param {Uint8Array[]} parts
+ * @returns {Uint8Array}
+ */
+function joined(parts) {
+  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/**
+ * @param {number} value
+ * @returns {Uint8Array}
+ */
+function varint(value) {
+  const bytes = [];
+  for (; value >= 128; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);
+  return Uint8Array.from([...bytes, value]);
+}
+
 class Reader {
   /**
    * @param {Uint8Array} data
