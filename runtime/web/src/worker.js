@@ -39,23 +39,27 @@ const METHODS = {
   forget: (id) => void streams.delete(id),
 };
 
-const port = await ownPort();
-port.addEventListener("message", async ({ data: { call, method, values } }) => {
-  try {
-    port.postMessage({ call, result: await METHODS[method]?.(...values) });
-  } catch (problem) {
-    port.postMessage({ call, error: packed(problem) });
-  }
-});
-port.postMessage({ call: 0 }); // ready
+/** @param {Port} port */
+function listen(port) {
+  port.addEventListener("message", async ({ data: { call, method, values } }) => {
+    try {
+      port.postMessage({ call, result: await METHODS[method]?.(...values) });
+    } catch (problem) {
+      port.postMessage({ call, error: packed(problem) });
+    }
+  });
+  port.postMessage({ call: 0 }); // ready
+}
 
-/** @returns {Promise<Port>} */
-async function ownPort() {
-  if ("postMessage" in globalThis) return /** @type {Port} */ (/** @type {unknown} */ (globalThis));
+async function listenInNode() {
   const name = "node:worker_threads";
   const { parentPort } = await import(/* webpackIgnore: true */ /* @vite-ignore */ name);
-  return {
+  listen({
     postMessage: (message) => parentPort.postMessage(message),
     addEventListener: (_, listener) => parentPort.on("message", (/** @type {Call} */ data) => listener({ data })),
-  };
+  });
 }
+
+// Without `await` at this level, of which some bundlers make no worker.
+if ("postMessage" in globalThis) listen(/** @type {Port} */ (/** @type {unknown} */ (globalThis)));
+else void listenInNode();
