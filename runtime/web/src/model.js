@@ -605,7 +605,9 @@ function part(values, index, count) {
  */
 function kept(values, width, columns) {
   if (width === columns) return values;
-  return /** @type {T} */ (values.filter((_, index) => index % width < columns));
+  const rows = values.length / width, found = /** @type {T} */ (values.slice(0, rows * columns));
+  for (let row = 0; row < rows; row++) found.set(values.subarray(row * width, row * width + columns), row * columns);
+  return found;
 }
 
 /**
@@ -619,7 +621,9 @@ function kept(values, width, columns) {
  */
 function withoutZeros(values, width, columns) {
   if (width === columns) return values;
-  if (values.some((value, index) => value !== 0 && index % width >= columns)) throw unknown("weights of anchors");
+  for (let begin = columns; begin < values.length; begin += width) {
+    if (values.subarray(begin, begin + width - columns).some((value) => value !== 0)) throw unknown("weights of anchors");
+  }
   return kept(values, width, columns);
 }
 
