@@ -71,6 +71,11 @@ const METHODS = {
     }
     return found;
   },
+  async without({ bundle }) {
+    const { Classifier } = await from("index");
+    WebAssembly.validate = () => false;
+    return attempt(() => Classifier.load(bundle));
+  },
   async manifests({ files }) {
     const { readManifest } = await from("manifest");
     const found = [];

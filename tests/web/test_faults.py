@@ -228,6 +228,12 @@ def test_tokenizers_that_textgate_does_not_train_are_refused(node, copy_of):
     assert all("tokenizer.json: " in answer["message"] for answer in answers)
 
 
+def test_a_browser_without_simd_is_told_so(node):
+    told = node("without", bundle=LSTM)
+    assert told["error"] == "UnsupportedError"
+    assert told["message"].startswith("textgate needs WebAssembly with SIMD")
+
+
 def test_a_missing_folder_and_wrong_options(node, tmp_path):
     (missing,) = node("loads", bundles=[tmp_path / "none"])
     assert missing["error"] == "DownloadError"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import random
 from pathlib import Path
 
@@ -17,6 +19,7 @@ BUNDLES = [
     SENTIMENT,
     *(ROOT / "tests" / "data" / name for name in ("gru-float32", "lstm-int8", "rnn-multi-label")),
 ]
+SETS = ROOT.parent / "shared" / "data"  # larger data beside the project, where there is some
 ODD = [
     "",
     " \t\n",
@@ -60,6 +63,23 @@ def test_predictions_are_those_of_python_to_the_last_bit(node, texts, bundle):
     assert found["many"] == expected
     assert found["facts"]["engine"] == {"name": "native", "detail": "simd128"}
     assert found["facts"]["labels"] == list(classifier.labels)
+
+
+@pytest.mark.skipif(not SETS.is_dir(), reason="no ../shared/data; the test above has fewer texts")
+def test_real_texts_of_all_kinds_are_as_in_python(node):
+    rng = random.Random(0)
+    texts = []
+    for path in sorted(SETS.glob("*/dev.jsonl.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            found = [json.loads(line)["text"] for line in lines]
+        texts += rng.sample(found, min(len(found), 100))
+    assert len(texts) > 2000
+    found = node("predictions", bundle=SENTIMENT, texts=texts)
+    expected = [
+        plain(one) for one in Classifier.load(SENTIMENT, engine="native").predict_many(texts)
+    ]
+    assert found["one"] == expected
+    assert found["many"] == expected
 
 
 def test_options_mean_what_they_mean_in_python(node, texts):
