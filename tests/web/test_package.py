@@ -66,11 +66,33 @@ def test_nothing_is_imported_from_elsewhere_and_nothing_is_evaluated():
         assert not re.search(r"\beval\(|\bnew Function\b|innerHTML", text), path
 
 
+def test_the_types_accept_the_calls_of_users(tmp_path):
+    compiler = PACKAGE / "node_modules" / ".bin" / "tsc"
+    if not compiler.exists():
+        pytest.skip("needs npm install in runtime/web")
+    subprocess.run([compiler, "-p", PACKAGE, "--outDir", tmp_path / "types"], check=True)
+    shutil.copy(Path(__file__).with_name("calls.mts"), tmp_path)
+    settings = {
+        "strict": True,
+        "noEmit": True,
+        "target": "es2022",
+        "module": "nodenext",
+        "lib": ["es2022", "dom"],
+        "paths": {"textgate": ["./types/index.d.ts"]},
+    }
+    document = {"compilerOptions": settings, "files": ["calls.mts"]}
+    (tmp_path / "tsconfig.json").write_text(json.dumps(document), encoding="utf-8")
+    done = subprocess.run([compiler, "-p", tmp_path], capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+
+
 def test_the_package_that_npm_would_publish(tmp_path):
     npm = shutil.which("npm")
     if npm is None or not (PACKAGE / "node_modules" / "typescript").is_dir():
         pytest.skip("needs npm install in runtime/web")
-    folder = shutil.copytree(PACKAGE, tmp_path / "a" / "b" / "web", symlinks=True)
+    modules = shutil.ignore_patterns("node_modules")
+    folder = shutil.copytree(PACKAGE, tmp_path / "a" / "b" / "web", ignore=modules)
+    (folder / "node_modules").symlink_to(PACKAGE / "node_modules")
     shutil.copy(ROOT / "LICENSE", tmp_path / "a" / "LICENSE")
     done = subprocess.run(
         [npm, "pack", "--json"], cwd=folder, capture_output=True, text=True, check=True
