@@ -228,6 +228,11 @@ def test_tokenizers_that_textgate_does_not_train_are_refused(node, copy_of):
     assert all("tokenizer.json: " in answer["message"] for answer in answers)
 
 
+def test_a_path_may_have_characters_that_mean_something_in_a_url(node, tmp_path):
+    folder = shutil.copytree(LSTM, tmp_path / "50%20 #1? \u00e4\u4e2d")
+    assert node("loads", bundles=[folder]) == [{"labels": ["negative", "positive"]}]
+
+
 def test_a_browser_without_simd_is_told_so(node):
     told = node("without", bundle=LSTM)
     assert told["error"] == "UnsupportedError"

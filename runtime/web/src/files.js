@@ -104,8 +104,17 @@ function absolute(source) {
   if (base) return new URL(source, base);
   const process = globalThis.process;
   if (!process) throw new ConfigError(`${source} should be a whole URL: there is no page that it could begin from`);
-  const escaped = encodeURI(source).replace(/[?#]/g, encodeURIComponent);
-  return new URL(escaped, `file://${encodeURI(process.cwd()).replace(/[?#]/g, encodeURIComponent)}/`);
+  return new URL(escaped(source), `file://${escaped(process.cwd())}/`);
+}
+
+/**
+ * Return a path as it stands in a URL.
+ *
+ * @param {string} path
+ */
+function escaped(path) {
+  const slashes = globalThis.process?.platform === "win32" ? path.replaceAll("\\", "/").replace(/^([a-z]:)/i, "/$1") : path;
+  return encodeURI(slashes).replace(/[?#]/g, encodeURIComponent);
 }
 
 /**
