@@ -99,14 +99,19 @@ export class Classifier {
       throw new ConfigError(`engine must be one of native, onnxruntime, not ${shown(engine)}`);
     }
     if (engine === "onnxruntime" && !onnxruntime) {
-      throw new ConfigError("engine 'onnxruntime' needs the option onnxruntime: await import('onnxruntime-web')");
+      throw new ConfigError(
+        "engine 'onnxruntime' needs the option onnxruntime: await import('onnxruntime-web')",
+      );
     }
     const compiled = engine === "native" ? engineModule() : null;
     compiled?.catch(() => {}); // it is awaited below, unless the bundle has a fault
     const { where, manifest, graph, tokenizer: content } = await readBundle(source);
     const tokenizer = new Tokenizer(content, {
       rows: manifest.architecture.vocabulary_size,
-      maxTokens: maxTokens === undefined ? manifest.max_tokens : wholeNumber(maxTokens, "maxTokens", manifest.max_tokens),
+      maxTokens:
+        maxTokens === undefined
+          ? manifest.max_tokens
+          : wholeNumber(maxTokens, "maxTokens", manifest.max_tokens),
       where: `${where}${TOKENIZER}`,
     });
     const multiLabel = manifest.architecture.output === "multi-label";
@@ -182,7 +187,8 @@ export class Classifier {
   async *predictMany(texts, { topK } = {}) {
     const kept = this.#labelCount(topK);
     this.#required();
-    for await (const window of windows(seriesOf(texts), WINDOW)) yield* await this.predictions(window, { topK });
+    for await (const window of windows(seriesOf(texts), WINDOW))
+      yield* await this.predictions(window, { topK });
   }
 
   /**
@@ -194,7 +200,9 @@ export class Classifier {
   stream() {
     const session = this.#required();
     if (!this.#facts.streaming) {
-      throw new ConfigError("the model cannot stream: its network is bidirectional; train one with --one-directional");
+      throw new ConfigError(
+        "the model cannot stream: its network is bidirectional; train one with --one-directional",
+      );
     }
     return new Stream(this.#tokenizer, session, this.#decision);
   }
@@ -213,7 +221,8 @@ export class Classifier {
    * @returns {Promise<Prediction[]>}
    */
   async predictions(texts, { topK } = {}) {
-    const kept = this.#labelCount(topK), session = this.#required();
+    const kept = this.#labelCount(topK),
+      session = this.#required();
     const encoded = texts.map((text, index) => this.#tokenizer.encode(checkedText(text, `texts[${index}]`)));
     const order = [...encoded].sort((a, b) => a.ids.length - b.ids.length);
     const rows = new Map();
@@ -261,5 +270,3 @@ function factsOf(manifest, source, decision, tokenizer) {
     bytes: Object.fromEntries(Array.from(manifest.files, ([name, { size }]) => [name, size])),
   };
 }
-
-

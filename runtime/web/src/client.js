@@ -89,7 +89,11 @@ export class ClassifierWorker {
    * @returns {Promise<Prediction[]>}
    */
   async predictions(texts, options = {}) {
-    return this.#worker.ask("predictions", texts.map((text, index) => checkedText(text, `texts[${index}]`)), options);
+    return this.#worker.ask(
+      "predictions",
+      texts.map((text, index) => checkedText(text, `texts[${index}]`)),
+      options,
+    );
   }
 
   /**
@@ -100,7 +104,8 @@ export class ClassifierWorker {
    * @returns {AsyncGenerator<Prediction, void, undefined>}
    */
   async *predictMany(texts, options = {}) {
-    for await (const window of windows(seriesOf(texts), WINDOW)) yield* await this.predictions(window, options);
+    for await (const window of windows(seriesOf(texts), WINDOW))
+      yield* await this.predictions(window, options);
   }
 
   /**
@@ -110,7 +115,9 @@ export class ClassifierWorker {
    */
   stream() {
     if (!this.#facts.streaming) {
-      throw new ConfigError("the model cannot stream: its network is bidirectional; train one with --one-directional");
+      throw new ConfigError(
+        "the model cannot stream: its network is bidirectional; train one with --one-directional",
+      );
     }
     const id = ++this.#streams;
     return this.#held(id, this.#worker.ask("stream", id));
@@ -239,7 +246,11 @@ class Line {
       this.#worker.postMessage({ call, method, values });
     } catch (problem) {
       this.#open.delete(call);
-      return Promise.reject(new ConfigError(`a worker cannot be given this: ${problem instanceof Error ? problem.message : problem}`));
+      return Promise.reject(
+        new ConfigError(
+          `a worker cannot be given this: ${problem instanceof Error ? problem.message : problem}`,
+        ),
+      );
     }
     return answer;
   }

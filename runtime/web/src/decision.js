@@ -49,13 +49,16 @@ export class Decision {
     const probabilities = Array.from(row);
     const order = probabilities.map((_, column) => column);
     order.sort((a, b) => /** @type {number} */ (probabilities[b]) - /** @type {number} */ (probabilities[a]));
-    const top = /** @type {number} */ (order[0]), score = /** @type {number} */ (probabilities[top]);
+    const top = /** @type {number} */ (order[0]),
+      score = /** @type {number} */ (probabilities[top]);
     const name = (/** @type {number} */ column) => /** @type {string} */ (this.labels[column]);
     /** @type {string[]} */
     let labels = [];
     if (reason === null) {
       const candidates = this.multiLabel ? order : [top];
-      labels = candidates.filter((column) => this.#applies(column, /** @type {number} */ (probabilities[column]))).map(name);
+      labels = candidates
+        .filter((column) => this.#applies(column, /** @type {number} */ (probabilities[column])))
+        .map(name);
       reason = labels.length ? null : this.#shortfall(score, top);
     }
     const shownColumns = topK === null ? probabilities.map((_, column) => column) : order.slice(0, topK);
@@ -63,7 +66,9 @@ export class Decision {
       label: labels[0] ?? null,
       labels,
       score,
-      scores: new Map(shownColumns.map((column) => [name(column), /** @type {number} */ (probabilities[column])])),
+      scores: new Map(
+        shownColumns.map((column) => [name(column), /** @type {number} */ (probabilities[column])]),
+      ),
       topLabel: name(top),
       reason,
       tokens,
@@ -88,7 +93,8 @@ export class Decision {
   #shortfall(score, top) {
     if (this.multiLabel) return "no label reaches its threshold";
     const threshold = /** @type {number} */ (this.thresholds[top]);
-    return `${thousandths(score)} is below the threshold ${general(threshold)} of ${quoted(/** @type {string} */ (this.labels[top]))}`;
+    const label = quoted(/** @type {string} */ (this.labels[top]));
+    return `${thousandths(score)} is below the threshold ${general(threshold)} of ${label}`;
   }
 }
 
@@ -102,7 +108,9 @@ export class Decision {
  */
 export function isSure(prediction, stopAt, labels = null) {
   return prediction.labels.some((label) => {
-    return /** @type {number} */ (prediction.scores.get(label)) >= stopAt && (!labels || labels.includes(label));
+    return (
+      /** @type {number} */ (prediction.scores.get(label)) >= stopAt && (!labels || labels.includes(label))
+    );
   });
 }
 
@@ -149,7 +157,9 @@ export function requireLabels(names, labels) {
  */
 export function checkedFraction(value, name, positive = false) {
   if (typeof value === "number" && value >= 0 && value <= 1 && !(positive && value === 0)) return value;
-  throw new ConfigError(`${name} must be a number ${positive ? "above 0 and up to 1" : "from 0 to 1"}, not ${shown(value)}`);
+  throw new ConfigError(
+    `${name} must be a number ${positive ? "above 0 and up to 1" : "from 0 to 1"}, not ${shown(value)}`,
+  );
 }
 
 /**
@@ -174,7 +184,7 @@ export function wholeNumber(value, name, limit = Infinity) {
 function thousandths(value) {
   const twice = value * 2000;
   const isTie = Number.isInteger(twice) && twice % 2 === 1;
-  return isTie ? (2 * Math.round(twice / 4) / 1000).toFixed(3) : value.toFixed(3);
+  return isTie ? ((2 * Math.round(twice / 4)) / 1000).toFixed(3) : value.toFixed(3);
 }
 
 /**
@@ -199,8 +209,13 @@ function quoted(text) {
   const escaped = text.replace(/[\\\p{C}]|(?! )\p{Z}/gu, (character) => {
     const short = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" }[character];
     if (short) return short;
-    const point = /** @type {number} */ (character.codePointAt(0)), hex = point.toString(16);
-    return point < 0x100 ? `\\x${hex.padStart(2, "0")}` : point < 0x10000 ? `\\u${hex.padStart(4, "0")}` : `\\U${hex.padStart(8, "0")}`;
+    const point = /** @type {number} */ (character.codePointAt(0)),
+      hex = point.toString(16);
+    return point < 0x100
+      ? `\\x${hex.padStart(2, "0")}`
+      : point < 0x10000
+        ? `\\u${hex.padStart(4, "0")}`
+        : `\\U${hex.padStart(8, "0")}`;
   });
   return `${mark}${mark === "'" ? escaped.replaceAll("'", "\\'") : escaped}${mark}`;
 }

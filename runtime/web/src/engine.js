@@ -10,9 +10,11 @@ import { fetched } from "./files.js";
 const NO_MEMORY = 1;
 const BEST = -1; // instruction set
 // Modules of one function, which browsers without the instructions refuse: a splat, and a relaxed swizzle.
+// prettier-ignore
 const SIMD = Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
 );
+// prettier-ignore
 const RELAXED_SIMD = Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15,
   253, 128, 2, 11,
@@ -59,7 +61,9 @@ export function engineModule() {
  */
 async function compile() {
   if (!globalThis.WebAssembly?.validate(SIMD)) {
-    throw new UnsupportedError("textgate needs WebAssembly with SIMD, which browsers have had since 2023; update it");
+    throw new UnsupportedError(
+      "textgate needs WebAssembly with SIMD, which browsers have had since 2023; update it",
+    );
   }
   if (WebAssembly.validate(RELAXED_SIMD)) {
     const module = await compiledFrom(new URL("./engine_fused.wasm", import.meta.url));
@@ -78,7 +82,9 @@ async function compiledFrom(url) {
   try {
     return await WebAssembly.compile(/** @type {BufferSource} */ (content));
   } catch (problem) {
-    throw new UnsupportedError(`${url}: cannot be compiled: ${problem instanceof Error ? problem.message : problem}`);
+    throw new UnsupportedError(
+      `${url}: cannot be compiled: ${problem instanceof Error ? problem.message : problem}`,
+    );
   }
 }
 
@@ -185,7 +191,14 @@ export class EngineSession {
     });
     this.#require(
       this.#exports.tg_run(
-        this.#model, this.#workspace, this.#ids, row, this.#lengths, texts.length, state, nextState,
+        this.#model,
+        this.#workspace,
+        this.#ids,
+        row,
+        this.#lengths,
+        texts.length,
+        state,
+        nextState,
         this.#probabilities,
       ),
     );

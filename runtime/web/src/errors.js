@@ -62,7 +62,7 @@ export function unpacked({ name, message }) {
 export function shown(value) {
   if (value === null || value === undefined) return String(value);
   if (Array.isArray(value)) return `a list of ${value.length}`;
-  if (typeof value === "object" && !("digits" in value)) return "an object";
   const text = typeof value === "string" ? JSON.stringify(value.slice(0, 60)) : String(value);
+  if (typeof value === "object" && text.startsWith("[object ")) return "an object";
   return text.length > 70 ? `${text.slice(0, 60)}...` : text;
 }

@@ -11,7 +11,9 @@
 /** @typedef {import("./graph.js").Node} Node */
 
 export const ANCHORS = 2;
-export const FLOAT32 = "float32", STORED = "stored", COMPUTED = "computed";
+export const FLOAT32 = "float32",
+  STORED = "stored",
+  COMPUTED = "computed";
 const LOWEST = -1e30;
 
 const OPERATORS = { rnn: "RNN", lstm: "LSTM", gru: "GRU" };
@@ -129,7 +131,8 @@ export function describe({ domain, operator, inputs, outputs, attributes }) {
 export function expectedGraph(net, storage) {
   const graph = new ExpectedGraph();
   sharedValues(graph);
-  let source = embedding(graph, storage), holdsAnchors = storage.anchoredTable;
+  let source = embedding(graph, storage),
+    holdsAnchors = storage.anchoredTable;
   for (let index = 0; index < net.hidden_sizes.length; index++) {
     source = layer(graph, net, storage, index, source, holdsAnchors);
     holdsAnchors = storage.layers[index] === COMPUTED;
@@ -196,7 +199,8 @@ function embedding(graph, storage) {
  * @param {boolean} holdsAnchors
  */
 function layer(graph, net, storage, index, source, holdsAnchors) {
-  const name = `${net.cell}_${index + 1}`, directions = net.bidirectional ? 2 : 1;
+  const name = `${net.cell}_${index + 1}`,
+    directions = net.bidirectional ? 2 : 1;
   const anchored = storage.layers[index] === COMPUTED;
   const hidden = /** @type {number} */ (net.hidden_sizes[index]) + (anchored ? ANCHORS : 0);
   if (anchored && !holdsAnchors) {
@@ -204,7 +208,8 @@ function layer(graph, net, storage, index, source, holdsAnchors) {
     const columns = graph.node("Expand", [graph.weight(`${name}.bounds`), shape], `${name}.bounds_columns`);
     source = graph.node("Concat", [source, columns], `${name}.source`, { axis: 2 });
   }
-  const isLstm = net.cell === "lstm", carried = !net.bidirectional;
+  const isLstm = net.cell === "lstm",
+    carried = !net.bidirectional;
   const states = isLstm ? ["h", "c"] : ["h"];
   const initial = states.map((state) => {
     if (!anchored && !carried) return "";
@@ -225,12 +230,20 @@ function layer(graph, net, storage, index, source, holdsAnchors) {
     graph.node("DynamicQuantizeLSTM", operands, outputs, attributes, "com.microsoft");
   } else {
     const weights = ["W", "R"].map((key) => {
-      return storage.layers[index] === STORED ? graph.stored(`${name}.${key}`) : graph.weight(`${name}.${key}`);
+      return storage.layers[index] === STORED
+        ? graph.stored(`${name}.${key}`)
+        : graph.weight(`${name}.${key}`);
     });
     if (net.cell === "gru") attributes["linear_before_reset"] = 1;
-    graph.node(OPERATORS[net.cell], [source, ...weights, bias, "lengths_int32", ...initial], outputs, attributes);
+    graph.node(
+      OPERATORS[net.cell],
+      [source, ...weights, bias, "lengths_int32", ...initial],
+      outputs,
+      attributes,
+    );
   }
-  if (carried) states.forEach((state) => graph.node("Identity", [`${name}.Y_${state}`], `next.${name}.${state}`));
+  if (carried)
+    states.forEach((state) => graph.node("Identity", [`${name}.Y_${state}`], `next.${name}.${state}`));
   if (directions === 1) {
     graph.node("Squeeze", [`${name}.Y_h`, "axis_0"], `${name}.last`);
     return graph.node("Squeeze", [`${name}.Y`, "axis_1"], `${name}.states`);
@@ -248,11 +261,13 @@ function layer(graph, net, storage, index, source, holdsAnchors) {
  * @param {string} layer
  */
 function poolings(graph, net, storage, layer) {
-  const states = `${layer}.states`, anchored = storage.layers.at(-1) === COMPUTED;
+  const states = `${layer}.states`,
+    anchored = storage.layers.at(-1) === COMPUTED;
   const units = /** @type {number} */ (net.hidden_sizes.at(-1));
   const width = (net.bidirectional ? 2 : 1) * (units + (anchored ? ANCHORS : 0));
   /** @type {(operator: string, value: string, output: string) => string} */
-  const reduced = (operator, value, output) => graph.node(operator, [value, "axis_0"], output, { keepdims: 0 });
+  const reduced = (operator, value, output) =>
+    graph.node(operator, [value, "axis_0"], output, { keepdims: 0 });
   /** @type {(name: string, size: number, start?: number) => string} */
   const before = (name, size, start = 0) => graph.state(`pool.${name}`, [-1, size], start, start);
   /** @type {(name: string, value: string) => string} */
@@ -293,7 +308,8 @@ function poolings(graph, net, storage, layer) {
       const faded = graph.node("Mul", [before(part, size), fade], `${front}.faded`);
       return graph.node("Add", [added, faded], front);
     };
-    const normalizer = summed("normalizer", powers, 1), total = summed("total", weighted, width);
+    const normalizer = summed("normalizer", powers, 1),
+      total = summed("total", weighted, width);
     after("top", top);
     after("normalizer", normalizer);
     after("total", total);
@@ -312,13 +328,15 @@ function linear(graph, net) {
   graph.node("Less", ["ids_by_step", limit], "linear.tokens.found");
   const lastRow = graph.constant("linear.last_row_of_tokens", net.linear_tokens - 1);
   graph.node("Min", ["ids_by_step", lastRow], "linear.tokens.places");
-  const rows = [], squares = [];
+  const rows = [],
+    squares = [];
   for (const name of ["linear.tokens", "linear.pairs"]) {
     const kept = graph.node("And", [`${name}.found`, "inside_2d"], `${name}.kept`);
     const column = graph.node("Unsqueeze", [kept, "axis_2"], `${name}.kept_column`);
     const found = graph.node("Gather", [graph.weight(name), `${name}.places`], `${name}.rows`);
     const wide = graph.node("Cast", [found], `${name}.wide`, { to: 1 });
-    for (const value of [found, wide]) { // one of them, as the table is float32 or int8
+    for (const value of [found, wide]) {
+      // one of them, as the table is float32 or int8
       graph.node("Where", [column, value, "zero"], `${name}.visible`);
     }
     rows.push(`${name}.visible`);
@@ -364,7 +382,11 @@ function bigrams(graph, net) {
   if (!net.bidirectional) {
     const lastStep = graph.node("Sub", ["lengths", "one"], "linear.last_step");
     const isLast = graph.node("Equal", ["step_column", lastStep], "linear.is_last");
-    const ids = graph.node("Where", [isLast, "ids_by_step", graph.constant("zero_id", 0)], "linear.last_only");
+    const ids = graph.node(
+      "Where",
+      [isLast, "ids_by_step", graph.constant("zero_id", 0)],
+      "linear.last_only",
+    );
     let last = graph.node("ReduceSum", [ids, "axis_0"], "linear.last_row", { keepdims: 0 });
     last = graph.node("Unsqueeze", [last, "one"], "linear.last_column");
     last = graph.node("Cast", [last], "linear.last", { to: 1 });

@@ -34,11 +34,15 @@ export async function readBundle(source) {
   const { where, read } = reader(source);
   const manifest = await readManifest(await read(MANIFEST, MAX_MANIFEST_BYTES), `${where}${MANIFEST}`);
   const listed = async (/** @type {string} */ name) => {
-    const { size, sha256: expected } = /** @type {{ size: number, sha256: string }} */ (manifest.files.get(name));
+    const { size, sha256: expected } = /** @type {{ size: number, sha256: string }} */ (
+      manifest.files.get(name)
+    );
     const content = await read(name, size);
     if (content.length !== size) {
       const begun = content.length > size ? "more" : content.length;
-      throw new BundleError(`${where}${name}: ${begun} bytes, but ${MANIFEST} says ${size}; get the bundle again`);
+      throw new BundleError(
+        `${where}${name}: ${begun} bytes, but ${MANIFEST} says ${size}; get the bundle again`,
+      );
     }
     if ((await sha256(content)) !== expected) {
       throw new BundleError(
@@ -77,7 +81,9 @@ function reader(source) {
       if (found instanceof Blob) return new Uint8Array(await found.arrayBuffer());
       if (found instanceof ArrayBuffer) return new Uint8Array(found);
       if (found instanceof Uint8Array) return found;
-      throw new ConfigError(`${name} should be a Uint8Array, an ArrayBuffer or a Blob, found ${shown(found)}`);
+      throw new ConfigError(
+        `${name} should be a Uint8Array, an ArrayBuffer or a Blob, found ${shown(found)}`,
+      );
     },
   };
 }
@@ -103,7 +109,8 @@ function absolute(source) {
   const base = globalThis.document?.baseURI ?? globalThis.location?.href;
   if (base) return new URL(source, base);
   const process = globalThis.process;
-  if (!process) throw new ConfigError(`${source} should be a whole URL: there is no page that it could begin from`);
+  if (!process)
+    throw new ConfigError(`${source} should be a whole URL: there is no page that it could begin from`);
   return new URL(escaped(source), `file://${escaped(process.cwd())}/`);
 }
 
@@ -113,7 +120,8 @@ function absolute(source) {
  * @param {string} path
  */
 function escaped(path) {
-  const slashes = globalThis.process?.platform === "win32" ? path.replaceAll("\\", "/").replace(/^([a-z]:)/i, "/$1") : path;
+  const slashes =
+    globalThis.process?.platform === "win32" ? path.replaceAll("\\", "/").replace(/^([a-z]:)/i, "/$1") : path;
   return encodeURI(slashes).replace(/[?#]/g, encodeURIComponent);
 }
 

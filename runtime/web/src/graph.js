@@ -14,13 +14,37 @@ const MAX_NODES = 4096;
 const MAX_RANK = 8;
 const MAX_ELEMENTS = 2 ** 28; // of a dimension, and of a tensor
 
-export const FLOAT = 1, UINT8 = 2, INT8 = 3, INT32 = 6, INT64 = 7; // ONNX's numbers of types
+export const FLOAT = 1,
+  UINT8 = 2,
+  INT8 = 3,
+  INT32 = 6,
+  INT64 = 7; // ONNX's numbers of types
 // Element type -> bytes per element.
-const WIDTHS = new Map([[FLOAT, 4], [UINT8, 1], [INT8, 1], [INT32, 4], [INT64, 8], [9, 1], [10, 2], [11, 8]]);
+const WIDTHS = new Map([
+  [FLOAT, 4],
+  [UINT8, 1],
+  [INT8, 1],
+  [INT32, 4],
+  [INT64, 8],
+  [9, 1],
+  [10, 2],
+  [11, 8],
+]);
 const TYPED_FIELDS = [4, 5, 7, 10, 11]; // where elements may lie outside raw_data
-const INTEGER = 2, STRING = 3, TENSOR = 4, INTEGERS = 7;
+const INTEGER = 2,
+  STRING = 3,
+  TENSOR = 4,
+  INTEGERS = 7;
 // Attribute type -> the field that holds its value: float, int, string, tensor, and lists of them.
-const ATTRIBUTE_FIELDS = new Map([[1, 2], [INTEGER, 3], [STRING, 4], [TENSOR, 5], [6, 7], [INTEGERS, 8], [8, 9]]);
+const ATTRIBUTE_FIELDS = new Map([
+  [1, 2],
+  [INTEGER, 3],
+  [STRING, 4],
+  [TENSOR, 5],
+  [6, 7],
+  [INTEGERS, 8],
+  [8, 9],
+]);
 /** @type {[number, string][]} */
 const FORBIDDEN_VALUES = [
   [6, "a subgraph"],
@@ -74,7 +98,10 @@ const FORBIDDEN_VALUES = [
  */
 export function readGraph(content) {
   const model = new Message(content, "model", new Budget());
-  refuse(model, [[20, "training information"], [25, "local functions"]]);
+  refuse(model, [
+    [20, "training information"],
+    [25, "local functions"],
+  ]);
   const graph = model.message(7, "graph");
   const irVersion = model.integer(1);
   if (!graph || irVersion === null) {
@@ -83,7 +110,8 @@ export function readGraph(content) {
   refuse(graph, [[15, "sparse initializers"]]);
   const opsets = new Map();
   for (const opset of model.messages(8, "operator set")) {
-    const domain = opset.text(1), version = opset.integer(2);
+    const domain = opset.text(1),
+      version = opset.integer(2);
     if (opsets.has(domain) || version === null) {
       throw new BundleError(`${opset.where}: domain ${shown(domain)} twice or without a version`);
     }
@@ -115,11 +143,18 @@ export function readGraph(content) {
 function node(message) {
   const items = message.messages(5, "attribute").map(attribute);
   const attributes = new Map(items);
-  if (attributes.size !== items.length) throw new BundleError(`${message.where}: an attribute is given twice`);
+  if (attributes.size !== items.length)
+    throw new BundleError(`${message.where}: an attribute is given twice`);
   const operator = message.text(4);
   if (message.text(8)) throw new BundleError(`${message.where}: operator ${shown(operator)} is overloaded`);
   message.text(3); // its name is read by nothing, but must be text
-  return { operator, domain: message.text(7), inputs: message.texts(1), outputs: message.texts(2), attributes };
+  return {
+    operator,
+    domain: message.text(7),
+    inputs: message.texts(1),
+    outputs: message.texts(2),
+    attributes,
+  };
 }
 
 /**
@@ -131,8 +166,13 @@ function attribute(message) {
   refuse(message, FORBIDDEN_VALUES);
   const kind = message.integer(20);
   const field = ATTRIBUTE_FIELDS.get(Number(kind));
-  if (field === undefined || [...ATTRIBUTE_FIELDS.values()].some((one) => one !== field && message.has(one))) {
-    throw new BundleError(`${message.where}: attribute ${shown(name)} has a value of another type than it says`);
+  if (
+    field === undefined ||
+    [...ATTRIBUTE_FIELDS.values()].some((one) => one !== field && message.has(one))
+  ) {
+    throw new BundleError(
+      `${message.where}: attribute ${shown(name)} has a value of another type than it says`,
+    );
   }
   const held = message.message(5, "tensor");
   if (held) tensor(held);
@@ -149,7 +189,11 @@ function attribute(message) {
  * @returns {Tensor}
  */
 function tensor(message) {
-  refuse(message, [[3, "segments"], [6, "strings"], [13, "external data"]]);
+  refuse(message, [
+    [3, "segments"],
+    [6, "strings"],
+    [13, "external data"],
+  ]);
   const name = message.text(8);
   const where = `${message.where} (${shown(name)})`;
   if (message.integer(14)) throw new BundleError(`${where}: external data, which a bundle must not have`);
@@ -166,7 +210,9 @@ function tensor(message) {
   }
   const bytes = data?.length ?? 0;
   if (bytes !== elements * width) {
-    throw new BundleError(`${where}: shape [${dims}] needs ${elements * width} bytes of data, found ${bytes}`);
+    throw new BundleError(
+      `${where}: shape [${dims}] needs ${elements * width} bytes of data, found ${bytes}`,
+    );
   }
   return { name, dims, type, data: data ?? new Uint8Array() };
 }

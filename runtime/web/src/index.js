@@ -6,7 +6,14 @@
 
 export { Classifier } from "./classifier.js";
 export { ClassifierWorker, WorkerStream } from "./client.js";
-export { BundleError, ConfigError, DataError, DownloadError, TextgateError, UnsupportedError } from "./errors.js";
+export {
+  BundleError,
+  ConfigError,
+  DataError,
+  DownloadError,
+  TextgateError,
+  UnsupportedError,
+} from "./errors.js";
 export { Guarded, Stream, guard } from "./stream.js";
 
 /** @typedef {import("./classifier.js").Facts} Facts */

@@ -12,7 +12,6 @@ export class Float {
   /** @param {number} value */
   constructor(value) {
     this.value = value;
-    this.digits = true;
   }
 
   toString() {
@@ -29,7 +28,9 @@ export class Float {
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 const UNUSUAL = /[\\\u0000-\u001f\ud800-\udfff]/;
 const PLAIN = /[^"\\\u0000-\u001f]*/y;
-const ESCAPES = new Map(Object.entries({ '"': '"', "\\": "\\", "/": "/", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t" }));
+const ESCAPES = new Map(
+  Object.entries({ '"': '"', "\\": "\\", "/": "/", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t" }),
+);
 const MAX_DIGITS = 4300; // of a whole number, as in Python
 
 /**
@@ -173,7 +174,8 @@ class Parser {
   /** @returns {string} */
   string() {
     this.at++;
-    const end = this.text.indexOf('"', this.at), usual = this.text.slice(this.at, end);
+    const end = this.text.indexOf('"', this.at),
+      usual = this.text.slice(this.at, end);
     if (end >= 0 && !UNUSUAL.test(usual)) {
       this.at = end + 1;
       return usual;
@@ -223,7 +225,8 @@ export function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   if (value instanceof Map) {
     const names = [...value.keys()].sort(byCodePoint);
-    return `{${names.map((name) => `${ascii(name)}:${canonical(/** @type {Json} */ (value.get(name)))}`).join(",")}}`;
+    const fields = names.map((name) => `${ascii(name)}:${canonical(/** @type {Json} */ (value.get(name)))}`);
+    return `{${fields.join(",")}}`;
   }
   return String(value);
 }

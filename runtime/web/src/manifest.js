@@ -6,7 +6,21 @@
 
 import { BundleError, UnsupportedError } from "./errors.js";
 import { canonical, parseJson } from "./json.js";
-import { field, flag, list, mismatch, named, objectOf, oneOf, optional, pattern, real, record, text, whole } from "./schema.js";
+import {
+  field,
+  flag,
+  list,
+  mismatch,
+  named,
+  objectOf,
+  oneOf,
+  optional,
+  pattern,
+  real,
+  record,
+  text,
+  whole,
+} from "./schema.js";
 
 export const MANIFEST = "textgate.json";
 export const GRAPH = "model.onnx";
@@ -82,10 +96,9 @@ const FIELDS = record({
   latency_ms: named(real((value) => value >= 0, " from 0")),
   training: named((value, name, where) => (typeof value === "string" ? value : fact(value, name, where))),
   versions: named(text),
-  files: named(
-    record({ sha256: pattern(/^[0-9a-f]{64}$/, "of 64 hexadecimal digits"), size: whole(0) }),
-    [...MAX_FILE_BYTES.keys()],
-  ),
+  files: named(record({ sha256: pattern(/^[0-9a-f]{64}$/, "of 64 hexadecimal digits"), size: whole(0) }), [
+    ...MAX_FILE_BYTES.keys(),
+  ]),
 });
 
 /** @typedef {ReturnType<typeof ARCHITECTURE>} Architecture */
@@ -102,7 +115,9 @@ const FIELDS = record({
  */
 export async function readManifest(content, where) {
   if (content.length > MAX_MANIFEST_BYTES) {
-    throw new BundleError(`${where}: larger than the ${MAX_MANIFEST_BYTES} bytes that are read of such a file`);
+    throw new BundleError(
+      `${where}: larger than the ${MAX_MANIFEST_BYTES} bytes that are read of such a file`,
+    );
   }
   const document = objectOf(parsed(content, MAX_DEPTH, where), where);
   const format = text(field(document, "format", where), "format", where);
@@ -115,7 +130,9 @@ export async function readManifest(content, where) {
     );
   }
   const checksum = pattern(/^[0-9a-f]{64}$/, "of 64 hexadecimal digits")(
-    field(document, "checksum", where), "checksum", where,
+    field(document, "checksum", where),
+    "checksum",
+    where,
   );
   const rest = new Map(document);
   rest.delete("checksum");
@@ -166,7 +183,8 @@ export async function sha256(content) {
 /** @returns {Promise<SubtleCrypto>} */
 async function subtle() {
   if (globalThis.crypto?.subtle) return globalThis.crypto.subtle;
-  if (globalThis.process?.versions?.node) { // before version 19, it is not a global variable
+  if (globalThis.process?.versions?.node) {
+    // before version 19, it is not a global variable
     const name = "node:crypto";
     return (await import(/* webpackIgnore: true */ /* @vite-ignore */ name)).webcrypto.subtle;
   }
@@ -188,7 +206,10 @@ function conflict(net) {
     [net.hidden_sizes.length > 0, "at least one recurrent layer is needed (hidden sizes is empty)"],
     [net.pooling.length > 0, "at least one pooling is needed"],
     [new Set(net.pooling).size === net.pooling.length, "a pooling is named twice"],
-    [linear.every(Boolean) || !linear.some(Boolean), "a linear branch needs a size, tokens and buckets, all above 0"],
+    [
+      linear.every(Boolean) || !linear.some(Boolean),
+      "a linear branch needs a size, tokens and buckets, all above 0",
+    ],
     [net.linear_tokens <= net.vocabulary_size, "a linear branch cannot have more tokens than the vocabulary"],
     [
       net.output === "multi-label" || net.label_count >= 2,
@@ -214,7 +235,12 @@ function checkConsistency(manifest, where) {
     throw mismatch(where, "labels", `a list of ${count} different, non-empty strings`, manifest.labels);
   }
   if (manifest.thresholds.length !== count) {
-    throw mismatch(where, "thresholds", `a list of ${count} numbers from 0 to 1, or nulls`, manifest.thresholds);
+    throw mismatch(
+      where,
+      "thresholds",
+      `a list of ${count} numbers from 0 to 1, or nulls`,
+      manifest.thresholds,
+    );
   }
   for (const { shape } of manifest.state) {
     if (shape.filter((one) => one === -1).length !== 1 || shape.includes(0)) {

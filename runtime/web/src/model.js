@@ -18,14 +18,20 @@ import { CELLS, POOLINGS } from "./manifest.js";
 /** @typedef {import("./expected.js").Storage} Storage */
 /** @typedef {Float32Array | Int8Array | Uint8Array} Numbers */
 
-const MAGIC = 0x31454754, VERSION = 1, ALIGNMENT = 64;
+const MAGIC = 0x31454754,
+  VERSION = 1,
+  ALIGNMENT = 64;
 const OPSET = 18;
 const GATES = { rnn: 1, lstm: 4, gru: 3 };
 const MOST_OF_LSTM = 64; // of its int8 weights
 const SATURATING_BIASES = [-30, 30, 30, 0]; // of the units that hold an LSTM's range
 const MAX_NIBBLE = 8;
 /** @type {ReadonlyMap<number, 32 | 8 | 4>} */
-const EMBEDDING_BITS = new Map([[FLOAT, 32], [INT8, 8], [UINT8, 4]]);
+const EMBEDDING_BITS = new Map([
+  [FLOAT, 32],
+  [INT8, 8],
+  [UINT8, 4],
+]);
 
 /**
  * Return the engine's form of a bundle's graph.
@@ -66,7 +72,8 @@ function checkInterface(graph, manifest) {
     if (domain !== "" && domain !== "com.microsoft") throw unknown(`operator set ${shown(domain)}`);
   }
   for (const { domain } of graph.nodes) {
-    if (!graph.opsets.has(domain)) throw new BundleError(`operator set ${shown(domain)} is used but not listed`);
+    if (!graph.opsets.has(domain))
+      throw new BundleError(`operator set ${shown(domain)} is used but not listed`);
   }
   const labels = manifest.architecture.label_count;
   /** @type {Expected[]} */
@@ -85,7 +92,8 @@ function checkInterface(graph, manifest) {
   checkValues("input", graph.inputs, inputs);
   checkValues("output", graph.outputs, outputs);
   const makers = graph.nodes.filter((node) => node.outputs.includes("probabilities"));
-  if (makers.length !== 1) throw new BundleError(`'probabilities' comes from ${makers.length} operators, expected 1`);
+  if (makers.length !== 1)
+    throw new BundleError(`'probabilities' comes from ${makers.length} operators, expected 1`);
 }
 
 /**
@@ -102,18 +110,23 @@ function checkInterface(graph, manifest) {
  * @param {Expected[]} expected
  */
 function checkValues(kind, found, expected) {
-  const names = found.map(({ name }) => name), wanted = expected.map(({ name }) => name);
+  const names = found.map(({ name }) => name),
+    wanted = expected.map(({ name }) => name);
   if (names.join("\n") !== wanted.join("\n")) {
     throw new BundleError(`${kind}s ${shown(names.join(", "))}, expected ${shown(wanted.join(", "))}`);
   }
   expected.forEach(({ name, type, shape, isState }, index) => {
     const { type: given, dims } = /** @type {Value} */ (found[index]);
-    const fits = dims.length === shape.length && dims.every((size, at) => {
-      const isNumber = typeof size === "number" || typeof size === "bigint";
-      return shape[at] === -1 ? !isNumber || (isState && size === 1) : size === shape[at];
-    });
+    const fits =
+      dims.length === shape.length &&
+      dims.every((size, at) => {
+        const isNumber = typeof size === "number" || typeof size === "bigint";
+        return shape[at] === -1 ? !isNumber || (isState && size === 1) : size === shape[at];
+      });
     if (given !== type || !fits) {
-      throw new BundleError(`${kind} '${name}' has type ${given} and shape [${dims}], expected type ${type}, [${shape}]`);
+      throw new BundleError(
+        `${kind} '${name}' has type ${given} and shape [${dims}], expected type ${type}, [${shape}]`,
+      );
     }
   });
 }
@@ -139,16 +152,18 @@ class Converter {
     /** @type {Numbers[]} */
     const tensors = [...this.embedding()];
     net.hidden_sizes.forEach((_, index) => {
-      for (let direction = 0; direction < this.directions; direction++) tensors.push(...this.cell(index, direction));
+      for (let direction = 0; direction < this.directions; direction++)
+        tensors.push(...this.cell(index, direction));
     });
     if (net.pooling.includes("attention")) {
       tensors.push(this.withoutAnchors(this.floats("attention.weight", this.stateWidth(), 1)));
     }
     tensors.push(...this.dense(), ...this.linear());
     const poolings = net.pooling.map((name) => POOLINGS.indexOf(name));
+    // prettier-ignore
     const words = [
       MAGIC, VERSION, 0, CELLS.indexOf(net.cell), net.hidden_sizes.length, this.directions,
-      net.vocabulary_size, net.embedding_size, storage.embeddingBits === 32 ? 0 : storage.embeddingBits === 8 ? 1 : 2,
+      net.vocabulary_size, net.embedding_size, [32, 8, 4].indexOf(storage.embeddingBits),
       poolings.length, ...[...poolings, 0, 0, 0, 0].slice(0, 4),
       net.dense_sizes.length + 1, Number(storage.output === STORED),
       Number(net.output === "multi-label"),
@@ -172,7 +187,8 @@ class Converter {
     const { net } = this;
     const table = this.tensors.get("embedding.table");
     const embeddingBits = table && EMBEDDING_BITS.get(table.type);
-    if (!table || !embeddingBits || table.dims.length !== 2) throw unknown("an embedding without a table of a known type");
+    if (!table || !embeddingBits || table.dims.length !== 2)
+      throw unknown("an embedding without a table of a known type");
     return {
       embeddingBits,
       anchoredTable: embeddingBits === 8 && table.dims[1] === net.embedding_size + ANCHORS,
@@ -201,7 +217,8 @@ class Converter {
     const expected = expectedGraph(this.net, this.storage);
     const given = new Set();
     for (const node of graph.nodes) {
-      if (!expected.nodes.has(describe(node))) throw unknown(`what computes ${shown(node.outputs.find(Boolean) ?? "")}`);
+      if (!expected.nodes.has(describe(node)))
+        throw unknown(`what computes ${shown(node.outputs.find(Boolean) ?? "")}`);
       for (const name of node.outputs.filter(Boolean)) {
         if (given.has(name) || this.tensors.has(name)) throw unknown("a value that is computed twice");
         given.add(name);
@@ -209,13 +226,16 @@ class Converter {
     }
     for (const [name, tensor] of this.tensors) {
       const values = expected.constants.get(name);
-      if (values ? !holds(tensor, values) : !expected.weights.has(name)) throw unknown(`constant ${shown(name)}`);
+      if (values ? !holds(tensor, values) : !expected.weights.has(name))
+        throw unknown(`constant ${shown(name)}`);
     }
     const wanted = this.net.bidirectional ? [] : expected.states;
-    const same = wanted.length === manifest.state.length && wanted.every(({ input, output, shape }, index) => {
-      const found = /** @type {Manifest["state"][number]} */ (manifest.state[index]);
-      return found.input === input && found.output === output && String(found.shape) === String(shape);
-    });
+    const same =
+      wanted.length === manifest.state.length &&
+      wanted.every(({ input, output, shape }, index) => {
+        const found = /** @type {Manifest["state"][number]} */ (manifest.state[index]);
+        return found.input === input && found.output === output && String(found.shape) === String(shape);
+      });
     if (!same) throw unknown("the states of a stream");
     for (const { input, shape, start, held } of expected.states) {
       if (!this.tensors.has(input)) {
@@ -223,7 +243,8 @@ class Converter {
         throw new BundleError(`state '${input}' needs a constant float32 to start from`);
       }
       const sizes = shape.map((size) => (size === -1 ? 1 : size));
-      const width = /** @type {number} */ (sizes.at(-1)), [first, other] = [Math.fround(start), Math.fround(held)];
+      const width = /** @type {number} */ (sizes.at(-1)),
+        [first, other] = [Math.fround(start), Math.fround(held)];
       const anchored = other !== 0 && other !== first;
       const holdsStart = this.floats(input, ...sizes).every((value, index) => {
         const column = index % width;
@@ -290,7 +311,8 @@ class Converter {
   /** @returns {Numbers[]} */
   embedding() {
     const { net, storage } = this;
-    const rows = net.vocabulary_size, columns = net.embedding_size;
+    const rows = net.vocabulary_size,
+      columns = net.embedding_size;
     if (storage.embeddingBits === 32) {
       const table = this.floats("embedding.table", rows, columns);
       if (this.isInteger(0)) this.checkBounds(table);
@@ -360,7 +382,8 @@ class Converter {
     if (this.storage.layers[0] !== COMPUTED) return Float32Array.of(0, 0);
     if (this.storage.anchoredTable) return Float32Array.of(-128, 127);
     const [high = NaN, low = NaN] = this.floats(`${this.net.cell}_1.bounds`, 1, 1, ANCHORS);
-    if (!(Infinity > high && high > 0 && 0 > low && low > -Infinity)) throw unknown("the bounds of the first layer");
+    if (!(Infinity > high && high > 0 && 0 > low && low > -Infinity))
+      throw unknown("the bounds of the first layer");
     return Float32Array.of(low, high);
   }
 
@@ -426,14 +449,19 @@ class Converter {
   cell(layer, direction) {
     const { net, directions } = this;
     const name = `${net.cell}_${layer + 1}`;
-    const storage = this.storage.layers[layer], units = this.units(layer), width = this.inputWidth(layer);
+    const storage = this.storage.layers[layer],
+      units = this.units(layer),
+      width = this.inputWidth(layer);
     if (storage === COMPUTED) return this.anchoredCell(name, direction, units, width, layer);
     const rows = GATES[net.cell] * units;
     const bias = part(this.floats(`${name}.B`, directions, 2 * rows), direction, directions);
     /** @type {(Float32Array | Int8Array)[]} */
     const weights = [];
     const scales = [];
-    for (const [key, columns] of /** @type {[string, number][]} */ ([["W", width], ["R", units]])) {
+    for (const [key, columns] of /** @type {[string, number][]} */ ([
+      ["W", width],
+      ["R", units],
+    ])) {
       if (storage === FLOAT32) {
         weights.push(part(this.floats(`${name}.${key}`, directions, rows, columns), direction, directions));
         continue;
@@ -452,7 +480,8 @@ class Converter {
     }
     const [input, recurrent] = /** @type {[Float32Array, Float32Array]} */ (weights);
     const tensors = [this.inputColumns(layer, input), recurrent];
-    if (scales.length && tensors.some((numbers) => numbers.includes(-128))) throw unknown("weights that use -128");
+    if (scales.length && tensors.some((numbers) => numbers.includes(-128)))
+      throw unknown("weights that use -128");
     return [...tensors, ...scales, bias.subarray(0, rows), bias.subarray(rows)];
   }
 
@@ -466,14 +495,19 @@ class Converter {
    */
   anchoredCell(name, direction, units, width, layer) {
     if (layer && !this.anchored(layer - 1)) {
-      if (String(this.floats(`${name}.bounds`, 1, 1, ANCHORS)) !== "1,-1") throw unknown(`the bounds of ${name}`);
+      if (String(this.floats(`${name}.bounds`, 1, 1, ANCHORS)) !== "1,-1")
+        throw unknown(`the bounds of ${name}`);
     }
     const bias = this.anchoredBias(`${name}.B`, direction, units);
     const [inputs, inputScale] = this.anchoredWeights(`${name}.W`, direction, units, width);
     const [states, stateScale] = this.anchoredWeights(`${name}.R`, direction, units, units + ANCHORS);
     return [
-      this.inputColumns(layer, inputs), this.withoutAnchors(states, layer), inputScale, stateScale,
-      bias.subarray(0, 4 * units), bias.subarray(4 * units),
+      this.inputColumns(layer, inputs),
+      this.withoutAnchors(states, layer),
+      inputScale,
+      stateScale,
+      bias.subarray(0, 4 * units),
+      bias.subarray(4 * units),
     ];
   }
 
@@ -489,7 +523,8 @@ class Converter {
     const bias = part(this.floats(name, this.directions, 8 * size), direction, this.directions);
     for (let gate = 0; gate < 8; gate++) {
       const held = bias.subarray(gate * size + units, (gate + 1) * size);
-      if (!held.every((value) => value === (SATURATING_BIASES[gate] ?? 0))) throw unknown("biases of anchors");
+      if (!held.every((value) => value === (SATURATING_BIASES[gate] ?? 0)))
+        throw unknown("biases of anchors");
     }
     return kept(bias, size, units);
   }
@@ -505,7 +540,9 @@ class Converter {
    * @returns {[Int8Array, Float32Array]}
    */
   anchoredWeights(name, direction, units, columns) {
-    const { directions } = this, size = units + ANCHORS, rows = 4 * size;
+    const { directions } = this,
+      size = units + ANCHORS,
+      rows = 4 * size;
     const values = part(this.int8(name, directions, columns, rows), direction, directions);
     const shared = String(this.tensors.get(`${name}.scale`)?.dims) === String([directions]);
     const shape = shared ? [directions] : [directions, rows];
@@ -536,7 +573,9 @@ class Converter {
       const last = index === net.dense_sizes.length;
       const name = last ? "output" : `dense_${index + 1}`;
       const stored = last && this.storage.output === STORED;
-      const weight = stored ? this.int8(`${name}.weight.int8`, units, width) : this.floats(`${name}.weight`, units, width);
+      const weight = stored
+        ? this.int8(`${name}.weight.int8`, units, width)
+        : this.floats(`${name}.weight`, units, width);
       if (stored && weight.includes(-128)) throw unknown("weights that use -128");
       tensors.push(index ? weight : this.withoutAnchors(weight));
       if (stored) tensors.push(this.floats(`${name}.weight.scale`, units, 1));
@@ -548,7 +587,12 @@ class Converter {
 
   /** @returns {Numbers[]} */
   linear() {
-    const { linear_size: size, linear_tokens: tokens, linear_buckets: bigrams, label_count: labels } = this.net;
+    const {
+      linear_size: size,
+      linear_tokens: tokens,
+      linear_buckets: bigrams,
+      label_count: labels,
+    } = this.net;
     if (!size) return [];
     const kind = this.storage.integerLinear ? INT8 : FLOAT;
     return [
@@ -605,8 +649,10 @@ function part(values, index, count) {
  */
 function kept(values, width, columns) {
   if (width === columns) return values;
-  const rows = values.length / width, found = /** @type {T} */ (values.slice(0, rows * columns));
-  for (let row = 0; row < rows; row++) found.set(values.subarray(row * width, row * width + columns), row * columns);
+  const rows = values.length / width,
+    found = /** @type {T} */ (values.slice(0, rows * columns));
+  for (let row = 0; row < rows; row++)
+    found.set(values.subarray(row * width, row * width + columns), row * columns);
   return found;
 }
 
@@ -622,7 +668,8 @@ function kept(values, width, columns) {
 function withoutZeros(values, width, columns) {
   if (width === columns) return values;
   for (let begin = columns; begin < values.length; begin += width) {
-    if (values.subarray(begin, begin + width - columns).some((value) => value !== 0)) throw unknown("weights of anchors");
+    if (values.subarray(begin, begin + width - columns).some((value) => value !== 0))
+      throw unknown("weights of anchors");
   }
   return kept(values, width, columns);
 }

@@ -50,9 +50,14 @@ export class OnnxSession {
       return [name, new module.Tensor("float32", new Float32Array(data.slice().buffer), dims)];
     });
     // A constant may be overridden in ONNX Runtime, but not in onnxruntime-web.
-    const open = without(graph, 7, 5, (tensor) => names.includes(new Message(tensor, "constant", new Budget()).text(8)));
+    const open = without(graph, 7, 5, (tensor) =>
+      names.includes(new Message(tensor, "constant", new Budget()).text(8)),
+    );
     try {
-      const session = await module.InferenceSession.create(open, { executionProviders: ["wasm"], logSeverityLevel: 3 });
+      const session = await module.InferenceSession.create(open, {
+        executionProviders: ["wasm"],
+        logSeverityLevel: 3,
+      });
       return new OnnxSession(module, session, manifest, Object.fromEntries(start));
     } catch (problem) {
       throw new BundleError(`onnxruntime-web does not accept the graph: ${oneLine(problem)}`);
@@ -69,10 +74,17 @@ export class OnnxSession {
    */
   async read(ids, state = null, keepState = false) {
     const kept = keepState ? this.#manifest.state : [];
-    const found = await this.#run([ids], /** @type {Tensors | null} */ (state), kept.map(({ output }) => output));
+    const found = await this.#run(
+      [ids],
+      /** @type {Tensors | null} */ (state),
+      kept.map(({ output }) => output),
+    );
     const probabilities = tensor(found, "probabilities").data;
     if (!keepState) return { probabilities, state: null };
-    return { probabilities, state: Object.fromEntries(kept.map(({ input, output }) => [input, tensor(found, output)])) };
+    return {
+      probabilities,
+      state: Object.fromEntries(kept.map(({ input, output }) => [input, tensor(found, output)])),
+    };
   }
 
   /**
@@ -100,7 +112,11 @@ export class OnnxSession {
     texts.forEach((text, index) => text.forEach((id, at) => (ids[index * row + at] = BigInt(id))));
     const feeds = {
       input_ids: new Tensor("int64", ids, [texts.length, row]),
-      lengths: new Tensor("int64", BigInt64Array.from(texts, (text) => BigInt(text.length)), [texts.length]),
+      lengths: new Tensor(
+        "int64",
+        BigInt64Array.from(texts, (text) => BigInt(text.length)),
+        [texts.length],
+      ),
       ...(state ?? this.#start),
     };
     let found;
@@ -118,14 +134,18 @@ export class OnnxSession {
    * @param {number} texts
    */
   #check(values, texts) {
-    const labels = this.#manifest.labels.length, isSum = this.#manifest.architecture.output !== "multi-label";
-    let holds = values.length === texts * labels && values.every((value) => value >= 0 && value <= 1 + ROUNDING);
+    const labels = this.#manifest.labels.length,
+      isSum = this.#manifest.architecture.output !== "multi-label";
+    let holds =
+      values.length === texts * labels && values.every((value) => value >= 0 && value <= 1 + ROUNDING);
     for (let at = 0; isSum && holds && at < values.length; at += labels) {
       const total = values.subarray(at, at + labels).reduce((sum, value) => sum + value, 0);
       holds = Math.abs(total - 1) < ROUNDING;
     }
     if (!holds) {
-      throw new BundleError("the graph gives what are no probabilities; its weights are damaged: export the bundle again");
+      throw new BundleError(
+        "the graph gives what are no probabilities; its weights are damaged: export the bundle again",
+      );
     }
   }
 }

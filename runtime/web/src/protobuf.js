@@ -11,7 +11,10 @@ import { BundleError } from "./errors.js";
 const MAX_DEPTH = 8; // of nested messages
 const MAX_FIELDS = 2 ** 18; // of all messages of a file together
 
-const VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5;
+const VARINT = 0,
+  FIXED64 = 1,
+  BYTES = 2,
+  FIXED32 = 5;
 
 /** @typedef {number | bigint | Uint8Array} Value */
 
@@ -25,7 +28,8 @@ export class Budget {
    */
   spend(fields, where) {
     this.#left -= fields;
-    if (this.#left < 0) throw new BundleError(`${where}: more than ${MAX_FIELDS} fields in the file, too many`);
+    if (this.#left < 0)
+      throw new BundleError(`${where}: more than ${MAX_FIELDS} fields in the file, too many`);
   }
 }
 
@@ -54,14 +58,17 @@ export class Message {
     while (reader.at < data.length) {
       budget.spend(1, where);
       const tag = Number(reader.varint());
-      const number = Math.floor(tag / 8), wire = tag % 8;
-      if (number < 1 || number >= 2 ** 29) throw new BundleError(`${where}: malformed: field number ${number}`);
+      const number = Math.floor(tag / 8),
+        wire = tag % 8;
+      if (number < 1 || number >= 2 ** 29)
+        throw new BundleError(`${where}: malformed: field number ${number}`);
       /** @type {Value} */
       let value;
       if (wire === VARINT) {
         value = reader.varint();
       } else {
-        const size = wire === BYTES ? Number(reader.varint()) : wire === FIXED64 ? 8 : wire === FIXED32 ? 4 : -1;
+        const size =
+          wire === BYTES ? Number(reader.varint()) : wire === FIXED64 ? 8 : wire === FIXED32 ? 4 : -1;
         if (size < 0) throw new BundleError(`${where}: malformed: field ${number} has wire type ${wire}`);
         const left = data.length - reader.at;
         if (size > left) {
@@ -232,7 +239,9 @@ export function without(data, outer, inner, isLeftOut) {
     fieldsOf(data).map(({ number, whole, payload }) => {
       if (number !== outer) return whole;
       const kept = joined(
-        fieldsOf(payload).filter((field) => field.number !== inner || !isLeftOut(field.payload)).map((field) => field.whole),
+        fieldsOf(payload)
+          .filter((field) => field.number !== inner || !isLeftOut(field.payload))
+          .map((field) => field.whole),
       );
       return joined([varint(outer * 8 + BYTES), varint(kept.length), kept]);
     }),
@@ -244,9 +253,12 @@ export function without(data, outer, inner, isLeftOut) {
  * @returns {{ number: number, whole: Uint8Array, payload: Uint8Array }[]}
  */
 function fieldsOf(data) {
-  const found = [], reader = new Reader(data, "model");
+  const found = [],
+    reader = new Reader(data, "model");
   while (reader.at < data.length) {
-    const begin = reader.at, tag = Number(reader.varint()), wire = tag % 8;
+    const begin = reader.at,
+      tag = Number(reader.varint()),
+      wire = tag % 8;
     const size = wire === BYTES ? Number(reader.varint()) : wire === FIXED64 ? 8 : wire === FIXED32 ? 4 : 0;
     const from = reader.at;
     if (wire === VARINT) reader.varint();
@@ -298,7 +310,8 @@ class Reader {
    * @returns {number | bigint}
    */
   varint() {
-    let value = 0, factor = 1;
+    let value = 0,
+      factor = 1;
     for (let index = 0; index < 10; index++, factor *= 128) {
       const byte = this.data[this.at + index];
       if (byte === undefined) break;

@@ -44,11 +44,13 @@ export const flag = (value, name, where) => {
  * @param {number} [high]
  * @returns {Kind<number>}
  */
-export const whole = (low, high = 2 ** 53) => (value, name, where) => {
-  const inside = (typeof value === "number" || typeof value === "bigint") && value >= low && value <= high;
-  if (!inside) throw mismatch(where, name, `a whole number from ${low} to ${high}`, value);
-  return Number(value);
-};
+export const whole =
+  (low, high = 2 ** 53) =>
+  (value, name, where) => {
+    const inside = (typeof value === "number" || typeof value === "bigint") && value >= low && value <= high;
+    if (!inside) throw mismatch(where, name, `a whole number from ${low} to ${high}`, value);
+    return Number(value);
+  };
 
 /**
  * @param {(value: number) => boolean} accepts
@@ -58,7 +60,8 @@ export const whole = (low, high = 2 ** 53) => (value, name, where) => {
 export const real = (accepts, words) => (value, name, where) => {
   const found = value instanceof Float ? value.value : Number(value);
   const isNumber = value instanceof Float || typeof value === "number" || typeof value === "bigint";
-  if (!isNumber || !Number.isFinite(found) || !accepts(found)) throw mismatch(where, name, `a number${words}`, value);
+  if (!isNumber || !Number.isFinite(found) || !accepts(found))
+    throw mismatch(where, name, `a number${words}`, value);
   return found;
 };
 
@@ -79,7 +82,8 @@ export const oneOf = (words) => (value, name, where) => {
  * @returns {Kind<string>}
  */
 export const pattern = (expression, words) => (value, name, where) => {
-  if (typeof value !== "string" || !expression.test(value)) throw mismatch(where, name, `a string ${words}`, value);
+  if (typeof value !== "string" || !expression.test(value))
+    throw mismatch(where, name, `a string ${words}`, value);
   return value;
 };
 
@@ -121,19 +125,21 @@ export const named = (kind, names) => (value, name, where) => {
  * @param {readonly string[]} [later] fields that are missing in older files, all together.
  * @returns {Kind<{ [name in keyof T]: ReturnType<T[name]> }>}
  */
-export const record = (kinds, later = []) => (value, name, where) => {
-  const inside = name ? `${where}: ${name}` : where;
-  const fields = objectOf(value, inside);
-  const older = !later.some((key) => fields.has(key));
-  /** @type {any} */
-  const found = {};
-  for (const [key, kind] of Object.entries(kinds)) {
-    if (older && later.includes(key)) continue;
-    found[key] = kind(field(fields, key, inside), key, inside);
-  }
-  refuseOthers(fields, Object.keys(kinds), inside);
-  return found;
-};
+export const record =
+  (kinds, later = []) =>
+  (value, name, where) => {
+    const inside = name ? `${where}: ${name}` : where;
+    const fields = objectOf(value, inside);
+    const older = !later.some((key) => fields.has(key));
+    /** @type {any} */
+    const found = {};
+    for (const [key, kind] of Object.entries(kinds)) {
+      if (older && later.includes(key)) continue;
+      found[key] = kind(field(fields, key, inside), key, inside);
+    }
+    refuseOthers(fields, Object.keys(kinds), inside);
+    return found;
+  };
 
 /**
  * @param {Json} value

@@ -13,7 +13,10 @@ import { DataError, shown } from "./errors.js";
  */
 export function checkedText(value, name) {
   if (typeof value === "string") return value;
-  const advice = typeof value === "object" && value !== null && Symbol.iterator in value ? "; predictMany takes several" : "";
+  const advice =
+    typeof value === "object" && value !== null && Symbol.iterator in value
+      ? "; predictMany takes several"
+      : "";
   throw new DataError(`${name} should be a string, found ${shown(value)}${advice}`);
 }
 
@@ -27,7 +30,10 @@ export function seriesOf(texts) {
   if (typeof texts === "string") {
     throw new DataError("predictMany takes a list of texts, not one text; put it in a list, or use predict");
   }
-  const isSeries = typeof texts === "object" && texts !== null && (Symbol.iterator in texts || Symbol.asyncIterator in texts);
+  const isSeries =
+    typeof texts === "object" &&
+    texts !== null &&
+    (Symbol.iterator in texts || Symbol.asyncIterator in texts);
   if (!isSeries) throw new DataError(`predictMany takes a list of texts, not ${shown(texts)}`);
   return /** @type {AsyncIterable<unknown>} */ (texts);
 }
@@ -43,7 +49,8 @@ export function seriesOf(texts) {
 export async function* windows(texts, size) {
   /** @type {string[]} */
   let window = [];
-  let count = 0, failure = null;
+  let count = 0,
+    failure = null;
   try {
     for await (const text of texts) {
       window.push(checkedText(text, `texts[${count++}]`));

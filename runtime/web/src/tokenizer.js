@@ -8,7 +8,16 @@
 import { BundleError, shown } from "./errors.js";
 import { parsed } from "./manifest.js";
 import { Vocabulary, WholeWords } from "./vocabulary.js";
-import { IS_SPACE, IS_WORD, characterCount, classes, composed, firstCharacters, lowered, withoutSurrogates } from "./unicode.js";
+import {
+  IS_SPACE,
+  IS_WORD,
+  characterCount,
+  isOf,
+  composed,
+  firstCharacters,
+  lowered,
+  withoutSurrogates,
+} from "./unicode.js";
 
 /** @typedef {import("./json.js").Json} Json */
 
@@ -29,7 +38,8 @@ const MAX_CACHED_LENGTH = 64; // characters
 // or reordered with its neighbours (unlike "=", which becomes one character with U+0338).
 const WHITE_SPACE = "\\t\\n\\v\\f\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const PUNCTUATION =
-  "!\"#$%&()*+,\\-./:;?@[\\\\\\]^`{|}~\\u3001\\u3002\\u3008-\\u3011\\uff01\\uff08\\uff09\\uff0c\\uff0e\\uff1a\\uff1b\\uff1f";
+  '!"#$%&()*+,\\-./:;?@[\\\\\\]^`{|}~' +
+  "\\u3001\\u3002\\u3008-\\u3011\\uff01\\uff08\\uff09\\uff0c\\uff0e\\uff1a\\uff1b\\uff1f";
 const SEPARATOR = new RegExp(`[${WHITE_SPACE}${PUNCTUATION}]`);
 
 /**
@@ -127,7 +137,7 @@ export class Tokenizer {
     for (let at = 0; at < text.length;) {
       const point = /** @type {number} */ (text.codePointAt(at));
       const width = point > 0xffff ? 2 : 1;
-      if (/** @type {number} */ (classes[point]) & IS_SPACE) {
+      if (isOf(point, IS_SPACE)) {
         at += width;
         continue;
       }
@@ -185,7 +195,7 @@ export { characterCount, firstCharacters };
  */
 function isWord(text, at) {
   const point = text.codePointAt(at);
-  return point !== undefined && (/** @type {number} */ (classes[point]) & IS_WORD) !== 0;
+  return point !== undefined && isOf(point, IS_WORD);
 }
 
 /**
@@ -240,7 +250,8 @@ function endOfPart(text, at) {
   }
   const end = endOfRun(text, at);
   if (end === at) return 0;
-  const isNot = text[end - 1] === "n" && isApostrophe(text, end) && text[end + 1] === "t" && !isWord(text, end + 2);
+  const isNot =
+    text[end - 1] === "n" && isApostrophe(text, end) && text[end + 1] === "t" && !isWord(text, end + 2);
   if (!isNot) return end;
   return end - 1 > at ? end - 1 : end + 2;
 }
@@ -255,8 +266,15 @@ class Parts {
     this.where = where;
     this.document = this.object(document, "the file");
     const known = [
-      "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
-      "decoder", "model",
+      "version",
+      "truncation",
+      "padding",
+      "added_tokens",
+      "normalizer",
+      "pre_tokenizer",
+      "post_processor",
+      "decoder",
+      "model",
     ];
     for (const name of this.document.keys()) {
       if (!known.includes(name)) throw new BundleError(`${where}: unknown field ${shown(name)}`);
@@ -270,7 +288,7 @@ class Parts {
    */
   unknown(field, found) {
     return new BundleError(
-      `${this.where}: field '${field}' has ${shown(found)}; only tokenizers that textgate trains can be used here`,
+      `${this.where}: field '${field}' has ${shown(found)}; only tokenizers that textgate trains are accepted`,
     );
   }
 
@@ -310,13 +328,15 @@ class Parts {
     if (!Array.isArray(parts)) throw this.unknown("normalizer", parts);
     const seen = new Set();
     return parts.map((item) => {
-      const part = this.object(item, "a part of field 'normalizer'"), type = part.get("type");
+      const part = this.object(item, "a part of field 'normalizer'"),
+        type = part.get("type");
       if (seen.has(type)) throw this.unknown("normalizer", "a part of the same type twice");
       seen.add(type);
       if (type === "NFC") return composed;
       if (type === "Lowercase") return lowered;
       const pattern = part.get("pattern");
-      const isApostrophe = pattern instanceof Map && pattern.get("String") === "\u2019" && part.get("content") === "'";
+      const isApostrophe =
+        pattern instanceof Map && pattern.get("String") === "\u2019" && part.get("content") === "'";
       if (type === "Replace" && isApostrophe) return (text) => text.replaceAll("\u2019", "'");
       throw this.unknown("normalizer", type);
     });
@@ -327,7 +347,10 @@ class Parts {
     const splitter = this.object(this.document.get("pre_tokenizer"), "field 'pre_tokenizer'");
     const pattern = splitter.get("pattern");
     const expression = pattern instanceof Map && pattern.size === 1 ? pattern.get("Regex") : undefined;
-    const isOurs = splitter.get("type") === "Split" && splitter.get("behavior") === "Removed" && splitter.get("invert") === true;
+    const isOurs =
+      splitter.get("type") === "Split" &&
+      splitter.get("behavior") === "Removed" &&
+      splitter.get("invert") === true;
     if (!isOurs || (expression !== WORDS && expression !== SUBWORD_WORDS)) {
       throw this.unknown("pre_tokenizer", expression ?? splitter.get("type"));
     }
@@ -348,7 +371,8 @@ class Parts {
         );
       }
     }
-    const ids = /** @type {Map<string, number>} */ (words), unknownToken = model.get("unk_token");
+    const ids = /** @type {Map<string, number>} */ (words),
+      unknownToken = model.get("unk_token");
     if (typeof unknownToken !== "string" || !ids.has(unknownToken)) {
       throw new BundleError(`${this.where}: unknown token ${shown(unknownToken)} is not in the vocabulary`);
     }
@@ -381,7 +405,9 @@ class Parts {
       const isPair = typeof first === "string" && typeof second === "string" && !more.length;
       const found = isPair ? [ids.get(first), ids.get(second), ids.get(first + second)] : [];
       if (!isPair || found.includes(undefined)) {
-        throw new BundleError(`${this.where}: a merge of ${shown(first)} and ${shown(second)}, not all in the vocabulary`);
+        throw new BundleError(
+          `${this.where}: a merge of ${shown(first)} and ${shown(second)}, not all in the vocabulary`,
+        );
       }
       return /** @type {[number, number, number]} */ (found);
     });

@@ -9,7 +9,8 @@
 
 import { COMPOSED, LOWER, MARKS, SPACE, WORD } from "./unicode_tables.js";
 
-export const IS_WORD = 1, IS_SPACE = 2;
+export const IS_WORD = 1,
+  IS_SPACE = 2;
 const IS_COMPOSED = 4; // is composed, decomposed or reordered with a neighbour
 const IS_MARK = 8; // may change a text in which it stands
 const HAS_LOWER = 16;
@@ -21,14 +22,26 @@ const NO_ASCII = /[^\u0000-\u007f]/;
 const lowerCase = new Map();
 
 /** What every code point is, as a sum of the numbers above. */
-export const classes = classified();
+const classes = classified();
+
+/**
+ * Return whether a code point is a character of words, or white space.
+ *
+ * @param {number} point
+ * @param {number} bit `IS_WORD` or `IS_SPACE`.
+ * @returns {boolean}
+ */
+export function isOf(point, bit) {
+  const kind = /** @type {number} */ (classes[point]);
+  return (kind & bit) !== 0;
+}
 
 function classified() {
   const found = new Uint8Array(CODE_POINTS);
   const mark = (/** @type {number} */ point, /** @type {number} */ bit) => {
     found[point] = /** @type {number} */ (found[point]) | bit;
   };
-    for (const [table, bit] of /** @type {[string, number][]} */ ([
+  for (const [table, bit] of /** @type {[string, number][]} */ ([
     [WORD, IS_WORD],
     [SPACE, IS_SPACE],
     [COMPOSED, IS_COMPOSED],
@@ -36,7 +49,8 @@ function classified() {
   ])) {
     const numbers = decoded(table);
     let at = 0;
-    for (let index = 0; index < numbers.length; index += 2) { // a gap, and how many follow
+    for (let index = 0; index < numbers.length; index += 2) {
+      // a gap, and how many follow
       at += numbers[index] ?? 0;
       const end = at + (numbers[index + 1] ?? 0);
       for (; at < end; at++) mark(at, bit);
@@ -44,7 +58,8 @@ function classified() {
   }
   const numbers = decoded(LOWER);
   let from = 0;
-  for (let index = 0; index < numbers.length; index += 4) { // a gap, how many, their distance, what to add
+  for (let index = 0; index < numbers.length; index += 4) {
+    // a gap, how many, their distance, what to add
     const [gap = 0, count = 0, distance = 0, added = 0] = numbers.slice(index, index + 4);
     from += gap;
     for (let left = count; left; left--, from += distance) {
@@ -73,7 +88,9 @@ function decoded(table) {
  */
 export function composed(text) {
   if (!NO_ASCII.test(text) || !hasAny(text, IS_MARK)) return text;
-  let result = "", begin = 0, isChanged = false;
+  let result = "",
+    begin = 0,
+    isChanged = false;
   let at = 0;
   const add = () => {
     const run = text.slice(begin, at);
@@ -83,7 +100,8 @@ export function composed(text) {
   };
   let inside = false;
   while (at < text.length) {
-    const point = /** @type {number} */ (text.codePointAt(at)), kind = /** @type {number} */ (classes[point]);
+    const point = /** @type {number} */ (text.codePointAt(at)),
+      kind = /** @type {number} */ (classes[point]);
     const isComposed = (kind & IS_COMPOSED) !== 0;
     if (isComposed !== inside) add();
     inside = isComposed;
@@ -118,7 +136,7 @@ export function lowered(text) {
 function hasAny(text, bit) {
   for (let at = 0; at < text.length; at++) {
     const point = /** @type {number} */ (text.codePointAt(at));
-    if (/** @type {number} */ (classes[point]) & bit) return true;
+    if (isOf(point, bit)) return true;
     if (point > 0xffff) at++;
   }
   return false;

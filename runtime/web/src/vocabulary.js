@@ -98,7 +98,8 @@ export class Vocabulary {
    */
   #mergedShort(ids) {
     for (;;) {
-      let best = Infinity, place = 0;
+      let best = Infinity,
+        place = 0;
       for (let at = 0; at + 1 < ids.length; at++) {
         const rank = this.#rank(ids[at], ids[at + 1]);
         if (rank < best) [best, place] = [rank, at];
@@ -115,8 +116,10 @@ export class Vocabulary {
    * @returns {number[]}
    */
   #mergedLong(ids) {
-    const count = ids.length, queue = new Queue();
-    const before = Int32Array.from(ids, (_, at) => at - 1), after = Int32Array.from(ids, (_, at) => at + 1);
+    const count = ids.length,
+      queue = new Queue();
+    const before = Int32Array.from(ids, (_, at) => at - 1),
+      after = Int32Array.from(ids, (_, at) => at + 1);
     const rankAt = (/** @type {number} */ at) => this.#rank(ids[at], ids[/** @type {number} */ (after[at])]);
     const add = (/** @type {number} */ at) => {
       const rank = at < 0 ? Infinity : rankAt(at);
@@ -162,7 +165,9 @@ class Queue {
 
   /** @returns {[number, number] | undefined} */
   take() {
-    const items = this.#items, first = items[0], last = items.pop();
+    const items = this.#items,
+      first = items[0],
+      last = items.pop();
     if (items.length === 0 || !last) return first;
     items[0] = last;
     for (let at = 0; ;) {
@@ -191,7 +196,8 @@ class Queue {
    * @param {number} right
    */
   #swap(left, right) {
-    const items = this.#items, held = /** @type {[number, number]} */ (items[left]);
+    const items = this.#items,
+      held = /** @type {[number, number]} */ (items[left]);
     items[left] = /** @type {[number, number]} */ (items[right]);
     items[right] = held;
   }

@@ -56,7 +56,8 @@ async function listenInNode() {
   const { parentPort } = await import(/* webpackIgnore: true */ /* @vite-ignore */ name);
   listen({
     postMessage: (message) => parentPort.postMessage(message),
-    addEventListener: (_, listener) => parentPort.on("message", (/** @type {Call} */ data) => listener({ data })),
+    addEventListener: (_, listener) =>
+      parentPort.on("message", (/** @type {Call} */ data) => listener({ data })),
   });
 }
 
