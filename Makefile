@@ -11,7 +11,7 @@ BASE ?= HEAD~1
 export OMP_NUM_THREADS = 1
 
 .PHONY: benchmarks quick-benchmarks quantization streaming native memory-of-cells latency-peers \
-	accuracy production pareto guard tables check-tables wheels
+	accuracy production pareto guard tables check-tables wheels web modules
 .NOTPARALLEL:
 
 benchmarks: accuracy production latency-peers memory-of-cells pareto
@@ -48,6 +48,13 @@ streaming:
 native:
 	$(PYTHON) benchmarks/native.py
 	$(if $(wildcard $(DATA)),$(PYTHON) benchmarks/native.py --data $(DATA))
+
+# Needs chromium, and for the modules ziglang in the environment of $(PYTHON).
+web:
+	$(PYTHON) benchmarks/web.py
+
+modules:
+	$(PYTHON) .ci/wasm.py
 
 # Needs build, wheel and ziglang in the environment of $(PYTHON).
 wheels:

@@ -399,7 +399,7 @@ static int read_model(tg_model *m, const void *bytes, size_t size)
 
 /* Instruction sets. */
 
-static const char *const NAMES[TG_INSTRUCTION_SETS] = {"portable", "avx2", "avx-vnni", "avx512-vnni", "neon", "neon-dotprod"};
+static const char *const NAMES[TG_INSTRUCTION_SETS] = {"portable", "avx2", "avx-vnni", "avx512-vnni", "neon", "neon-dotprod", "simd128"};
 
 #if HAVE_X86
 #include <cpuid.h>
@@ -436,6 +436,9 @@ static bool x86_has(int instructions)
 
 int tg_has(int instructions)
 {
+#if HAVE_SIMD128 /* without it, a browser refuses the whole module */
+    return instructions == TG_SIMD128;
+#endif
     if (instructions == TG_PORTABLE) return 1;
 #if HAVE_X86
     if (instructions >= TG_AVX2 && instructions <= TG_AVX512_VNNI) return x86_has(instructions);
@@ -465,7 +468,11 @@ static Forward forward_of(int instructions)
     case TG_NEON: return tg_forward_neon;
     case TG_NEON_DOTPROD: return tg_forward_dotprod;
 #endif
+#if HAVE_SIMD128
+    default: return tg_forward_simd128;
+#else
     default: return tg_forward_portable;
+#endif
     }
 }
 

@@ -125,6 +125,8 @@ int tg_forward_neon(const tg_model *, tg_workspace *, const int64_t *const *, co
                     const float *const *, float *const *, float *const *);
 int tg_forward_dotprod(const tg_model *, tg_workspace *, const int64_t *const *, const size_t *,
                        size_t, const float *const *, float *const *, float *const *);
+int tg_forward_simd128(const tg_model *, tg_workspace *, const int64_t *const *, const size_t *,
+                       size_t, const float *const *, float *const *, float *const *);
 
 /* Make room for the rows of a segment. */
 int tg_grow(const tg_model *, tg_workspace *, size_t rows);
@@ -137,6 +139,11 @@ int tg_grow(const tg_model *, tg_workspace *, size_t rows);
 #endif
 #elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
 #define HAVE_NEON 1
+#elif defined(__wasm_simd128__)
+#define HAVE_SIMD128 1
+
+/* Return whether multiply-adds round once: 1 or 0. If not, take the module without relaxed SIMD. */
+TG_API int tg_is_fused(void);
 #endif
 
 #endif

@@ -11,6 +11,9 @@
  *     PAIRS           1 if there are Pair, pair_begin, pair_add and pair_end: products of one row with
  *                     two panels, in parts
  *     FLOAT_ROWS      rows that product_f multiplies together: 1, or 4 where registers abound
+ *     ACTIVATION      how tanh and the sigmoid are declared, INLINE unless defined
+ *     OWN_CHAINS      defined if there are C, c_of, c_set, c_fma and v_of: another form of V for chains of
+ *                     multiply-adds that stay away from denormal numbers
  *
  * Every float32 operation below has one order, which no instruction set changes.
  */
@@ -18,8 +21,18 @@
 #ifndef PAIRS
 #define PAIRS 0
 #endif
+#ifndef OWN_CHAINS
+typedef V C;
+#define c_of(x) (x)
+#define c_set v_set
+#define c_fma v_fma
+#define v_of(x) (x)
+#endif
 #ifndef INLINE /* sanitizers take too long with it */
 #define INLINE static inline __attribute__((always_inline))
+#endif
+#ifndef ACTIVATION
+#define ACTIVATION INLINE
 #endif
 
 /* A part of the texts of a group: all of it, or for one direction as many tokens as fit. */
@@ -36,34 +49,36 @@ INLINE V v_clamp(V x, float low, float high)
     return v_min(v_max(x, v_set(low)), v_set(high));
 }
 
-INLINE V v_tanh(V value)
+ACTIVATION V v_tanh(V value)
 {
-    V x = v_clamp(value, -9.0f, 9.0f), s = v_mul(x, x);
-    V p = v_fma(s, v_set(-2.76076847742355e-16f), v_set(2.00018790482477e-13f));
-    p = v_fma(p, s, v_set(-8.60467152213735e-11f));
-    p = v_fma(p, s, v_set(5.12229709037114e-08f));
-    p = v_fma(p, s, v_set(1.48572235717979e-05f));
-    p = v_fma(p, s, v_set(6.37261928875436e-04f));
-    p = v_fma(p, s, v_set(4.89352455891786e-03f));
-    V q = v_fma(s, v_set(1.19825839466702e-06f), v_set(1.18534705686654e-04f));
-    q = v_fma(q, s, v_set(2.26843463243900e-03f));
-    q = v_fma(q, s, v_set(4.89352518554385e-03f));
-    return v_div(v_mul(p, x), q);
+    V x = v_clamp(value, -9.0f, 9.0f);
+    C s = c_of(v_mul(x, x));
+    C p = c_fma(s, c_set(-2.76076847742355e-16f), c_set(2.00018790482477e-13f));
+    p = c_fma(p, s, c_set(-8.60467152213735e-11f));
+    p = c_fma(p, s, c_set(5.12229709037114e-08f));
+    p = c_fma(p, s, c_set(1.48572235717979e-05f));
+    p = c_fma(p, s, c_set(6.37261928875436e-04f));
+    p = c_fma(p, s, c_set(4.89352455891786e-03f));
+    C q = c_fma(s, c_set(1.19825839466702e-06f), c_set(1.18534705686654e-04f));
+    q = c_fma(q, s, c_set(2.26843463243900e-03f));
+    q = c_fma(q, s, c_set(4.89352518554385e-03f));
+    return v_div(v_mul(v_of(p), x), v_of(q));
 }
 
-INLINE V v_sigmoid(V value)
+ACTIVATION V v_sigmoid(V value)
 {
-    V x = v_clamp(value, -18.0f, 18.0f), s = v_mul(x, x);
-    V p = v_fma(s, v_set(4.37031012579801e-11f), v_set(1.15627324459942e-07f));
-    p = v_fma(p, s, v_set(6.08574864600143e-05f));
-    p = v_fma(p, s, v_set(8.51377133304701e-03f));
-    p = v_fma(p, s, v_set(2.48287947061529e-01f));
-    V q = v_fma(s, v_set(6.10247389755681e-13f), v_set(5.76102136993427e-09f));
-    q = v_fma(q, s, v_set(6.29106785017040e-06f));
-    q = v_fma(q, s, v_set(1.70198817374094e-03f));
-    q = v_fma(q, s, v_set(1.16817656904453e-01f));
-    q = v_fma(q, s, v_set(9.93151921023180e-01f));
-    return v_max(v_add(v_div(v_mul(p, x), q), v_set(0.5f)), v_set(0.0f));
+    V x = v_clamp(value, -18.0f, 18.0f);
+    C s = c_of(v_mul(x, x));
+    C p = c_fma(s, c_set(4.37031012579801e-11f), c_set(1.15627324459942e-07f));
+    p = c_fma(p, s, c_set(6.08574864600143e-05f));
+    p = c_fma(p, s, c_set(8.51377133304701e-03f));
+    p = c_fma(p, s, c_set(2.48287947061529e-01f));
+    C q = c_fma(s, c_set(6.10247389755681e-13f), c_set(5.76102136993427e-09f));
+    q = c_fma(q, s, c_set(6.29106785017040e-06f));
+    q = c_fma(q, s, c_set(1.70198817374094e-03f));
+    q = c_fma(q, s, c_set(1.16817656904453e-01f));
+    q = c_fma(q, s, c_set(9.93151921023180e-01f));
+    return v_max(v_add(v_div(v_mul(v_of(p), x), v_of(q)), v_set(0.5f)), v_set(0.0f));
 }
 
 /* e ** x for x from -87 to 0; below, e ** -87. */

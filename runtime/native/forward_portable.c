@@ -3,6 +3,8 @@
 
 #include "engine.h"
 
+#if !HAVE_SIMD128 /* a module of WebAssembly needs one of both */
+
 typedef struct {
     float x[LANES];
 } V;
@@ -65,3 +67,5 @@ static void product8(size_t rows, size_t vectors, int narrow, const uint8_t *con
 }
 
 #include "forward.h"
+
+#endif

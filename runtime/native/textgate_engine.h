@@ -63,7 +63,8 @@ enum {
     TG_AVX512_VNNI = 3, /* AVX-512 F, BW, DQ, VL and VNNI */
     TG_NEON = 4,
     TG_NEON_DOTPROD = 5,
-    TG_INSTRUCTION_SETS = 6
+    TG_SIMD128 = 6, /* of WebAssembly */
+    TG_INSTRUCTION_SETS = 7
 };
 
 /* Return TG_VERSION of the library. */

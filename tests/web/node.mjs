@@ -1,0 +1,90 @@
+// Runs one job for the tests: node node.mjs JOB.json, whose answer goes to the file that it names.
+import { readFile, writeFile } from "node:fs/promises";
+import { pathToFileURL } from "node:url";
+
+const job = JSON.parse(await readFile(process.argv[2], "utf8"));
+const from = (name) => import(pathToFileURL(`${job.package}/src/${name}.js`));
+
+const plain = (prediction) => ({ ...prediction, scores: [...prediction.scores] });
+const attempt = async (call) => {
+  try {
+    return await call();
+  } catch (problem) {
+    return { error: problem.name, message: problem.message };
+  }
+};
+
+const METHODS = {
+  async ids({ bundle, texts }) {
+    const { Tokenizer } = await from("tokenizer");
+    const content = new Uint8Array(await readFile(`${bundle}/tokenizer.json`));
+    const tokenizer = new Tokenizer(content, { rows: 2 ** 24, maxTokens: 10 ** 6, where: "" });
+    return texts.map((text) => tokenizer.ids(text));
+  },
+  async predictions({ bundle, texts, options, worker }) {
+    const { Classifier, ClassifierWorker } = await from("index");
+    const classifier = await (worker ? ClassifierWorker : Classifier).load(bundle, options);
+    const one = [];
+    for (const text of texts) one.push(plain(await classifier.predict(text)));
+    const many = [];
+    for await (const prediction of classifier.predictMany(texts)) many.push(plain(prediction));
+    const facts = classifier.describe();
+    classifier.close();
+    return { one, many, facts };
+  },
+  async streams({ bundle, pieces, options, worker }) {
+    const { Classifier, ClassifierWorker } = await from("index");
+    const classifier = await (worker ? ClassifierWorker : Classifier).load(bundle, options);
+    const found = [];
+    for (const text of pieces) {
+      const stream = classifier.stream();
+      const predictions = [];
+      for (const piece of text) {
+        const bytes = typeof piece === "string" ? piece : Uint8Array.from(piece);
+        predictions.push(await attempt(async () => plain(await stream.feed(bytes))));
+      }
+      predictions.push(plain(await stream.finish()));
+      found.push(predictions);
+    }
+    classifier.close();
+    return found;
+  },
+  async models({ file, cases, package: folder }) {
+    const { EngineSession } = await from("engine");
+    const module = await WebAssembly.compile(await readFile(`${folder}/src/${file}`));
+    const bits = (numbers) => [...new Uint32Array(numbers.slice().buffer)];
+    const answers = ({ model, texts, cut }) => {
+      const session = new EngineSession(module, new Uint8Array(Buffer.from(model, "base64")));
+      const run = session.run(texts).map(bits);
+      if (!cut) return { run };
+      const first = session.read(texts[0].slice(0, cut), null, true);
+      const second = session.read(texts[0].slice(cut), first.state, true);
+      return { run, state: bits(first.state), stream: bits(second.probabilities) };
+    };
+    return Promise.all(cases.map((one) => attempt(async () => answers(one))));
+  },
+  async loads({ bundles, options }) {
+    const { Classifier } = await from("index");
+    const found = [];
+    for (const bundle of bundles) {
+      found.push(await attempt(async () => ({ labels: (await Classifier.load(bundle, options)).labels })));
+    }
+    return found;
+  },
+  async without({ bundle }) {
+    const { Classifier } = await from("index");
+    WebAssembly.validate = () => false;
+    return attempt(() => Classifier.load(bundle));
+  },
+  async manifests({ files }) {
+    const { readManifest } = await from("manifest");
+    const found = [];
+    for (const file of files) {
+      const content = new Uint8Array(await readFile(file));
+      found.push(await attempt(async () => ({ checksum: (await readManifest(content, "textgate.json")).checksum })));
+    }
+    return found;
+  },
+};
+
+await writeFile(job.answer, JSON.stringify(await METHODS[job.method](job)));

@@ -1,0 +1,125 @@
+"""The browser package in Chromium: in a worker and on the page, with a strict security policy."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from textgate import Classifier
+from textgate.rows import load_labelled
+
+ROOT = Path(__file__).parents[2]
+SENTIMENT = ROOT / "runtime" / "models" / "sentiment"
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="no chromium on the path: apt-get install chromium"
+)
+POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+TEXTS = """async ([name, source, texts, options]) => {
+  const package_ = await import("/runtime/web/src/index.js");
+  const classifier = await package_[name].load(source, options);
+  const found = [];
+  for await (const { label, reason, scores } of classifier.predictMany(texts)) {
+    found.push([label, reason, ...scores.values()]);
+  }
+  const { engine } = classifier.describe();
+  classifier.close();
+  return [engine, found];
+}"""
+FAULT = """async ([name, source]) => {
+  const package_ = await import("/runtime/web/src/index.js");
+  const told = (problem) => `${problem.name}: ${problem.message}`;
+  return package_[name].load(source).then(() => "loaded", told);
+}"""
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """The repository, with a policy; below /half/, half of a graph."""
+
+    extensions_map: ClassVar = {".js": "text/javascript", "": "application/octet-stream"}
+
+    def end_headers(self):
+        self.send_header("Content-Security-Policy", POLICY)
+        super().end_headers()
+
+    def do_GET(self):
+        if self.path == "/":
+            self.answer(b"<!doctype html><title>textgate</title>", "text/html")
+        elif self.path.startswith("/half/"):
+            content = (SENTIMENT / self.path.removeprefix("/half/")).read_bytes()
+            half = content[: len(content) // 2] if self.path.endswith(".onnx") else content
+            self.answer(half, "application/octet-stream")
+        else:
+            super().do_GET()
+
+    def answer(self, content, kind):
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def url():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(ROOT)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser, url):
+    page = browser.new_page()
+    page.problems, page.asked = [], []
+    page.on("console", lambda message: page.problems.append(message.text))
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.context.on("request", lambda request: page.asked.append(request.url))
+    page.goto(url)
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["Classifier", "ClassifierWorker"])
+def test_predictions_are_those_of_python(page, name):
+    rows = load_labelled(ROOT / "examples" / "reviews" / "test.jsonl.gz")
+    texts = [row.text for row in rows[:300]]
+    engine, found = page.evaluate(TEXTS, [name, "/runtime/models/sentiment", texts, {}])
+    expected = Classifier.load(SENTIMENT, engine="native").predictions(texts)
+    assert found == [[one.label, one.reason, *one.scores.values()] for one in expected]
+    assert engine == {"name": "native", "detail": "simd128"}
+    assert page.problems == []
+
+
+def test_a_half_download_is_refused(page):
+    told = page.evaluate(FAULT, ["ClassifierWorker", "/half/"])
+    assert (
+        "half/model.onnx: 772244 bytes, but textgate.json says 1544489; get the bundle again"
+        in told
+    )
+    assert told.startswith("BundleError: ")
+
+
+def test_a_missing_file_is_named(page, url):
+    told = page.evaluate(FAULT, ["Classifier", "/nothing/"])
+    assert told == f"DownloadError: {url}nothing/textgate.json: cannot be downloaded: HTTP 404"
