@@ -46,6 +46,7 @@ PAGES = [
 ]
 # By page and section: the tests that run its blocks, because these need more than a folder of rows.
 ELSEWHERE = {
+    ("docs/errors.md", "In Python"): "tests/test_errors_page.py",
     ("docs/recipes.md", "A web service with FastAPI"): "tests/test_recipes.py",
     ("docs/scale.md", "Ray"): "tests/scale/test_page.py",
     ("docs/scale.md", "Spark"): "tests/scale/test_page.py",
