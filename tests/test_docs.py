@@ -27,7 +27,13 @@ from textgate.train.training.recipe import recommend
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/*.md", "benchmarks/**/*.md", "examples/**/*.md", "tests/**/*.md")
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "benchmarks/**/*.md",
+        "examples/**/*.md",
+        "tests/**/*.md",
+    )
     for path in ROOT.glob(pattern)
     if "tests/data" not in path.as_posix() and "golden" not in path.parts
 )
@@ -374,9 +380,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("page", GUIDES)
 def test_every_option_that_is_named_exists(page):
-    foreign = (
-        "that server's|docker run|pip install|ulimit|python3? -m|python benchmarks/|python docs/"
-    )
+    foreign = "mkdocs|that server's|docker run|pip install|ulimit|python3? -m|python (bench|docs)"
     text = re.sub(rf"({foreign})(.*\\\n)*.*", "", text_of(page))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
     assert named <= OPTIONS

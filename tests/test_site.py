@@ -1,0 +1,107 @@
+"""The site of the documentation is complete, and needs nothing from elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install 'textgate[docs]'")
+pytest.importorskip("mkdocstrings", reason="not installed: pip install 'textgate[docs]'")
+
+ROOT = Path(__file__).parents[1]
+NAV = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\ntheme:")[0]
+PAGES = re.findall(r"[\w/.-]+\.md", NAV)
+GENERATED = {"docs/api/classify.md", "docs/api/train.md"}
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The built site; a warning of mkdocs is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def article(site, page):
+    """The text of a page, as HTML."""
+    name = page.removeprefix("docs/").replace("README.md", "index.html").replace(".md", ".html")
+    text = (site / name).read_text(encoding="utf-8")
+    return text[text.index("<article") : text.index("</article>")]
+
+
+def test_nothing_is_loaded_from_elsewhere(site):
+    loading = re.compile(
+        r"""<(?:script|img|iframe|source|video|audio)\b[^>]*\bsrc=["']?((?:https?:)?//[^"'\s>]*)"""
+        r"""|<link\b(?![^>]*rel="canonical")[^>]*\bhref=["']?((?:https?:)?//[^"'\s>]*)"""
+        r"""|(?:url\(|@import )["']?((?:https?:)?//[^"')\s]*)"""
+    )
+    files = [path for kind in ("html", "css") for path in site.rglob(f"*.{kind}")]
+    assert len(files) > 30
+    found = {path.name: loading.findall(path.read_text(encoding="utf-8")) for path in files}
+    assert {name: links for name, links in found.items() if links} == {}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in GENERATED])
+def test_lists_and_tables_are_those_that_other_readers_see(site, page):
+    """A list that is indented too little is one on GitHub, and none on the site."""
+    markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
+    expected = markdown.render((ROOT / page).read_text(encoding="utf-8"))
+    built = article(site, page)
+    for tag in ("li", "table", "td", "pre", "h2", "h3"):
+        count = re.compile(rf"<{tag}[ >]")
+        assert len(count.findall(built)) == len(count.findall(expected)), tag
+    assert "\\|" not in built
+
+
+@pytest.mark.parametrize("module", ["textgate", "textgate.train", "textgate.export"])
+def test_every_public_class_and_function_is_in_the_reference(site, module):
+    pages = "".join(article(site, page) for page in GENERATED)
+    package = importlib.import_module(module)
+    named = [name for name in package.__all__ if callable(getattr(package, name))]
+    others = {"textgate.train.Columns"}  # in textgate.rows
+    for name in sorted({f"{module}.{name}" for name in named} - others):
+        short = name.rpartition(".")[2]
+        assert re.search(rf'id="textgate[\w.]*\.{short}"', pages), name
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("there is no chromium here")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+def test_the_search_works_from_a_disk(site, browser, tmp_path):
+    """Also in a folder below others, without a server, and with no request to the network."""
+    below = tmp_path / "some" / "path"
+    shutil.copytree(site, below)
+    page = browser.new_page()
+    problems, requests = [], []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto((below / "howto" / "tickets.html").as_uri())
+    page.locator('[data-md-component="search-query"]').fill("vanishing gradients")
+    found = page.locator(".md-search-result__link").first
+    found.wait_for()
+    assert "why_recurrent.html" in found.get_attribute("href")
+    assert problems == []
+    assert {url.partition(":")[0] for url in requests} <= {"file", "data", "blob", "about"}
+    page.close()
