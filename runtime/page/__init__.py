@@ -32,12 +32,13 @@ def index(
         footer: the content of the footer.
         title: the title and the heading, escaped.
     """
-    page = page_file("index.html").decode("utf-8").replace(">textgate<", f">{title}<")
+    page = page_file("index.html").decode("utf-8")
+    page = page.replace("<h1>textgate<", f"<h1>{title}<").replace("<title>textgate<", f"<title>{title}<")
     for place, content in (
         ("policy", policy),
         ("access", access),
         ("more", more),
         ("footer", footer),
     ):
-        page = page.replace(f"<!-- {place} -->", content, 1)
+        page = page.replace(f"<!-- {place} -->", content)
     return page.encode("utf-8")

@@ -114,7 +114,7 @@ def _contents(bundle: Bundle) -> dict[str, bytes]:
         policy=f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
         more=_MORE + (_CARD.format(card) if card else ""),
         footer=_FOOTER,
-        title=f"{name} - textgate",
+        title=name,
     )
     return contents
 

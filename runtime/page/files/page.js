@@ -211,11 +211,17 @@ function hold(blob, name = "") {
   $("rows").disabled = Boolean(blob);
   if (!blob) $("file").value = "";
   $("held-name").textContent = blob ? `${name}, ${size(blob.size)}` : "";
-  if (blob && name) $("format").value = formatOf(name);
 }
 
 function holdFile(file) {
-  if (file) hold(file, file.name);
+  if (!file) return;
+  hold(file, file.name);
+  $("format").value = formatOf(file.name);
+  showFormat();
+}
+
+function showFormat() {
+  $("column-of-texts").hidden = $("format").value === "lines";
 }
 
 function pasteRows(event) {
@@ -223,9 +229,7 @@ function pasteRows(event) {
   if (pasted.length + $("rows").value.length <= MAX_FIELD) return;
   event.preventDefault(); // a field with megabytes of text stops a page for seconds
   const { value, selectionStart, selectionEnd } = $("rows");
-  const format = $("format").value;
   hold(new Blob([value.slice(0, selectionStart), pasted, value.slice(selectionEnd)]), "Pasted rows");
-  $("format").value = format;
 }
 
 async function classifyRows() {
@@ -304,6 +308,7 @@ function listen() {
     hold(null);
     $("rows").focus();
   });
+  $("format").addEventListener("change", showFormat);
   $("model").addEventListener("change", () => {
     showModel();
     showDecision();
@@ -326,6 +331,7 @@ function listen() {
 const example = new URLSearchParams(location.search).get("text");
 if (example) $("text").value = example.slice(0, $("text").maxLength);
 listen();
+showFormat(); // browsers restore fields
 const load = () => loadModels().catch(tell);
 source.start({ load, tell, size, text: () => $("text").value });
 load();

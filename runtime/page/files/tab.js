@@ -7,6 +7,7 @@
 import { ClassifierWorker } from "./textgate/client.js";
 
 const ANSWERS = 300; // whose time is measured
+const NEW = "A new version is there: close all tabs with this page, and open it again.";
 const TEXT = "It starts well, but the rest is a tedious mess.";
 const $ = (id) => document.getElementById(id);
 /** @type {ClassifierWorker} */
@@ -67,6 +68,7 @@ export function explanation() {
 }
 
 export function start({ tell, text }) {
+  $("model").parentElement.hidden = true; // there is one
   $("measure").addEventListener("click", async () => {
     if (!classifier) return;
     $("measured").textContent = "Measuring";
@@ -98,8 +100,13 @@ async function registerServiceWorker() {
   const needed = "It needs the network for every visit: the browser";
   if (!navigator.serviceWorker) return `${needed} keeps no pages of this host.`;
   try {
-    const { installing } = await navigator.serviceWorker.register("service-worker.js");
-    if (installing) await activated(installing);
+    const registration = await navigator.serviceWorker.register("service-worker.js");
+    const isFirst = !registration.active;
+    registration.addEventListener("updatefound", () => {
+      if (!isFirst) $("offline").textContent = NEW;
+    });
+    if (isFirst && registration.installing) await activated(registration.installing);
+    if (registration.waiting) return NEW;
     return "From now on this page also works offline.";
   } catch {
     return `${needed} could not keep all of its files.`;
