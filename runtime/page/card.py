@@ -47,7 +47,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[str]:
             level = min(len(heading[1]) + _SHIFT, _LAST)
             yield f"<h{level}>{_inline(heading[2])}</h{level}>"
             at += 1
-        elif line.startswith("|") and _RULE_OF_TABLE.fullmatch((*lines, "")[at + 1]):
+        elif line.startswith("|") and _RULE_OF_TABLE.fullmatch("".join(lines[at + 1 : at + 2])):
             end = _end(lines, at, lambda each: not each.startswith("|"))
             yield _table(lines[at], lines[at + 2 : end])
             at = end

@@ -144,6 +144,15 @@ class Cells {
   }
 }
 
+/** Return the cells of a line; none if it ends within quotes. */
+function cellsOf(line, delimiter) {
+  try {
+    return [...new Cells(delimiter).of(line, true)][0] ?? [];
+  } catch {
+    return [];
+  }
+}
+
 /** Texts, one per line. */
 class LineReader {
   header = ["text"];
@@ -191,11 +200,10 @@ class TableReader {
     yield* this.#cells.of(text, isEnd);
   }
 
-  /** A comma, or the first of the others that gives the header the column. */
+  /** Return the first mark that gives the header the column; if none does, the first that it has. */
   #delimiter(line) {
-    const has = (mark) => [...new Cells(mark).of(line.replaceAll(/"[^"]*$/g, ""), true)][0]?.includes(this.#column);
-    const split = (mark) => line.includes(mark);
-    return DELIMITERS.find(has) ?? DELIMITERS.find(split) ?? ",";
+    return DELIMITERS.find((mark) => cellsOf(line, mark).includes(this.#column))
+      ?? DELIMITERS.find((mark) => line.includes(mark)) ?? ",";
   }
 
   #begin(header) {
