@@ -47,7 +47,8 @@ _CARD = """
   </section>"""
 _FOOTER = (
     "Texts stay in this tab: nothing is sent anywhere. "
-    '<span id="offline" role="status">It needs the network for the first visit.</span>'
+    '<span id="offline" role="status">It needs the network for the first visit.</span> '
+    '<button id="update" type="button" hidden>Take the new version</button>'
 )
 
 

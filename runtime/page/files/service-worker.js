@@ -10,6 +10,7 @@ const OWN = `textgate ${self.registration.scope} `; // pages of one host may be 
 
 self.addEventListener("install", (event) => event.waitUntil(keep()));
 self.addEventListener("activate", (event) => event.waitUntil(forget()));
+self.addEventListener("message", () => self.skipWaiting()); // the page wants the new version
 self.addEventListener("fetch", (event) => {
   const { method, url } = event.request;
   if (method === "GET" && url.startsWith(self.registration.scope)) event.respondWith(answer(event.request));

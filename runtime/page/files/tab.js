@@ -7,7 +7,6 @@
 import { ClassifierWorker } from "./textgate/client.js";
 
 const ANSWERS = 300; // whose time is measured
-const NEW = "A new version is there: close all tabs with this page, and open it again.";
 const TEXT = "It starts well, but the rest is a tedious mess.";
 const $ = (id) => document.getElementById(id);
 /** @type {ClassifierWorker} */
@@ -96,28 +95,38 @@ function showFigures(figures) {
   }));
 }
 
+/** Return what the footer says about visits without the network. */
 async function registerServiceWorker() {
   const needed = "It needs the network for every visit: the browser";
   if (!navigator.serviceWorker) return `${needed} keeps no pages of this host.`;
   try {
     const registration = await navigator.serviceWorker.register("service-worker.js");
     const isFirst = !registration.active;
-    registration.addEventListener("updatefound", () => {
-      if (!isFirst) $("offline").textContent = NEW;
-    });
-    if (isFirst && registration.installing) await activated(registration.installing);
-    if (registration.waiting) return NEW;
+    if (isFirst && registration.installing) await reached(registration.installing, "activated");
+    if (!isFirst) offerUpdate(registration);
     return "From now on this page also works offline.";
   } catch {
     return `${needed} could not keep all of its files.`;
   }
 }
 
-function activated(worker) {
+function offerUpdate(registration) {
+  const offer = () => ($("update").hidden = false);
+  if (registration.waiting) offer();
+  const wait = (worker) => worker && reached(worker, "installed").then(offer, () => {});
+  wait(registration.installing);
+  registration.addEventListener("updatefound", () => wait(registration.installing));
+  $("update").addEventListener("click", () => {
+    navigator.serviceWorker.addEventListener("controllerchange", () => location.reload());
+    registration.waiting?.postMessage("take over");
+  });
+}
+
+function reached(worker, state) {
   return new Promise((resolve, reject) => {
     worker.addEventListener("statechange", () => {
-      if (worker.state === "activated") resolve();
-      if (worker.state === "redundant") reject();
+      if (worker.state === state) resolve(undefined);
+      if (worker.state === "redundant") reject(new Error("it could not be installed"));
     });
   });
 }
