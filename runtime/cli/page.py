@@ -25,4 +25,6 @@ def page(model: Path, output: Path, force: bool) -> None:
 
     sizes = write_site(find_bundle(model), output, force=force)
     total = format_bytes(sum(sizes.values()))
-    click.echo(f"{output}: {len(sizes)} files, {total}; to try it: python -m http.server -d {output}")
+    click.echo(
+        f"{output}: {len(sizes)} files, {total}; to try it: python -m http.server -d {output}"
+    )

@@ -33,7 +33,9 @@ def index(
         title: the title and the heading, escaped.
     """
     page = page_file("index.html").decode("utf-8")
-    page = page.replace("<h1>textgate<", f"<h1>{title}<").replace("<title>textgate<", f"<title>{title}<")
+    page = page.replace("<h1>textgate<", f"<h1>{title}<").replace(
+        "<title>textgate<", f"<title>{title}<"
+    )
     for place, content in (
         ("policy", policy),
         ("access", access),

@@ -1,4 +1,4 @@
-"""Model card as HTML: headings, paragraphs, lists, tables and code of Markdown, all text escaped."""
+"""Model card as HTML: headings, paragraphs, lists, tables and code, with all text escaped."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def _list(lines: Sequence[str]) -> str:
 
 def _table(header: str, rows: Sequence[str]) -> str:
     names = "".join(f'<th scope="col">{cell}</th>' for cell in _cells(header))
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in _cells(row))}</tr>" for row in rows)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{cell}</td>' for cell in _cells(row))}</tr>" for row in rows
+    )
     return (
         '<div class="scrolls" tabindex="0" role="region" aria-label="Table of the card"><table>'
         f"<thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>"

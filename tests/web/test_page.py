@@ -505,6 +505,13 @@ def test_a_name_and_a_card_are_escaped(tmp_path):
     assert "Model card" not in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
 
 
+TABLE = (
+    '<div class="scrolls" tabindex="0" role="region" aria-label="Table of the card"><table>'
+    '<thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead>'
+    "<tbody><tr><td>c | d</td><td>&lt;e&gt;</td></tr></tbody></table></div>"
+)
+
+
 @pytest.mark.parametrize(
     ("markdown", "html"),
     [
@@ -520,11 +527,7 @@ def test_a_name_and_a_card_are_escaped(tmp_path):
         ('[a](https://b"onclick="c)', [
             '<p><a href="https://b&quot;onclick=&quot;c" rel="noopener noreferrer">a</a></p>',
         ]),
-        ("| a | b |\n| --- | ---: |\n| c \\| d | <e> |", [
-            '<div class="scrolls" tabindex="0" role="region" aria-label="Table of the card"><table>'
-            '<thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead>'
-            "<tbody><tr><td>c | d</td><td>&lt;e&gt;</td></tr></tbody></table></div>",
-        ]),
+        ("| a | b |\n| --- | ---: |\n| c \\| d | <e> |", [TABLE]),
         ("```\nopen", ['<pre tabindex="0"><code>open</code></pre>']),
     ],
 )  # fmt: skip
