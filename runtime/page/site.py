@@ -136,7 +136,8 @@ def _card(path: Path) -> str:
 
 
 def _name(bundle: Path) -> str:
-    return bundle.resolve().name or "model"
+    """Return what the page calls the model; a name on a disk may be no UTF-8."""
+    return bundle.resolve().name.encode("utf-8", "replace").decode("utf-8") or "model"
 
 
 def _entry(content: bytes) -> dict[str, int | str]:

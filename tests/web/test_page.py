@@ -501,6 +501,7 @@ def test_a_name_and_a_card_are_escaped(tmp_path):
     assert "<img" not in page
     assert "<h1>&lt;b&gt;</h1>" in page
     (bundle / "README.md").unlink()
+    bundle = bundle.rename(tmp_path / "\udcff")  # a byte that is no UTF-8
     write_site(bundle, tmp_path / "site", force=True)
     assert "Model card" not in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
 
