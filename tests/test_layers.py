@@ -26,6 +26,7 @@ LEVELS = (
     ("textgate.inference",),
     ("textgate.evaluation",),
     ("textgate.bench",),
+    ("textgate.page",),
     ("textgate.serve",),
     ("textgate.scale",),
     ("textgate.cli",),

@@ -66,6 +66,7 @@ COMMANDS = {
     ),
     "bench": ("textgate.cli.bench", "bench", "", "Measure a bundle's latency on this machine."),
     "serve": ("textgate.cli.serve", "serve", "", "Serve bundles over HTTP."),
+    "page": ("textgate.cli.page", "page", "", "Write a page that classifies in the browser."),
     "scale": ("textgate.cli.scale", "scale", "", "Classify a corpus with Ray or Spark."),
     "push": ("textgate.cli.push", "push", "", "Publish a bundle on the Hugging Face Hub."),
     "inspect": ("textgate.cli.inspect", "inspect", "", "Show the layers of a run or a bundle."),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from textgate.page import SHARED, index, page_file
 from textgate.serve.endpoints import Endpoint
 from textgate.serve.exchange import send_answer
 
@@ -24,12 +24,15 @@ _HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-cache"),
 )
-_FOLDER = files("textgate.serve") / "page"
+_ACCESS = """<form id="token-form" hidden>
+    <label for="token">This service requires a token</label>
+    <input id="token" type="password" autocomplete="off">
+    <button>Use it</button>
+  </form>"""
+_FOOTER = '<a href="openapi.json">OpenAPI document</a> <a href="metrics">Metrics</a>'
 
 
-def _file(name: str, media: str) -> Handler:
-    content = (_FOLDER / name).read_bytes()
-
+def _file(content: bytes, media: str) -> Handler:
     async def answer(_: Context, __: Scope, ___: Receive, send: Send) -> None:
         await send_answer(send, content, media=media.encode(), headers=_HEADERS)
 
@@ -37,13 +40,13 @@ def _file(name: str, media: str) -> Handler:
 
 
 _FILES = (
-    ("/", "index.html", "text/html; charset=utf-8"),
-    ("/page.css", "page.css", "text/css; charset=utf-8"),
-    ("/page.js", "page.js", "text/javascript; charset=utf-8"),
+    ("/", index(access=_ACCESS, footer=_FOOTER), "text/html; charset=utf-8"),
+    *((f"/{name}", page_file(name), media) for name, media in SHARED.items()),
+    ("/source.js", page_file("service.js"), SHARED["page.js"]),
 )
 ENDPOINTS = tuple(
     Endpoint(
-        "GET", path, "The page to try a model on.", _file(name, media), media=media, public=True
+        "GET", path, "The page to try a model on.", _file(content, media), media=media, public=True
     )
-    for path, name, media in _FILES
+    for path, content, media in _FILES
 )

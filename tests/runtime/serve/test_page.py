@@ -154,10 +154,12 @@ def test_it_fits_the_screen_and_can_be_read(open_page, scheme, width):
     page.wait_for_selector("#explanation mark")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     colours = page.evaluate("""() => {
-        const style = (one) => getComputedStyle(one).color;
-        const page = getComputedStyle(document.body).backgroundColor;
+        const below = (one) => {
+            const colour = getComputedStyle(one).backgroundColor;
+            return colour === "rgba(0, 0, 0, 0)" ? below(one.parentElement) : colour;
+        };
         return [...document.querySelectorAll("body, #facts, #words small, a, caption, button")]
-            .map((one) => [style(one), page]);
+            .map((one) => [getComputedStyle(one).color, below(one)]);
     }""")
     for pair in colours:
         assert page.evaluate(CONTRAST, pair) >= 4.5
