@@ -14,7 +14,7 @@ from textgate.bench.report import (
     size_table,
 )
 from textgate.bench.results import Benchmark, Line
-from textgate.pages import PAGE_STYLE, document, escape, table
+from textgate.html_page import PAGE_STYLE, document, escape, table
 from textgate.tables import format_count
 
 _MAX_LINEAR_RATIO = 12  # of the slowest to the fastest; above it an axis is logarithmic

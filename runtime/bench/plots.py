@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from textgate.pages import COLOURS
+from textgate.html_page import COLOURS
 
 STYLE = (
     COLOURS

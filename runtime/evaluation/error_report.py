@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from textgate.html_page import COLOURS, PAGE_STYLE, document, escape, html_table
 from textgate.inference.explanation import section
 from textgate.messages import counted
-from textgate.pages import COLOURS, PAGE_STYLE, document, escape, html_table
 from textgate.tables import format_count
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from textgate.evaluation.coverage import (
 )
 from textgate.evaluation.metrics import Evaluation, evaluate_multi_label, evaluate_single_label
 from textgate.evaluation.plots import plot_confusion, plot_coverage, plot_reliability
+from textgate.html_page import table
 from textgate.inference.arguments import texts_of
 from textgate.inference.prediction import DEFAULT_THRESHOLD
-from textgate.pages import table
 from textgate.rows import Row
 from textgate.rows.labels import label_indices, labels_of, require_known
 

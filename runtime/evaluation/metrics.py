@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from textgate.errors import DataError
+from textgate.html_page import table
 from textgate.inference.prediction import DEFAULT_THRESHOLD
-from textgate.pages import table
 from textgate.tables import format_count
 
 _BINS = 15  # equal-width bins of the calibration error

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from textgate.html_page import document, escape
 from textgate.inference.prediction import Prediction
-from textgate.pages import document, escape
 
 _FOR, _AGAINST = "0,114,178", "213,94,0"  # told apart by the colour-blind (Wong 2011)
 _MAX_OPACITY = 0.45  # text stays readable on it, in the dark too

@@ -44,7 +44,7 @@ class Prediction:
     truncated: bool
 
     def _repr_html_(self) -> str:
-        from textgate.pages import escape
+        from textgate.html_page import escape
 
         said = ", ".join(self.labels) if self.labels else f"no label: {self.reason}"
         best = sorted(self.scores.items(), key=lambda pair: -pair[1])
