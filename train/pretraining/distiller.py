@@ -14,6 +14,7 @@ from textgate.bundle.schema import Fraction, NonNegative, PositiveCount, Range
 from textgate.train.data.batching import indices_by_length
 from textgate.train.pretraining.pretrainer import require_converging
 from textgate.train.pretraining.sentence_encoder import SentenceEncoder
+from textgate.train.teaching.bfloat16 import has_recurrent_bfloat16
 from textgate.train.training.loop import Learner, forked_rng
 from textgate.train.training.optimization import Optimizer
 
@@ -133,7 +134,7 @@ class Distiller(Learner[DistillationEpoch]):
         self._tasks = tasks
         roots = np.sqrt([len(task.train) for task in tasks])
         self._chances = roots / roots.sum()
-        self._bfloat16 = bfloat16
+        self._bfloat16 = bfloat16 and has_recurrent_bfloat16(device.type)
         rates = config.training().replace(embedding_rate=1.0, gradient_norm=_GRADIENT_NORM)
         self._optimizer = Optimizer(model, rates, steps=self.steps, betas=_BETAS)
         if state is not None:

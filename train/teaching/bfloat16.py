@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from textgate.train.training.objective import loss
 
@@ -65,3 +67,24 @@ def is_faster_in_bfloat16(compute: Callable[[bool], None]) -> bool:
             compute(bfloat16)
             measured.append(time.perf_counter() - started)
     return min(seconds[True]) < _MAX_TIME_RATIO * min(seconds[False])
+
+
+@cache
+def has_recurrent_bfloat16(device: str) -> bool:
+    """Return whether PyTorch can train a recurrent layer in bfloat16 here.
+
+    On a CPU it needs AVX-512, which other processors lack although their other layers compute in
+    bfloat16.
+
+    Args:
+        device: type of the device, such as ``cpu``.
+    """
+    with torch.random.fork_rng(devices=()):
+        cell = nn.LSTM(8, 8).to(device)
+    try:
+        with torch.autocast(device, torch.bfloat16):
+            states, _ = cell(torch.ones(2, 1, 8, device=device))
+        states.float().sum().backward()
+    except RuntimeError:
+        return False
+    return True
