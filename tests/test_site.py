@@ -104,7 +104,7 @@ def test_the_search_works_from_a_disk(site, browser, tmp_path):
     found = page.locator(".md-search-result__link").first
     for _ in range(12):  # what is typed before the index has been read is not searched for
         field.fill("")
-        field.fill("vanishing gradients")
+        field.press_sequentially("vanishing gradients")
         with contextlib.suppress(playwright.TimeoutError):
             found.wait_for(timeout=5000)
             break
