@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from tests.chromium import PATH as CHROMIUM
 from tests.hub_server import FakeHub, running_hub
 from textgate.bundle.architecture import Architecture
 from textgate.rows import Row
@@ -333,3 +334,15 @@ def architecture():
         return Architecture(**values | changes)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, closed before the next module's: two at a time cannot be driven."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on the path: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()

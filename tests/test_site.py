@@ -78,18 +78,6 @@ def test_every_public_class_and_function_is_in_the_reference(site, module):
         assert re.search(rf'id="textgate[\w.]*\.{short}"', pages), name
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("there is no chromium here")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
 def test_the_search_works_from_a_disk(site, browser, tmp_path):
     """Also in a folder below others, without a server, and with no request to the network."""
     playwright = importlib.import_module("playwright.sync_api")

@@ -180,7 +180,7 @@ class Manifest:
     def to_config(self) -> str:
         """Return the text of ``config.json``: the labels as the Hugging Face Hub reads them.
 
-        It says nothing that the manifest does not, and textgate never reads it.
+        All of it is in the manifest as well, and textgate does not read it.
         """
         document = {
             "model_type": "textgate",

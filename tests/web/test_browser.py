@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from playwright.sync_api import sync_playwright
 
+from tests.chromium import needs_browser
 from textgate import Classifier
 from textgate.rows import load_labelled
 
 ROOT = Path(__file__).parents[2]
 SENTIMENT = ROOT / "runtime" / "models" / "sentiment"
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason="no chromium on the path: apt-get install chromium"
-)
+pytestmark = needs_browser
 POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
 TEXTS = """async ([name, source, texts, options]) => {
   const package_ = await import("/runtime/web/src/index.js");
@@ -78,14 +74,6 @@ def url():
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture

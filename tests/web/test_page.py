@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.chromium import needs_browser
 from textgate import Classifier
 from textgate.bundle.builtin import bundled_path
 from textgate.cli import commands
@@ -34,10 +35,6 @@ expect = playwright.expect
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
 BUNDLES = sorted(path.parent.name for path in DATA.glob("*/textgate.json"))
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-in_chromium = pytest.mark.skipif(
-    BROWSER is None, reason="no chromium on the path: apt-get install chromium"
-)
 FIREFOX = next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
 SECONDS = 60  # before a test gives up
 TEXTS = [
@@ -81,14 +78,6 @@ def sites(tmp_path_factory):
         yield {name: f"{url}some%20path/{name}/" for name in BUNDLES}
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
 @pytest.fixture
 def open_page(browser):
     contexts = []
@@ -122,7 +111,7 @@ def classified(page, content, name):
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-@in_chromium
+@needs_browser
 @pytest.mark.parametrize("bundle", BUNDLES)
 def test_a_table_gets_the_labels_and_probabilities_of_python(open_page, sites, bundle):
     rows = io.StringIO(newline="")
@@ -143,7 +132,7 @@ def test_a_table_gets_the_labels_and_probabilities_of_python(open_page, sites, b
     assert all(url.startswith((sites[bundle], "blob:", "data:")) for url in page.asked)
 
 
-@in_chromium
+@needs_browser
 def test_the_decision_changes_with_every_word(open_page, sites):
     page = open_page(sites["lstm-int8"])
     text = "a great , funny and moving film"
@@ -161,7 +150,7 @@ def test_the_decision_changes_with_every_word(open_page, sites):
     assert page.locator("#explanation-heading").is_hidden()
 
 
-@in_chromium
+@needs_browser
 def test_a_link_carries_an_example(open_page, sites):
     page = open_page(sites["lstm-int8"] + "?text=dull+%26+%3Cb%3Elong")
     expect(page.locator("#words li")).to_have_count(3)
@@ -169,7 +158,7 @@ def test_a_link_carries_an_example(open_page, sites):
     assert page.locator("#words b").count() == 0
 
 
-@in_chromium
+@needs_browser
 def test_it_reloads_without_the_host_after_the_first_visit(open_page, tmp_path):
     write_site(DATA / "gru-float32", tmp_path / "site")
     with serving(tmp_path) as (url, server):
@@ -185,7 +174,7 @@ def test_it_reloads_without_the_host_after_the_first_visit(open_page, tmp_path):
         assert page.problems == []
 
 
-@in_chromium
+@needs_browser
 def test_a_new_version_replaces_the_one_that_was_kept(open_page, tmp_path):
     write_site(DATA / "gru-float32", tmp_path / "site")
     with serving(tmp_path) as (url, _):
@@ -201,7 +190,7 @@ def test_a_new_version_replaces_the_one_that_was_kept(open_page, tmp_path):
         assert page.problems == []
 
 
-@in_chromium
+@needs_browser
 def test_a_changed_file_is_an_error_that_is_shown(browser, tmp_path):
     write_site(DATA / "gru-float32", tmp_path / "site")
     model = tmp_path / "site" / "model" / "model.onnx"
@@ -256,7 +245,7 @@ def read(browser, sites):
     page.close()
 
 
-@in_chromium
+@needs_browser
 @pytest.mark.parametrize(
     ("content", "form", "expected"),
     [
@@ -288,7 +277,7 @@ def test_rows_of_all_formats(read, content, form, expected):
         assert {name: found.get(name) for name in expected} == expected
 
 
-@in_chromium
+@needs_browser
 def test_csv_is_read_as_python_reads_it_wherever_it_is_cut(read):
     drawn = random.Random(5)
     for _ in range(60):
@@ -307,7 +296,7 @@ def test_csv_is_read_as_python_reads_it_wherever_it_is_cut(read):
         assert read(filter(None, parts), "csv")["cells"] == rows, content
 
 
-@in_chromium
+@needs_browser
 def test_megabytes_that_are_pasted_are_read_beside_the_field(open_page, sites):
     page = open_page(sites["gru-float32"])
     page.evaluate("""() => {
@@ -345,7 +334,7 @@ FAULTS = """() => {
 }"""
 
 
-@in_chromium
+@needs_browser
 def test_it_can_be_used_by_keyboard_and_by_ear(open_page, sites):
     page = open_page(sites["lstm-int8"])
     assert page.evaluate("document.activeElement.id") == "text"
@@ -368,7 +357,7 @@ def test_it_can_be_used_by_keyboard_and_by_ear(open_page, sites):
     assert page.get_attribute("html", "lang") == "en"
 
 
-@in_chromium
+@needs_browser
 @pytest.mark.parametrize(("width", "scheme"), [(320, "dark"), (390, "light"), (1200, "dark")])
 def test_it_fits_the_screen_and_the_scheme(open_page, sites, width, scheme):
     viewport = {"width": width, "height": 800}
@@ -383,7 +372,7 @@ def test_it_fits_the_screen_and_the_scheme(open_page, sites, width, scheme):
     assert (back == "rgb(23, 23, 27)") == (scheme == "dark")
 
 
-@in_chromium
+@needs_browser
 def test_sizes_and_times_are_measured_in_place(open_page, sites):
     page = open_page(sites["gru-float32"])
     figures = page.inner_text("#figures")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason="no chromium on the path: apt-get install chromium"
-)
+from tests.chromium import needs_browser
+
+pytestmark = needs_browser
 # The ratio of luminances of two colours, as WCAG 2 defines it.
 CONTRAST = """([ink, page]) => {
   const light = (colour) => {
@@ -21,14 +18,6 @@ CONTRAST = """([ink, page]) => {
   const [dark, bright] = [light(ink), light(page)].sort((a, b) => a - b);
   return (bright + 0.05) / (dark + 0.05);
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture
