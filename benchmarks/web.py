@@ -4,11 +4,13 @@ All take turns, hundreds of predictions at a time. The first load is that of the
 `textgate page` writes. Needs chromium on the path, and playwright. The other packages take part if
 a folder has them:
 
+    export npm_config_ignore_scripts=true
     npm install --prefix runs/web onnxruntime-web@1.30.0 @huggingface/transformers@4.3.2
     python benchmarks/web.py --packages runs/web
 
-transformers.js runs a transformer of 6 layers and 384 units in int8. Its weights are random, which
-does not change its time.
+With scripts, onnxruntime-node downloads libraries that no browser needs. transformers.js runs a
+transformer of 6 layers and 384 units in int8. Its weights are random, which does not change its
+time.
 """
 
 from __future__ import annotations
