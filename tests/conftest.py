@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,6 @@ from typing import Any
 
 import pytest
 
-from tests.chromium import PATH as CHROMIUM
 from tests.hub_server import FakeHub, running_hub
 from textgate.bundle.architecture import Architecture
 from textgate.rows import Row
@@ -340,9 +340,11 @@ def architecture():
 def browser():
     """Chromium, closed before the next module's: two at a time cannot be driven."""
     playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
+    names = ("chromium", "chromium-browser", "chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
         pytest.skip("no chromium on the path: apt-get install chromium")
     with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        running = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield running
         running.close()

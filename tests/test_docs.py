@@ -225,22 +225,34 @@ def lstm_ratio(rows: str, after: str, before: str, **where: object) -> float:
     return sum(one[after] / one[before] for one in found) / len(found)
 
 
-def native_ratio(cell: str, tokens: int) -> str:
+INTEL = "native_intel"  # the same command on a second processor
+
+
+def native_ratio(cell: str, tokens: int, name: str = "native") -> str:
     """The time of the native engine over that of ONNX Runtime."""
-    found = {(one["cell"], one["tokens"]): one["ratio"][0] for one in result("native")["lines"]}
+    found = {(one["cell"], one["tokens"]): one["ratio"][0] for one in result(name)["lines"]}
     return f"{found[cell, tokens]:.2f}"
 
 
-def native_row(name: str, cell: str) -> str:
-    return f"| {name} | {' | '.join(native_ratio(cell, tokens) for tokens in (10, 25, 100))} |"
+def native_row(title: str, cell: str, name: str = "native") -> str:
+    ratios = (native_ratio(cell, tokens, name) for tokens in (10, 25, 100))
+    return f"| {title} | {' | '.join(ratios)} |"
 
 
-def native_calls() -> str:
-    one, word, batch = (f"{call['ratio'][0]:.2f}" for call in result("native")["calls"])
+def native_calls(name: str = "native") -> str:
+    one, word, batch = (f"{call['ratio'][0]:.2f}" for call in result(name)["calls"])
     return (
         f"takes {one} of the time with ONNX Runtime at 25 tokens, one more word in a stream "
         f"{word}, and 32 texts together {batch}."
     )
+
+
+def web_row(title: str, kind: str) -> str:
+    """A line of the table of the page in a browser: first answer, median, ratio to Python's."""
+    found = result("web")
+    first = found["first_answer_ms"][kind]["median"]
+    answers = found["answers_ms"][kind]
+    return f"| {title} | {first:,.0f} ms | {answers['p50']:.3g} ms | {answers['ratio'][0]:.2g} |"
 
 
 def startup_goal(what: str) -> float:
@@ -285,6 +297,18 @@ SENTENCES = [
     ("docs/native.md", native_row("GRU in integers", "gru")),
     ("docs/native.md", native_row("RNN in integers", "rnn")),
     ("docs/native.md", native_calls()),
+    ("README.md", f"Xeon without AMX, {native_ratio('lstm', 100, INTEL)} and"),
+    ("README.md", f"and {native_ratio('gru', 100, INTEL)}. With ONNX Runtime"),
+    ("docs/native.md", native_row("LSTM", "lstm", INTEL)),
+    ("docs/native.md", native_row("GRU in integers", "gru", INTEL)),
+    ("docs/native.md", native_row("RNN in integers", "rnn", INTEL)),
+    ("docs/native.md", native_calls(INTEL)),
+    ("docs/web.md", web_row("textgate on the page itself", "textgate on the page itself")),
+    (
+        "docs/web.md",
+        web_row("textgate in a worker (the default)", "textgate in a worker of the page"),
+    ),
+    ("docs/web.md", web_row("textgate with onnxruntime-web", "textgate with onnxruntime-web")),
     ("docs/native.md", f"takes {startup_goal('--engine native'):.2f} of the time that it takes"),
     ("docs/native.md", f"has {startup_goal('memory'):.0f} MB after its first answer"),
     ("README.md", f"Python {PROJECT['requires-python'].removeprefix('>=')} or later"),

@@ -10,13 +10,11 @@ from typing import ClassVar
 
 import pytest
 
-from tests.chromium import needs_browser
 from textgate import Classifier
 from textgate.rows import load_labelled
 
 ROOT = Path(__file__).parents[2]
 SENTIMENT = ROOT / "runtime" / "models" / "sentiment"
-pytestmark = needs_browser
 POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
 TEXTS = """async ([name, source, texts, options]) => {
   const package_ = await import("/runtime/web/src/index.js");

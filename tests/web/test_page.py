@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.chromium import needs_browser
 from textgate import Classifier
 from textgate.bundle.builtin import bundled_path
 from textgate.cli import commands
@@ -111,7 +110,6 @@ def classified(page, content, name):
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-@needs_browser
 @pytest.mark.parametrize("bundle", BUNDLES)
 def test_a_table_gets_the_labels_and_probabilities_of_python(open_page, sites, bundle):
     rows = io.StringIO(newline="")
@@ -132,7 +130,6 @@ def test_a_table_gets_the_labels_and_probabilities_of_python(open_page, sites, b
     assert all(url.startswith((sites[bundle], "blob:", "data:")) for url in page.asked)
 
 
-@needs_browser
 def test_the_decision_changes_with_every_word(open_page, sites):
     page = open_page(sites["lstm-int8"])
     text = "a great , funny and moving film"
@@ -150,7 +147,6 @@ def test_the_decision_changes_with_every_word(open_page, sites):
     assert page.locator("#explanation-heading").is_hidden()
 
 
-@needs_browser
 def test_a_link_carries_an_example(open_page, sites):
     page = open_page(sites["lstm-int8"] + "?text=dull+%26+%3Cb%3Elong")
     expect(page.locator("#words li")).to_have_count(3)
@@ -158,7 +154,6 @@ def test_a_link_carries_an_example(open_page, sites):
     assert page.locator("#words b").count() == 0
 
 
-@needs_browser
 def test_it_reloads_without_the_host_after_the_first_visit(open_page, tmp_path):
     write_site(DATA / "gru-float32", tmp_path / "site")
     with serving(tmp_path) as (url, server):
@@ -174,7 +169,6 @@ def test_it_reloads_without_the_host_after_the_first_visit(open_page, tmp_path):
         assert page.problems == []
 
 
-@needs_browser
 def test_a_new_version_replaces_the_one_that_was_kept(open_page, tmp_path):
     write_site(DATA / "gru-float32", tmp_path / "site")
     with serving(tmp_path) as (url, _):
@@ -190,7 +184,6 @@ def test_a_new_version_replaces_the_one_that_was_kept(open_page, tmp_path):
         assert page.problems == []
 
 
-@needs_browser
 def test_a_changed_file_is_an_error_that_is_shown(browser, tmp_path):
     write_site(DATA / "gru-float32", tmp_path / "site")
     model = tmp_path / "site" / "model" / "model.onnx"
@@ -245,7 +238,6 @@ def read(browser, sites):
     page.close()
 
 
-@needs_browser
 @pytest.mark.parametrize(
     ("content", "form", "expected"),
     [
@@ -277,7 +269,6 @@ def test_rows_of_all_formats(read, content, form, expected):
         assert {name: found.get(name) for name in expected} == expected
 
 
-@needs_browser
 def test_csv_is_read_as_python_reads_it_wherever_it_is_cut(read):
     drawn = random.Random(5)
     for _ in range(60):
@@ -296,7 +287,6 @@ def test_csv_is_read_as_python_reads_it_wherever_it_is_cut(read):
         assert read(filter(None, parts), "csv")["cells"] == rows, content
 
 
-@needs_browser
 def test_megabytes_that_are_pasted_are_read_beside_the_field(open_page, sites):
     page = open_page(sites["gru-float32"])
     page.evaluate("""() => {
@@ -334,7 +324,6 @@ FAULTS = """() => {
 }"""
 
 
-@needs_browser
 def test_it_can_be_used_by_keyboard_and_by_ear(open_page, sites):
     page = open_page(sites["lstm-int8"])
     assert page.evaluate("document.activeElement.id") == "text"
@@ -357,7 +346,6 @@ def test_it_can_be_used_by_keyboard_and_by_ear(open_page, sites):
     assert page.get_attribute("html", "lang") == "en"
 
 
-@needs_browser
 @pytest.mark.parametrize(("width", "scheme"), [(320, "dark"), (390, "light"), (1200, "dark")])
 def test_it_fits_the_screen_and_the_scheme(open_page, sites, width, scheme):
     viewport = {"width": width, "height": 800}
@@ -372,7 +360,6 @@ def test_it_fits_the_screen_and_the_scheme(open_page, sites, width, scheme):
     assert (back == "rgb(23, 23, 27)") == (scheme == "dark")
 
 
-@needs_browser
 def test_sizes_and_times_are_measured_in_place(open_page, sites):
     page = open_page(sites["gru-float32"])
     figures = page.inner_text("#figures")

@@ -5,9 +5,6 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.chromium import needs_browser
-
-pytestmark = needs_browser
 # The ratio of luminances of two colours, as WCAG 2 defines it.
 CONTRAST = """([ink, page]) => {
   const light = (colour) => {
