@@ -3,55 +3,63 @@
     python benchmarks/default_model/leave_one_domain_out.py runs/domains
 
 runs/domains is what domain_rows.py wrote. For each domain the default recipe is trained on the
-rows of all others, exported as int8 and scored on the domain's rows. The mean over domains is what
-every choice about the packaged model is made by. Finished work is in `--cache`; a second call
-continues.
+rows of all others, and on generated rows, exported as int8 and scored on the domain's dev rows.
+The mean over domains is what every choice about the packaged model is made by. With `--teachers`,
+a teacher that was fine-tuned on the same other domains (balanced_rows.py `--without`) labels the
+short rows and the sentences. Finished work is in `--cache`; a second call continues.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import statistics
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from balanced_rows import balanced, domains
 from common import cache_option, write_result
-from domain_rows import LABELS, read
+from domain_rows import read
+from domain_scores import means, scored, told
+from made_rows import noisy
 from sets import in_processes, remembered
+from student_rows import MAX_WORDS, MOST_DEV, made, unlabelled
+from taught_rows import mean_answers, mixed
 from written_rows import write_rows
 
 from textgate.export import export
 from textgate.inference.classifier import Classifier
+from textgate.rows import Row
 from textgate.train import fit
 
 PATH = click.Path(exists=True, path_type=Path)
 MAX_BYTES = 2_500_000
 PRECISION = 0.91  # of the answers, by the thresholds
+MOST_REVIEWS = 2_000  # long rows of a domain
+_NOISY = 0.15
+_WEIGHT = 0.5  # of a teacher's answer against a row's own label
 _SEED = 0
-FIGURES = ("accuracy", "answered", "right", "neutral")
-Row = dict[str, Any]
 Found = dict[str, Any]
 
 
 @click.command()
 @click.argument("rows", type=PATH)
-@click.option("--domain", "only", multiple=True, help="Leave out only these; can be repeated.")
-@click.option("--two/--three", "two", help="Train without neutral rows.")
-@click.option("--most", default=16_000, show_default=True, help="Rows of a domain.")
 @click.option(
-    "--least",
-    default=6_000,
-    show_default=True,
-    help="Fewer rows are repeated.",
+    "--leave",
+    "left",
+    multiple=True,
+    help="Domains to leave out together, separated by commas; can be repeated. [default: each]",
 )
+@click.option("--teachers", type=PATH, help="Folder of <domains left out>.teacher.")
+@click.option("--made/--not-made", "generated", default=True, help="With generated rows.")
+@click.option("--most", default=6_000, show_default=True, help="Short rows of a domain.")
+@click.option("--sentences", default=25_000, show_default=True, help="For the teacher.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--set", "settings", multiple=True, help="NAME=VALUE of the recipe; can be repeated.")
 @click.option("--jobs", default=2, show_default=True)
@@ -59,67 +67,58 @@ Found = dict[str, Any]
 @click.option("-o", "--output", type=click.Path(path_type=Path))
 def main(
     rows: Path,
-    only: tuple[str, ...],
+    left: tuple[str, ...],
+    teachers: Path | None,
     most: int,
-    least: int,
+    sentences: int,
     seed: int,
     settings: tuple[str, ...],
     jobs: int,
     cache: Path,
     output: Path | None,
     *,
-    two: bool,
+    generated: bool,
 ) -> None:
     """Train without each domain in turn and score it."""
     cache.mkdir(parents=True, exist_ok=True)
-    domains = sorted(
-        path.name.removesuffix(".train.jsonl.gz") for path in rows.glob("*.train.jsonl.gz")
-    )
-    labels = LABELS[::2] if two else LABELS
     chosen = {name: json.loads(value) for name, value in (one.split("=") for one in settings)}
     work = [
-        (rows, cache, domain, [other for other in domains if other != domain], labels, most, least,
+        (rows, cache, tuple(names.split(",")), teachers, generated, most, sentences,
          {"seed": seed, **chosen})
-        for domain in only or domains
+        for names in left or domains(rows)
     ]  # fmt: skip
-    found = in_processes(jobs, without_domain, work)
+    found = list(chain.from_iterable(in_processes(jobs, without_domains, work)))
     for one in found:
         click.echo(f"{one['domain']}, {one['rows']:,} rows: {told(one)}")
-    means = {name: statistics.mean(one[name] for one in found) for name in FIGURES}
-    click.echo(f"mean: {told(means)}")
+    mean = means(found)
+    click.echo(f"mean: {told(mean)}")
     if output:
-        write_result(output, {"domains": found, "mean": means})
+        write_result(output, {"domains": found, "mean": mean})
 
 
-def told(found: Found) -> str:
-    """Return figures as words."""
-    return (
-        f"{found['accuracy']:.4f}, answered {found['answered']:.1%} at {found['right']:.4f}, "
-        f"neutral {found['neutral']:.1%}"
-    )
-
-
-def without_domain(
+def without_domains(
     rows: Path,
     cache: Path,
-    domain: str,
-    others: Sequence[str],
-    labels: Sequence[str],
+    left: Sequence[str],
+    teachers: Path | None,
+    generated: bool,
     most: int,
-    least: int,
+    sentences: int,
     settings: Mapping[str, Any],
-) -> Found:
-    """Train on other domains and return the figures of one."""
+) -> list[Found]:
+    """Train on other domains and return the figures of those left out."""
     chosen = "-".join(f"{name}={value}" for name, value in sorted(settings.items()))
-    name = f"{domain}-{len(labels)}-{most}-{least}-{chosen}".replace(" ", "_")
+    name = "+".join(left).replace(" ", "_")
+    teacher = teachers / f"{name}.teacher" if teachers else None
+    kind = f"{most}-{sentences if teacher else 0}-{'made-' if generated else ''}{chosen}"
 
-    def find() -> Found:
-        folder = cache / name
+    def find() -> list[Found]:
+        folder = cache / f"{name}-{kind}"
         folder.mkdir(exist_ok=True)
-        for part in ("train", "dev"):
-            write_rows(
-                folder / f"{part}.jsonl.gz", balanced(rows, part, others, labels, most, least)
-            )
+        others = [other for other in domains(rows) if other not in left]
+        train = training_rows(rows, others, teacher, generated, most, sentences)
+        write_rows(folder / "train.jsonl.gz", train)
+        write_rows(folder / "dev.jsonl.gz", balanced(rows, "dev", others, most=MOST_DEV))
         fit(folder / "train.jsonl.gz", folder / "run", dev=folder / "dev.jsonl.gz",
             settings=settings, resume=(folder / "run").exists())  # fmt: skip
         export(
@@ -130,63 +129,41 @@ def without_domain(
             force=True,
         )
         with Classifier.load(folder / "bundle") as classifier:
-            return {"domain": domain, **scored(classifier, list(read(rows, f"{domain}.dev")))}
+            return [
+                {"domain": one, **scored(classifier, list(read(rows, f"{one}.dev")))}
+                for one in left
+            ]
 
-    return remembered(cache / f"{name}.json", find)
+    return remembered(cache / f"{name}-{kind}.json", find)
 
 
-def balanced(
-    rows: Path, part: str, domains: Iterable[str], labels: Sequence[str], most: int, least: int
-) -> list[Row]:
-    """Return rows of domains in a random order: of each at most `most`, repeated up to `least`.
-
-    Of the rows to choose by, at most 300 are of one domain, and none is repeated.
-    """
-    chance = random.Random(_SEED)
-    if part == "dev":
-        most, least = 300, 0
-    found = []
-    for domain in domains:
-        mine = [row for row in read(rows, f"{domain}.{part}") if row["label"] in labels]
-        chance.shuffle(mine)
-        mine = mine[:most]
-        times = min(3, max(1, round(least / max(1, len(mine)))))
-        found += mine * times
-    chance.shuffle(found)
+def training_rows(
+    rows: Path,
+    others: Sequence[str],
+    teacher: Path | None,
+    generated: bool,
+    most: int,
+    sentences: int,
+) -> list[dict[str, Any]]:
+    """Return rows of domains in a random order, labelled by a teacher if there is one."""
+    short = balanced(rows, "train", others, most=most, least=most // 2, max_words=MAX_WORDS)
+    long = balanced(rows, "train", others, most=MOST_REVIEWS, min_words=MAX_WORDS + 1)
+    plain = list(made(short)) if generated else []
+    if teacher:
+        asked = [*short, *unlabelled(rows, others, sentences)]
+        labels, answers = mean_answers([teacher], [row["text"] for row in asked])
+        short = [
+            {
+                "text": row["text"],
+                "probs": mixed(
+                    Row(row["text"], (), 0, row), dict(zip(labels, answer, strict=True)), _WEIGHT
+                ),
+            }
+            for row, answer in zip(asked, answers.tolist(), strict=True)
+        ]
+    found = [*short, *noisy(short, _NOISY), *long, *plain]
+    random.Random(_SEED).shuffle(found)
     return found
-
-
-def scored(classifier: Classifier, rows: list[Row]) -> Found:
-    """Return the accuracy on clear rows, which have two labels, and the share of neutral ones.
-
-    `answered` and `right` are the share of clear rows with an answer other than neutral, and the
-    accuracy of these; `neutral` is the share of neutral rows that are neutral or get no answer.
-    """
-    answers = list(classifier.predict_many([row["text"] for row in rows]))
-    clear = [
-        (row, answer)
-        for row, answer in zip(rows, answers, strict=True)
-        if row["label"] != "neutral"
-    ]
-    rest = [answer for row, answer in zip(rows, answers, strict=True) if row["label"] == "neutral"]
-    right = [
-        (answer.scores["positive"] >= answer.scores["negative"]) == (row["label"] == "positive")
-        for row, answer in clear
-    ]
-    answered = [
-        answer.label == row["label"]
-        for row, answer in clear
-        if answer.label in ("positive", "negative")
-    ]
-    return {
-        "rows": len(clear),
-        "accuracy": float(np.mean(right)),
-        "answered": len(answered) / len(clear),
-        "right": float(np.mean(answered)) if answered else 0.0,
-        "neutral": float(np.mean([answer.label not in ("positive", "negative") for answer in rest]))
-        if rest
-        else 0.0,
-    }
 
 
 if __name__ == "__main__":

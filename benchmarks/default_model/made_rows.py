@@ -1,21 +1,37 @@
-"""Generated rows for the sentiment model: nonsense, emoticons, swapped genders."""
+"""Generated rows for the packaged models: what public sets lack.
+
+Neutral statements, names of many origins, other languages, nonsense, texts without words,
+emoticons, swapped genders, and noise. The words and patterns are in made_words.toml.
+"""
 
 from __future__ import annotations
 
-import math
 import random
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+Row = dict[str, Any]
+NEUTRAL = {"negative": 0.02, "neutral": 0.96, "positive": 0.02}
+SIDES = {  # of texts that consist of a clear picture
+    "negative": {"negative": 0.95, "neutral": 0.03, "positive": 0.02},
+    "positive": {"negative": 0.02, "neutral": 0.03, "positive": 0.95},
+}
+
 _SEED = 0
-_STEEPNESS = 2.0  # of the logistic function of the score
-_NONSENSE = 3_000  # rows
-_UNCLEAR = 0.15  # largest distance of a probability from 0.5
-_PER_PICTURE = 40  # texts
-_SWAPPED = 6_000  # rows
+_WORDS = tomllib.loads(Path(__file__).with_name("made_words.toml").read_text(encoding="utf-8"))
+_LISTS: dict[str, list[str]] = {
+    name: text.split() if name == "name" else text.split(",")
+    for name, text in _WORDS["lists"].items()
+}
+_STATEMENTS, _NAMED = 9_000, 1_500  # rows
+_NONSENSE, _FOREIGN, _WORDLESS, _SWAPPED = 2_500, 5_000, 2_500, 5_000
+_PER_PICTURE = 60  # texts
 _HAPPY = (*[":)", ":-)", ":D", ":-D", ";)", "=)", "<3", "xD"], *"😀😃😄😊😍😘😂👍👏🎉❤💕😎🥰🤩🙌💯")
 _SAD = (*[":(", ":-(", ":'(", ">:(", "=(", ":-/"], *"😡😠😭😢👎💔🤮🤢😒😞😩🙄💩😔")
+_THINGS = "📦📅📍📞🚗🏠📄📎🕒✈🔑💡🍽🎒📚🖨⌚🔋"
 _PAIRS = (
     "he she, his her, him her, man woman, men women, boy girl, boys girls, father mother, dad mom, "
     "son daughter, brother sister, husband wife, actor actress, king queen, male female, guy girl, "
@@ -28,37 +44,105 @@ _GENDERS = {
     for one, other in ((woman, man), (man, woman))
 } | {"her": "his", "girl": "boy"}
 _VOWELS, _CONSONANTS = "aeiou", "bcdfghjklmnpqrstvwxyz"
+_CODE = (
+    "if ({a} > {n}) {{ {b} = {a} - {n}; }}",
+    "while {a} < {n}:\n    {a} += 1",
+    "const {a} = {b}.map(x => x * {n});",
+    '<p class="{a}">{b}</p>',
+    '<a href="/{a}/{n}">{b}</a>',
+    "INSERT INTO {a} VALUES ({n}, '{b}');",
+    "import {a} from '{b}'",
+    "{a}:\n  - {b}\n  - {n}",
+    '{{"{a}": {n}, "{b}": null}}',
+    "| {a} | {n} |\n| {b} | {n} |",
+    "$ {a} --{b} {n}",
+    "{a}.{b}({n})",
+)
 
 
-def probabilities(score: float) -> dict[str, float]:
-    """Return the probabilities of both labels for a score from -4 to 4."""
-    positive = round(1 / (1 + math.exp(-_STEEPNESS * score)), 4)
-    return {"negative": round(1 - positive, 4), "positive": positive}
-
-
-def nonsense(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield meaningless texts with the shape of words, like texts of another language."""
+def statements() -> Iterator[Row]:
+    """Yield neutral statements and questions, some of them about people of any name."""
     chance = random.Random(_SEED)
-    for row in chance.sample(rows, min(_NONSENSE, len(rows))):
-        yield {"text": disguised(row["text"], chance), "probs": probabilities(0)}
+    patterns = _WORDS["neutral"]["patterns"].strip().splitlines()
+    for _ in range(_STATEMENTS):
+        yield {"text": _filled(chance.choice(patterns), chance), "probs": NEUTRAL}
 
 
-def faces(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def named() -> Iterator[Row]:
+    """Yield praise and blame of people of any name."""
+    chance = random.Random(_SEED)
+    for _ in range(_NAMED):
+        side = chance.choice(("negative", "positive"))
+        patterns = _WORDS["named"][side].strip().splitlines()
+        yield {"text": _filled(chance.choice(patterns), chance), "probs": SIDES[side]}
+
+
+def foreign() -> Iterator[Row]:
+    """Yield words of other languages in a random order, as neutral texts."""
+    chance = random.Random(_SEED)
+    languages = {name: words.split() for name, words in _WORDS["foreign"].items()}
+    for _ in range(_FOREIGN):
+        name = chance.choice(list(languages))
+        joiner = "" if name in ("chinese", "japanese", "thai") else " "
+        text = joiner.join(chance.choices(languages[name], k=chance.randint(2, 12)))
+        end = chance.choice(("", ".", ".", "!", "?"))
+        yield {"text": text[:1].upper() + text[1:] + end, "probs": NEUTRAL}
+
+
+def nonsense(texts: Sequence[str]) -> Iterator[Row]:
+    """Yield meaningless texts with the shape of words."""
+    chance = random.Random(_SEED)
+    for text in chance.sample(texts, min(_NONSENSE, len(texts))):
+        yield {"text": disguised(text, chance), "probs": NEUTRAL}
+
+
+def wordless() -> Iterator[Row]:
+    """Yield digits, marks, addresses, handles, pictures of things, code and single letters."""
+    chance = random.Random(_SEED)
+    for _ in range(_WORDLESS):
+        text = chance.choice((_numbers, _marks, _addresses, _pictures, _code, _letters))(chance)
+        yield {"text": text, "probs": NEUTRAL}
+
+
+def faces(plain: Sequence[str]) -> Iterator[Row]:
     """Yield emoticons and emoji, alone and after texts without a clear sentiment."""
     chance = random.Random(_SEED)
-    plain = [row["text"] for row in rows if abs(_positive(row) - 0.5) < _UNCLEAR]
-    for pictures, score in ((_HAPPY, 1.5), (_SAD, -1.5)):
+    for pictures, side in ((_HAPPY, "positive"), (_SAD, "negative")):
         for picture in pictures:
-            yield {"text": picture, "probs": probabilities(score)}
+            for repeated in (1, 1, 1, 2, 3):
+                yield {"text": picture * repeated, "probs": SIDES[side]}
             for text in chance.sample(plain, min(_PER_PICTURE, len(plain))):
-                yield {"text": f"{text} {picture}", "probs": probabilities(score)}
+                cut = text.rstrip(".") if chance.random() < 0.5 else text
+                yield {"text": f"{cut} {picture}", "probs": SIDES[side]}
 
 
-def swapped(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield texts with men and women swapped and their labels kept."""
+def swapped(rows: Sequence[Row]) -> Iterator[Row]:
+    """Yield rows with men and women swapped and their labels kept."""
     chance = random.Random(_SEED)
     found = [row | {"text": other} for row in rows if (other := exchanged(row["text"]))]
     yield from chance.sample(found, min(_SWAPPED, len(found)))
+
+
+def noisy(rows: Iterable[Row], fraction: float) -> Iterator[Row]:
+    """Yield a share of the rows with small faults of writing and the same labels."""
+    chance = random.Random(_SEED)
+    faults = (_capitals, _small, _typo, _no_apostrophes, _no_marks, _exclaimed)
+    for row in rows:
+        if chance.random() < fraction:
+            text = chance.choice(faults)(row["text"], chance)
+            if text.strip() and text != row["text"]:
+                yield row | {"text": text}
+
+
+def about_groups(toxic: str, clean: str) -> Iterator[Row]:
+    """Yield texts that name a group of people, some of them hateful, with the given labels."""
+    groups = _WORDS["groups"]
+    names = {name: groups[name].split(",") for name in ("plural", "singular")}
+    for label, side in ((toxic, "toxic"), (clean, "clean")):
+        for pattern in groups[side].strip().splitlines():
+            for name in names["singular" if "{singular}" in pattern else "plural"]:
+                text = re.sub(r"\{[Pp]lural\}|\{singular\}", name, pattern)
+                yield {"text": text[0].upper() + text[1:], "label": label}
 
 
 def exchanged(text: str) -> str:
@@ -87,8 +171,83 @@ def disguised(text: str, chance: random.Random) -> str:
     return text.translate(str.maketrans(table))
 
 
-def _positive(row: dict[str, Any]) -> float:
-    """Return the probability that a row is positive."""
-    if "probs" in row:
-        return float(row["probs"]["positive"])
-    return float(row["label"] == "positive")
+def _filled(pattern: str, chance: random.Random) -> str:
+    """Return a pattern with a random member of a list in place of each name in braces."""
+
+    def member(match: re.Match[str]) -> str:
+        word = chance.choice(_LISTS[match[1].lower()])
+        return word[0].upper() + word[1:] if match[1][0].isupper() else word
+
+    text = re.sub(r"\{(\w+)\}", member, pattern)
+    return re.sub(r"\ba(?= [aeiou])", "an", text)
+
+
+def _numbers(chance: random.Random) -> str:
+    parts = ("{}", "{}", "{}:{}", "{}.{}", "{}/{}", "{}%", "#{}", "{}-{}", "({})", "{} x {}")
+    drawn = chance.choices(parts, k=chance.randint(1, 5))
+    return " ".join(part.format(chance.randint(0, 2100), chance.randint(0, 60)) for part in drawn)
+
+
+def _marks(chance: random.Random) -> str:
+    return chance.choice(".,?!-_*=~#/|\u2026\u200b") * chance.choice((1, 2, 3, 5, 10, 50, 300))
+
+
+def _addresses(chance: random.Random) -> str:
+    parts = ("http", "@user", "https://{}.com/{}", "www.{}.org", "{}@{}.net", "#{}", "/{}/{}")
+    drawn = chance.choices(parts, k=chance.randint(1, 4))
+    return " ".join(part.format(_word(chance), _word(chance)) for part in drawn)
+
+
+def _pictures(chance: random.Random) -> str:
+    return chance.choice(("", " ")).join(chance.choices(_THINGS, k=chance.randint(1, 4)))
+
+
+def _code(chance: random.Random) -> str:
+    return chance.choice(_CODE).format(a=_word(chance), b=_word(chance), n=chance.randint(0, 99))
+
+
+def _letters(chance: random.Random) -> str:
+    letters = _VOWELS + _CONSONANTS
+    drawn = [
+        "".join(chance.choices(letters, k=chance.choice((1, 1, 6))))
+        for _ in range(chance.randint(1, 4))
+    ]
+    text = " ".join(drawn)
+    return text.upper() if chance.random() < 0.3 else text
+
+
+def _word(chance: random.Random) -> str:
+    return chance.choice(_LISTS[chance.choice(("item", "place", "part", "kind", "code"))]).replace(
+        " ", "_"
+    )
+
+
+def _capitals(text: str, _: random.Random) -> str:
+    return text.upper()
+
+
+def _small(text: str, _: random.Random) -> str:
+    return text.lower()
+
+
+def _typo(text: str, chance: random.Random) -> str:
+    """Return a text with two neighbouring letters of two words exchanged, or one left out."""
+    words = text.split(" ")
+    long = [index for index, word in enumerate(words) if len(word) >= 5 and word.isalpha()]
+    for index in chance.sample(long, min(2, len(long))):
+        word, at = words[index], chance.randrange(1, len(words[index]) - 2)
+        rest = word[at + 1] + word[at] if chance.random() < 0.6 else word[at + 1]
+        words[index] = word[:at] + rest + word[at + 2 :]
+    return " ".join(words)
+
+
+def _no_apostrophes(text: str, _: random.Random) -> str:
+    return text.replace("'", "").replace("\u2019", "")
+
+
+def _no_marks(text: str, _: random.Random) -> str:
+    return re.sub(r"[.,;:!?]+(?=\s|$)", "", text)
+
+
+def _exclaimed(text: str, chance: random.Random) -> str:
+    return text.rstrip(".!") + "!" * chance.choice((1, 3, 10, 60))

@@ -3,7 +3,8 @@
     python benchmarks/default_model/taught_rows.py ROWS --teacher TEACHER -o taught.jsonl.gz
 
 It is for rows that only one of several teachers should label, such as sentences but not long
-reviews; `textgate train --teacher` asks each teacher about all rows.
+reviews; `textgate train --teacher` asks each teacher about all rows. With --noisy, some rows follow
+once more with typos and other small faults, and the labels of the rows without them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
+from made_rows import noisy
 from numpy.typing import NDArray
 from written_rows import write_rows
 
@@ -41,15 +43,24 @@ PATH = click.Path(exists=True, path_type=Path)
     show_default=True,
     help="Weight of the answer against a row's own label; a row without label gets the answer.",
 )
-def main(rows: Path, teachers: tuple[Path, ...], output: Path, weight: float) -> None:
+@click.option(
+    "--noisy",
+    "share",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the rows that follow once more with faults.",
+)
+def main(rows: Path, teachers: tuple[Path, ...], output: Path, weight: float, share: float) -> None:
     """Label ROWS with teachers."""
     read = list(read_rows(rows, labelled=False))
     labels, answers = mean_answers(teachers, [row.text for row in read])
-    taught = (
+    taught = [
         {"text": row.text, "probs": mixed(row, dict(zip(labels, answer, strict=True)), weight)}
         for row, answer in zip(read, answers.tolist(), strict=True)
-    )
-    click.echo(f"{output}: {write_rows(output, taught):,} rows")
+    ]
+    count = write_rows(output, [*taught, *noisy(taught, share)])
+    click.echo(f"{output}: {count:,} rows")
 
 
 def mean_answers(

@@ -1,0 +1,95 @@
+"""Figures of sentiment models on the rows of each domain.
+
+    python benchmarks/default_model/domain_scores.py runs/domains -m sentiment
+
+runs/domains is what domain_rows.py wrote. `leave_one_domain_out.py` uses the same figures.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from balanced_rows import domains
+from common import write_result
+from domain_rows import read
+
+from textgate.inference.classifier import Classifier
+
+FIGURES = ("accuracy", "answered", "right", "neutral")
+SIDES = ("positive", "negative")
+Found = dict[str, Any]
+
+
+@click.command()
+@click.argument("rows", type=click.Path(exists=True, path_type=Path))
+@click.option("-m", "--model", "models", multiple=True, default=["sentiment"], show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path))
+def main(rows: Path, models: tuple[str, ...], output: Path | None) -> None:
+    """Score bundles on the dev rows of every domain."""
+    results = {}
+    for model in models:
+        with Classifier.load(model) as classifier:
+            found = [
+                {"domain": domain, **scored(classifier, list(read(rows, f"{domain}.dev")))}
+                for domain in domains(rows)
+            ]
+        for one in found:
+            click.echo(f"{one['domain']}, {one['rows']:,} rows: {told(one)}")
+        mean = means(found)
+        click.echo(f"mean of {model}: {told(mean)}")
+        results[Path(model).name] = {"domains": found, "mean": mean}
+    if output:
+        write_result(output, results)
+
+
+def told(found: Found) -> str:
+    """Return figures as words."""
+    said = f"{found['accuracy']:.4f}, answered {found['answered']:.1%} at {found['right']:.4f}"
+    return said if found["neutral"] is None else f"{said}, neutral {found['neutral']:.1%}"
+
+
+def means(found: Iterable[Found]) -> Found:
+    """Return the mean of each figure over domains; a domain without neutral rows has no share."""
+    listed = list(found)
+    return {
+        name: statistics.mean(one[name] for one in listed if one[name] is not None)
+        for name in FIGURES
+    }
+
+
+def scored(classifier: Classifier, rows: list[dict[str, Any]]) -> Found:
+    """Return the accuracy on clear rows, which have two labels, and the share of neutral ones.
+
+    `answered` and `right` are the share of clear rows with an answer other than neutral, and the
+    accuracy of these; `neutral` is the share of neutral rows that are neutral or get no answer,
+    None without such rows.
+    """
+    answers = list(classifier.predict_many([row["text"] for row in rows]))
+    both = list(zip(rows, answers, strict=True))
+    clear = [(row["label"], answer) for row, answer in both if row["label"] != "neutral"]
+    rest = [answer.label not in SIDES for row, answer in both if row["label"] == "neutral"]
+    right = [
+        (answer.scores["positive"] >= answer.scores["negative"]) == (label == "positive")
+        for label, answer in clear
+    ]
+    answered = [answer.label == label for label, answer in clear if answer.label in SIDES]
+    return {
+        "rows": len(clear),
+        "accuracy": float(np.mean(right)),
+        "answered": len(answered) / len(clear),
+        "right": float(np.mean(answered)) if answered else 0.0,
+        "neutral": float(np.mean(rest)) if rest else None,
+    }
+
+
+if __name__ == "__main__":
+    main()

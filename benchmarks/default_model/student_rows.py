@@ -1,0 +1,136 @@
+"""Rows of all domains but some, for the small network: with labels, without, and generated.
+
+    python benchmarks/default_model/student_rows.py runs/domains -o runs/sentiment
+
+runs/domains is what domain_rows.py wrote. These files are written:
+
+- labelled: short texts with their labels.
+- sentences: sentences of long texts, and short texts, without labels, for a teacher.
+- reviews: long texts with their labels.
+- made: generated rows, see made_rows.py.
+- dev: rows to choose by.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+from balanced_rows import balanced, domains
+from made_rows import faces, foreign, named, nonsense, statements, swapped, wordless
+from overlap import words
+from written_rows import write_rows
+
+from textgate.rows import read_rows
+
+MIN_WORDS, MAX_WORDS = 3, 60  # of a sentence
+PER_TEXT = 3  # sentences
+MOST_DEV = 300  # rows of a domain
+_SEED = 0
+PATH = click.Path(path_type=Path)
+Row = dict[str, Any]
+
+# A sentence ends with . ! or ? and closing quotes or brackets, before white space and a character
+# that can start a sentence, or at the end of a line.
+_END = re.compile(r"""(?<=[.!?])(["')\]]*)\s+(?=["'(\[]?[A-Z0-9])|\n+""")
+# A full stop after these does not end a sentence.
+_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|etc|e\.g|i\.e|[A-Z])\.$")
+
+
+@click.command()
+@click.argument("rows", type=click.Path(exists=True, path_type=Path))
+@click.option("-o", "--output", type=PATH, required=True, help="Folder to make.")
+@click.option("--without", multiple=True, help="Domain to leave out; can be repeated.")
+@click.option("--most", default=12_000, show_default=True, help="Short labelled rows of a domain.")
+@click.option("--least", default=5_000, show_default=True, help="Fewer are repeated.")
+@click.option("--reviews", default=16_000, show_default=True, help="Long ones of a domain.")
+@click.option("--sentences", default=60_000, show_default=True, help="Rows for the teacher.")
+def main(
+    rows: Path,
+    output: Path,
+    without: tuple[str, ...],
+    most: int,
+    least: int,
+    reviews: int,
+    sentences: int,
+) -> None:
+    """Write the files and print the number of rows in them."""
+    output.mkdir(parents=True, exist_ok=True)
+    chosen = [domain for domain in domains(rows) if domain not in without]
+    labelled = balanced(rows, "train", chosen, most=most, least=least, max_words=MAX_WORDS)
+    long = balanced(rows, "train", chosen, most=reviews, min_words=MAX_WORDS + 1)
+    files = {
+        "labelled": labelled,
+        "reviews": long,
+        "sentences": unlabelled(rows, chosen, sentences),
+        "made": list(made(labelled)),
+        "dev": balanced(rows, "dev", chosen, most=MOST_DEV),
+    }
+    for name, found in files.items():
+        click.echo(f"{name}: {write_rows(output / f'{name}.jsonl.gz', found):,} rows")
+
+
+def made(labelled: Sequence[Row]) -> Iterator[Row]:
+    """Yield the generated rows in a random order."""
+    plain = [row["text"] for row in labelled if row["label"] == "neutral"]
+    texts = [row["text"] for row in labelled]
+    found = list(
+        chain(
+            statements(), named(), foreign(), nonsense(texts), wordless(), faces(plain),
+            swapped(labelled),
+        )
+    )  # fmt: skip
+    random.Random(_SEED).shuffle(found)
+    yield from found
+
+
+def unlabelled(rows: Path, chosen: Sequence[str], most: int) -> list[Row]:
+    """Return texts without labels, drawn evenly from the domains that have any."""
+    pools = [sorted(set(texts_of(rows, domain))) for domain in chosen]
+    chance = random.Random(_SEED)
+    found: list[str] = []
+    for index, pool in enumerate(sorted(pools, key=len)):
+        share = (most - len(found)) // (len(pools) - index)
+        found += chance.sample(pool, min(share, len(pool)))
+    chance.shuffle(found)
+    return [{"text": text} for text in found]
+
+
+def texts_of(rows: Path, domain: str) -> Iterator[str]:
+    """Yield the unlabelled texts of a domain, and some sentences of all of its longer texts."""
+    chance = random.Random(_SEED)
+    for part in ("texts", "train"):
+        for row in read_rows(rows / f"{domain}.{part}.jsonl.gz", labelled=False):
+            parts = [text for text in sentences(row.text) if fits(text)]
+            if len(parts) > 1:
+                yield from chance.sample(parts, min(PER_TEXT, len(parts)))
+            elif part == "texts" and fits(row.text):
+                yield row.text
+
+
+def fits(text: str) -> bool:
+    """Return whether a text has the length of a sentence."""
+    return MIN_WORDS <= len(words(text)) <= MAX_WORDS
+
+
+def sentences(text: str) -> Iterator[str]:
+    """Yield the sentences of a text without surrounding white space."""
+    begin = 0
+    for end in _END.finditer(text):
+        piece = text[begin : end.end(1) if end[1] is not None else end.start()]
+        if "\n" not in end[0] and _ABBREVIATION.search(piece):
+            continue
+        if piece.strip():
+            yield piece.strip()
+        begin = end.end()
+    if text[begin:].strip():
+        yield text[begin:].strip()
+
+
+if __name__ == "__main__":
+    main()
