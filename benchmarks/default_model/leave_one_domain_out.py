@@ -93,7 +93,7 @@ def main(
     mean = means(found)
     click.echo(f"mean: {told(mean)}")
     if output:
-        write_result(output, {"domains": found, "mean": mean})
+        write_result(output, {"held_out": found})
 
 
 def without_domains(

@@ -4,9 +4,10 @@
 
 DATA holds one folder per set; toxicity.json lists them, with their terms and checksums. The labels
 are clean and toxic. These files are written: labelled and dev, the tests, `made` (generated rows
-about groups of people, and plain statements), and `texts`, which a teacher labels: comments, tweets
-and sentences of runs/domains, which domain_rows.py wrote. What is too similar to a dev or test
-text, or to a text of the behaviour tests, is left out: see overlap.py.
+about groups of people, and plain statements), `texts`, which a teacher labels: comments, tweets and
+sentences of runs/domains, which domain_rows.py wrote, and clean texts of other domains for dev and
+test. What is too similar to a dev or test text, or to a text of the behaviour tests, is left out:
+see overlap.py.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from balanced_rows import domains
-from domain_rows import DEV, TEST, check_files, tenth_of
+from domain_rows import DEV, TEST, check_files, read, tenth_of
 from made_rows import about_groups, foreign, statements, wordless
 from overlap import Kept, words
 from student_rows import fits, sentences
@@ -35,6 +36,10 @@ from written_rows import write_rows
 from textgate.rows import read_rows
 
 LIST = Path(__file__).with_name("toxicity.json")
+CLEAN_DOMAINS = (  # whose neutral rows count as clean: few people insult somebody there
+    *("news", "prose", "product reviews", "product sentences", "restaurant reviews", "dialogue"),
+    "developers' posts",
+)
 # Domains whose texts a teacher labels, and how many of them.
 TEXTS = {"forum comments": 16_000, "tweets": 14_000, "news": 4_000, "dialogue": 4_000}
 OTHER_TEXTS = 2_000  # of every other domain
@@ -63,6 +68,7 @@ def main(data: Path, rows: Path, output: Path) -> None:
                 parts[part] += found
     held = [row["text"] for row in chain(parts["dev"], *tests.values())]
     held += [case.text for cases in GROUPS.values() for case in cases]
+    held += [row["text"] for part in ("dev", "test") for row in clean(rows, part)]
     kept, equal = Kept(held), {tuple(words(text)) for text in held}
     files: dict[str, list[Row]] = {
         "labelled": list(_distinct(parts["train"], kept, equal)),
@@ -70,6 +76,7 @@ def main(data: Path, rows: Path, output: Path) -> None:
         "made": list(_distinct(made(), kept, equal)),
         "texts": list(_distinct(unlabelled(rows), kept, equal)),
         **{f"test-{name}": found for name, found in tests.items()},
+        **{f"clean-{part}": list(clean(rows, part)) for part in ("dev", "test")},
     }
     for name, found in files.items():
         random.Random(_SEED).shuffle(found)
@@ -111,6 +118,14 @@ def made() -> Iterator[Row]:
     for rows in (statements(), foreign(), wordless()):
         for row in chance.sample(found := list(rows), min(_PLAIN, len(found))):
             yield {"text": row["text"], "label": CLEAN}
+
+
+def clean(rows: Path, part: str) -> Iterator[Row]:
+    """Yield the neutral rows of some domains."""
+    for domain in CLEAN_DOMAINS:
+        for row in read(rows, f"{domain}.{part}"):
+            if row["label"] == "neutral":
+                yield {"text": row["text"], "label": CLEAN}
 
 
 def unlabelled(rows: Path) -> Iterator[Row]:

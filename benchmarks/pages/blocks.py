@@ -295,6 +295,30 @@ _domains = table(
 )
 
 
+_LEFT_OUT = "{domain} | {rows:,} | {accuracy:.4f} | {answered:.1%} | {right:.4f} | {share}"
+
+
+def _held_out_rows(result: Result) -> Iterable[Result]:
+    """Yield the figures of each domain, and their means."""
+    found = result["held_out"]
+    for one in (*found, {"domain": "mean", "rows": sum(one["rows"] for one in found)}):
+        means = {
+            name: statistics.fmean(row[name] for row in found if row[name] is not None)
+            for name in ("accuracy", "answered", "right", "neutral")
+        }
+        full = {**means, **one}
+        share = "" if full["neutral"] is None else f"{full['neutral']:.1%}"
+        yield {**full, "share": share}
+
+
+_held_out = table(
+    _held_out_rows,
+    "test rows of | rows | accuracy | answered | of these right | neutral rows without a side",
+    _LEFT_OUT,
+    "<>",
+)
+
+
 def _behaviour_rows(result: Result) -> Iterable[Result]:
     for one in result["behaviour"]:
         yield {**one, "rate": one["failed"] / one["cases"], "one": [*one["examples"], ""][0]}
@@ -312,6 +336,36 @@ def _size_and_times(result: Result) -> str:
     """Return the size of the package's model, its card included, and its times."""
     times = ", ".join(f"{format_ms(ms)} for {n} tokens" for n, ms in result["milliseconds"].items())
     return f"{format_bytes(bundle_bytes(MODEL))}; on one core {times}."
+
+
+_toxic_tests = table(
+    lambda result: result["tests"],
+    "test rows of | rows | accuracy | macro-F1 | F1 of toxic | toxic rows flagged | "
+    "clean rows flagged",
+    "{name} | {rows:,} | {accuracy:.4f} | {macro_f1:.4f} | {f1:.4f} | {found:.1%} | {false:.1%}",
+    "<>",
+)
+_identities = table(
+    lambda result: result["identities"],
+    "clean texts that name | texts | flagged",
+    "{identity} | {texts} | {flagged:.1%}",
+    "<>",
+)
+
+
+def _toxic_stream(result: Result) -> str:
+    """Return what a stream cuts, what healthy comments get, and the model's size and times."""
+    times = ", ".join(f"{format_ms(ms)} for {n} tokens" for n, ms in result["milliseconds"].items())
+    return (
+        filled(
+            "In a stream, at the limit {limit:.3f}, {false_cuts:.2%} of {clean:,} clean texts of other "
+            "domains are cut, and {cut:.1%} of {toxic:,} toxic test texts: half of these by word "
+            "{median_words:.0f}, after {median_share:.0%} of the text. Of {healthy[rows]:,} healthy "
+            "comments on news, {healthy[flagged]:.1%} are flagged.",
+            {**result["stream"], "healthy": result["healthy"]},
+        )
+        + f" {format_bytes(result['bytes'])}; on one core {times}."
+    )
 
 
 def _quantized_rows(result: Result) -> Iterable[Result]:
@@ -471,8 +525,9 @@ BLOCKS = {
     "serve": Block("serve", (_served, goals, MACHINE)),
     "label_errors": Block("label_errors", (_label_errors, _LABEL_ERRORS_NOTE, goals)),
     "scale": Block("scale", (_scale_rates, _SCALE_NOTE, goals)),
-    "sentiment": Block("sentiment", (_domains, _behaviour, _size_and_times, MACHINE)),
-    "sentiment_now": Block("sentiment_now", (_domains, MACHINE)),
+    "sentiment": Block("sentiment", (_domains, _held_out, _behaviour, _size_and_times, MACHINE)),
+    "toxicity": Block("toxicity", (_toxic_tests, _toxic_stream, _behaviour, _identities, MACHINE)),
+    "left_out": Block("left_out", (_held_out, MACHINE)),
     "pareto": Block("pareto", (_pareto, _pareto_note), "Accuracy against time and size"),
     "peers": Block("latency_peers", (_peer_table, _peers_note, goals), "Time of one text, by peer"),
 }

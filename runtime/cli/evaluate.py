@@ -19,6 +19,13 @@ from textgate.tables import format_count, format_table
 @click.command()
 @click.argument("data", type=options.FILE, metavar="DATA")
 @options.bundle
+@click.option(
+    "--among",
+    metavar="LABEL",
+    multiple=True,
+    help="Label that can be right; can be repeated, and the others are left out, such as neutral "
+    "of the model sentiment for rows that are positive or negative.  [default: all]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @options.columns
 @options.threads
@@ -26,6 +33,7 @@ from textgate.tables import format_count, format_table
 def evaluate(
     data: str,
     model: Path | str,
+    among: tuple[str, ...],
     as_json: bool,
     columns: Columns,
     threads: int | Literal["auto"],
@@ -45,7 +53,7 @@ def evaluate(
         may_have_none=classifier.manifest.task == "multi-label",
         note=options.note,
     )
-    result = evaluate_rows(classifier, rows, file=data)
+    result = evaluate_rows(classifier, rows, file=data, among=among or None)
     click.echo(json.dumps(result.to_json()) if as_json else _report(result))
 
 

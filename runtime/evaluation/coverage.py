@@ -127,27 +127,6 @@ def coverage_curve(
     ]
 
 
-def own_coverage(
-    probabilities: NDArray[np.float32],
-    truth: NDArray[np.int64],
-    thresholds: Sequence[float | None],
-    *,
-    answerable: NDArray[np.bool_] | bool = True,
-) -> CoveragePoint:
-    """Return the point of a bundle's own thresholds, one per label.
-
-    Args:
-        probabilities: float32 [rows, labels], of a single-label classifier.
-        truth: the column of each row's label, int64 [rows].
-        thresholds: the threshold of each label; None for no threshold.
-        answerable: as for `coverage_curve`.
-    """
-    scores, right = _scores(probabilities, truth)
-    lowest = np.array([threshold or 0.0 for threshold in thresholds])
-    reached = scores >= lowest[probabilities.argmax(axis=1)]
-    return _point(None, reached & answerable, right)
-
-
 def _scores(
     probabilities: NDArray[np.float32], truth: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -11,7 +11,6 @@ from textgate.errors import ConfigError, DataError, needing
 from textgate.evaluation.coverage import (
     CoveragePoint,
     coverage_curve,
-    own_coverage,
     uncalibrated,
 )
 from textgate.evaluation.metrics import Evaluation, evaluate_multi_label, evaluate_single_label
@@ -19,6 +18,7 @@ from textgate.evaluation.plots import plot_confusion, plot_coverage, plot_reliab
 from textgate.html_page import table
 from textgate.inference.arguments import texts_of
 from textgate.inference.prediction import DEFAULT_THRESHOLD
+from textgate.messages import listed
 from textgate.rows import Row
 from textgate.rows.labels import label_indices, labels_of, require_known
 
@@ -46,6 +46,8 @@ class ScoredRows:
         probabilities: of the labels, float32 [rows, labels].
         given: the labels that the classifier gives, bool [rows, labels].
         answerable: whether each row has a token that the classifier knows, bool [rows].
+        answered: whether the classifier, with its own thresholds, gives one of the labels, bool
+            [rows].
     """
 
     rows: Sequence[Row]
@@ -55,6 +57,7 @@ class ScoredRows:
     probabilities: NDArray[np.float32]
     given: NDArray[np.bool_]
     answerable: NDArray[np.bool_]
+    answered: NDArray[np.bool_]
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -197,6 +200,7 @@ def evaluate(
     texts: Iterable[str],
     labels: Iterable[object],
     *,
+    among: Iterable[str] | None = None,
     missing: Literal["error", "empty"] = "error",
 ) -> ClassifierEvaluation:
     """Return the evaluation of a classifier on texts and their labels.
@@ -205,28 +209,35 @@ def evaluate(
         classifier: the classifier.
         texts: a list of texts, a column of a table, and so on.
         labels: the label of each text, or for a multi-label classifier a list of labels.
+        among: the labels that can be right, at least two, of a single-label classifier: their
+            probabilities are scaled to a sum of 1, and the others are left out; None for all.
         missing: ``error`` refuses missing texts; ``empty`` reads them as "".
 
     Raises:
         DataError: a text is missing or not a str; a label is missing or unknown to the classifier;
             there are not as many labels as texts, or none.
-        ConfigError: `missing` is neither of the two.
+        ConfigError: `missing` is neither of the two; `among` is not two or more of the labels, or
+            the classifier is multi-label.
     """
-    listed = list(texts_of(texts, "evaluate", missing=missing))
+    read = list(texts_of(texts, "evaluate", missing=missing))
     values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
-    if len(values) != len(listed):
-        raise DataError(f"{len(listed):,} texts, but {len(values):,} labels")
-    if not listed:
+    if len(values) != len(read):
+        raise DataError(f"{len(read):,} texts, but {len(values):,} labels")
+    if not read:
         raise DataError("there are no texts to evaluate on")
     rows = [
         Row(text, labels_of(value, where=f"labels[{number}]"), number + 1)
-        for number, (text, value) in enumerate(zip(listed, values, strict=True))
+        for number, (text, value) in enumerate(zip(read, values, strict=True))
     ]
-    return evaluate_rows(classifier, rows, file="texts")
+    return evaluate_rows(classifier, rows, file="texts", among=among)
 
 
 def evaluate_rows(
-    classifier: Classifier, rows: Sequence[Row], *, file: str
+    classifier: Classifier,
+    rows: Sequence[Row],
+    *,
+    file: str,
+    among: Iterable[str] | None = None,
 ) -> ClassifierEvaluation:
     """Return the evaluation of a classifier on labelled rows.
 
@@ -234,13 +245,15 @@ def evaluate_rows(
         classifier: the classifier.
         rows: the rows.
         file: the name of their file, for messages.
+        among: as for `evaluate`.
 
     Raises:
-        DataError: a row has a label that the classifier does not know, or more than one label
-            where one is possible.
+        DataError: a row has a label that the classifier does not know, or that is not in `among`,
+            or more than one label where one is possible.
+        ConfigError: `among` is not two or more of the labels, or the classifier is multi-label.
     """
     manifest = classifier.manifest
-    scored = scored_rows(classifier, rows, file=file)
+    scored = scored_rows(classifier, rows, file=file, among=among)
     before = uncalibrated(
         scored.probabilities, manifest.temperature, multi_label=scored.multi_label
     )
@@ -259,6 +272,7 @@ def scored_rows(
     *,
     file: str,
     replaced: NDArray[np.float32] | None = None,
+    among: Iterable[str] | None = None,
 ) -> ScoredRows:
     """Return labelled rows with what a classifier says of them.
 
@@ -268,24 +282,53 @@ def scored_rows(
         file: the name of their file, for messages.
         replaced: probabilities to take instead of the classifier's, float32 [rows, labels]; NaN
             where there are none.
+        among: as for `evaluate`.
 
     Raises:
         DataError: as `evaluate_rows`.
+        ConfigError: as `evaluate_rows`.
     """
     manifest = classifier.manifest
+    columns = _columns(manifest, among)
+    labels = tuple(manifest.labels[column] for column in columns)
+    if among is not None:
+        require_known(
+            ((row.line, row.labels) for row in rows), labels, file=file, among="among those chosen,"
+        )
     truth, scores = truth_and_scores(classifier, rows, file=file)
-    probabilities = scores.probabilities
+    truth, probabilities = truth[:, columns], scores.probabilities
     if replaced is not None:
         probabilities = np.where(np.isnan(replaced), probabilities, replaced)
+    answered = _answered(manifest, probabilities, columns) & scores.answerable
+    if among is not None:
+        probabilities = probabilities[:, columns]
+        probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
     return ScoredRows(
         rows=rows,
-        labels=manifest.labels,
+        labels=labels,
         multi_label=manifest.task == "multi-label",
         truth=truth,
         probabilities=probabilities,
         given=_given(manifest, probabilities, scores.answerable),
         answerable=scores.answerable,
+        answered=answered,
     )
+
+
+def _columns(manifest: Manifest, among: Iterable[str] | None) -> list[int]:
+    """Return the columns of the labels that can be right."""
+    if among is None:
+        return list(range(len(manifest.labels)))
+    chosen = {among} if isinstance(among, str) else set(among)
+    if unknown := sorted(chosen - set(manifest.labels)):
+        raise ConfigError(
+            f"{listed(unknown)}: not among the model's labels, which are {listed(manifest.labels)}"
+        )
+    if manifest.task == "multi-label":
+        raise ConfigError("the labels of a multi-label classifier do not compete: leave out among")
+    if len(chosen) < 2:
+        raise ConfigError("among needs at least two labels")
+    return [column for column, label in enumerate(manifest.labels) if label in chosen]
 
 
 def truth_and_scores(
@@ -334,6 +377,17 @@ def _given(
     return np.asarray((probabilities >= np.array(thresholds)) & answerable[:, None])
 
 
+def _answered(
+    manifest: Manifest, probabilities: NDArray[np.float32], columns: Sequence[int]
+) -> NDArray[np.bool_]:
+    """Return whether the label that a bundle gives is one of some columns, bool [rows]."""
+    if manifest.task == "multi-label":
+        return np.ones(len(probabilities), dtype=np.bool_)
+    lowest = np.array([threshold or 0.0 for threshold in manifest.thresholds])
+    best = probabilities.argmax(axis=1)
+    return np.isin(best, columns) & (probabilities.max(axis=1) >= lowest[best])
+
+
 def _metrics(
     manifest: Manifest,
     scored: ScoredRows,
@@ -343,11 +397,11 @@ def _metrics(
         return evaluate_multi_label(
             probabilities,
             scored.truth,
-            manifest.labels,
+            scored.labels,
             thresholds=manifest.thresholds,
             answerable=scored.answerable,
         )
-    return evaluate_single_label(probabilities, scored.truth.argmax(axis=1), manifest.labels)
+    return evaluate_single_label(probabilities, scored.truth.argmax(axis=1), scored.labels)
 
 
 def _coverage(manifest: Manifest, scored: ScoredRows) -> tuple[CoveragePoint, ...]:
@@ -356,12 +410,12 @@ def _coverage(manifest: Manifest, scored: ScoredRows) -> tuple[CoveragePoint, ..
     probabilities, answerable = scored.probabilities, scored.answerable
     indices = scored.truth.argmax(axis=1)
     # The most probable of n labels has a probability of at least 1 / n.
-    useful = [threshold for threshold in _THRESHOLDS if threshold >= 1 / len(manifest.labels)]
+    useful = [threshold for threshold in _THRESHOLDS if threshold >= 1 / len(scored.labels)]
     points = coverage_curve(probabilities, indices, useful, answerable=answerable)
     if any(threshold is not None for threshold in manifest.thresholds):
-        points.append(
-            own_coverage(probabilities, indices, manifest.thresholds, answerable=answerable)
-        )
+        right = scored.right[scored.answered]
+        accuracy = float(right.mean()) if len(right) else None
+        points.append(CoveragePoint(None, float(scored.answered.mean()), accuracy))
     return tuple(points)
 
 

@@ -1,8 +1,9 @@
-"""Training rows of the package's model, and its behaviour tests."""
+"""Training rows of the package's models, and their behaviour tests."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import random
 from types import SimpleNamespace
@@ -12,7 +13,12 @@ import pytest
 
 @pytest.fixture
 def data(script):
-    return script("sentiment_rows")
+    return script("domain_rows")
+
+
+@pytest.fixture
+def student(script):
+    return script("student_rows")
 
 
 @pytest.fixture
@@ -35,31 +41,40 @@ def read(path):
         return [json.loads(line) for line in stream]
 
 
-REVIEWS = [f"Review {n}: " + " ".join(f"word{n}of{at}" for at in range(8)) for n in range(4)]
+BEHAVIOUR = "I love this phone, the battery lasts for days."
+SENTENCES = "The first one of them is here. The second one of them is there."
 SETS = {
-    "sst2/train": [("a gorgeous and witty movie", "positive"), ("dull , slow and sad", "negative")],
-    "sst2/phrases": [("never bores anybody at all", "positive"), ("so very dull", "negative")],
-    "sst2/dev": [("it is a fine film to see", "positive")],
-    "sst2/test": [("a seductive movie that never bores anybody at all .", "positive")],
-    "mr/train": [("A Gorgeous, and witty movie!", "1"), ("it is a fine film , to see", "1")],
-    "mr/dev": [("not much to see in here", "0")],
-    "mr/test": [("nothing at all to look at", "0")],
-    "imdb/train": [(text, "0") for text in REVIEWS],
-    "imdb/test": [(REVIEWS[3], "1")],
-    "imdb/unlabelled": [("One may see it twice or not. A second one is in here.", None)],
-    "trec/train": [("What is the capital of France ?", "LOC")],
-    "vader_movie/all": [("A seductive movie that never bores anybody at all", 2.0)],
-    "vader_nyt/all": [("The council met on Monday in a hall", 0.0)],
-    "vader_amazon/all": [(f"thing number {n} is one that I like", 2.5) for n in range(40)],
-    "vader_tweets/all": [(f"tweet number {n} is about the rain", -0.5) for n in range(40)],
+    "films/train": [
+        ("a gorgeous and witty movie", "positive"),
+        ("A Gorgeous, and witty movie!", "positive"),  # there already
+        ("dull , slow and sad", "negative"),
+        ("it is a fine film , to see", "positive"),  # in dev
+        ("never bores anybody at all in the whole film", "positive"),  # a phrase of the test
+        (BEHAVIOUR, "positive"),
+        (f"{SENTENCES} " + " ".join(f"word{n}" for n in range(60)), "negative"),
+    ],
+    "films/dev": [("it is a fine film to see", "positive")],
+    "films/test": [("it never bores anybody at all in the whole film .", "positive")],
+    "films/texts": [(SENTENCES, None), ("it is a fine film to see", None)],
+    "mr/train": [("so very good", "1")],
+    "mr/dev": [("not much to see in here", "0"), ("nothing at all to look at", "0")],
+    "scored/all": [(f"thing number {n} is one that I like", 2.5) for n in range(60)]
+    + [(f"item {n} is one of them and was here", 0.1) for n in range(60)]
+    + [(f"part {n} is unclear to me by now", -0.7) for n in range(20)],
 }
+LIST = {
+    "films": [
+        {"set": "films", "train": ["train"], "dev": ["dev"], "test": ["test"],
+         "unlabelled": ["texts"], "open": False},
+        {"set": "mr", "train": ["train"], "dev": ["dev"], "open": True},
+    ],
+    "things": [{"set": "scored", "split": ["all"], "open": True, "most": 30}],
+}  # fmt: skip
 
 
 @pytest.fixture
 def folder(tmp_path, data, monkeypatch):
-    """A folder of sets, and a list of their checksums."""
-    import hashlib
-
+    """A folder of sets, and a list of their domains and checksums."""
     files = {}
     for name, rows in SETS.items():
         path = tmp_path / "sets" / f"{name}.jsonl.gz"
@@ -70,52 +85,64 @@ def folder(tmp_path, data, monkeypatch):
         ]
         path.write_bytes(gzip.compress("\n".join(lines).encode()))
         files[f"{name}.jsonl.gz"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    listed = tmp_path / "data.json"
-    listed.write_text(json.dumps({"files": files}))
+    listed = tmp_path / "domains.json"
+    listed.write_text(json.dumps({"domains": LIST, "files": files}))
     monkeypatch.setattr(data, "LIST", listed)
-    monkeypatch.setattr(data, "_REVIEWS", 1)
     return tmp_path / "sets"
 
 
-def test_the_training_rows(data, folder, tmp_path):
+def texts(path):
+    return {row["text"] for row in read(path)}
+
+
+def test_rows_of_domains(data, folder, tmp_path):
     out = tmp_path / "out"
     data.main([str(folder), "-o", str(out)], standalone_mode=False)
-    short = read(out / "short.jsonl.gz")
-    texts = [row["text"] for row in short]
-    assert texts[:2] == ["a gorgeous and witty movie", "dull , slow and sad"]
-    assert "A Gorgeous, and witty movie!" not in texts  # there already
-    assert "it is a fine film , to see" not in texts  # in dev
-    assert not [text for text in texts if "bores" in text]  # on test: a phrase, and a snippet
-    assert "so very dull" in texts
-    (council,) = (row for row in short if "council" in row["text"])
-    assert council["probs"] == {"negative": 0.5, "positive": 0.5}
+    train = texts(out / "films.train.jsonl.gz")
+    assert {"dull , slow and sad", "so very good"} < train
+    assert len({"a gorgeous and witty movie", "A Gorgeous, and witty movie!"} & train) == 1
+    assert not [text for text in train if "fine film" in text or "bores" in text]
+    assert BEHAVIOUR not in train
+    assert texts(out / "films.texts.jsonl.gz") == {SENTENCES}
 
-    tested = {row["text"] for name in data.TESTED for row in read(out / f"{name}.jsonl.gz")}
-    assert tested
-    assert not [text for text in tested if text.startswith("tweet")]  # none of them is clear
-    for file in ("short", "dev", "dev-short", "sentences"):
-        assert not tested & {row["text"] for row in read(out / f"{file}.jsonl.gz")}
-    assert [row["label"] for row in read(out / "mr.jsonl.gz")] == ["negative"]
-
-    reviews, dev = read(out / "reviews.jsonl.gz"), read(out / "dev.jsonl.gz")
-    assert len(reviews) == 2
-    assert len([row for row in dev if row["text"].startswith("Review")]) == 1
-    assert not [row for row in (*reviews, *dev) if row["text"].startswith("Review 3")]
-    assert len(read(out / "sentences.jsonl.gz")) == 2
-    made = read(out / "made.jsonl.gz")
-    assert made[0]["text"] == "What is the capital of France ?"
-    faces = [row for row in made if row["text"].split()[-1] in {":)", ":("}]
-    council = "The council met on Monday in a hall"
-    assert {row["text"] for row in faces} == {":)", ":(", f"{council} :)", f"{council} :("}
-    for row in faces:
-        assert (row["probs"]["positive"] > 0.9) is row["text"].endswith(":)")
+    # The set has no test of its own, so each of its dev rows is in one of the two.
+    dev, test = texts(out / "films.dev.jsonl.gz"), texts(out / "films.test.jsonl.gz")
+    assert dev | test == {text for name in ("films", "mr") for part in ("dev", "test")
+                          for text, _ in SETS.get(f"{name}/{part}", ())}  # fmt: skip
+    assert not dev & test
+    assert texts(out / "mr.jsonl.gz") <= test
 
 
-def test_the_rows_are_reproducible(data, folder, tmp_path):
+def test_rows_with_scores(data, folder, tmp_path):
+    out = tmp_path / "out"
+    data.main([str(folder), "-o", str(out)], standalone_mode=False)
+    parts = [read(out / f"things.{part}.jsonl.gz") for part in ("train", "dev", "test")]
+    assert len(parts[0]) == 30
+    assert all(parts)
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert not {row["text"] for row in parts[one]} & {row["text"] for row in parts[other]}
+    for row in (row for rows in parts for row in rows):
+        assert row["label"] == ("positive" if row["text"].startswith("thing") else "neutral")
+
+
+def test_only_sets_under_open_terms_train(data, folder, tmp_path):
+    out = tmp_path / "out"
+    data.main([str(folder), "-o", str(out), "--open-terms"], standalone_mode=False)
+    assert texts(out / "films.train.jsonl.gz") == {"so very good"}
+    assert not texts(out / "films.texts.jsonl.gz")
+    assert "it is a fine film to see" in texts(out / "films.dev.jsonl.gz")
+
+
+def test_the_rows_are_reproducible(data, student, folder, tmp_path):
     for name in ("one", "two"):
-        data.main([str(folder), "-o", str(tmp_path / name)], standalone_mode=False)
-    for path in (tmp_path / "one").iterdir():
-        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+        out = tmp_path / name
+        data.main([str(folder), "-o", str(out)], standalone_mode=False)
+        student.main([str(out), "-o", str(out / "student")], standalone_mode=False)
+    files = list((tmp_path / "one").rglob("*.gz"))
+    assert len(files) == 14
+    for path in files:
+        other = tmp_path / "two" / path.relative_to(tmp_path / "one")
+        assert path.read_bytes() == other.read_bytes(), path.name
 
 
 def test_other_files_are_refused(data, folder, tmp_path):
@@ -127,11 +154,44 @@ def test_other_files_are_refused(data, folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_probabilities_of_a_score(made):
-    assert made.probabilities(0)["positive"] == 0.5
-    assert made.probabilities(1)["positive"] == pytest.approx(0.881, abs=1e-3)
-    for score in (-4, -0.3, 2.2):
-        assert sum(made.probabilities(score).values()) == pytest.approx(1, abs=1e-9)
+def test_rows_of_the_student(data, student, folder, tmp_path):
+    rows, out = tmp_path / "rows", tmp_path / "out"
+    data.main([str(folder), "-o", str(rows)], standalone_mode=False)
+    arguments = [str(rows), "-o", str(out), "--most", "20", "--least", "40"]
+    student.main(arguments, standalone_mode=False)
+    labelled = read(out / "labelled.jsonl.gz")
+    things = [row["text"] for row in labelled if row["text"].startswith(("thing", "item"))]
+    assert len(things) == 2 * len(set(things)) == 40  # 20 rows, repeated
+    (review,) = read(out / "reviews.jsonl.gz")
+    assert review["text"].startswith(SENTENCES)
+    pieces = {"The first one of them is here.", "The second one of them is there."}
+    assert pieces <= texts(out / "sentences.jsonl.gz")
+    for row in read(out / "made.jsonl.gz"):
+        assert sum(row["probs"].values()) == pytest.approx(1)
+
+    student.main([*arguments, "--without", "things"], standalone_mode=False)
+    assert not [row for row in read(out / "labelled.jsonl.gz") if row["text"] in things]
+
+
+def test_faulty_rows_keep_their_labels(made):
+    rows = [{"text": f"It isn't a good idea number {n}, really.", "label": "x"} for n in range(200)]
+    found = list(made.noisy(rows, 0.5))
+    assert 60 < len(found) < 140
+    assert {row["label"] for row in found} == {"x"}
+    assert not {row["text"] for row in found} & {row["text"] for row in rows}
+    kinds = [
+        str.isupper, str.islower, lambda text: "isn't" not in text and "isnt" in text,
+        lambda text: text.endswith("!"), lambda text: "," not in text,
+    ]  # fmt: skip
+    for kind in kinds:
+        assert [row for row in found if kind(row["text"])]
+
+
+def test_statements_name_no_unfilled_list(made):
+    for rows in (made.statements(), made.named(), made.about_groups("toxic", "clean")):
+        listed = list(rows)
+        assert len(listed) > 1000
+        assert not [row for row in listed if set("{}") & set(row["text"])]
 
 
 def test_nonsense_keeps_the_shape_of_words(made):
@@ -217,5 +277,5 @@ CUTS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), CUTS, ids=[text[:20] for text, _ in CUTS])
-def test_a_text_is_cut_into_sentences(data, text, expected):
-    assert list(data.sentences(text)) == expected
+def test_a_text_is_cut_into_sentences(student, text, expected):
+    assert list(student.sentences(text)) == expected

@@ -13,7 +13,6 @@ from textgate.evaluation.coverage import (
     LabelThreshold,
     coverage_curve,
     label_thresholds,
-    own_coverage,
     threshold_facts,
     threshold_table,
     uncalibrated,
@@ -35,30 +34,10 @@ def test_coverage_and_accuracy_above_a_threshold(
     ]
 
 
-@pytest.mark.parametrize(
-    ("thresholds", "coverage", "accuracy"),
-    [
-        ((None, None), 1.0, 0.75),
-        ((0.7, None), 0.75, 1.0),
-        ((None, 0.7), 0.75, 2 / 3),
-        ((0.7, 0.7), 0.5, 1.0),
-        ((1.0, 1.0), 0.0, None),
-    ],
-)
-def test_coverage_and_accuracy_of_thresholds_by_label(
-    thresholds: tuple[float | None, ...], coverage: float, accuracy: float | None
-) -> None:
-    found = own_coverage(PROBABILITIES, TRUTH, thresholds)
-    expected = None if accuracy is None else pytest.approx(accuracy)
-    assert found == CoveragePoint(None, coverage, expected)
-
-
 def test_rows_that_get_no_label_are_not_answered() -> None:
     answerable = np.array([True, False, True, True])
     found = coverage_curve(PROBABILITIES, TRUTH, [0.0, 0.58], answerable=answerable)
     assert found == [CoveragePoint(0.0, 0.75, 1.0), CoveragePoint(0.58, 0.5, 1.0)]
-    own = own_coverage(PROBABILITIES, TRUTH, (0.95, None), answerable=answerable)
-    assert own == CoveragePoint(None, 0.5, 1.0)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
