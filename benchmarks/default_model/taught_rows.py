@@ -54,7 +54,9 @@ PATH = click.Path(exists=True, path_type=Path)
 def main(rows: Path, teachers: tuple[Path, ...], output: Path, weight: float, share: float) -> None:
     """Label ROWS with teachers."""
     read = list(read_rows(rows, labelled=False))
-    labels, answers = mean_answers(teachers, [row.text for row in read])
+    places = {text: place for place, text in enumerate(dict.fromkeys(row.text for row in read))}
+    labels, once = mean_answers(teachers, list(places))
+    answers = once[[places[row.text] for row in read]]
     taught = [
         {"text": row.text, "probs": mixed(row, dict(zip(labels, answer, strict=True)), weight)}
         for row, answer in zip(read, answers.tolist(), strict=True)

@@ -356,16 +356,14 @@ _identities = table(
 def _toxic_stream(result: Result) -> str:
     """Return what a stream cuts, what healthy comments get, and the model's size and times."""
     times = ", ".join(f"{format_ms(ms)} for {n} tokens" for n, ms in result["milliseconds"].items())
-    return (
-        filled(
-            "In a stream, at the limit {limit:.3f}, {false_cuts:.2%} of {clean:,} clean texts of other "
-            "domains are cut, and {cut:.1%} of {toxic:,} toxic test texts: half of these by word "
-            "{median_words:.0f}, after {median_share:.0%} of the text. Of {healthy[rows]:,} healthy "
-            "comments on news, {healthy[flagged]:.1%} are flagged.",
-            {**result["stream"], "healthy": result["healthy"]},
-        )
-        + f" {format_bytes(result['bytes'])}; on one core {times}."
+    said = filled(
+        "In a stream, at the limit {limit:.3f}, {false_cuts:.2%} of {clean:,} clean texts of other "
+        "domains are cut, and {cut:.1%} of {toxic:,} toxic test texts: half of these by word "
+        "{median_words:.0f}, after {median_share:.0%} of the text. Of {healthy[rows]:,} healthy "
+        "comments on news, {healthy[flagged]:.1%} are flagged.",
+        {**result["stream"], "healthy": result["healthy"]},
     )
+    return f"{said} {format_bytes(result['bytes'])}; on one core {times}."
 
 
 def _quantized_rows(result: Result) -> Iterable[Result]:
