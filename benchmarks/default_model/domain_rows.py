@@ -95,9 +95,9 @@ class Rows:
 @click.option("--open-terms", is_flag=True, help="Train only on the sets under open terms.")
 def main(data: Path, output: Path, *, open_terms: bool) -> None:
     """Write the files of each domain and print the number of rows in them."""
-    output.mkdir(parents=True, exist_ok=True)
     listed = json.loads(LIST.read_text(encoding="utf-8"))
     check_files(data, listed["files"], LIST)
+    output.mkdir(parents=True, exist_ok=True)
     domains: dict[str, Rows] = {}
     for domain, sources in listed["domains"].items():
         sets = [(one, rows_of(data, one)) for one in map(source, sources)]

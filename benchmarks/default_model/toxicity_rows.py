@@ -55,9 +55,9 @@ Row = dict[str, Any]
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 def main(data: Path, rows: Path, output: Path) -> None:
     """Write the files and print the number of rows in them."""
-    output.mkdir(parents=True, exist_ok=True)
     listed = json.loads(LIST.read_text(encoding="utf-8"))
     check_files(data, listed["files"], LIST)
+    output.mkdir(parents=True, exist_ok=True)
     parts: dict[str, list[Row]] = {"train": [], "dev": []}
     tests: dict[str, list[Row]] = {}
     for one in listed["sets"]:

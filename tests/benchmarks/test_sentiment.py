@@ -58,9 +58,11 @@ SETS = {
     "films/texts": [(SENTENCES, None), ("it is a fine film to see", None)],
     "mr/train": [("so very good", "1")],
     "mr/dev": [("not much to see in here", "0"), ("nothing at all to look at", "0")],
-    "scored/all": [(f"thing number {n} is one that I like", 2.5) for n in range(60)]
-    + [(f"item {n} is one of them and was here", 0.1) for n in range(60)]
-    + [(f"part {n} is unclear to me by now", -0.7) for n in range(20)],
+    "scored/all": [
+        (f"{kind} " + " ".join(f"{kind}{n}word{at}" for at in range(8)), score)
+        for kind, score in (("thing", 2.5), ("item", 0.1), ("part", -0.7))
+        for n in range(60)
+    ],
 }
 LIST = {
     "films": [
@@ -73,7 +75,7 @@ LIST = {
 
 
 @pytest.fixture
-def folder(tmp_path, data, monkeypatch):
+def folder(tmp_path, data, made, monkeypatch):
     """A folder of sets, and a list of their domains and checksums."""
     files = {}
     for name, rows in SETS.items():
@@ -88,6 +90,8 @@ def folder(tmp_path, data, monkeypatch):
     listed = tmp_path / "domains.json"
     listed.write_text(json.dumps({"domains": LIST, "files": files}))
     monkeypatch.setattr(data, "LIST", listed)
+    for name in ("_STATEMENTS", "_NAMED", "_NONSENSE", "_FOREIGN", "_WORDLESS", "_SWAPPED"):
+        monkeypatch.setattr(made, name, 50)
     return tmp_path / "sets"
 
 

@@ -75,6 +75,54 @@ def test_what_is_refused(classifier, texts, labels, message):
         evaluate(classifier, texts if isinstance(texts, list) else [], labels, missing="drop")
 
 
+@pytest.fixture(scope="module")
+def three():
+    """The classifier of the package, which knows negative, neutral and positive."""
+    return Classifier.load("sentiment")
+
+
+def test_only_some_labels_can_be_right(three, rows):
+    sides = ("negative", "positive")
+    found = evaluate_rows(three, rows, file="dev", among=sides)
+    assert found.scored.labels == sides
+    answers = list(three.predict_many(row.text for row in rows))
+    scores = np.array([[answer.scores[side] for side in sides] for answer in answers])
+    expected = scores / scores.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found.scored.probabilities, expected, atol=1e-6)
+    truth = np.array([sides.index(row.labels[0]) for row in rows])
+    assert found.metrics.accuracy == np.mean(scores.argmax(axis=1) == truth)
+
+    # The bundle's own thresholds decide on all of its labels.
+    given = [answer.label for answer in answers]
+    answered = [label in sides for label in given]
+    right = [label == row.labels[0] for label, row in zip(given, rows, strict=True)]
+    own = found.coverage[-1]
+    assert own.threshold is None
+    assert own.coverage == np.mean(answered)
+    assert own.accuracy == pytest.approx(sum(right) / sum(answered))
+
+
+@pytest.mark.parametrize(
+    ("among", "error", "message"),
+    [
+        (["negative", "good"], ConfigError, "'good': not among the model's labels, which are"),
+        (["negative"], ConfigError, "among needs at least two labels"),
+        ("negative", ConfigError, "among needs at least two labels"),
+        ([], ConfigError, "among needs at least two labels"),
+        (["negative", "neutral"], DataError, "the label 'positive' does not occur among those"),
+    ],
+)
+def test_labels_that_cannot_be_chosen(three, among, error, message):
+    with pytest.raises(error, match=message):
+        evaluate(three, ["good", "bad"], ["positive", "negative"], among=among)
+
+
+def test_labels_that_do_not_compete(several):
+    labels = several.labels
+    with pytest.raises(ConfigError, match="labels of a multi-label classifier do not compete"):
+        evaluate(several, ["good"], [[labels[0]]], among=labels[:2])
+
+
 def test_a_data_frame_of_the_answers(classifier, rows, result):
     pytest.importorskip("pandas")
     frame = result.to_pandas()
