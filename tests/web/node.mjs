@@ -49,19 +49,14 @@ const METHODS = {
     classifier.close();
     return found;
   },
+  async exact({ file, package: folder }) {
+    const module = await WebAssembly.compile(await readFile(`${folder}/src/${file}`));
+    return new WebAssembly.Instance(module).exports.tg_is_exact() === 1;
+  },
   async models({ file, cases, package: folder }) {
     const { EngineSession } = await from("engine");
-    const module = await WebAssembly.compile(await readFile(`${folder}/src/${file}`));
-    const bits = (numbers) => [...new Uint32Array(numbers.slice().buffer)];
-    const answers = ({ model, texts, cut }) => {
-      const session = new EngineSession(module, new Uint8Array(Buffer.from(model, "base64")));
-      const run = session.run(texts).map(bits);
-      if (!cut) return { run };
-      const first = session.read(texts[0].slice(0, cut), null, true);
-      const second = session.read(texts[0].slice(cut), first.state, true);
-      return { run, state: bits(first.state), stream: bits(second.probabilities) };
-    };
-    return Promise.all(cases.map((one) => attempt(async () => answers(one))));
+    const { answersOf } = await import("./models.mjs");
+    return answersOf(EngineSession, await WebAssembly.compile(await readFile(`${folder}/src/${file}`)), cases);
   },
   async loads({ bundles, options }) {
     const { Classifier } = await from("index");

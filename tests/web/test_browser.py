@@ -33,11 +33,24 @@ FAULT = """async ([name, source]) => {
   return package_[name].load(source).then(() => "loaded", told);
 }"""
 
+MODELS = """async ([file, cases]) => {
+  const { EngineSession } = await import("/runtime/web/src/engine.js");
+  const { answersOf } = await import("/tests/web/models.mjs");
+  const module = await WebAssembly.compileStreaming(fetch("/runtime/web/src/" + file));
+  const isExact = new WebAssembly.Instance(module).exports.tg_is_exact();
+  return isExact ? answersOf(EngineSession, module, cases) : null;
+}"""
+
 
 class Handler(SimpleHTTPRequestHandler):
     """The repository, with a policy; below /half/, half of a graph."""
 
-    extensions_map: ClassVar = {".js": "text/javascript", "": "application/octet-stream"}
+    extensions_map: ClassVar = {
+        ".js": "text/javascript",
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+        "": "application/octet-stream",
+    }
 
     def end_headers(self):
         self.send_header("Content-Security-Policy", POLICY)
@@ -109,3 +122,12 @@ def test_a_half_download_is_refused(page):
 def test_a_missing_file_is_named(page, url):
     told = page.evaluate(FAULT, ["Classifier", "/nothing/"])
     assert told == f"DownloadError: {url}nothing/textgate.json: cannot be downloaded: HTTP 404"
+
+
+@pytest.mark.parametrize("file", ["engine.wasm", "engine_fused.wasm"])
+def test_random_models_give_the_bits_of_c(page, random_cases, file):
+    cases, expected = random_cases
+    found = page.evaluate(MODELS, [file, cases])
+    if found is None:
+        pytest.skip("the relaxed SIMD of this browser is not what the engine needs")
+    assert found == expected
