@@ -32,6 +32,20 @@ const METHODS = {
     classifier.close();
     return { one, many, facts };
   },
+  async together({ bundle, texts }) {
+    const { ClassifierWorker } = await from("index");
+    const classifier = await ClassifierWorker.load(bundle);
+    const stream = classifier.stream();
+    const found = await Promise.all([
+      ...texts.map((text) => attempt(async () => plain(await classifier.predict(text)))),
+      attempt(() => stream.feed(() => "a piece that cannot be sent")),
+      attempt(() => classifier.predict(texts[0], { topK: 3 })),
+      attempt(async () => plain(await stream.feed(texts[0]))),
+    ]);
+    const late = attempt(() => classifier.predict(texts[0]));
+    classifier.close();
+    return [...found, await late];
+  },
   async streams({ bundle, pieces, options, worker }) {
     const { Classifier, ClassifierWorker } = await from("index");
     const classifier = await (worker ? ClassifierWorker : Classifier).load(bundle, options);
