@@ -184,6 +184,21 @@ def test_a_new_version_replaces_the_one_that_was_kept(open_page, tmp_path):
         assert page.problems == []
 
 
+def test_pages_of_the_host_below_it_are_left_alone(open_page, tmp_path):
+    write_site(DATA / "gru-float32", tmp_path / "site")
+    write_site(DATA / "lstm-int8", tmp_path / "site" / "other")
+    (tmp_path / "site" / "more.html").write_text("<title>more</title>", encoding="utf-8")
+    with serving(tmp_path) as (url, _):
+        page = open_page(f"{url}site/")
+        expect(page.locator("#offline")).to_contain_text("works offline")
+        page.goto(f"{url}site/other/")
+        assert page.inner_text("h1") == "lstm-int8"
+        page.goto(f"{url}site/more.html")
+        assert page.title() == "more"
+        page.goto(f"{url}site/index.html?text=dull")
+        assert page.inner_text("h1") == "gru-float32"
+
+
 def test_a_changed_file_is_an_error_that_is_shown(browser, tmp_path):
     write_site(DATA / "gru-float32", tmp_path / "site")
     model = tmp_path / "site" / "model" / "model.onnx"
