@@ -43,7 +43,10 @@ MODELS = """async ([file, cases]) => {
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """The repository, with a policy; below /half/, half of a graph."""
+    """The repository, with a policy; below /half/, half of a graph; below /kept/, one of two bundles,
+    of which browsers keep every file for a while."""
+
+    kept = SENTIMENT
 
     extensions_map: ClassVar = {
         ".js": "text/javascript",
@@ -57,7 +60,10 @@ class Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def do_GET(self):
-        if self.path == "/":
+        if self.path.startswith("/kept/"):
+            content = (self.kept / self.path.removeprefix("/kept/")).read_bytes()
+            self.answer(content, "application/octet-stream", "max-age=600")
+        elif self.path == "/":
             self.answer(b"<!doctype html><title>textgate</title>", "text/html")
         elif self.path.startswith("/half/"):
             content = (SENTIMENT / self.path.removeprefix("/half/")).read_bytes()
@@ -66,10 +72,11 @@ class Handler(SimpleHTTPRequestHandler):
         else:
             super().do_GET()
 
-    def answer(self, content, kind):
+    def answer(self, content, kind, kept="no-store"):
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", kept)
         self.end_headers()
         self.wfile.write(content)
 
@@ -117,6 +124,17 @@ def test_a_half_download_is_refused(page):
         in told
     )
     assert told.startswith("BundleError: ")
+
+
+def test_files_that_the_browser_kept_of_another_version_are_asked_for_again(page, monkeypatch):
+    keep = "async (name) => { await (await fetch('/kept/' + name)).arrayBuffer(); }"
+    page.evaluate(keep, "model.onnx")
+    monkeypatch.setattr(Handler, "kept", ROOT / "tests" / "data" / "lstm-int8")
+    assert page.evaluate(FAULT, ["Classifier", "/kept/"]) == "loaded"
+    page.evaluate(keep, "textgate.json")
+    monkeypatch.setattr(Handler, "kept", ROOT / "tests" / "data" / "gru-float32")
+    page.evaluate("(name) => fetch('/kept/' + name, { cache: 'reload' })", "model.onnx")
+    assert page.evaluate(FAULT, ["Classifier", "/kept/"]) == "loaded"
 
 
 def test_a_missing_file_is_named(page, url):
