@@ -72,6 +72,25 @@ const METHODS = {
     const { answersOf } = await import("./models.mjs");
     return answersOf(EngineSession, await WebAssembly.compile(await readFile(`${folder}/src/${file}`)), cases);
   },
+  async misuses({ bundle, worker }) {
+    const { Classifier, ClassifierWorker, guard } = await from("index");
+    const kind = worker ? ClassifierWorker : Classifier;
+    const classifier = await kind.load(bundle);
+    const found = [
+      await attempt(() => kind.load(bundle, { maxtokens: 3 })),
+      await attempt(() => kind.load(bundle, null)),
+      await attempt(() => classifier.predict("a", { topk: 1 })),
+      await attempt(() => classifier.predict("a", null)),
+      await attempt(() => classifier.predict("a", 2)),
+      await attempt(() => classifier.predictions("abc")),
+      await attempt(() => classifier.predictions(["a"], { top: 1 })),
+      await attempt(() => classifier.predictMany(["a"], { top: 1 }).next()),
+      await attempt(() => classifier.stream().feed("a", { last: true })),
+      await attempt(() => guard([], classifier, { stop: 0.5 })),
+    ];
+    classifier.close();
+    return found;
+  },
   async loads({ bundles, options }) {
     const { Classifier } = await from("index");
     const found = [];

@@ -117,6 +117,33 @@ def test_predictions_are_those_of_python(page, name):
     assert page.problems == []
 
 
+SENT = """async ([source, text]) => {
+  const sizes = [], post = Worker.prototype.postMessage;
+  Worker.prototype.postMessage = function (message) {
+    sizes.push(JSON.stringify(message).length);
+    post.call(this, message);
+  };
+  const { ClassifierWorker } = await import("/runtime/web/src/client.js");
+  const classifier = await ClassifierWorker.load(source);
+  const long = text.repeat(1e6);
+  const found = [
+    await classifier.predict(long),
+    (await classifier.predictions([long]))[0],
+    await classifier.stream().feed(long),
+  ];
+  classifier.close();
+  return [Math.max(...sizes), found.map(({ score, tokens, truncated }) => [score, tokens, truncated])];
+}"""
+
+
+@pytest.mark.parametrize("text", ["a great film ", "\U0001f600", "x"])
+def test_of_megabytes_a_worker_gets_what_can_be_read(page, text):
+    largest, found = page.evaluate(SENT, ["/runtime/models/sentiment", text])
+    prediction = Classifier.load(SENTIMENT, engine="native").predict(text * 100_000)
+    assert found == [[prediction.score, prediction.tokens, True]] * 3
+    assert largest < 100_000
+
+
 def test_a_half_download_is_refused(page):
     told = page.evaluate(FAULT, ["ClassifierWorker", "/half/"])
     assert (

@@ -13,7 +13,7 @@ import { GRAPH, TOKENIZER } from "./manifest.js";
 import { modelBytes } from "./model.js";
 import { OnnxSession } from "./onnxruntime.js";
 import { Stream } from "./stream.js";
-import { checkedText, seriesOf, windows } from "./texts.js";
+import { checkedOptions, checkedText, checkedTexts, seriesOf, windows } from "./texts.js";
 import { Tokenizer } from "./tokenizer.js";
 
 /** @typedef {import("./decision.js").Prediction} Prediction */
@@ -126,8 +126,8 @@ export class Classifier {
    * @throws {ConfigError} `topK` is not from 1 to the number of labels.
    * @throws {DataError} the text is not a string.
    */
-  async predict(text, { topK } = {}) {
-    const kept = keptLabels(topK, this.labels);
+  async predict(text, options = {}) {
+    const kept = keptLabels(options, this.labels);
     const session = this.#required();
     const encoded = this.#tokenizer.encode(checkedText(text, "the text"));
     const { probabilities } = await session.read(encoded.ids);
@@ -144,11 +144,11 @@ export class Classifier {
    * @param {number} [options.topK] as for `predict`.
    * @returns {AsyncGenerator<Prediction, void, undefined>}
    */
-  async *predictMany(texts, { topK } = {}) {
-    const kept = keptLabels(topK, this.labels);
+  async *predictMany(texts, options = {}) {
+    keptLabels(options, this.labels);
     this.#required();
     for await (const window of windows(seriesOf(texts), WINDOW))
-      yield* await this.predictions(window, { topK });
+      yield* await this.predictions(window, options);
   }
 
   /**
@@ -180,10 +180,10 @@ export class Classifier {
    * @param {number} [options.topK] as for `predict`.
    * @returns {Promise<Prediction[]>}
    */
-  async predictions(texts, { topK } = {}) {
-    const kept = keptLabels(topK, this.labels),
+  async predictions(texts, options = {}) {
+    const kept = keptLabels(options, this.labels),
       session = this.#required();
-    const encoded = texts.map((text, index) => this.#tokenizer.encode(checkedText(text, `texts[${index}]`)));
+    const encoded = checkedTexts(texts).map((text) => this.#tokenizer.encode(text));
     const order = [...encoded].sort((a, b) => a.ids.length - b.ids.length);
     const rows = new Map();
     for (let first = 0; first < order.length; first += BATCH) {
@@ -211,7 +211,12 @@ export class Classifier {
  * @returns {Promise<Classifier>}
  */
 export async function opened(source, options, Decides) {
-  const { engine = "native", onnxruntime, maxTokens, thresholds } = options;
+  const {
+    engine = "native",
+    onnxruntime,
+    maxTokens,
+    thresholds,
+  } = checkedOptions(options, "engine", "onnxruntime", "maxTokens", "thresholds");
   if (engine !== "native" && engine !== "onnxruntime") {
     throw new ConfigError(`engine must be one of native, onnxruntime, not ${shown(engine)}`);
   }

@@ -7,7 +7,7 @@
 import { Decision, keptLabels } from "./decision.js";
 import { ConfigError, TextgateError, unpacked } from "./errors.js";
 import { folderOf } from "./files.js";
-import { checkedText, seriesOf, windows } from "./texts.js";
+import { checkedText, checkedTexts, readable, seriesOf, windows } from "./texts.js";
 
 /** @typedef {import("./classifier.js").Facts} Facts */
 /** @typedef {import("./classifier.js").Options} Options */
@@ -82,9 +82,10 @@ export class ClassifierWorker {
    * @param {{ topK?: number }} [options]
    * @returns {Promise<Prediction>}
    */
-  async predict(text, { topK } = {}) {
-    const kept = keptLabels(topK, this.labels);
-    return decided(this.#decision, await this.#worker.ask("predict", checkedText(text, "the text")), kept);
+  async predict(text, options = {}) {
+    const kept = keptLabels(options, this.labels);
+    const read = readable(checkedText(text, "the text"), this.#facts.maxTokens);
+    return decided(this.#decision, await this.#worker.ask("predict", read), kept);
   }
 
   /**
@@ -94,11 +95,11 @@ export class ClassifierWorker {
    * @param {{ topK?: number }} [options]
    * @returns {Promise<Prediction[]>}
    */
-  async predictions(texts, { topK } = {}) {
-    const kept = keptLabels(topK, this.labels);
-    const checked = texts.map((text, index) => checkedText(text, `texts[${index}]`));
+  async predictions(texts, options = {}) {
+    const kept = keptLabels(options, this.labels);
+    const read = checkedTexts(texts).map((text) => readable(text, this.#facts.maxTokens));
     /** @type {Undecided[]} */
-    const found = await this.#worker.ask("predictions", checked);
+    const found = await this.#worker.ask("predictions", read);
     return found.map((one) => decided(this.#decision, one, kept));
   }
 
@@ -110,6 +111,7 @@ export class ClassifierWorker {
    * @returns {AsyncGenerator<Prediction, void, undefined>}
    */
   async *predictMany(texts, options = {}) {
+    keptLabels(options, this.labels);
     for await (const window of windows(seriesOf(texts), WINDOW))
       yield* await this.predictions(window, options);
   }
@@ -141,7 +143,7 @@ export class ClassifierWorker {
    */
   #held(id, made) {
     made.catch(() => {}); // the first piece says it
-    const found = new WorkerStream(this.#worker, this.#decision, id, (other) => {
+    const found = new WorkerStream(this.#worker, this.#decision, this.#facts.maxTokens, id, (other) => {
       const next = ++this.#streams;
       return this.#held(next, this.#worker.ask("copy", other, next));
     });
@@ -154,18 +156,21 @@ export class ClassifierWorker {
 export class WorkerStream {
   #worker;
   #decision;
+  #maxTokens;
   #id;
   #copied;
 
   /**
    * @param {Line} worker
    * @param {Decision} decision
+   * @param {number} maxTokens
    * @param {number} id
    * @param {(id: number) => WorkerStream} copied
    */
-  constructor(worker, decision, id, copied) {
+  constructor(worker, decision, maxTokens, id, copied) {
     this.#worker = worker;
     this.#decision = decision;
+    this.#maxTokens = maxTokens;
     this.#id = id;
     this.#copied = copied;
   }
@@ -178,7 +183,8 @@ export class WorkerStream {
    * @returns {Promise<Prediction>}
    */
   async feed(piece, options = {}) {
-    return decided(this.#decision, await this.#worker.ask("feed", this.#id, piece, options));
+    const read = typeof piece === "string" ? readable(piece, this.#maxTokens) : piece;
+    return decided(this.#decision, await this.#worker.ask("feed", this.#id, read, options));
   }
 
   /**

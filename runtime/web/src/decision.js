@@ -5,6 +5,7 @@
  */
 
 import { ConfigError, shown } from "./errors.js";
+import { checkedOptions } from "./texts.js";
 
 const DEFAULT_THRESHOLD = 0.5; // of a label without its own in a multi-label model
 
@@ -108,11 +109,12 @@ export class Decision {
 /**
  * Return the number of labels whose scores are kept; null for all.
  *
- * @param {number | undefined} topK
+ * @param {{ topK?: number | undefined }} options
  * @param {readonly string[]} labels
  * @returns {number | null}
  */
-export function keptLabels(topK, labels) {
+export function keptLabels(options, labels) {
+  const { topK } = checkedOptions(options, "topK");
   return topK === undefined ? null : wholeNumber(topK, "topK", labels.length);
 }
 
