@@ -325,6 +325,59 @@ def test_megabytes_that_are_pasted_are_read_beside_the_field(open_page, sites):
     assert page.problems == []
 
 
+def test_a_long_text_is_shown_in_part_and_kept_whole(open_page, sites):
+    page = open_page(sites["gru-float32"])
+    text = "\U0001f600" + "a great film " * 8_000
+    (row,) = classified(page, f"text\n{text}\n", "long.csv")
+    assert row["text"] == text
+    shown = page.inner_text("#results tbody td:last-child")
+    assert shown.startswith("\U0001f600a great film ")
+    assert shown.endswith("...")
+    assert len(shown) < 1100
+
+
+def test_a_name_of_megabytes_is_told_in_part(open_page, sites):
+    page = open_page(sites["gru-float32"])
+    page.set_input_files("#file", {
+        "name": "a.csv", "mimeType": "text/csv", "buffer": b"x" * 1_000_000 + b",y\n1,2\n",
+    })  # fmt: skip
+    page.click("#classify")
+    expect(page.locator("#problem")).to_contain_text("there is no column text")
+    assert len(page.inner_text("#problem")) < 300
+
+
+@pytest.mark.parametrize(("line", "form"), [("{\n", "jsonl"), ("\n", "lines"), ("a,b\n", "csv")])
+def test_rows_that_are_left_out_can_be_stopped(open_page, sites, line, form):
+    page = open_page(sites["gru-float32"])
+    page.set_input_files("#file", {
+        "name": f"a.{form}", "mimeType": "text/plain", "buffer": b"text\n" + line.encode() * 1_000_000,
+    })  # fmt: skip
+    page.evaluate("""() => {
+        setTimeout(() => document.getElementById("stop").click(), 100);
+        document.getElementById("classify").click();
+    }""")
+    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator("#rows-status")).to_contain_text("stopped")
+
+
+CSV = """async ([url, cells]) => {
+  const { CsvFile } = await import(url + "rows.js");
+  const file = new CsvFile(["label"]);
+  file.begin(cells);
+  file.add([cells[0]], cells);
+  return file.file().text();
+}"""
+FORMULAS = ["=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20a"]
+
+
+def test_no_cell_of_the_result_begins_as_a_formula(open_page, sites):
+    page = open_page(sites["gru-float32"])
+    text = page.evaluate(CSV, [sites["gru-float32"], FORMULAS])
+    header, row = csv.reader(io.StringIO(text, newline=""))
+    assert header == ["label", *("'" + cell for cell in FORMULAS)]
+    assert row == ["'=1", *("'" + cell for cell in FORMULAS)]
+
+
 FAULTS = """() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
   const ids = all("[id]").map((one) => one.id);
