@@ -43,8 +43,8 @@ MODELS = """async ([file, cases]) => {
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """The repository, with a policy; below /half/, half of a graph; below /kept/, one of two bundles,
-    of which browsers keep every file for a while."""
+    """The repository, with a policy. Below /half/ is half of a graph, and below /kept/ are bundles
+    whose files browsers keep for a while."""
 
     kept = SENTIMENT
 
@@ -132,7 +132,8 @@ SENT = """async ([source, text]) => {
     await classifier.stream().feed(long),
   ];
   classifier.close();
-  return [Math.max(...sizes), found.map(({ score, tokens, truncated }) => [score, tokens, truncated])];
+  const answers = found.map(({ score, tokens, truncated }) => [score, tokens, truncated]);
+  return [Math.max(...sizes), answers];
 }"""
 
 

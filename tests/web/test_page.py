@@ -346,14 +346,15 @@ def test_a_name_of_megabytes_is_told_in_part(open_page, sites):
     assert len(page.inner_text("#problem")) < 300
 
 
-@pytest.mark.parametrize(("line", "form"), [("{\n", "jsonl"), ("\n", "lines"), ("a,b\n", "csv")])
+@pytest.mark.parametrize(("line", "form"), [("{\n", "jsonl"), ("a,b\n", "csv")])
 def test_rows_that_are_left_out_can_be_stopped(open_page, sites, line, form):
     page = open_page(sites["gru-float32"])
+    rows = b"text\n" + line.encode() * 1_000_000
     page.set_input_files("#file", {
-        "name": f"a.{form}", "mimeType": "text/plain", "buffer": b"text\n" + line.encode() * 1_000_000,
+        "name": f"a.{form}", "mimeType": "text/plain", "buffer": rows,
     })  # fmt: skip
     page.evaluate("""() => {
-        setTimeout(() => document.getElementById("stop").click(), 100);
+        setTimeout(() => document.getElementById("stop").click(), 20);
         document.getElementById("classify").click();
     }""")
     expect(page.locator("#stop")).to_be_hidden()
@@ -367,7 +368,10 @@ CSV = """async ([url, cells]) => {
   file.add([cells[0]], cells);
   return file.file().text();
 }"""
-FORMULAS = ["=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20a"]
+FORMULAS = [
+    *("=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1"),
+    *("\uff1d1", "\uff0b1", "\uff0d1", "\uff20a"),
+]
 
 
 def test_no_cell_of_the_result_begins_as_a_formula(open_page, sites):
