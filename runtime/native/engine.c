@@ -122,6 +122,8 @@ static int narrow(const tg_model *m, const Layer *layer, Matrix *matrix)
         if (weights[i] > 63) return 0;
     }
     matrix->offset = 64;
+#else
+    (void)matrix;
 #endif
     return 1;
 }
@@ -206,8 +208,8 @@ static int read_direction(tg_model *m, Reader *reader, size_t l, Layer *layer, D
     if (reader->status != TG_OK) return reader->status;
 
     Matrix input = {weights[0], layer->inputs, layer->input_groups, below ? below->units : m->columns,
-                    below ? below->width : rounded(m->columns, LANES)};
-    Matrix recurrent = {weights[1], layer->units, layer->recurrent_groups, layer->units, layer->width};
+                    below ? below->width : rounded(m->columns, LANES), 0};
+    Matrix recurrent = {weights[1], layer->units, layer->recurrent_groups, layer->units, layer->width, 0};
     way->input_narrow = narrow(m, layer, &input);
     way->recurrent_narrow = narrow(m, layer, &recurrent);
     way->input = packed(m, layer, &input);
