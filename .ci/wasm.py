@@ -4,9 +4,10 @@
     python .ci/wasm.py
 
 Writes two modules into ``runtime/web/src``, which are in the repository so that nobody needs a
-compiler to use them: one with relaxed SIMD, whose multiply-add is that of the processor, and one
-without. They ask for nothing from their host and give the same results. Their last section holds
-the checksum of the sources, with which ``tests/web`` finds out that it is time to compile again.
+compiler to use them: one with relaxed SIMD, whose multiply-adds are those of the processor, and
+one without. They ask for nothing from their host and give the same results. Their last section
+holds the checksum of the sources, with which ``tests/web`` finds out that it is time to compile
+again.
 """
 
 from __future__ import annotations

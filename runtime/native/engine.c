@@ -108,7 +108,25 @@ typedef struct {
     size_t columns;      /* meaningful ones */
     size_t groups;       /* of the packed inputs */
     size_t units, width; /* of each direction of what it reads */
+    int offset;          /* is added to every packed weight */
 } Matrix;
+
+/* Return whether int8 weights have 7 bits, for `product8`. Relaxed SIMD takes those that lie from 0 to 127 once
+ * 64 is added, which what `export` writes does. */
+static int narrow(const tg_model *m, const Layer *layer, Matrix *matrix)
+{
+    if (!layer->integer || m->cell != LSTM) return 0;
+#if HAVE_RELAXED_SIMD
+    const int8_t *weights = matrix->weights;
+    for (size_t i = 0; i < layer->vectors * layer->units * matrix->columns; i++) {
+        if (weights[i] > 63) return 0;
+    }
+    matrix->offset = 64;
+#else
+    (void)matrix;
+#endif
+    return 1;
+}
 
 static const void *packed(tg_model *m, const Layer *layer, const Matrix *matrix)
 {
@@ -116,6 +134,7 @@ static const void *packed(tg_model *m, const Layer *layer, const Matrix *matrix)
     size_t count = layer->panels * matrix->groups * layer->vectors * LANES * each;
     void *to = piece(m, count, layer->integer ? 1 : sizeof(float));
     if (!to) return NULL;
+    memset(to, matrix->offset, layer->integer ? count : 0);
     size_t offset = 0;
     for (size_t panel = 0; panel < layer->panels; panel++) {
         for (size_t group = 0; group < matrix->groups; group++) {
@@ -125,7 +144,7 @@ static const void *packed(tg_model *m, const Layer *layer, const Matrix *matrix)
                     ptrdiff_t column = column_at(matrix->units, matrix->width, group * each + j);
                     if (row < 0 || column < 0 || (size_t)column >= matrix->columns) continue;
                     size_t from = (size_t)row * matrix->columns + (size_t)column;
-                    if (layer->integer) ((int8_t *)to)[offset] = ((const int8_t *)matrix->weights)[from];
+                    if (layer->integer) ((int8_t *)to)[offset] = (int8_t)(((const int8_t *)matrix->weights)[from] + matrix->offset);
                     else ((float *)to)[offset] = ((const float *)matrix->weights)[from];
                 }
             }
@@ -141,6 +160,7 @@ static const int32_t *starts(tg_model *m, const Layer *layer, const Matrix *matr
     if (!to) return NULL;
     bool is_signed = m->instructions == TG_NEON || m->instructions == TG_NEON_DOTPROD;
     if (m->instructions == TG_AVX2 && m->cell != LSTM) is_signed = true;
+    if (matrix->offset) is_signed = true;
     int32_t left = zero - (is_signed ? 128 : 0);
     for (size_t i = 0; i < layer->panels * layer->vectors * LANES; i++) {
         size_t panel = i / (layer->vectors * LANES), vector = i / LANES % layer->vectors;
@@ -188,8 +208,10 @@ static int read_direction(tg_model *m, Reader *reader, size_t l, Layer *layer, D
     if (reader->status != TG_OK) return reader->status;
 
     Matrix input = {weights[0], layer->inputs, layer->input_groups, below ? below->units : m->columns,
-                    below ? below->width : rounded(m->columns, LANES)};
-    Matrix recurrent = {weights[1], layer->units, layer->recurrent_groups, layer->units, layer->width};
+                    below ? below->width : rounded(m->columns, LANES), 0};
+    Matrix recurrent = {weights[1], layer->units, layer->recurrent_groups, layer->units, layer->width, 0};
+    way->input_narrow = narrow(m, layer, &input);
+    way->recurrent_narrow = narrow(m, layer, &recurrent);
     way->input = packed(m, layer, &input);
     way->recurrent = packed(m, layer, &recurrent);
     way->bias = by_panel(m, layer, input_bias, 1.0f, recurrent_bias);

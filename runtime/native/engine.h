@@ -30,6 +30,7 @@ enum { LAST, MAX, MEAN, ATTENTION };
 typedef struct {
     const void *input, *recurrent;                     /* weights, int8 or float32 */
     const int32_t *input_start, *recurrent_start;      /* sums of products start here: zero points */
+    int input_narrow, recurrent_narrow; /* whether the int8 weights have 7 bits, as product8 wants to know */
     const float *input_scale, *recurrent_scale;
     const float *bias;           /* of both products, but for a GRU's new state the input's */
     const float *recurrent_bias; /* of the recurrent product alone, 0 but for a GRU's new state */
@@ -141,9 +142,13 @@ int tg_grow(const tg_model *, tg_workspace *, size_t rows);
 #define HAVE_NEON 1
 #elif defined(__wasm_simd128__)
 #define HAVE_SIMD128 1
+#if defined(__wasm_relaxed_simd__)
+#define HAVE_RELAXED_SIMD 1
+#endif
 
-/* Return whether multiply-adds round once: 1 or 0. If not, take the module without relaxed SIMD. */
-TG_API int tg_is_fused(void);
+/* Return whether the relaxed instructions do what the engine needs: multiply-adds round once, and products of
+ * bytes are added exactly. If not, take the module without relaxed SIMD. */
+TG_API int tg_is_exact(void);
 #endif
 
 #endif

@@ -239,7 +239,7 @@ static void project(const tg_model *m, tg_workspace *w, size_t l, size_t d, cons
             const uint8_t *x[TEXTS];
             int32_t out[TEXTS * MAX_VECTORS * LANES];
             for (size_t r = 0; r < rows; r++) x[r] = read8 + index[first + r] * layer->input_width;
-            product8(rows, layer->vectors, m->cell == LSTM, x, groups,
+            product8(rows, layer->vectors, way->input_narrow, x, groups,
                      (const int8_t *)way->input + panel * groups * wide * 4, way->input_start + offset, out);
             const float *scales = way->input_scale + offset, *bias = way->bias + offset;
             if (m->cell == LSTM) { /* its bias is added last, as ONNX Runtime does */
@@ -353,7 +353,7 @@ INLINE void advance(int cell, bool integer, const Layer *layer, const Direction 
         }
 #endif
         if (integer) {
-            product8(step->texts, vectors, cell == LSTM, step->h8, groups,
+            product8(step->texts, vectors, way->recurrent_narrow, step->h8, groups,
                      (const int8_t *)way->recurrent + offset * groups * 4, way->recurrent_start + offset,
                      (int32_t *)step->products + offset * step->texts);
         } else {

@@ -1,6 +1,6 @@
 /* 16 float32 as four vectors of WebAssembly, for forward_simd128.c.
  *
- * Relaxed SIMD has a multiply-add that is fused where the processor has one; tg_is_fused says so. Without
+ * Relaxed SIMD has a multiply-add that is fused where the processor has one; tg_is_exact says so. Without
  * it, float64 is used, in which a product is exact. */
 #include <wasm_simd128.h>
 
@@ -51,7 +51,7 @@ LANE float v_total(V a)
     return wasm_f32x4_extract_lane(two, 0) + wasm_f32x4_extract_lane(two, 1);
 }
 
-#if defined(__wasm_relaxed_simd__)
+#if HAVE_RELAXED_SIMD
 
 LANE V v_fma(V a, V b, V c) EACH(wasm_f32x4_relaxed_madd(a.x[i], b.x[i], c.x[i]))
 

@@ -32,6 +32,20 @@ const METHODS = {
     classifier.close();
     return { one, many, facts };
   },
+  async together({ bundle, texts }) {
+    const { ClassifierWorker } = await from("index");
+    const classifier = await ClassifierWorker.load(bundle);
+    const stream = classifier.stream();
+    const found = await Promise.all([
+      ...texts.map((text) => attempt(async () => plain(await classifier.predict(text)))),
+      attempt(() => stream.feed(() => "a piece that cannot be sent")),
+      attempt(() => classifier.predict(texts[0], { topK: 3 })),
+      attempt(async () => plain(await stream.feed(texts[0]))),
+    ]);
+    const late = attempt(() => classifier.predict(texts[0]));
+    classifier.close();
+    return [...found, await late];
+  },
   async streams({ bundle, pieces, options, worker }) {
     const { Classifier, ClassifierWorker } = await from("index");
     const classifier = await (worker ? ClassifierWorker : Classifier).load(bundle, options);
@@ -49,19 +63,33 @@ const METHODS = {
     classifier.close();
     return found;
   },
+  async exact({ file, package: folder }) {
+    const module = await WebAssembly.compile(await readFile(`${folder}/src/${file}`));
+    return new WebAssembly.Instance(module).exports.tg_is_exact() === 1;
+  },
   async models({ file, cases, package: folder }) {
     const { EngineSession } = await from("engine");
-    const module = await WebAssembly.compile(await readFile(`${folder}/src/${file}`));
-    const bits = (numbers) => [...new Uint32Array(numbers.slice().buffer)];
-    const answers = ({ model, texts, cut }) => {
-      const session = new EngineSession(module, new Uint8Array(Buffer.from(model, "base64")));
-      const run = session.run(texts).map(bits);
-      if (!cut) return { run };
-      const first = session.read(texts[0].slice(0, cut), null, true);
-      const second = session.read(texts[0].slice(cut), first.state, true);
-      return { run, state: bits(first.state), stream: bits(second.probabilities) };
-    };
-    return Promise.all(cases.map((one) => attempt(async () => answers(one))));
+    const { answersOf } = await import("./models.mjs");
+    return answersOf(EngineSession, await WebAssembly.compile(await readFile(`${folder}/src/${file}`)), cases);
+  },
+  async misuses({ bundle, worker }) {
+    const { Classifier, ClassifierWorker, guard } = await from("index");
+    const kind = worker ? ClassifierWorker : Classifier;
+    const classifier = await kind.load(bundle);
+    const found = [
+      await attempt(() => kind.load(bundle, { maxtokens: 3 })),
+      await attempt(() => kind.load(bundle, null)),
+      await attempt(() => classifier.predict("a", { topk: 1 })),
+      await attempt(() => classifier.predict("a", null)),
+      await attempt(() => classifier.predict("a", 2)),
+      await attempt(() => classifier.predictions("abc")),
+      await attempt(() => classifier.predictions(["a"], { top: 1 })),
+      await attempt(() => classifier.predictMany(["a"], { top: 1 }).next()),
+      await attempt(() => classifier.stream().feed("a", { last: true })),
+      await attempt(() => guard([], classifier, { stop: 0.5 })),
+    ];
+    classifier.close();
+    return found;
   },
   async loads({ bundles, options }) {
     const { Classifier } = await from("index");

@@ -239,6 +239,26 @@ def test_a_browser_without_simd_is_told_so(node):
     assert told["message"].startswith("textgate needs WebAssembly with SIMD")
 
 
+@pytest.mark.parametrize("worker", [False, True])
+def test_misuses_are_told(node, worker):
+    config, data = "ConfigError", "DataError"
+    unknown = "unknown option {}; there is {}"
+    load = "engine, onnxruntime, maxTokens, thresholds"
+    found = node("misuses", bundle=LSTM, worker=worker)
+    assert [(one["error"], one["message"]) for one in found] == [
+        (config, unknown.format('"maxtokens"', load)),
+        (config, "options should be an object, found null"),
+        (config, unknown.format('"topk"', "topK")),
+        (config, "options should be an object, found null"),
+        (config, "options should be an object, found 2"),
+        (data, 'predictions takes an array of texts, found "abc"'),
+        (config, unknown.format('"top"', "topK")),
+        (config, unknown.format('"top"', "topK")),
+        (config, unknown.format('"last"', "final")),
+        (config, unknown.format('"stop"', "stopAt, labels")),
+    ]
+
+
 def test_a_missing_folder_and_wrong_options(node, tmp_path):
     (missing,) = node("loads", bundles=[tmp_path / "none"])
     assert missing["error"] == "DownloadError"

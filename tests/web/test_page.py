@@ -184,6 +184,21 @@ def test_a_new_version_replaces_the_one_that_was_kept(open_page, tmp_path):
         assert page.problems == []
 
 
+def test_pages_of_the_host_below_it_are_left_alone(open_page, tmp_path):
+    write_site(DATA / "gru-float32", tmp_path / "site")
+    write_site(DATA / "lstm-int8", tmp_path / "site" / "other")
+    (tmp_path / "site" / "more.html").write_text("<title>more</title>", encoding="utf-8")
+    with serving(tmp_path) as (url, _):
+        page = open_page(f"{url}site/")
+        expect(page.locator("#offline")).to_contain_text("works offline")
+        page.goto(f"{url}site/other/")
+        assert page.inner_text("h1") == "lstm-int8"
+        page.goto(f"{url}site/more.html")
+        assert page.title() == "more"
+        page.goto(f"{url}site/index.html?text=dull")
+        assert page.inner_text("h1") == "gru-float32"
+
+
 def test_a_changed_file_is_an_error_that_is_shown(browser, tmp_path):
     write_site(DATA / "gru-float32", tmp_path / "site")
     model = tmp_path / "site" / "model" / "model.onnx"
@@ -308,6 +323,63 @@ def test_megabytes_that_are_pasted_are_read_beside_the_field(open_page, sites):
     page.click("#drop-held")
     assert page.evaluate("document.activeElement.id") == "rows"
     assert page.problems == []
+
+
+def test_a_long_text_is_shown_in_part_and_kept_whole(open_page, sites):
+    page = open_page(sites["gru-float32"])
+    text = "\U0001f600" + "a great film " * 8_000
+    (row,) = classified(page, f"text\n{text}\n", "long.csv")
+    assert row["text"] == text
+    shown = page.inner_text("#results tbody td:last-child")
+    assert shown.startswith("\U0001f600a great film ")
+    assert shown.endswith("...")
+    assert len(shown) < 1100
+
+
+def test_a_name_of_megabytes_is_told_in_part(open_page, sites):
+    page = open_page(sites["gru-float32"])
+    page.set_input_files("#file", {
+        "name": "a.csv", "mimeType": "text/csv", "buffer": b"x" * 1_000_000 + b",y\n1,2\n",
+    })  # fmt: skip
+    page.click("#classify")
+    expect(page.locator("#problem")).to_contain_text("there is no column text")
+    assert len(page.inner_text("#problem")) < 300
+
+
+@pytest.mark.parametrize(("line", "form"), [("{\n", "jsonl"), ("a,b\n", "csv")])
+def test_rows_that_are_left_out_can_be_stopped(open_page, sites, line, form):
+    page = open_page(sites["gru-float32"])
+    rows = b"text\n" + line.encode() * 1_000_000
+    page.set_input_files("#file", {
+        "name": f"a.{form}", "mimeType": "text/plain", "buffer": rows,
+    })  # fmt: skip
+    page.evaluate("""() => {
+        setTimeout(() => document.getElementById("stop").click(), 20);
+        document.getElementById("classify").click();
+    }""")
+    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator("#rows-status")).to_contain_text("stopped")
+
+
+CSV = """async ([url, cells]) => {
+  const { CsvFile } = await import(url + "rows.js");
+  const file = new CsvFile(["label"]);
+  file.begin(cells);
+  file.add([cells[0]], cells);
+  return file.file().text();
+}"""
+FORMULAS = [
+    *("=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1"),
+    *("\uff1d1", "\uff0b1", "\uff0d1", "\uff20a"),
+]
+
+
+def test_no_cell_of_the_result_begins_as_a_formula(open_page, sites):
+    page = open_page(sites["gru-float32"])
+    text = page.evaluate(CSV, [sites["gru-float32"], FORMULAS])
+    header, row = csv.reader(io.StringIO(text, newline=""))
+    assert header == ["label", *("'" + cell for cell in FORMULAS)]
+    assert row == ["'=1", *("'" + cell for cell in FORMULAS)]
 
 
 FAULTS = """() => {

@@ -102,6 +102,17 @@ def test_a_worker_gives_the_same(node, texts):
     assert node("predictions", bundle=SENTIMENT, texts=texts[:20], worker=True) == here
 
 
+def test_calls_that_are_sent_together_are_answered_each(node, texts):
+    *found, unsent, wrong, fed, late = node("together", bundle=SENTIMENT, texts=texts[:20])
+    classifier = Classifier.load(SENTIMENT, engine="native")
+    assert found == [plain(classifier.predict(text)) for text in texts[:20]]
+    assert unsent["error"] == "ConfigError"
+    assert unsent["message"].startswith("a worker cannot be given this: ")
+    assert wrong["message"] == "topK must be a whole number from 1 to 2, not 3"
+    assert fed == plain(classifier.predict(texts[0]))
+    assert late == {"error": "ConfigError", "message": "the classifier was closed"}
+
+
 def pieces_of(text, rng):
     """A text or its UTF-8, cut anywhere."""
     whole = text.encode("utf-8", "replace") if rng.random() < 0.5 else text

@@ -11,7 +11,7 @@
  * @module
  */
 
-import { CsvFile, formatOf, readRows } from "./rows.js";
+import { CsvFile, cut, formatOf, readRows } from "./rows.js";
 import * as source from "./source.js";
 
 /**
@@ -45,6 +45,7 @@ const MIN_SCALE = 0.1; // smaller values are pale
 const MAX_FIELD = 200_000; // characters that a field of a page takes without delay
 const MAX_FILE = 200_000_000; // bytes
 const MAX_SHOWN_ROWS = 200;
+const MAX_SHOWN_TEXT = 1000; // characters of each
 const WINDOW = 256; // texts of one question
 const TOLD_EVERY = 1000; // ms
 
@@ -291,7 +292,7 @@ function addRows(csv, header, window, predictions) {
     const label = one.labels.join("|");
     if (csv.count < MAX_SHOWN_ROWS) {
       const row = element("tr");
-      row.append(element("td", label || "no label"), element("td", percent(one.score)), element("td", text));
+      row.append(element("td", label || "no label"), element("td", percent(one.score)), element("td", cut(text, MAX_SHOWN_TEXT)));
       table.append(row);
     }
     csv.add([label, one.score], cells);

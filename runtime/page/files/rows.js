@@ -5,6 +5,9 @@
  */
 
 const MAX_CELL = 10_000_000; // characters; a quote that is never closed would hold the rest of a file
+const MAX_NAME = 40; // characters of a column in a message
+const MAX_NAMES = 20; // columns in a message
+const PAUSE_EVERY = 50; // ms after which the page may do something else
 const DELIMITERS = [",", ";", "\t", "|"];
 const FORMATS = new Map([["csv", "csv"], ["tsv", "tsv"], ["jsonl", "jsonl"], ["ndjson", "jsonl"]]);
 
@@ -37,6 +40,7 @@ export async function* readRows(blob, { format, column, window: limit }) {
   const reader = READERS[format](column);
   let window = [], bad = [], read = 0, number = 0;
   const part = () => ({ header: reader.header, window, bad, done: blob.size ? read / blob.size : 1 });
+  let paused = performance.now();
   for await (const { text, bytes, isEnd } of decoded(blob)) {
     read += bytes;
     for (const row of reader.rows(text, isEnd)) {
@@ -47,6 +51,9 @@ export async function* readRows(blob, { format, column, window: limit }) {
       yield part();
       window = [];
       bad = [];
+      if (performance.now() - paused < PAUSE_EVERY) continue;
+      await new Promise((resolve) => setTimeout(resolve));
+      paused = performance.now();
     }
   }
   yield part();
@@ -69,6 +76,16 @@ async function* decoded(blob) {
   } finally {
     stream.cancel();
   }
+}
+
+/**
+ * Return the beginning of a text; of a longer one, with dots.
+ *
+ * @param {string} text
+ * @param {number} most characters.
+ */
+export function cut(text, most) {
+  return text.length > most ? text.slice(0, most).replace(/[\ud800-\udbff]$/, "") + "..." : text;
 }
 
 /** Lines that arrive in parts, without their ends. */
@@ -210,7 +227,8 @@ class TableReader {
     this.#place = header.length === 1 ? 0 : header.indexOf(this.#column);
     this.header = header;
     if (this.#place < 0) {
-      throw new Error(`there is no column ${this.#column}; the columns are ${header.slice(0, 20).join(", ")}`);
+      const names = header.slice(0, MAX_NAMES).map((name) => cut(name, MAX_NAME)).join(", ");
+      throw new Error(`there is no column ${cut(this.#column, MAX_NAME)}; the columns are ${names}`);
     }
   }
 }
@@ -304,7 +322,7 @@ export class CsvFile {
 
 /** Return a cell. One that begins like a formula would be run by a spreadsheet. */
 function quoted(value) {
-  const text = /^[=+\-@\t\r]/.test(value) ? "'" + value : value;
+  const text = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(value) ? "'" + value : value;
   return '"' + text.replaceAll('"', '""') + '"';
 }
 

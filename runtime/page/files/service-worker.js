@@ -7,6 +7,8 @@
 const VERSION = "@version@"; // checksum of textgate-page.json, which has those of all files
 const LIST = "textgate-page.json";
 const OWN = `textgate ${self.registration.scope} `; // pages of one host may be in several folders
+const FOLDER = new URL(self.registration.scope).pathname;
+const PAGE = [FOLDER, FOLDER + "index.html"]; // and not what else the host has in folders below
 
 self.addEventListener("install", (event) => event.waitUntil(keep()));
 self.addEventListener("activate", (event) => event.waitUntil(forget()));
@@ -43,7 +45,7 @@ async function forget() {
 
 async function answer(request) {
   const cache = await caches.open(OWN + VERSION);
-  const isPage = request.mode === "navigate" && /\/(index\.html)?$/.test(new URL(request.url).pathname);
+  const isPage = request.mode === "navigate" && PAGE.includes(new URL(request.url).pathname);
   const kept = await cache.match(isPage ? "./" : request, { ignoreSearch: true });
   return kept ?? fetch(request);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Decision, thresholdsOf, wholeNumber } from "./decision.js";
+import { Decision, keptLabels, thresholdsOf, wholeNumber } from "./decision.js";
 import { EngineSession, engineModule } from "./engine.js";
 import { BundleError, ConfigError, shown } from "./errors.js";
 import { readBundle } from "./files.js";
@@ -13,7 +13,7 @@ import { GRAPH, TOKENIZER } from "./manifest.js";
 import { modelBytes } from "./model.js";
 import { OnnxSession } from "./onnxruntime.js";
 import { Stream } from "./stream.js";
-import { checkedText, seriesOf, windows } from "./texts.js";
+import { checkedOptions, checkedText, checkedTexts, seriesOf, windows } from "./texts.js";
 import { Tokenizer } from "./tokenizer.js";
 
 /** @typedef {import("./decision.js").Prediction} Prediction */
@@ -94,47 +94,7 @@ export class Classifier {
    * @throws {UnsupportedError} there is no WebAssembly with SIMD here.
    */
   static async load(source, options = {}) {
-    const { engine = "native", onnxruntime, maxTokens, thresholds } = options;
-    if (engine !== "native" && engine !== "onnxruntime") {
-      throw new ConfigError(`engine must be one of native, onnxruntime, not ${shown(engine)}`);
-    }
-    if (engine === "onnxruntime" && !onnxruntime) {
-      throw new ConfigError(
-        "engine 'onnxruntime' needs the option onnxruntime: await import('onnxruntime-web')",
-      );
-    }
-    const compiled = engine === "native" ? engineModule() : null;
-    compiled?.catch(() => {}); // it is awaited below, unless the bundle has a fault
-    const { where, manifest, graph, tokenizer: content } = await readBundle(source);
-    const tokenizer = new Tokenizer(content, {
-      rows: manifest.architecture.vocabulary_size,
-      maxTokens:
-        maxTokens === undefined
-          ? manifest.max_tokens
-          : wholeNumber(maxTokens, "maxTokens", manifest.max_tokens),
-      where: `${where}${TOKENIZER}`,
-    });
-    const multiLabel = manifest.architecture.output === "multi-label";
-    const decision = new Decision(
-      manifest.labels,
-      thresholds === undefined ? manifest.thresholds : thresholdsOf(thresholds, manifest.labels),
-      multiLabel,
-    );
-    const facts = factsOf(manifest, where, decision, tokenizer);
-    try {
-      const model = modelBytes(readGraph(graph), manifest);
-      if (!compiled) {
-        facts.engine = { name: "onnxruntime", detail: "onnxruntime-web" };
-        const session = await OnnxSession.open(/** @type {OnnxRuntime} */ (onnxruntime), graph, manifest);
-        return new Classifier(tokenizer, session, decision, facts);
-      }
-      const session = new EngineSession(await compiled, model);
-      facts.engine = { name: "native", detail: session.instructions };
-      return new Classifier(tokenizer, session, decision, facts);
-    } catch (problem) {
-      if (problem instanceof BundleError) throw new BundleError(`${where}${GRAPH}: ${problem.message}`);
-      throw problem;
-    }
+    return opened(source, options, Decision);
   }
 
   /**
@@ -166,8 +126,8 @@ export class Classifier {
    * @throws {ConfigError} `topK` is not from 1 to the number of labels.
    * @throws {DataError} the text is not a string.
    */
-  async predict(text, { topK } = {}) {
-    const kept = this.#labelCount(topK);
+  async predict(text, options = {}) {
+    const kept = keptLabels(options, this.labels);
     const session = this.#required();
     const encoded = this.#tokenizer.encode(checkedText(text, "the text"));
     const { probabilities } = await session.read(encoded.ids);
@@ -184,11 +144,11 @@ export class Classifier {
    * @param {number} [options.topK] as for `predict`.
    * @returns {AsyncGenerator<Prediction, void, undefined>}
    */
-  async *predictMany(texts, { topK } = {}) {
-    const kept = this.#labelCount(topK);
+  async *predictMany(texts, options = {}) {
+    keptLabels(options, this.labels);
     this.#required();
     for await (const window of windows(seriesOf(texts), WINDOW))
-      yield* await this.predictions(window, { topK });
+      yield* await this.predictions(window, options);
   }
 
   /**
@@ -220,10 +180,10 @@ export class Classifier {
    * @param {number} [options.topK] as for `predict`.
    * @returns {Promise<Prediction[]>}
    */
-  async predictions(texts, { topK } = {}) {
-    const kept = this.#labelCount(topK),
+  async predictions(texts, options = {}) {
+    const kept = keptLabels(options, this.labels),
       session = this.#required();
-    const encoded = texts.map((text, index) => this.#tokenizer.encode(checkedText(text, `texts[${index}]`)));
+    const encoded = checkedTexts(texts).map((text) => this.#tokenizer.encode(text));
     const order = [...encoded].sort((a, b) => a.ids.length - b.ids.length);
     const rows = new Map();
     for (let first = 0; first < order.length; first += BATCH) {
@@ -236,14 +196,66 @@ export class Classifier {
     });
   }
 
-  /** @param {number | undefined} topK */
-  #labelCount(topK) {
-    return topK === undefined ? null : wholeNumber(topK, "topK", this.labels.length);
-  }
-
   #required() {
     if (!this.#session) throw new ConfigError("the classifier was closed");
     return this.#session;
+  }
+}
+
+/**
+ * Return a classifier for a bundle, with a decision of one's own.
+ *
+ * @param {Source} source
+ * @param {Options} options
+ * @param {typeof Decision} Decides
+ * @returns {Promise<Classifier>}
+ */
+export async function opened(source, options, Decides) {
+  const {
+    engine = "native",
+    onnxruntime,
+    maxTokens,
+    thresholds,
+  } = checkedOptions(options, "engine", "onnxruntime", "maxTokens", "thresholds");
+  if (engine !== "native" && engine !== "onnxruntime") {
+    throw new ConfigError(`engine must be one of native, onnxruntime, not ${shown(engine)}`);
+  }
+  if (engine === "onnxruntime" && !onnxruntime) {
+    throw new ConfigError(
+      "engine 'onnxruntime' needs the option onnxruntime: await import('onnxruntime-web')",
+    );
+  }
+  const compiled = engine === "native" ? engineModule() : null;
+  compiled?.catch(() => {}); // it is awaited below, unless the bundle has a fault
+  const { where, manifest, graph, tokenizer: content } = await readBundle(source);
+  const tokenizer = new Tokenizer(content, {
+    rows: manifest.architecture.vocabulary_size,
+    maxTokens:
+      maxTokens === undefined
+        ? manifest.max_tokens
+        : wholeNumber(maxTokens, "maxTokens", manifest.max_tokens),
+    where: `${where}${TOKENIZER}`,
+  });
+  const multiLabel = manifest.architecture.output === "multi-label";
+  const decision = new Decides(
+    manifest.labels,
+    thresholds === undefined ? manifest.thresholds : thresholdsOf(thresholds, manifest.labels),
+    multiLabel,
+  );
+  const facts = factsOf(manifest, where, decision, tokenizer);
+  try {
+    const model = modelBytes(readGraph(graph), manifest);
+    if (!compiled) {
+      facts.engine = { name: "onnxruntime", detail: "onnxruntime-web" };
+      const session = await OnnxSession.open(/** @type {OnnxRuntime} */ (onnxruntime), graph, manifest);
+      return new Classifier(tokenizer, session, decision, facts);
+    }
+    const session = new EngineSession(await compiled, model);
+    facts.engine = { name: "native", detail: session.instructions };
+    return new Classifier(tokenizer, session, decision, facts);
+  } catch (problem) {
+    if (problem instanceof BundleError) throw new BundleError(`${where}${GRAPH}: ${problem.message}`);
+    throw problem;
   }
 }
 

@@ -4,14 +4,16 @@
  * @module
  */
 
+import { Decision, keptLabels } from "./decision.js";
 import { ConfigError, TextgateError, unpacked } from "./errors.js";
 import { folderOf } from "./files.js";
-import { checkedText, seriesOf, windows } from "./texts.js";
+import { checkedText, checkedTexts, readable, seriesOf, windows } from "./texts.js";
 
 /** @typedef {import("./classifier.js").Facts} Facts */
 /** @typedef {import("./classifier.js").Options} Options */
 /** @typedef {import("./decision.js").Prediction} Prediction */
 /** @typedef {import("./files.js").Source} Source */
+/** @typedef {[row: number[], tokens: number, truncated: boolean, reason: string | null]} Undecided a worker's answer. */
 
 const WINDOW = 512; // texts that a page sends together
 
@@ -19,6 +21,7 @@ const WINDOW = 512; // texts that a page sends together
 export class ClassifierWorker {
   #worker;
   #facts;
+  #decision;
   #streams = 0;
   /** The streams that nobody holds any more. */
   #forgotten = new FinalizationRegistry((/** @type {number} */ id) => {
@@ -32,6 +35,8 @@ export class ClassifierWorker {
   constructor(worker, facts) {
     this.#worker = worker;
     this.#facts = facts;
+    const thresholds = facts.thresholds.map(([, threshold]) => threshold);
+    this.#decision = new Decision(facts.labels, thresholds, facts.task === "multi-label");
   }
 
   /**
@@ -78,7 +83,9 @@ export class ClassifierWorker {
    * @returns {Promise<Prediction>}
    */
   async predict(text, options = {}) {
-    return this.#worker.ask("predict", checkedText(text, "the text"), options);
+    const kept = keptLabels(options, this.labels);
+    const read = readable(checkedText(text, "the text"), this.#facts.maxTokens);
+    return decided(this.#decision, await this.#worker.ask("predict", read), kept);
   }
 
   /**
@@ -89,11 +96,11 @@ export class ClassifierWorker {
    * @returns {Promise<Prediction[]>}
    */
   async predictions(texts, options = {}) {
-    return this.#worker.ask(
-      "predictions",
-      texts.map((text, index) => checkedText(text, `texts[${index}]`)),
-      options,
-    );
+    const kept = keptLabels(options, this.labels);
+    const read = checkedTexts(texts).map((text) => readable(text, this.#facts.maxTokens));
+    /** @type {Undecided[]} */
+    const found = await this.#worker.ask("predictions", read);
+    return found.map((one) => decided(this.#decision, one, kept));
   }
 
   /**
@@ -104,6 +111,7 @@ export class ClassifierWorker {
    * @returns {AsyncGenerator<Prediction, void, undefined>}
    */
   async *predictMany(texts, options = {}) {
+    keptLabels(options, this.labels);
     for await (const window of windows(seriesOf(texts), WINDOW))
       yield* await this.predictions(window, options);
   }
@@ -135,7 +143,7 @@ export class ClassifierWorker {
    */
   #held(id, made) {
     made.catch(() => {}); // the first piece says it
-    const found = new WorkerStream(this.#worker, id, (other) => {
+    const found = new WorkerStream(this.#worker, this.#decision, this.#facts.maxTokens, id, (other) => {
       const next = ++this.#streams;
       return this.#held(next, this.#worker.ask("copy", other, next));
     });
@@ -147,16 +155,22 @@ export class ClassifierWorker {
 /** One text, classified while it arrives, with the methods of `Stream`. Made by `ClassifierWorker.stream`. */
 export class WorkerStream {
   #worker;
+  #decision;
+  #maxTokens;
   #id;
   #copied;
 
   /**
    * @param {Line} worker
+   * @param {Decision} decision
+   * @param {number} maxTokens
    * @param {number} id
    * @param {(id: number) => WorkerStream} copied
    */
-  constructor(worker, id, copied) {
+  constructor(worker, decision, maxTokens, id, copied) {
     this.#worker = worker;
+    this.#decision = decision;
+    this.#maxTokens = maxTokens;
     this.#id = id;
     this.#copied = copied;
   }
@@ -169,7 +183,8 @@ export class WorkerStream {
    * @returns {Promise<Prediction>}
    */
   async feed(piece, options = {}) {
-    return this.#worker.ask("feed", this.#id, piece, options);
+    const read = typeof piece === "string" ? readable(piece, this.#maxTokens) : piece;
+    return decided(this.#decision, await this.#worker.ask("feed", this.#id, read, options));
   }
 
   /**
@@ -191,12 +206,24 @@ export class WorkerStream {
   }
 }
 
+/**
+ * @param {Decision} decision
+ * @param {Undecided} answer
+ * @param {number | null} [kept]
+ * @returns {Prediction}
+ */
+function decided(decision, [row, tokens, truncated, reason], kept = null) {
+  return decision.predict(row, { tokens, truncated, reason }, kept);
+}
+
 /** Questions to a worker, and its answers. */
 class Line {
   /** @type {Map<number, { resolve: (value: any) => void, reject: (problem: Error) => void }>} */
   #open = new Map();
   #calls = 0;
   #worker;
+  /** @type {import("./worker.js").Call[]} those that the worker gets together: a message takes longer than a call */
+  #queue = [];
   isOpen = true;
 
   /** @param {Pick<Worker, "postMessage" | "terminate">} worker */
@@ -226,7 +253,7 @@ class Line {
     const thread = new Thread(new URL("./worker.js", import.meta.url));
     const line = new Line(thread);
     const ready = line.expect(0);
-    thread.on("message", (/** @type {Answer} */ answer) => line.take(answer));
+    thread.on("message", (/** @type {import("./worker.js").Answer[]} */ answers) => line.take(answers));
     thread.on("error", (/** @type {Error} */ problem) => line.fail(problem.message));
     return ready.then(() => line);
   }
@@ -241,18 +268,30 @@ class Line {
   ask(method, ...values) {
     if (!this.isOpen) return Promise.reject(new ConfigError("the classifier was closed"));
     const call = ++this.#calls;
-    const answer = this.expect(call);
+    if (this.#queue.push([call, method, ...values]) === 1) queueMicrotask(() => this.#send());
+    return this.expect(call);
+  }
+
+  #send() {
+    const queue = this.#queue;
+    this.#queue = [];
+    if (!this.isOpen) return;
     try {
-      this.#worker.postMessage({ call, method, values });
-    } catch (problem) {
-      this.#open.delete(call);
-      return Promise.reject(
-        new ConfigError(
-          `a worker cannot be given this: ${problem instanceof Error ? problem.message : problem}`,
-        ),
-      );
+      this.#worker.postMessage(queue);
+    } catch {
+      for (const call of queue) this.#sendAlone(call);
     }
-    return answer;
+  }
+
+  /** @param {import("./worker.js").Call} call */
+  #sendAlone(call) {
+    try {
+      this.#worker.postMessage([call]);
+    } catch (problem) {
+      const told = problem instanceof Error ? problem.message : problem;
+      this.#open.get(call[0])?.reject(new ConfigError(`a worker cannot be given this: ${told}`));
+      this.#open.delete(call[0]);
+    }
   }
 
   /**
@@ -263,16 +302,14 @@ class Line {
     return new Promise((resolve, reject) => this.#open.set(call, { resolve, reject }));
   }
 
-  /**
-   * @typedef {{ call: number, result?: unknown, error?: { name: string, message: string } }} Answer
-   *
-   * @param {Answer} answer
-   */
-  take({ call, result, error }) {
-    const waiting = this.#open.get(call);
-    this.#open.delete(call);
-    if (error) waiting?.reject(unpacked(error));
-    else waiting?.resolve(result);
+  /** @param {import("./worker.js").Answer[]} answers */
+  take(answers) {
+    for (const [call, result, error] of answers) {
+      const waiting = this.#open.get(call);
+      this.#open.delete(call);
+      if (error) waiting?.reject(unpacked(error));
+      else waiting?.resolve(result);
+    }
   }
 
   /** @param {string} message */

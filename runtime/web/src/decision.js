@@ -5,6 +5,7 @@
  */
 
 import { ConfigError, shown } from "./errors.js";
+import { checkedOptions } from "./texts.js";
 
 const DEFAULT_THRESHOLD = 0.5; // of a label without its own in a multi-label model
 
@@ -24,6 +25,13 @@ const DEFAULT_THRESHOLD = 0.5; // of a label without its own in a multi-label mo
  * @property {boolean} truncated whether the text has more tokens than were read.
  */
 
+/**
+ * @typedef {object} Read what a prediction says about the text, whatever the probabilities.
+ * @property {number} tokens
+ * @property {boolean} truncated
+ * @property {string | null} reason why the text gets no label; null if it may get one.
+ */
+
 /** Turns probabilities into predictions. */
 export class Decision {
   /**
@@ -41,7 +49,7 @@ export class Decision {
    * Return the prediction for one row of probabilities.
    *
    * @param {ArrayLike<number>} row the probability of each label.
-   * @param {{ tokens: number, truncated: boolean, reason: string | null }} facts
+   * @param {Read} read
    * @param {number | null} [topK] how many labels, the most probable ones, are in `scores`.
    * @returns {Prediction}
    */
@@ -96,6 +104,18 @@ export class Decision {
     const label = quoted(/** @type {string} */ (this.labels[top]));
     return `${thousandths(score)} is below the threshold ${general(threshold)} of ${label}`;
   }
+}
+
+/**
+ * Return the number of labels whose scores are kept; null for all.
+ *
+ * @param {{ topK?: number | undefined }} options
+ * @param {readonly string[]} labels
+ * @returns {number | null}
+ */
+export function keptLabels(options, labels) {
+  const { topK } = checkedOptions(options, "topK");
+  return topK === undefined ? null : wholeNumber(topK, "topK", labels.length);
 }
 
 /**

@@ -31,7 +31,7 @@ const RELAXED_SIMD = Uint8Array.of(
  * @property {(model: number) => number} tg_state_size
  * @property {(model: number) => number} tg_instructions
  * @property {(instructions: number) => number} tg_instructions_name
- * @property {() => number} tg_is_fused
+ * @property {() => number} tg_is_exact
  * @property {(model: number, workspace: number) => number} tg_new_workspace
  * @property {(...numbers: number[]) => number} tg_run
  */
@@ -54,8 +54,8 @@ export function engineModule() {
 }
 
 /**
- * Where relaxed SIMD has the processor's own fused multiply-add, the smaller and faster module is taken. Both
- * give the same results.
+ * Where relaxed SIMD has the processor's own fused multiply-add and adds products of bytes exactly, the smaller
+ * and faster module is taken. Both give the same results.
  *
  * @returns {Promise<WebAssembly.Module>}
  */
@@ -67,8 +67,8 @@ async function compile() {
   }
   if (WebAssembly.validate(RELAXED_SIMD)) {
     const module = await compiledFrom(new URL("./engine_fused.wasm", import.meta.url));
-    const { tg_is_fused: isFused } = exportsOf(module);
-    if (isFused()) return module;
+    const { tg_is_exact: isExact } = exportsOf(module);
+    if (isExact()) return module;
   }
   return compiledFrom(new URL("./engine.wasm", import.meta.url));
 }

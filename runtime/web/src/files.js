@@ -31,7 +31,20 @@ import { GRAPH, MANIFEST, MAX_MANIFEST_BYTES, TOKENIZER, readManifest, sha256 } 
  * @throws {DownloadError} a file is not there.
  */
 export async function readBundle(source) {
-  const { where, read } = reader(source);
+  try {
+    return await checkedBundle(reader(source));
+  } catch (problem) {
+    const isKept = problem instanceof BundleError && (typeof source === "string" || source instanceof URL);
+    if (!isKept || !folderOf(source).protocol.startsWith("http")) throw problem;
+    return checkedBundle(reader(source, "reload")); // a browser may have kept files of different versions
+  }
+}
+
+/**
+ * @param {{ where: string, read: Read }} reader
+ * @returns {Promise<Bundle>}
+ */
+async function checkedBundle({ where, read }) {
   const manifest = await readManifest(await read(MANIFEST, MAX_MANIFEST_BYTES), `${where}${MANIFEST}`);
   const listed = async (/** @type {string} */ name) => {
     const { size, sha256: expected } = /** @type {{ size: number, sha256: string }} */ (
@@ -62,12 +75,13 @@ export async function readBundle(source) {
 
 /**
  * @param {Source} source
+ * @param {RequestCache} [cache] whether the browser may use the files that it kept.
  * @returns {{ where: string, read: Read }}
  */
-function reader(source) {
+function reader(source, cache = "default") {
   if (typeof source === "string" || source instanceof URL) {
     const folder = folderOf(source);
-    return { where: String(folder), read: (name, limit) => fetched(new URL(name, folder), limit) };
+    return { where: String(folder), read: (name, limit) => fetched(new URL(name, folder), limit, cache) };
   }
   if (typeof source !== "object" || source === null) {
     throw new ConfigError(`a bundle should be a URL or an object of files, found ${shown(source)}`);
@@ -130,13 +144,14 @@ function escaped(path) {
  *
  * @param {URL} url
  * @param {number} [limit] bytes after which reading stops.
+ * @param {RequestCache} [cache]
  * @returns {Promise<Uint8Array>}
  */
-export async function fetched(url, limit = Infinity) {
+export async function fetched(url, limit = Infinity, cache = "default") {
   if (url.protocol === "file:" && globalThis.process?.versions?.node) return readFile(url);
   let response;
   try {
-    response = await fetch(url);
+    response = await fetch(url, { cache });
   } catch (problem) {
     throw new DownloadError(`${url}: cannot be downloaded: ${message(problem)}`);
   }

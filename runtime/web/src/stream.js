@@ -11,6 +11,7 @@
 
 import { checkedFraction, isSure, requireLabels } from "./decision.js";
 import { ConfigError, DataError } from "./errors.js";
+import { checkedOptions } from "./texts.js";
 import { UNKNOWN_ID, characterCount, firstCharacters, reasonForNoLabel, settledLength } from "./tokenizer.js";
 
 /** @typedef {import("./decision.js").Decision} Decision */
@@ -78,8 +79,11 @@ export class Stream {
    * @throws {ConfigError} the stream was finished.
    * @throws {DataError} the piece is neither text nor bytes, or it is text inside a character.
    */
-  feed(piece, { final = false } = {}) {
-    const found = this.#reading.then(() => this.#feed(piece, final));
+  feed(piece, options = {}) {
+    const found = this.#reading.then(() => {
+      const { final = false } = checkedOptions(options, "final");
+      return this.#feed(piece, final);
+    });
     this.#reading = found.catch(() => {});
     return found;
   }
@@ -274,7 +278,8 @@ function incompleteBytes(data) {
  * @returns {Guarded}
  * @throws {ConfigError} the classifier cannot stream, `stopAt` is out of range, or a label is unknown.
  */
-export function guard(pieces, classifier, { stopAt, labels }) {
+export function guard(pieces, classifier, options) {
+  const { stopAt, labels } = checkedOptions(options, "stopAt", "labels");
   const wanted = labels === undefined ? null : typeof labels === "string" ? [labels] : labels;
   requireLabels(wanted ?? [], classifier.labels);
   return new Guarded(pieces, classifier.stream(), checkedFraction(stopAt, "stopAt", true), wanted);

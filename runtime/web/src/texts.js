@@ -1,10 +1,13 @@
 /**
- * Checks of the texts that callers give to a classifier.
+ * Checks of the texts and the options that callers give to a classifier.
  *
  * @module
  */
 
-import { DataError, shown } from "./errors.js";
+import { ConfigError, DataError, shown } from "./errors.js";
+
+/** Cutting the characters first bounds the time and memory of a text. */
+export const CHARACTERS_PER_TOKEN = 64;
 
 /**
  * @param {unknown} value
@@ -18,6 +21,50 @@ export function checkedText(value, name) {
       ? "; predictMany takes several"
       : "";
   throw new DataError(`${name} should be a string, found ${shown(value)}${advice}`);
+}
+
+/**
+ * @param {unknown} texts
+ * @returns {string[]}
+ */
+export function checkedTexts(texts) {
+  if (!Array.isArray(texts))
+    throw new DataError(`predictions takes an array of texts, found ${shown(texts)}`);
+  return texts.map((text, index) => checkedText(text, `texts[${index}]`));
+}
+
+/**
+ * Refuse options that there are not, which would be without effect.
+ *
+ * @template {object} Options
+ * @param {Options} options
+ * @param {...(keyof Options & string)} names
+ * @returns {Options}
+ */
+export function checkedOptions(options, ...names) {
+  if (typeof options !== "object" || options === null) {
+    throw new ConfigError(`options should be an object, found ${shown(options)}`);
+  }
+  /** @type {readonly string[]} */
+  const known = names;
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) {
+      throw new ConfigError(`unknown option ${shown(name)}; there is ${names.join(", ")}`);
+    }
+  }
+  return options;
+}
+
+/**
+ * Return as much of a text as can be read, and a little more of a longer one, so that it is still longer.
+ *
+ * @param {string} text
+ * @param {number} maxTokens
+ * @returns {string}
+ */
+export function readable(text, maxTokens) {
+  const most = 2 * (CHARACTERS_PER_TOKEN * maxTokens + 2); // a character has at most two UTF-16 units
+  return text.length > most ? text.slice(0, most) : text;
 }
 
 /**

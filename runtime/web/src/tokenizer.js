@@ -7,6 +7,7 @@
 
 import { BundleError, shown } from "./errors.js";
 import { parsed } from "./manifest.js";
+import { CHARACTERS_PER_TOKEN } from "./texts.js";
 import { Vocabulary, WholeWords } from "./vocabulary.js";
 import {
   IS_SPACE,
@@ -22,8 +23,6 @@ import {
 /** @typedef {import("./json.js").Json} Json */
 
 export const UNKNOWN_ID = 1;
-// Cutting the characters first bounds the time and memory of a text.
-const CHARACTERS_PER_TOKEN = 64;
 const MAX_DEPTH = 64; // of objects and lists in the file
 
 const WORDS = "['\\u2019]?\\w+(?:['\\u2019]\\w+)*|[^\\w\\s]";

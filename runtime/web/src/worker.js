@@ -4,18 +4,36 @@
  * @module
  */
 
-import { Classifier } from "./classifier.js";
+import { opened } from "./classifier.js";
+import { Decision } from "./decision.js";
 import { packed } from "./errors.js";
 
+/** @typedef {import("./classifier.js").Classifier} Classifier */
+/** @typedef {import("./decision.js").Prediction} Prediction */
+/** @typedef {import("./decision.js").Read} Read */
 /** @typedef {import("./stream.js").Stream} Stream */
 
 /**
  * @typedef {object} Port
  * @property {(message: unknown) => void} postMessage
- * @property {(type: "message", listener: (event: { data: Call }) => void) => void} addEventListener
+ * @property {(type: "message", listener: (event: { data: Call[] }) => void) => void} addEventListener
  *
- * @typedef {{ call: number, method: string, values: any[] }} Call
+ * @typedef {[call: number, method: string, ...values: any[]]} Call
+ * @typedef {[call: number, result?: unknown, error?: { name: string, message: string }]} Answer
  */
+
+/** Leaves the decision to the page's side: probabilities are copied sooner than predictions. */
+class Undecided extends Decision {
+  /**
+   * @override
+   * @param {ArrayLike<number>} row
+   * @param {Read} read
+   * @returns {Prediction} not yet: what `Decision.predict` takes.
+   */
+  predict(row, { tokens, truncated, reason }) {
+    return /** @type {any} */ ([Array.from(row), tokens, truncated, reason]);
+  }
+}
 
 /** @type {Classifier | null} */
 let classifier = null;
@@ -28,27 +46,36 @@ const stream = (/** @type {number} */ id) => /** @type {Stream} */ (streams.get(
 /** @type {Record<string, (...values: any[]) => unknown>} */
 const METHODS = {
   load: async (source, options) => {
-    classifier = await Classifier.load(source, options);
+    classifier = await opened(source, options, Undecided);
     return classifier.describe();
   },
-  predict: (text, options) => loaded().predict(text, options),
-  predictions: (texts, options) => loaded().predictions(texts, options),
+  predict: (text) => loaded().predict(text),
+  predictions: (texts) => loaded().predictions(texts),
   stream: (id) => void streams.set(id, loaded().stream()),
   feed: (id, piece, options) => stream(id).feed(piece, options),
   copy: (id, other) => void streams.set(other, stream(id).copy()),
   forget: (id) => void streams.delete(id),
 };
 
+/**
+ * @param {Call} call
+ * @returns {Promise<Answer>}
+ */
+async function answer([call, method, ...values]) {
+  try {
+    return [call, await METHODS[method]?.(...values)];
+  } catch (problem) {
+    return [call, undefined, packed(problem)];
+  }
+}
+
 /** @param {Port} port */
 function listen(port) {
-  port.addEventListener("message", async ({ data: { call, method, values } }) => {
-    try {
-      port.postMessage({ call, result: await METHODS[method]?.(...values) });
-    } catch (problem) {
-      port.postMessage({ call, error: packed(problem) });
-    }
+  // Calls that came together begin in their order, and are answered together.
+  port.addEventListener("message", async ({ data }) => {
+    port.postMessage(await Promise.all(data.map(answer)));
   });
-  port.postMessage({ call: 0 }); // ready
+  port.postMessage([[0]]); // ready
 }
 
 async function listenInNode() {
@@ -57,7 +84,7 @@ async function listenInNode() {
   listen({
     postMessage: (message) => parentPort.postMessage(message),
     addEventListener: (_, listener) =>
-      parentPort.on("message", (/** @type {Call} */ data) => listener({ data })),
+      parentPort.on("message", (/** @type {Call[]} */ data) => listener({ data })),
   });
 }
 
