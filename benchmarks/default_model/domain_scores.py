@@ -1,8 +1,10 @@
 """Figures of sentiment models on the rows of each domain.
 
     python benchmarks/default_model/domain_scores.py runs/domains -m sentiment
+    python benchmarks/default_model/domain_scores.py runs/domains --teacher runs/sentiment.teacher
 
-runs/domains is what domain_rows.py wrote. `leave_one_domain_out.py` uses the same figures.
+runs/domains is what domain_rows.py wrote. `leave_one_domain_out.py` uses the same figures. A teacher
+that learned a domain's own rows shows how far the labels of the domain can be found at all.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from balanced_rows import domains
 from common import write_result
 from domain_rows import read
+from taught_rows import mean_answers
 
 from textgate.inference.classifier import Classifier
 
@@ -31,11 +34,20 @@ Found = dict[str, Any]
 
 @click.command()
 @click.argument("rows", type=click.Path(exists=True, path_type=Path))
-@click.option("-m", "--model", "models", multiple=True, default=["sentiment"], show_default=True)
+@click.option("-m", "--model", "models", multiple=True, help="Bundle; can be repeated.")
+@click.option("--teacher", type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path))
-def main(rows: Path, models: tuple[str, ...], output: Path | None) -> None:
+def main(rows: Path, models: tuple[str, ...], teacher: Path | None, output: Path | None) -> None:
     """Score bundles on the dev rows of every domain."""
-    results = {}
+    results: dict[str, Any] = {}
+    if teacher:
+        results["teacher"] = {
+            domain: taught_accuracy(teacher, list(read(rows, f"{domain}.dev")))
+            for domain in domains(rows)
+        }
+        for domain, accuracy in results["teacher"].items():
+            click.echo(f"{domain}: {accuracy:.4f}")
+        click.echo(f"mean of the teacher: {statistics.mean(results['teacher'].values()):.4f}")
     for model in models:
         with Classifier.load(model) as classifier:
             found = [
@@ -49,6 +61,15 @@ def main(rows: Path, models: tuple[str, ...], output: Path | None) -> None:
         results[Path(model).name] = {"domains": found, "mean": mean}
     if output:
         write_result(output, results)
+
+
+def taught_accuracy(teacher: Path, rows: list[dict[str, Any]]) -> float:
+    """Return the accuracy of a teacher on clear rows, which have two labels."""
+    clear = [row for row in rows if row["label"] in SIDES]
+    labels, answers = mean_answers([teacher], [row["text"] for row in clear])
+    positive, negative = (answers[:, labels.index(side)] for side in SIDES)
+    truth = np.array([row["label"] == "positive" for row in clear])
+    return float(np.mean((positive >= negative) == truth))
 
 
 def told(found: Found) -> str:
