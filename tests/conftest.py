@@ -81,6 +81,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def brief_timing() -> Iterator[None]:
+    """Exports time their graphs with the fewest calls: no test reads the figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "textgate.export.exporter" in sys.modules:  # what trains nothing need not import torch
+            patch.setattr("textgate.export.exporter._TIMED_SECONDS", 0.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def bundles() -> Mapping[str, Path]:
     """The bundles that tests/data/make.py made, by name."""

@@ -37,14 +37,6 @@ from textgate.train.network.model import TextClassifier
 from textgate.train.training.checkpoint import load_model, save_model
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_timing():
-    """No measuring time for latencies."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textgate.export.exporter._TIMED_SECONDS", 0.0)
-        yield
-
-
 @pytest.fixture
 def run(finished, tmp_path):
     """A copy of a finished run that a test may change."""
