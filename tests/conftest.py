@@ -81,6 +81,25 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def brief_timing() -> Iterator[None]:
+    """Exports time their graphs with the fewest calls: no test reads the figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "torch" in sys.modules:  # what trains nothing need not import it
+            patch.setattr("textgate.export.exporter._TIMED_SECONDS", 0.0)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_collections() -> None:
+    """Leave what earlier modules imported out of later collections, as `pytest_collection_finish`.
+
+    Every export and every measuring collects garbage first.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def bundles() -> Mapping[str, Path]:
     """The bundles that tests/data/make.py made, by name."""

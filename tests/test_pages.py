@@ -216,7 +216,6 @@ def small(monkeypatch, quick):
 
     monkeypatch.setattr(fitting, "prepare", prepare_small)
     monkeypatch.setattr("textgate.train.curve._FOLDS", 2)
-    monkeypatch.setattr("textgate.export.exporter._TIMED_SECONDS", 0.0)
 
 
 class Runner:

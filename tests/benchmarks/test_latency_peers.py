@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
-import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from textgate.rows import load_labelled
 from textgate.train.training.presets import PRESETS
@@ -181,7 +180,8 @@ def test_a_peer_that_cannot_be_prepared_names_the_reason(latency_peers, tmp_path
     assert "seed-lstm.run" in skipped["LSTM, torch eager"]
 
 
-def test_a_run_with_one_peer(script, monkeypatch, tmp_path):
+@pytest.mark.filterwarnings("ignore")  # of the peer
+def test_a_run_with_one_peer(latency_peers, script, monkeypatch, tmp_path):
     common = script("common")
     monkeypatch.setattr("textgate.rows.load_labelled", lambda path: load_labelled(path)[:100])
     small = PRESETS["seed-gru"].replace(hidden_sizes=(6, 4), embedding_size=4)
@@ -189,17 +189,10 @@ def test_a_run_with_one_peer(script, monkeypatch, tmp_path):
     for name in ("seed-lstm", "seed-gru"):
         common.reference_bundle(tmp_path / "cache", name)
     output = tmp_path / "peers.json"
-    command = [sys.executable, "-W", "ignore", BENCHMARKS / "latency_peers.py"]
-    command += ["--cache", tmp_path / "cache", "--seconds", "0", "-o", output]
-    done = subprocess.run(
-        [*map(str, command), "--only", "LSTM, torch eager"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
+    arguments = ["--cache", tmp_path / "cache", "--seconds", "0", "-o", output]
+    arguments += ["--only", "LSTM, torch eager"]
+    done = CliRunner().invoke(latency_peers.main, list(map(str, arguments)))
+    assert done.exit_code == 0, done.output
     found = json.loads(output.read_text(encoding="utf-8"))
     entries = {entry["name"]: entry for entry in found["entries"]}
     bundles = ["seed-lstm", "seed-gru", "seed-lstm, ONNX Runtime", "seed-gru, ONNX Runtime"]

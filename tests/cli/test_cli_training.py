@@ -24,7 +24,7 @@ from textgate.train.training.presets import PRESETS
 
 QUICK = (
     *("--hidden", "6", "--embedding-size", "4", "--epochs", "2", "--batch-size", "16"),
-    *("--folds", "0"),
+    *("--folds", "0", "--vectors", "none", "--encoder", "none"),
 )
 
 

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import random
+import shutil
 
 import pytest
 import torch
@@ -17,7 +18,8 @@ from textgate.train.cli import result_line
 from textgate.train.training.checkpoint import load_model, save_model
 from textgate.train.training.trainer import scale_parts
 
-SMALL = ("--hidden", "6", "--embedding-size", "4", "--batch-size", "16", "--encoder", "none")
+SMALL = ("--hidden", "6", "--embedding-size", "4", "--batch-size", "16")
+SMALL += ("--encoder", "none", "--vectors", "none")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,6 +34,14 @@ def objects(rows):
 @pytest.fixture(scope="module")
 def data(separable, write_jsonl, tmp_path_factory):
     return write_jsonl(tmp_path_factory.mktemp("data") / "rows.jsonl", objects(separable(60)))
+
+
+@pytest.fixture(scope="module")
+def run(command, data, tmp_path_factory):
+    """A run of one epoch that folds chose."""
+    path = tmp_path_factory.mktemp("runs") / "run"
+    assert command("train", data, "-o", path, *SMALL, "--epochs", "1").status == 0
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +124,7 @@ def test_options_that_do_not_go_together(command, data, tmp_path, options, messa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folds_do_not_go_with_teachers(command, data, tmp_path):
-    run = tmp_path / "run"
-    assert command("train", data, "-o", run, *SMALL, "--epochs", "1").status == 0
+def test_folds_do_not_go_with_teachers(command, data, run, tmp_path):
     taught = ("--teacher", run, "--epochs", "1")
     refused = command("train", data, "-o", tmp_path / "two", *SMALL, *taught, "--folds", "3")
     assert (refused.status, refused.out) == (2, "")
@@ -228,9 +236,8 @@ def test_a_spreadsheet_of_few_rows(command, tmp_path):
         (0.45, 0.62, True),  # useful for the rare label alone, which the interval does not show
     ],
 )
-def test_an_uncertain_gain_is_reported(tmp_path, command, data, accuracy, macro_f1, certain):
-    run = tmp_path / "run"
-    command("train", data, "-o", run, *SMALL, "--epochs", "1")
+def test_an_uncertain_gain_is_reported(tmp_path, command, data, run, accuracy, macro_f1, certain):
+    run = shutil.copytree(run, tmp_path / "run")
     model = load_model(run / MODEL)
     floor = {"majority_accuracy": 0.5, "floor_macro_f1": 0.5}
     metrics = {**model.metrics, "accuracy": accuracy, "macro_f1": macro_f1, **floor}

@@ -20,13 +20,6 @@ SMALL = {"hidden_sizes": (14,), "embedding_size": 16, "vocabulary_size": 2000, "
 SAME = 1e-6
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_timing():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textgate.export.exporter._TIMED_SECONDS", 0.0)
-        yield
-
-
 def of_the_preset(train, dev, folder, **changes):
     """The int8 bundle of the default preset with smaller sizes."""
     run = fit(train, folder / "run", dev=dev, settings={**SMALL, **changes})

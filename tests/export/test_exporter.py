@@ -37,18 +37,24 @@ from textgate.train.network.model import TextClassifier
 from textgate.train.training.checkpoint import load_model, save_model
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_timing():
-    """No measuring time for latencies."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textgate.export.exporter._TIMED_SECONDS", 0.0)
-        yield
-
-
 @pytest.fixture
 def run(finished, tmp_path):
     """A copy of a finished run that a test may change."""
     return shutil.copytree(finished.path, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def exported(finished, tmp_path_factory):
+    """Exports a finished run, once for each precision."""
+    kept = {}
+
+    def exported(precision="int8"):
+        if precision not in kept:
+            folder = tmp_path_factory.mktemp("exported")
+            kept[precision] = export(finished.path, folder / "bundle", precision=precision)
+        return kept[precision]
+
+    return exported
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +89,8 @@ def respoil(run, change):
 
 
 @pytest.mark.parametrize("precision", ["int8", "float32"])
-def test_a_bundle_classifies_as_the_network_does(finished, separable, tmp_path, precision):
-    done = export(finished.path, tmp_path / "bundle", precision=precision)
+def test_a_bundle_classifies_as_the_network_does(finished, exported, separable, precision):
+    done = exported(precision)
     classifier = Classifier.load(done.path)
     rows = separable(120, seed=5)
     texts = [row.text for row in rows] + ["", "unheard of", "fine " * 50]
@@ -106,8 +112,8 @@ def test_a_bundle_classifies_as_the_network_does(finished, separable, tmp_path, 
 
 
 @pytest.mark.parametrize("precision", ["int8", "float32"])
-def test_the_manifest(finished, tmp_path, precision):
-    done = export(finished.path, tmp_path / "bundle", precision=precision)
+def test_the_manifest(finished, exported, precision):
+    done = exported(precision)
     manifest = read_bundle(done.path).manifest
     assert manifest == done.manifest
     run = finished.manifest
@@ -143,11 +149,11 @@ def test_the_manifest(finished, tmp_path, precision):
     assert manifest.quality["exported"].rows == done.comparison.rows == 60
     assert done.torch_difference <= 1e-5
     assert done.batch_difference <= 1e-5
-    assert list(tmp_path.iterdir()) == [done.path]
+    assert list(done.path.parent.iterdir()) == [done.path]
 
 
-def test_the_report_of_operators(finished, tmp_path):
-    done = export(finished.path, tmp_path / "bundle")
+def test_the_report_of_operators(finished, exported):
+    done = exported()
     cell = finished.manifest.architecture.cell
     lines = {report.name: report for report in done.manifest.operators}
     assert list(lines) == ["embedding", f"{cell}_1", "output", "linear"]
@@ -172,16 +178,16 @@ def test_the_report_of_operators(finished, tmp_path):
         assert f"| {report.name} | " in card
 
 
-def test_the_card(finished, tmp_path):
-    done = export(finished.path, tmp_path / "fruit")
+def test_the_card(finished, exported):
+    done = exported()
     card = (done.path / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: textgate\n")
-    assert "\n---\n\n# fruit\n" in card
+    assert "\n---\n\n# bundle\n" in card
     assert "`bad`, `good`" in card
     assert f"| float32 | {done.comparison.before.accuracy:.4f} |" in card
     assert f"| exported (int8) | {done.comparison.after.accuracy:.4f} |" in card
     assert f"- train sha256: {finished.manifest.train.sha256}" in card
-    assert str(tmp_path) not in card
+    assert str(done.path.parent) not in card
 
 
 ODD = {

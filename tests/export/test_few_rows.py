@@ -65,6 +65,12 @@ def useless(tmp_path_factory):
     return train(rows, tmp_path_factory.mktemp("useless") / "run")
 
 
+@pytest.fixture(scope="module")
+def done(run, tmp_path_factory):
+    """The run's export."""
+    return export(run.path, tmp_path_factory.mktemp("done") / "bundle")
+
+
 def kept(run):
     lines = gzip.decompress((run.path / DEV_ROWS).read_bytes()).decode().splitlines()
     return [json.loads(line) for line in lines]
@@ -83,8 +89,7 @@ def copied(run, tmp_path):
 # Scores out of fold
 
 
-def test_the_scores_are_those_of_the_folds(run, tmp_path):
-    done = export(run.path, tmp_path / "bundle")
+def test_the_scores_are_those_of_the_folds(run, done):
     manifest = read_bundle(done.path).manifest
     assert manifest.out_of_fold
     assert set(manifest.quality) == {"float32"}
@@ -97,8 +102,7 @@ def test_the_scores_are_those_of_the_folds(run, tmp_path):
     )
 
 
-def test_the_card_says_so(run, tmp_path):
-    done = export(run.path, tmp_path / "bundle")
+def test_the_card_says_so(run, done):
     card = " ".join((done.path / "README.md").read_text(encoding="utf-8").split())
     assert f"| out of fold | {run.model.metrics['accuracy']:.4f} |" in card
     assert "Measured on the 100 training rows, out of fold: a network trained on the other" in card
@@ -106,16 +110,14 @@ def test_the_card_says_so(run, tmp_path):
     assert "| exported" not in card
 
 
-def test_inspect_says_so(run, tmp_path, command):
-    done = export(run.path, tmp_path / "bundle")
+def test_inspect_says_so(run, done, command):
     shown = command("inspect", done.path).out
     accuracy = run.model.metrics["accuracy"]
     assert f"quality, out of fold  accuracy {accuracy:.4f}" in shown
     assert "quality, exported" not in shown
 
 
-def test_models_lists_out_of_fold_scores(run, tmp_path, command, monkeypatch):
-    done = export(run.path, tmp_path / "bundle")
+def test_models_lists_out_of_fold_scores(run, done, command, monkeypatch):
     monkeypatch.setattr("textgate.cli.models.bundled_path", lambda _: done.path)
     (found,) = json.loads(command("models", "--json").out)
     assert found["accuracy"] == pytest.approx(run.model.metrics["accuracy"], abs=1e-6)

@@ -33,13 +33,6 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_timing():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textgate.export.exporter._TIMED_SECONDS", 0.0)
-        yield
-
-
 @pytest.fixture(scope="module")
 def manifest(bundle):
     return read_bundle(bundle).manifest

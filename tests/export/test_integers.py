@@ -18,11 +18,6 @@ except LibraryError as problem:
     pytest.skip(str(problem), allow_module_level=True)
 
 
-@pytest.fixture(autouse=True)
-def no_timing(monkeypatch):
-    monkeypatch.setattr("textgate.export.exporter._TIMED_SECONDS", 0.0)
-
-
 def facts(done):
     return {
         name: value

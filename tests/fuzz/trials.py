@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=20_000, help="how many random ones of a kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="the number of the first case")
+    parser.add_argument("--every", type=int, default=1, help="try one case of so many")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--kind", choices=cases.KINDS, action="append", help="all, if not given")
     parser.add_argument("--out", type=Path, default=RESULT)
@@ -49,7 +50,12 @@ def main() -> int:
         cases_left = options.cases if known is None else min(options.cases, known - options.first)
         started = time.monotonic()
         found = run(
-            kind, cases_left, seed=options.seed, workers=options.workers, first=options.first
+            kind,
+            cases_left,
+            seed=options.seed,
+            workers=options.workers,
+            first=options.first,
+            every=options.every,
         )
         bad += len(found.bad)
         for number, what, told in found.bad:
@@ -89,17 +95,18 @@ class Outcomes:
             self.bad.append((number, found, told))
 
 
-def run(kind: str, count: int, *, seed: int, workers: int, first: int) -> Outcomes:
-    """Try `count` cases from number `first` on and return what came of them.
+def run(kind: str, count: int, *, seed: int, workers: int, first: int, every: int = 1) -> Outcomes:
+    """Try the cases of `count` numbers from `first` on and return what came of them.
 
-    The workers share them; where a case ends a worker, another one goes on behind it.
+    With `every` above 1, only one number of so many is tried. The workers share them; where a case
+    ends a worker, another one goes on behind it.
     """
     outcomes, lock = Outcomes(), threading.Lock()
 
     def share(offset: int) -> None:
-        number, stop = first + offset, first + count
+        number, stop = first + offset * every, first + count
         while number < stop:
-            number = _run_worker(kind, seed, number, stop, workers, outcomes, lock)
+            number = _run_worker(kind, seed, number, stop, workers * every, outcomes, lock)
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(share, range(workers)))

@@ -17,7 +17,6 @@ def names(tmp_path_factory):
     """The names that the programs define."""
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textgate.export.exporter._TIMED_SECONDS", 0.0)
         patch.chdir(tmp_path_factory.mktemp("page"))
         blocks = re.findall(r"<!-- (\w+) -->\n```python\n(.*?)```", PAGE, re.DOTALL)
         assert len(blocks) == PAGE.count("```python") == 4

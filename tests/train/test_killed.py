@@ -96,7 +96,7 @@ def options(work, data, make_encoder, tmp_path):
 
 @pytest.fixture
 def data(separable, write_jsonl, tmp_path):
-    rows = [{"text": row.text, "label": row.labels[0]} for row in separable(500)]
+    rows = [{"text": row.text, "label": row.labels[0]} for row in separable(240)]
     return write_jsonl(tmp_path / "rows.jsonl", rows)
 
 
@@ -148,8 +148,7 @@ def test_killed_and_resumed(work, data, options, start, kill, rewritten, tmp_pat
 
     delays = random.Random(0)
     moments = [
-        ("before anything", at_once, 0.0),
-        ("while it starts", at_once, 0.05),
+        ("while it starts", at_once, 0.02),
         ("when the folder is there", folder_made, 0.02),
         *([("among the vectors", vectors_saved, 0.0)] if "distill" in work else []),
         ("after a checkpoint", saved, 0.0),

@@ -26,10 +26,13 @@ def either_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEXTGATE_ENGINE", raising=False)
 
 
-def outcomes(kind: str, cases: int, folder: Path) -> dict[str, int]:
+def outcomes(
+    kind: str, cases: int, folder: Path, *, first: int = 0, every: int = 1
+) -> dict[str, int]:
     """Try cases in child processes; fail with the list of those that must not be."""
     result = folder / "fuzz.json"
-    command = [sys.executable, TRIALS, "--kind", kind, "--cases", str(cases), "--out", result]
+    command = [sys.executable, TRIALS, "--kind", kind, "--out", result]
+    command += ["--cases", str(cases * every), "--first", str(first), "--every", str(every)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(result.read_text(encoding="utf-8"))["kinds"][kind]
@@ -37,24 +40,26 @@ def outcomes(kind: str, cases: int, folder: Path) -> dict[str, int]:
     return found["outcomes"]
 
 
-def test_every_byte_flipped_and_every_length(tmp_path: Path) -> None:
-    """Twice every byte, once every length, of every file of the golden bundle."""
-    found = outcomes("damaged", 3 * GOLDEN_BYTES, tmp_path)
+def test_every_byte_flipped_or_cut_off(tmp_path: Path) -> None:
+    """Each byte of the golden bundle is flipped in one of two ways, or its file ends before it.
+
+    No size of a file but the card's is a multiple of 3, so that every third case meets every byte.
+    """
+    found = outcomes("damaged", GOLDEN_BYTES, tmp_path, first=2, every=3)
     card = (GOLDEN / "README.md").stat().st_size
     # The card may be edited, and the manifest's last line end may be missing; nothing else.
-    harmless = 3 * card + 1
-    assert found == {"refused": 3 * GOLDEN_BYTES - harmless, "same answer": harmless}
+    harmless = card + 1
+    assert found == {"refused": GOLDEN_BYTES - harmless, "same answer": harmless}
 
 
-def test_a_third_of_them_with_checksums_that_fit(tmp_path: Path) -> None:
+def test_some_of_them_with_checksums_that_fit(tmp_path: Path) -> None:
     """Manifest, graph and tokenizer are parsed now, and what is left runs."""
-    card = (GOLDEN / "README.md").stat().st_size
-    found = outcomes("signed", GOLDEN_BYTES - card, tmp_path)
+    found = outcomes("signed", 1000, tmp_path)
     assert set(found) == {"answered", "refused", "refused when it was run"}
-    assert found["answered"] > 100
+    assert found["answered"] > 25
 
 
 def test_manifests_and_tokenizers_with_other_values(tmp_path: Path) -> None:
-    found = outcomes("documents", 500, tmp_path)
+    found = outcomes("documents", 200, tmp_path)
     assert set(found) == {"answered", "refused", "refused when it was run"}
-    assert found["answered"] > 20
+    assert found["answered"] > 5

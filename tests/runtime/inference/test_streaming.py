@@ -177,7 +177,7 @@ def tokenizer(request):
     return TextTokenizer(text, max_tokens=40)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(head=TEXTS, tail=TEXTS)
 @example(head="a ", tail="\u0301b")
 @example(head="a=", tail="\u0338")
@@ -310,7 +310,7 @@ def test_what_training_writes_may_be_cut():
 # The same as predict
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(text=TEXTS, cuts=CUTS)
 @example(text="e\u0301", cuts=[0.5])
 @example(text="good \ud83d\ude00", cuts=[0.9])
@@ -322,7 +322,7 @@ def test_after_every_piece_of_text(brief, text, cuts):
     assert_same(stream.finish(), brief.predict(text))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     data=st.lists(
         TEXTS.map(lambda text: text.encode("utf-8", "replace")) | st.binary(max_size=6)

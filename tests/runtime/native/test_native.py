@@ -179,7 +179,7 @@ def session_of(path, **options):
     return bundle, NativeSession(content, **options)
 
 
-def encoded_reviews(bundle, reviews, count=300):
+def encoded_reviews(bundle, reviews, count=100):
     texts = [row.text for row in load_labelled(reviews / "test.jsonl.gz")][:count]
     tokenizer = TextTokenizer(bundle.tokenizer, max_tokens=bundle.manifest.max_tokens)
     return tokenizer.encode_batch(texts)

@@ -272,7 +272,7 @@ FILES = -(-TEXTS // PART)
 BATCHES = 2 * 3 + 2
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("steps", [1, 2, 3, 8])
 def test_stopped_among_the_vectors(whole, texts, teacher, tmp_path, steps):
     path = tmp_path / "p"
     with pytest.raises(Stopped):
@@ -291,7 +291,7 @@ def test_stopped_among_the_vectors(whole, texts, teacher, tmp_path, steps):
     assert same(pretrain([texts], path, teacher=teacher, resume=True), whole)
 
 
-@pytest.mark.parametrize("steps", [1, 4, 6, 13, 21, 22, 50, 63])
+@pytest.mark.parametrize("steps", [1, 6, 21, 22, 63])
 def test_stopped_among_the_epochs(whole, texts, teacher, tmp_path, monkeypatch, steps):
     path = tmp_path / "p"
     with pytest.raises(Stopped):

@@ -278,9 +278,7 @@ def test_labels_that_do_not_fit_the_weights_are_damage(whole, tmp_path):
 # Resuming
 
 
-@pytest.mark.parametrize(
-    ("epochs", "steps"), [(0, 3), (0, 9), (0, 14), (1, 1), (2, 18), (EPOCHS - 1, 20)]
-)
+@pytest.mark.parametrize(("epochs", "steps"), [(0, 3), (0, 14), (1, 1), (EPOCHS - 1, 20)])
 def test_stopped_and_resumed(whole, texts, teacher, tasks, stop, tmp_path, epochs, steps):
     path = tmp_path / "p"
     given = {"teacher": teacher, "labelled": tasks}

@@ -116,11 +116,17 @@ def test_impossible_numbers_of_folds(folds, message, separable, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.fixture(scope="module")
+def teacher(separable, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("teacher") / "run"
+    return train(separable(40), folder, settings={"epochs": 1, "folds": 0})
+
+
 @pytest.mark.parametrize("options", ["dev", "teachers", "unlabelled"])
-def test_other_sources_exclude_folds(options, separable, finished, write_jsonl, tmp_path):
+def test_other_sources_exclude_folds(options, separable, teacher, write_jsonl, tmp_path):
     texts = write_jsonl(tmp_path / "texts.jsonl", [{"text": row.text} for row in separable(20)])
     given = {"dev": {"dev": separable(10, seed=1)}}
-    given["teachers"] = {"teachers": [finished.path]}
+    given["teachers"] = {"teachers": [teacher.path]}
     given["unlabelled"] = {**given["teachers"], "unlabelled": [texts]}
     with pytest.raises(ConfigError, match=r"folds does not go with --.* leave one of them out"):
         train(separable(40), tmp_path / "run", settings={"folds": 3}, **given[options])

@@ -48,14 +48,14 @@ def either_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs limits on memory")
 def test_changed_graphs(tmp_path: Path) -> None:
-    """400 graphs of the four bundles, each with one to four changes, in child processes."""
+    """150 graphs of the four bundles, each with one to four changes, in child processes."""
     result = tmp_path / "fuzz.json"
-    command = [sys.executable, TRIALS, "--kind", "graphs", "--cases", "400", "--out", result]
+    command = [sys.executable, TRIALS, "--kind", "graphs", "--cases", "150", "--out", result]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(result.read_text(encoding="utf-8"))["kinds"]["graphs"]["outcomes"]
     assert set(found) == {"answered", "refused", "refused when it was run"}
-    assert min(found.values()) > 10
+    assert min(found.values()) > 3
 
 
 @pytest.fixture
