@@ -1,9 +1,9 @@
 """Figures of sentiment models on the rows of each domain.
 
     python benchmarks/default_model/domain_scores.py runs/domains -m sentiment
-    python benchmarks/default_model/domain_scores.py runs/domains --teacher runs/sentiment.teacher
+    python benchmarks/default_model/domain_scores.py runs/domains --teacher x.teacher
 
-runs/domains is what domain_rows.py wrote. `leave_one_domain_out.py` uses the same figures. A teacher
+runs/domains is what domain_rows.py wrote. leave_one_domain_out.py uses the same figures. A teacher
 that learned a domain's own rows shows how far the labels of the domain can be found at all.
 """
 
