@@ -35,13 +35,13 @@ PAGES = {
     ),
     "benchmarks/README.md": ("production", "few_rows", "few_rows_languages", "tuning", "ablation"),
     "benchmarks/tables.md": ("quantization", "pareto", "peers"),
-    "benchmarks/default_model/README.md": ("sentiment_now",),
     "docs/errors.md": ("label_errors",),
     "docs/explain.md": ("explanations",),
     "docs/scale.md": ("scale",),
     "docs/serving.md": ("serve",),
     "docs/training.md": ("inspect",),
     "runtime/models/sentiment/README.md": ("sentiment",),
+    "runtime/models/toxicity/README.md": ("toxicity",),
 }  # fmt: skip
 PRODUCTION = ("startup", "overhead", "throughput", "streaming", "soak")
 # Name in the README's first table, name in `accuracy` and `pareto`, entry in `latency_peers`.

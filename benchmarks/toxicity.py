@@ -99,20 +99,12 @@ def behaved(classifier: Classifier, name: str, cases: Sequence[Case]) -> dict[st
 
 def by_identity(classifier: Classifier) -> list[dict[str, Any]]:
     """Return the share of clean texts that are flagged, by the group of people that they name."""
-    # Each list of a rule names the groups in the same order, as plurals or in the singular.
     clean = [case for cases in GROUPS.values() for case in cases if case.about and not case.toxic]
-    members = {case.about: case for case in clean}
-    singular = [name for name in members if name not in IDENTITIES]
     found = []
-    for identity, member in zip(IDENTITIES, singular, strict=True):
-        texts = [case.text for case in clean if case.about in (identity, member)]
-        found.append(
-            {
-                "identity": identity,
-                "texts": len(texts),
-                "flagged": float(np.mean(flagged(classifier, texts))),
-            }
-        )
+    for identity in IDENTITIES:
+        texts = [case.text for case in clean if case.about == identity]
+        share = float(np.mean(flagged(classifier, texts)))
+        found.append({"identity": identity, "texts": len(texts), "flagged": share})
     return found
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ class Case:
     Attributes:
         text: the text.
         toxic: whether it is.
-        about: the member of a list that the text names, "" if it names none.
+        about: the group of people that the text names, one of IDENTITIES; "" if it names none.
     """
 
     text: str
@@ -34,14 +33,14 @@ class Case:
 def _listed(rules: list[dict[str, Any]]) -> tuple[Case, ...]:
     found = []
     for rule in rules:
-        lists = [_FILE["lists"][name] for name in rule.get("over", ())]
-        for chosen in product(*lists):
-            for pattern in rule["texts"]:
-                text = pattern.format_map(dict(zip(rule.get("over", ()), chosen, strict=True)))
-                about = chosen[0] if chosen else ""
-                found.append(
-                    Case(text[:1].upper() + text[1:] if about else text, rule["side"] == "+", about)
-                )
+        toxic = rule["side"] == "+"
+        for name in rule.get("over", ()):  # the lists name the same groups in the same order
+            for identity, word in zip(IDENTITIES, _FILE["lists"][name], strict=True):
+                for pattern in rule["texts"]:
+                    text = pattern.format_map({name: word})
+                    found.append(Case(text[0].upper() + text[1:], toxic, identity))
+        if "over" not in rule:
+            found += [Case(text, toxic) for text in rule["texts"]]
     return tuple(found)
 
 

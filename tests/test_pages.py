@@ -42,6 +42,7 @@ PAGES = [
         for path in ROOT.glob(pattern)
     ),
     "runtime/models/sentiment/README.md",
+    "runtime/models/toxicity/README.md",
     "tests/fuzz/README.md",
 ]
 # By page and section: the tests that run its blocks, because these need more than a folder of rows.

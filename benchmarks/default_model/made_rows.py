@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ _LISTS: dict[str, list[str]] = {
     name: text.split() if name == "name" else text.split(",")
     for name, text in _WORDS["lists"].items()
 }
-_STATEMENTS, _NAMED = 9_000, 1_500  # rows
+_STATEMENTS, _NAMED, _ANGRY = 9_000, 1_500, 1_200  # rows; angry ones of each label
 _NONSENSE, _FOREIGN, _WORDLESS, _SWAPPED = 2_500, 5_000, 2_500, 5_000
 _PER_PICTURE = 60  # texts
 _HAPPY = (*[":)", ":-)", ":D", ":-D", ";)", "=)", "<3", "xD"], *"😀😃😄😊😍😘😂👍👏🎉❤💕😎🥰🤩🙌💯")
@@ -43,6 +43,7 @@ _GENDERS = {
     for man, woman in [pair.split()]
     for one, other in ((woman, man), (man, woman))
 } | {"her": "his", "girl": "boy"}
+_LOOK_ALIKES = {"a": "@", "e": "3", "i": "1", "o": "0", "s": "$", "u": "v"}
 _VOWELS, _CONSONANTS = "aeiou", "bcdfghjklmnpqrstvwxyz"
 _CODE = (
     "if ({a} > {n}) {{ {b} = {a} - {n}; }}",
@@ -145,6 +146,26 @@ def about_groups(toxic: str, clean: str) -> Iterator[Row]:
                 yield {"text": text[0].upper() + text[1:], "label": label}
 
 
+def angry(toxic: str, clean: str) -> Iterator[Row]:
+    """Yield threats and insults, and swearing and harsh words that are meant for nobody."""
+    chance = random.Random(_SEED)
+    words = _WORDS["anger"]
+    lists = {name: words[name].split(",") for name in words if name not in ("clean", "toxic")}
+    for label, side in ((toxic, "toxic"), (clean, "clean")):
+        patterns = words[side].strip().splitlines()
+        for _ in range(_ANGRY):
+            text = _filled(chance.choice(patterns), chance, lists)
+            yield {"text": text, "label": label}
+
+
+def disguises(rows: Iterable[Row], fraction: float) -> Iterator[Row]:
+    """Yield a share of the rows with letters replaced or repeated, and the same labels."""
+    chance = random.Random(_SEED)
+    for row in rows:
+        if chance.random() < fraction:
+            yield row | {"text": _disguise(row["text"], chance)}
+
+
 def exchanged(text: str) -> str:
     """Return a text with men and women swapped, "" if it mentions neither."""
     count = 0
@@ -171,11 +192,26 @@ def disguised(text: str, chance: random.Random) -> str:
     return text.translate(str.maketrans(table))
 
 
-def _filled(pattern: str, chance: random.Random) -> str:
+def _disguise(text: str, chance: random.Random) -> str:
+    """Return a text with letters of some words replaced or repeated."""
+    words = text.split(" ")
+    for index in chance.sample(range(len(words)), max(1, len(words) // 4)):
+        found = [at for at, letter in enumerate(words[index]) if letter.lower() in _LOOK_ALIKES]
+        if found:
+            at = chance.choice(found)
+            word, letter = words[index], words[index][at].lower()
+            instead = chance.choice((_LOOK_ALIKES[letter], "*", letter * 3))
+            words[index] = word[:at] + instead + word[at + 1 :]
+    return " ".join(words)
+
+
+def _filled(
+    pattern: str, chance: random.Random, lists: Mapping[str, Sequence[str]] = _LISTS
+) -> str:
     """Return a pattern with a random member of a list in place of each name in braces."""
 
     def member(match: re.Match[str]) -> str:
-        word = chance.choice(_LISTS[match[1].lower()])
+        word = chance.choice(lists[match[1].lower()])
         return word[0].upper() + word[1:] if match[1][0].isupper() else word
 
     text = re.sub(r"\{(\w+)\}", member, pattern)

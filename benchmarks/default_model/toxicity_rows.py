@@ -3,11 +3,16 @@
     python benchmarks/default_model/toxicity_rows.py DATA --texts runs/domains -o runs/toxicity
 
 DATA holds one folder per set; toxicity.json lists them, with their terms and checksums. The labels
-are clean and toxic. These files are written: labelled and dev, the tests, `made` (generated rows
-about groups of people, and plain statements), `texts`, which a teacher labels: comments, tweets and
-sentences of runs/domains, which domain_rows.py wrote, and clean texts of other domains for dev and
-test. What is too similar to a dev or test text, or to a text of the behaviour tests, is left out:
-see overlap.py.
+are clean and toxic. These files are written:
+
+- labelled, dev, and a test of each set.
+- faulty: some labelled rows again, with typos and the like.
+- made: generated rows about groups of people, threats, swearing, and plain statements.
+- texts: comments, tweets and sentences of runs/domains, which domain_rows.py wrote, for a teacher.
+- clean-dev, clean-test: neutral texts of runs/domains.
+
+What is too similar to a dev or test text, or to a text of the behaviour tests, is left out: see
+overlap.py.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -27,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from balanced_rows import domains
 from domain_rows import DEV, TEST, check_files, read, tenth_of
-from made_rows import about_groups, foreign, statements, wordless
+from made_rows import about_groups, angry, disguises, foreign, noisy, statements, wordless
 from overlap import Kept, words
 from student_rows import fits, sentences
 from toxicity_cases import CLEAN, GROUPS, TOXIC
@@ -43,6 +48,7 @@ CLEAN_DOMAINS = (  # whose neutral rows count as clean: few people insult somebo
 # Domains whose texts a teacher labels, and how many of them.
 TEXTS = {"forum comments": 16_000, "tweets": 14_000, "news": 4_000, "dialogue": 4_000}
 OTHER_TEXTS = 2_000  # of every other domain
+_FAULTY = 0.15  # of the labelled rows, twice
 _PLAIN = 3_000  # generated rows of each kind that name no group
 _SEED = 0
 PATH = click.Path(exists=True, path_type=Path)
@@ -74,6 +80,7 @@ def main(data: Path, rows: Path, output: Path) -> None:
         "labelled": list(_distinct(parts["train"], kept, equal)),
         "dev": parts["dev"],
         "made": list(_distinct(made(), kept, equal)),
+        "faulty": list(_distinct(faulty([*parts["train"], *angry(TOXIC, CLEAN)]), kept, equal)),
         "texts": list(_distinct(unlabelled(rows), kept, equal)),
         **{f"test-{name}": found for name, found in tests.items()},
         **{f"clean-{part}": list(clean(rows, part)) for part in ("dev", "test")},
@@ -115,9 +122,16 @@ def made() -> Iterator[Row]:
     """Yield the generated rows."""
     chance = random.Random(_SEED)
     yield from about_groups(TOXIC, CLEAN)
+    yield from angry(TOXIC, CLEAN)
     for rows in (statements(), foreign(), wordless()):
         for row in chance.sample(found := list(rows), min(_PLAIN, len(found))):
             yield {"text": row["text"], "label": CLEAN}
+
+
+def faulty(rows: Sequence[Row]) -> Iterator[Row]:
+    """Yield some rows with small faults of writing, and with letters replaced or repeated."""
+    yield from noisy(rows, _FAULTY)
+    yield from disguises(rows, _FAULTY)
 
 
 def clean(rows: Path, part: str) -> Iterator[Row]:

@@ -525,7 +525,6 @@ BLOCKS = {
     "scale": Block("scale", (_scale_rates, _SCALE_NOTE, goals)),
     "sentiment": Block("sentiment", (_domains, _held_out, _behaviour, _size_and_times, MACHINE)),
     "toxicity": Block("toxicity", (_toxic_tests, _toxic_stream, _behaviour, _identities, MACHINE)),
-    "left_out": Block("left_out", (_held_out, MACHINE)),
     "pareto": Block("pareto", (_pareto, _pareto_note), "Accuracy against time and size"),
     "peers": Block("latency_peers", (_peer_table, _peers_note, goals), "Time of one text, by peer"),
 }

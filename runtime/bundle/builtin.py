@@ -18,7 +18,8 @@ DEFAULT_MODEL = "sentiment"
 
 # name -> what it is for
 MODELS = {
-    DEFAULT_MODEL: "English texts of any length: positive, negative, or no answer where unclear"
+    DEFAULT_MODEL: "English texts: negative, neutral or positive; no answer where unclear",
+    "toxicity": "English texts: toxic (insults, threats, hate) or clean; no answer where unclear",
 }
 
 _FOLDER = Path(__file__).resolve().parents[1] / "models"  # also where pip made links to the sources

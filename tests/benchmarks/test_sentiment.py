@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.benchmarks.conftest import BENCHMARKS
+
 
 @pytest.fixture
 def data(script):
@@ -283,3 +285,14 @@ CUTS = [
 @pytest.mark.parametrize(("text", "expected"), CUTS, ids=[text[:20] for text, _ in CUTS])
 def test_a_text_is_cut_into_sentences(student, text, expected):
     assert list(student.sentences(text)) == expected
+
+
+@pytest.mark.parametrize(("name", "model"), [("domains", "sentiment"), ("toxicity", "toxicity")])
+def test_a_card_lists_every_set_with_its_terms(name, model):
+    root = BENCHMARKS.parent
+    listed = json.loads((BENCHMARKS / "default_model" / f"{name}.json").read_text("utf-8"))
+    card = (root / "runtime" / "models" / model / "README.md").read_text("utf-8")
+    rows = [line for line in card.splitlines() if line.startswith("| ")]
+    sets = listed.get("sets") or [one for sets in listed["domains"].values() for one in sets]
+    for one in sets:
+        assert [row for row in rows if row.startswith(f"| {one['set']} |") and one["terms"] in row]

@@ -31,27 +31,30 @@ def manifest():
 def test_the_list(command):
     shown = command("models")
     assert (shown.status, shown.err) == (0, "")
-    header, line = shown.out.splitlines()
+    header, line, other = shown.out.splitlines()
+    assert other.startswith("toxicity ")
     assert header.split() == ["model", "size", "labels", "accuracy", "streams", "for"]
     assert line.startswith("sentiment (default)")
     accuracy = manifest().quality["exported"].accuracy
-    for told in ("MB", "negative, positive", f"{accuracy:.4f}", "yes", "English"):
+    for told in ("MB", "negative, neutral, positive", f"{accuracy:.4f}", "yes", "English"):
         assert told in line
 
 
 def test_the_list_as_json(command):
-    (one,) = json.loads(command("models", "--json").out)
+    one, other = json.loads(command("models", "--json").out)
     assert one["path"] == str(bundled_path(DEFAULT_MODEL))
     assert (one["name"], one["default"], one["streaming"]) == ("sentiment", True, True)
-    assert one["labels"] == ["negative", "positive"]
-    assert one["bytes"] == bundle_bytes(bundled_path(DEFAULT_MODEL)) < 2_000_000
+    assert one["labels"] == ["negative", "neutral", "positive"]
+    assert one["bytes"] == bundle_bytes(bundled_path(DEFAULT_MODEL)) < 2_500_000
     assert one["rows"] == manifest().quality["exported"].rows > 1000
+    assert (other["name"], other["default"], other["streaming"]) == ("toxicity", False, True)
+    assert other["labels"] == ["clean", "toxic"]
 
 
 def test_the_list_is_of_the_package(command, bundle, tmp_path):
     shutil.copytree(bundle, tmp_path / DEFAULT_MODEL)  # which is what the name means here
     assert command("classify", "x").out == command("classify", "-m", bundle, "x").out
-    (one,) = json.loads(command("models", "--json").out)
+    one, _ = json.loads(command("models", "--json").out)
     assert one["path"] == str(bundled_path(DEFAULT_MODEL))
 
 
@@ -78,7 +81,7 @@ def test_a_name_that_is_none(command, arguments):
     assert shown.status == 1
     assert shown.message == (
         "textgate: sentimental: no folder of that name, and no model that comes with textgate (did "
-        "you mean 'sentiment'?); those are: sentiment"
+        "you mean 'sentiment'?); those are: sentiment, toxicity"
     )
 
 
