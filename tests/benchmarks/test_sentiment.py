@@ -194,10 +194,20 @@ def test_faulty_rows_keep_their_labels(made):
 
 
 def test_statements_name_no_unfilled_list(made):
-    for rows in (made.statements(), made.named(), made.about_groups("toxic", "clean")):
+    about = (made.about_groups("toxic", "clean"), made.angry("toxic", "clean"))
+    for rows in (made.statements(), made.named(), *about):
         listed = list(rows)
         assert len(listed) > 1000
         assert not [row for row in listed if set("{}") & set(row["text"])]
+
+
+def test_disguised_letters(made):
+    rows = [{"text": "you are a silly goose", "label": "toxic"}]
+    found = [row["text"] for row in made.disguises(rows * 50, 1.0)]
+    assert len(found) == 50
+    assert all(len(text) >= len(rows[0]["text"]) for text in found)
+    assert [text for text in found if "0" in text]
+    assert [text for text in found if "*" in text]
 
 
 def test_nonsense_keeps_the_shape_of_words(made):

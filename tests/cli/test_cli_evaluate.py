@@ -55,6 +55,16 @@ def test_the_report_says_the_same(command, bundle, data):
     assert "true \\ predicted" in shown.out
 
 
+def test_only_some_labels_can_be_right(command, data):
+    sides = ("--among", "negative", "--among", "positive")
+    result = json.loads(command("evaluate", "-m", "sentiment", data, *sides, "--json").out)
+    assert [item["label"] for item in result["labels"]] == ["negative", "positive"]
+    assert result["accuracy"] > json.loads(command("evaluate", data, "--json").out)["accuracy"]
+    assert result["coverage"][-1]["threshold"] is None
+    refused = command("evaluate", data, "--among", "negative")
+    assert refused.message == "textgate: --among needs at least two labels"
+
+
 def test_what_abstaining_buys(command, bundle, data, tmp_path):
     """For thresholds of all labels alike, and for the bundle's own."""
     own = shutil.copytree(bundle, tmp_path / "bundle")
@@ -297,9 +307,13 @@ def test_inspect_a_bundle_that_cannot_stream(command, bundles):
     assert "no: the network is bidirectional" in command("inspect", bundles["rnn-multi-label"]).out
 
 
-def test_inspect_thresholds_of_an_older_bundle(command, bundles):
+def test_inspect_thresholds_of_an_older_bundle(command, bundles, tmp_path):
     """It does not say what they were chosen on."""
-    shown = command("inspect", "sentiment")
+    older = shutil.copytree(bundles["lstm-int8"], tmp_path / "older")
+    manifest = Manifest.parse((older / "textgate.json").read_bytes(), where="textgate.json")
+    changed = dataclasses.replace(manifest, thresholds=(0.75, 0.8))
+    (older / "textgate.json").write_text(changed.to_json(), encoding="utf-8")
+    shown = command("inspect", older)
     assert (shown.status, shown.err) == (0, "")
     assert "thresholds for     not known, chosen on the rows of the quality below" in shown.out
     header, *lines = shown.out.rpartition("\n\n")[2].splitlines()

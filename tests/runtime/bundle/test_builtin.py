@@ -88,7 +88,7 @@ def test_no_model_of_that_name(elsewhere):
         Classifier.load("sentimental")
     assert str(caught.value) == (
         "sentimental: no folder of that name, and no model that comes with textgate (did you mean "
-        "'sentiment'?); those are: sentiment"
+        "'sentiment'?); those are: sentiment, toxicity"
     )
     with pytest.raises(BundleError, match="no model that comes with textgate; those are: sent"):
         find_bundle("topics")

@@ -23,6 +23,7 @@ from textgate.errors import BundleError, ConfigError
 from textgate.inference.batching import padded
 from textgate.inference.session import Session
 from textgate.inference.tokenizer import TextTokenizer
+from textgate.native.expected import ANCHORS
 from textgate.native.library import VERSION, LibraryError, instruction_sets
 from textgate.native.model import ALIGNMENT, MAGIC, UnknownPartError, model_bytes
 from textgate.native.session import NativeSession
@@ -212,24 +213,28 @@ def test_a_bundle_that_textgate_did_not_export_is_not_known(request):
 
 @pytest.fixture(scope="module")
 def sentiment():
-    return read_bundle(SENTIMENT)
+    found = read_bundle(SENTIMENT)
+    assert found.manifest.architecture.hidden_sizes == (UNITS,)
+    return found
 
 
 # What export never writes: the bytes of a constant, or of one of them at an offset.
+UNITS = 382  # of the package's model
+COLUMNS = 4 * (UNITS + ANCHORS)
 LARGE = np.float32(100).tobytes()
 DAMAGE = [
     ("embedding.scale", 5 * 4, LARGE, "an embedding beyond the bounds of the first layer"),
     ("embedding.scale", 0, np.float32(np.nan).tobytes(), "an embedding beyond the bounds"),
     ("lstm_1.bounds", 0, np.float32(np.inf).tobytes(), "the bounds of the first layer"),
     ("lstm_1.W", 0, b"\x41", "weights of more than 7 bits in an LSTM"),
-    ("lstm_1.R", 126, b"\x01", "weights of anchors"),  # a column of the graph is a gate's unit
-    ("lstm_1.W", 100 * 512, b"\x01", "weights of anchors"),
-    ("lstm_1.R", 126 * 512, b"\x01", "weights of anchors"),
-    ("lstm_1.B", 126 * 4, LARGE, "biases of anchors"),
+    ("lstm_1.R", UNITS, b"\x01", "weights of anchors"),  # a column of the graph is a gate's unit
+    ("lstm_1.W", 100 * COLUMNS, b"\x01", "weights of anchors"),
+    ("lstm_1.R", UNITS * COLUMNS, b"\x01", "weights of anchors"),
+    ("lstm_1.B", UNITS * 4, LARGE, "biases of anchors"),
     ("lstm_1.W.zero_point", 0, b"\x01", "zero points of lstm_1"),
-    ("output.weight", 126 * 4, LARGE, "weights of anchors"),
+    ("output.weight", UNITS * 4, LARGE, "weights of anchors"),
     ("state.lstm_1.c", 0, LARGE, "where 'state.lstm_1.c' begins"),
-    ("state.lstm_1.c", 126 * 4, LARGE, "where 'state.lstm_1.c' begins"),
+    ("state.lstm_1.c", UNITS * 4, LARGE, "where 'state.lstm_1.c' begins"),
     ("linear.second", 0, b"\x01", "constant 'linear.second'"),
 ]
 

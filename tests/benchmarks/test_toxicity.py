@@ -1,0 +1,98 @@
+"""The toxicity model's rows, and its behaviour tests."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def cases(script):
+    return script("toxicity_cases")
+
+
+@pytest.fixture
+def judging(script):
+    return script("toxicity")
+
+
+def test_every_group_has_cases_of_one_kind(cases):
+    for name, found in cases.GROUPS.items():
+        assert len(found) >= 10, name
+        assert len({case.toxic for case in found}) == 1, name
+        for case in found:
+            assert case.about in ("", *cases.IDENTITIES)
+    neutral = cases.GROUPS["group named, neutral"]
+    named = {
+        case.about: [one.text for one in neutral if one.about == case.about] for case in neutral
+    }
+    assert list(named) == cases.IDENTITIES
+    assert "I am a refugee." in named["refugees"]
+    assert {len(texts) for texts in named.values()} == {5}
+
+
+class Counting:
+    """A classifier for which a text is toxic if it has the word bad, the more the more words."""
+
+    labels = ("clean", "toxic")
+    manifest = SimpleNamespace(thresholds=(None, 0.6), labels=labels)
+
+    def predict_proba(self, texts):
+        scores = np.array([min(0.9, 0.4 * text.split().count("bad")) for text in texts])
+        return np.stack([1 - scores, scores], axis=1).astype(np.float32)
+
+    def predict_many(self, texts):
+        for _, score in self.predict_proba(texts):
+            yield SimpleNamespace(label="toxic" if score >= 0.6 else "clean")
+
+    def stream(self):
+        read = []
+
+        def feed(piece):
+            read.append(piece)
+            score = self.predict_proba(["".join(read)])[0, 1]
+            return SimpleNamespace(scores={"toxic": float(score)})
+
+        return SimpleNamespace(feed=feed)
+
+
+def write(path, rows):
+    lines = [json.dumps({"text": text, "label": label}) for text, label in rows]
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+
+
+def test_a_test_set(judging, tmp_path):
+    rows = [
+        ("a bad bad one", "toxic"),
+        ("a bad one", "toxic"),
+        ("one", "clean"),
+        ("bad bad", "clean"),
+    ]
+    write(tmp_path / "test-some.jsonl.gz", rows)
+    found = judging.tested(Counting(), tmp_path, "some")
+    assert (found["rows"], found["accuracy"], found["f1"]) == (4, 0.5, 0.5)
+    assert (found["found"], found["false"]) == (0.5, 0.5)
+
+
+def test_failures_of_a_group(judging, cases):
+    group = [cases.Case("bad bad", True), cases.Case("bad", True), cases.Case("bad bad", False)]
+    found = judging.behaved(Counting(), "g", group)
+    assert (found["cases"], found["failed"], found["examples"]) == (3, 2, ["bad", "bad bad"])
+
+
+def test_a_stream_is_cut_at_a_limit_of_clean_texts(judging, tmp_path):
+    write(tmp_path / "clean-dev.jsonl.gz", [("one bad", "clean")] * 300 + [("bad bad", "clean")])
+    write(tmp_path / "clean-test.jsonl.gz", [("one", "clean")] * 3 + [("bad x bad", "clean")])
+    for name in judging.TESTS:
+        rows = [("it is bad so bad by now", "toxic"), ("one", "toxic"), ("bad bad", "clean")]
+        write(tmp_path / f"test-{name}.jsonl.gz", rows)
+    found = judging.streamed(Counting(), tmp_path)
+    assert 0.4 < found["limit"] < 0.8
+    assert (found["clean"], found["false_cuts"]) == (4, 0.25)
+    assert (found["toxic"], found["cut"]) == (6, 0.5)
+    assert found["median_words"] == 5
+    assert found["median_share"] == pytest.approx(5 / 7)
