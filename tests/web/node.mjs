@@ -39,7 +39,7 @@ const METHODS = {
     const found = await Promise.all([
       ...texts.map((text) => attempt(async () => plain(await classifier.predict(text)))),
       attempt(() => stream.feed(() => "a piece that cannot be sent")),
-      attempt(() => classifier.predict(texts[0], { topK: 3 })),
+      attempt(() => classifier.predict(texts[0], { topK: 4 })),
       attempt(async () => plain(await stream.feed(texts[0]))),
     ]);
     const late = attempt(() => classifier.predict(texts[0]));

@@ -108,7 +108,7 @@ def test_calls_that_are_sent_together_are_answered_each(node, texts):
     assert found == [plain(classifier.predict(text)) for text in texts[:20]]
     assert unsent["error"] == "ConfigError"
     assert unsent["message"].startswith("a worker cannot be given this: ")
-    assert wrong["message"] == "topK must be a whole number from 1 to 2, not 3"
+    assert wrong["message"] == "topK must be a whole number from 1 to 3, not 4"
     assert fed == plain(classifier.predict(texts[0]))
     assert late == {"error": "ConfigError", "message": "the classifier was closed"}
 
