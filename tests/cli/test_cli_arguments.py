@@ -73,6 +73,7 @@ def test_a_bundle(textgate, bundle, tmp_path):
 
 
 TEXTS = {
+    "--among",
     "--label-field",
     "--label-fields",
     "--label-separator",
