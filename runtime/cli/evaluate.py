@@ -23,8 +23,8 @@ from textgate.tables import format_count, format_table
     "--among",
     metavar="LABEL",
     multiple=True,
-    help="Compare only the labels given so, at least two, such as --among negative --among positive "
-    "for rows without neutral ones.  [default: all]",
+    help="Compare only the labels given so, at least two, such as --among negative --among "
+    "positive for rows without neutral ones.  [default: all]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @options.columns
