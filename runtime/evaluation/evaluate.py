@@ -385,7 +385,7 @@ def _answered(
         return np.ones(len(probabilities), dtype=np.bool_)
     lowest = np.array([threshold or 0.0 for threshold in manifest.thresholds])
     best = probabilities.argmax(axis=1)
-    return np.isin(best, columns) & (probabilities.max(axis=1) >= lowest[best])
+    return np.asarray(np.isin(best, columns) & (probabilities.max(axis=1) >= lowest[best]))
 
 
 def _metrics(
