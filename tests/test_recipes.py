@@ -41,7 +41,7 @@ def test_a_column_of_a_data_frame():
     names = run("A column of a pandas DataFrame")
     reviews, probabilities = names["reviews"], names["probabilities"]
     assert reviews["label"].tolist()[:2] == ["positive", "negative"]
-    assert list(probabilities.columns) == ["negative", "positive"]
+    assert list(probabilities.columns) == ["negative", "neutral", "positive"]
     assert len(probabilities) == 3
 
 

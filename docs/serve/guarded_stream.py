@@ -16,9 +16,7 @@ from collections.abc import Iterator
 
 from textgate import Classifier, guard
 
-MADE_UP = (
-    "The hotel was lovely and the staff kind . The food however was a disgusting , rotten mess ."
-)
+MADE_UP = "The rooms were clean . The food was a disgusting , rotten mess ."
 
 
 def tokens(url: str, model: str) -> Iterator[str]:
