@@ -119,7 +119,7 @@ def test_inspect_says_so(run, done, command):
 
 def test_models_lists_out_of_fold_scores(run, done, command, monkeypatch):
     monkeypatch.setattr("textgate.cli.models.bundled_path", lambda _: done.path)
-    (found,) = json.loads(command("models", "--json").out)
+    found, _ = json.loads(command("models", "--json").out)
     assert found["accuracy"] == pytest.approx(run.model.metrics["accuracy"], abs=1e-6)
     assert found["rows"] == 100
     assert f"{found['accuracy']:.4f}" in command("models").out
