@@ -263,7 +263,14 @@ def test_killed_and_resumed(noisy, start, kill, rewritten, tmp_path):
         kill("among the trials", begin(600), rewritten(kept), delay)
         counts.append(len(read_tensors(kept)[1]["trials"]))
         assert not folder.exists()
-    kill("among more trials", begin(600), lambda: len(read_tensors(kept)[1]["trials"]) > 3, 0.0)
+
+    def has_more() -> bool:
+        try:
+            return len(read_tensors(kept)[1]["trials"]) > 3
+        except ValueError:  # it was replaced while it was read
+            return False
+
+    kill("among more trials", begin(600), has_more, 0.0)
     process = begin(0.001)
     process.join(120)
     assert process.exitcode == 0, log.read_text(encoding="utf-8")
