@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import click
-from domain_rows import LABELS, read
+from domain_rows import read
 from overlap import words
 from written_rows import write_rows
 
@@ -59,7 +59,6 @@ def balanced(
     part: str,
     chosen: Collection[str],
     *,
-    labels: Sequence[str] = LABELS,
     most: int,
     least: int = 0,
     min_words: int = 1,
@@ -71,7 +70,6 @@ def balanced(
         rows: the folder that domain_rows.py wrote.
         part: ``train`` or ``dev``.
         chosen: the domains.
-        labels: rows with another label are left out.
         most: rows of a domain at most.
         least: the rows of a domain with fewer are repeated, three times at most.
         min_words: shorter texts are left out.
@@ -84,7 +82,7 @@ def balanced(
         mine = [
             row
             for row in read(rows, f"{domain}.{part}")
-            if row["label"] in labels and min_words <= len(words(row["text"])) <= longest
+            if min_words <= len(words(row["text"])) <= longest
         ]
         chance.shuffle(mine)
         mine = mine[:most]

@@ -17,7 +17,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,17 +217,15 @@ def tenth_of(text: str) -> int:
     return hashlib.sha256(" ".join(words(text)).encode()).digest()[0] % 10
 
 
-def distinct(
-    rows: list[Row], equal: set[tuple[str, ...]], short: Kept, whole: Kept
-) -> Iterator[Row]:
-    """Yield the rows that are similar to no kept text, without duplicates."""
+def distinct(rows: Iterable[Row], equal: Collection[tuple[str, ...]], *kept: Kept) -> Iterator[Row]:
+    """Yield the rows that are similar to no kept text and have other words, without duplicates."""
     seen = set(equal)
     for row in rows:
         found = tuple(words(row["text"]))
         if not found or found in seen:
             continue
         seen.add(found)
-        if not short.resembles(row["text"]) and not whole.resembles(row["text"]):
+        if not any(one.resembles(row["text"]) for one in kept):
             yield row
 
 

@@ -25,7 +25,9 @@ from common import write_result
 from domain_rows import read
 from taught_rows import mean_answers
 
+from textgate.evaluation.evaluate import evaluate_rows
 from textgate.inference.classifier import Classifier
+from textgate.rows import Row
 
 FIGURES = ("accuracy", "answered", "right", "neutral")
 SIDES = ("positive", "negative")
@@ -94,21 +96,21 @@ def scored(classifier: Classifier, rows: list[dict[str, Any]]) -> Found:
     accuracy of these; `neutral` is the share of neutral rows that are neutral or get no answer,
     None without such rows.
     """
-    answers = list(classifier.predict_many([row["text"] for row in rows]))
-    both = list(zip(rows, answers, strict=True))
-    clear = [(row["label"], answer) for row, answer in both if row["label"] != "neutral"]
-    rest = [answer.label not in SIDES for row, answer in both if row["label"] == "neutral"]
-    right = [
-        (answer.scores["positive"] >= answer.scores["negative"]) == (label == "positive")
-        for label, answer in clear
+    clear = [
+        Row(row["text"], (row["label"],), number)
+        for number, row in enumerate(rows, start=1)
+        if row["label"] in SIDES
     ]
-    answered = [answer.label == label for label, answer in clear if answer.label in SIDES]
+    plain = [row["text"] for row in rows if row["label"] not in SIDES]
+    among = evaluate_rows(classifier, clear, file="the clear rows", among=SIDES).scored
+    right = among.right[among.answered]
+    without = [answer.label not in SIDES for answer in classifier.predict_many(plain)]
     return {
         "rows": len(clear),
-        "accuracy": float(np.mean(right)),
-        "answered": len(answered) / len(clear),
-        "right": float(np.mean(answered)) if answered else 0.0,
-        "neutral": float(np.mean(rest)) if rest else None,
+        "accuracy": float(among.right.mean()),
+        "answered": float(among.answered.mean()),
+        "right": float(right.mean()) if len(right) else 0.0,
+        "neutral": float(np.mean(without)) if without else None,
     }
 
 

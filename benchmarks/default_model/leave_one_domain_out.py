@@ -30,7 +30,7 @@ from domain_scores import means, scored, told
 from made_rows import noisy
 from sets import in_processes, remembered
 from student_rows import MAX_WORDS, MOST_DEV, made, unlabelled
-from taught_rows import mean_answers, mixed
+from taught_rows import taught
 from written_rows import write_rows
 
 from textgate.export import export
@@ -151,16 +151,7 @@ def training_rows(
     plain = list(made(short)) if generated else []
     if teacher:
         asked = [*short, *unlabelled(rows, others, sentences)]
-        labels, answers = mean_answers([teacher], [row["text"] for row in asked])
-        short = [
-            {
-                "text": row["text"],
-                "probs": mixed(
-                    Row(row["text"], (), 0, row), dict(zip(labels, answer, strict=True)), _WEIGHT
-                ),
-            }
-            for row, answer in zip(asked, answers.tolist(), strict=True)
-        ]
+        short = taught([Row(row["text"], (), 0, row) for row in asked], [teacher], _WEIGHT)
     found = [*short, *noisy(short, _NOISY), *long, *plain]
     random.Random(_SEED).shuffle(found)
     return found

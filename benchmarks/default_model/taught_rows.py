@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -53,16 +54,21 @@ PATH = click.Path(exists=True, path_type=Path)
 )
 def main(rows: Path, teachers: tuple[Path, ...], output: Path, weight: float, share: float) -> None:
     """Label ROWS with teachers."""
-    read = list(read_rows(rows, labelled=False))
-    places = {text: place for place, text in enumerate(dict.fromkeys(row.text for row in read))}
-    labels, once = mean_answers(teachers, list(places))
-    answers = once[[places[row.text] for row in read]]
-    taught = [
-        {"text": row.text, "probs": mixed(row, dict(zip(labels, answer, strict=True)), weight)}
-        for row, answer in zip(read, answers.tolist(), strict=True)
-    ]
-    count = write_rows(output, [*taught, *noisy(taught, share)])
+    labelled = taught(list(read_rows(rows, labelled=False)), teachers, weight)
+    count = write_rows(output, [*labelled, *noisy(labelled, share)])
     click.echo(f"{output}: {count:,} rows")
+
+
+def taught(rows: Sequence[Row], teachers: Sequence[Path], weight: float) -> list[dict[str, Any]]:
+    """Return rows with the soft labels of teachers; a text that is repeated is labelled once."""
+    places = {text: place for place, text in enumerate(dict.fromkeys(row.text for row in rows))}
+    labels, answers = mean_answers(teachers, list(places))
+    return [
+        {"text": row.text, "probs": mixed(row, dict(zip(labels, answer, strict=True)), weight)}
+        for row, answer in zip(
+            rows, answers[[places[row.text] for row in rows]].tolist(), strict=True
+        )
+    ]
 
 
 def mean_answers(

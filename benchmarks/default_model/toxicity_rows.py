@@ -31,7 +31,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from balanced_rows import domains
-from domain_rows import DEV, TEST, check_files, read, tenth_of
+from domain_rows import DEV, TEST, check_files, distinct, read, tenth_of
 from made_rows import about_groups, angry, disguises, foreign, noisy, statements, wordless
 from overlap import Kept, words
 from student_rows import fits, sentences
@@ -77,11 +77,11 @@ def main(data: Path, rows: Path, output: Path) -> None:
     held += [row["text"] for part in ("dev", "test") for row in clean(rows, part)]
     kept, equal = Kept(held), {tuple(words(text)) for text in held}
     files: dict[str, list[Row]] = {
-        "labelled": list(_distinct(parts["train"], kept, equal)),
+        "labelled": list(distinct(parts["train"], equal, kept)),
         "dev": parts["dev"],
-        "made": list(_distinct(made(), kept, equal)),
-        "faulty": list(_distinct(faulty([*parts["train"], *angry(TOXIC, CLEAN)]), kept, equal)),
-        "texts": list(_distinct(unlabelled(rows), kept, equal)),
+        "made": list(distinct(made(), equal, kept)),
+        "faulty": list(distinct(faulty([*parts["train"], *angry(TOXIC, CLEAN)]), equal, kept)),
+        "texts": list(distinct(unlabelled(rows), equal, kept)),
         **{f"test-{name}": found for name, found in tests.items()},
         **{f"clean-{part}": list(clean(rows, part)) for part in ("dev", "test")},
     }
@@ -154,17 +154,6 @@ def unlabelled(rows: Path) -> Iterator[Row]:
                     found.append(chance.choice(pieces))
         most = TEXTS.get(domain, OTHER_TEXTS)
         yield from ({"text": text} for text in chance.sample(found, min(most, len(found))))
-
-
-def _distinct(
-    rows: Iterator[Row] | list[Row], kept: Kept, equal: set[tuple[str, ...]]
-) -> Iterator[Row]:
-    seen = set(equal)
-    for row in rows:
-        found = tuple(words(row["text"]))
-        if found not in seen and not kept.resembles(row["text"]):
-            seen.add(found)
-            yield row
 
 
 if __name__ == "__main__":

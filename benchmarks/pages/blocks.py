@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pages.templates import MACHINE, Block, Result, filled, goals, joined, noise
 from textgate.bundle.storage import bundle_bytes
 from textgate.tables import format_bytes, format_ms
 
-MODEL = Path(__file__).parents[2] / "runtime" / "models" / "sentiment"
+MODELS = Path(__file__).parents[2] / "runtime" / "models"
 DOMAINS = {
     "sst2": "sentences about movies",
     "mr": "sentences about movies",
@@ -295,26 +296,22 @@ _domains = table(
 )
 
 
-_LEFT_OUT = "{domain} | {rows:,} | {accuracy:.4f} | {answered:.1%} | {right:.4f} | {share}"
-
-
 def _held_out_rows(result: Result) -> Iterable[Result]:
     """Yield the figures of each domain, and their means."""
     found = result["held_out"]
-    for one in (*found, {"domain": "mean", "rows": sum(one["rows"] for one in found)}):
-        means = {
-            name: statistics.fmean(row[name] for row in found if row[name] is not None)
-            for name in ("accuracy", "answered", "right", "neutral")
-        }
-        full = {**means, **one}
-        share = "" if full["neutral"] is None else f"{full['neutral']:.1%}"
-        yield {**full, "share": share}
+    mean = {
+        name: statistics.fmean(one[name] for one in found if one[name] is not None)
+        for name in ("accuracy", "answered", "right", "neutral")
+    }
+    mean |= {"domain": "mean", "rows": sum(one["rows"] for one in found)}
+    for one in (*found, mean):
+        yield {**one, "share": "" if one["neutral"] is None else f"{one['neutral']:.1%}"}
 
 
 _held_out = table(
     _held_out_rows,
     "test rows of | rows | accuracy | answered | of these right | neutral rows without a side",
-    _LEFT_OUT,
+    "{domain} | {rows:,} | {accuracy:.4f} | {answered:.1%} | {right:.4f} | {share}",
     "<>",
 )
 
@@ -332,10 +329,10 @@ _behaviour = table(
 )
 
 
-def _size_and_times(result: Result) -> str:
-    """Return the size of the package's model, its card included, and its times."""
+def _size_and_times(result: Result, model: str) -> str:
+    """Return the size of a model of the package, its card included, and its times."""
     times = ", ".join(f"{format_ms(ms)} for {n} tokens" for n, ms in result["milliseconds"].items())
-    return f"{format_bytes(bundle_bytes(MODEL))}; on one core {times}."
+    return f"{format_bytes(bundle_bytes(MODELS / model))}; on one core {times}."
 
 
 _toxic_tests = table(
@@ -354,16 +351,14 @@ _identities = table(
 
 
 def _toxic_stream(result: Result) -> str:
-    """Return what a stream cuts, what healthy comments get, and the model's size and times."""
-    times = ", ".join(f"{format_ms(ms)} for {n} tokens" for n, ms in result["milliseconds"].items())
-    said = filled(
+    """Return what a stream cuts, and what healthy comments get."""
+    return filled(
         "In a stream, at the limit {limit:.3f}, {false_cuts:.2%} of {clean:,} clean texts of other "
         "domains are cut, and {cut:.1%} of {toxic:,} toxic test texts: half of these by word "
         "{median_words:.0f}, after {median_share:.0%} of the text. Of {healthy[rows]:,} healthy "
         "comments on news, {healthy[flagged]:.1%} are flagged.",
         {**result["stream"], "healthy": result["healthy"]},
     )
-    return f"{said} {format_bytes(result['bytes'])}; on one core {times}."
 
 
 def _quantized_rows(result: Result) -> Iterable[Result]:
@@ -523,8 +518,17 @@ BLOCKS = {
     "serve": Block("serve", (_served, goals, MACHINE)),
     "label_errors": Block("label_errors", (_label_errors, _LABEL_ERRORS_NOTE, goals)),
     "scale": Block("scale", (_scale_rates, _SCALE_NOTE, goals)),
-    "sentiment": Block("sentiment", (_domains, _held_out, _behaviour, _size_and_times, MACHINE)),
-    "toxicity": Block("toxicity", (_toxic_tests, _toxic_stream, _behaviour, _identities, MACHINE)),
+    "sentiment": Block(
+        "sentiment",
+        (_domains, _held_out, _behaviour, partial(_size_and_times, model="sentiment"), MACHINE),
+    ),
+    "toxicity": Block(
+        "toxicity",
+        (
+            *(_toxic_tests, _toxic_stream, _behaviour, _identities),
+            *(partial(_size_and_times, model="toxicity"), MACHINE),
+        ),
+    ),
     "pareto": Block("pareto", (_pareto, _pareto_note), "Accuracy against time and size"),
     "peers": Block("latency_peers", (_peer_table, _peers_note, goals), "Time of one text, by peer"),
 }

@@ -123,7 +123,8 @@ def coverage_curve(
     """
     scores, right = _scores(probabilities, truth)
     return [
-        _point(threshold, (scores >= threshold) & answerable, right) for threshold in thresholds
+        coverage_point(threshold, (scores >= threshold) & answerable, right)
+        for threshold in thresholds
     ]
 
 
@@ -134,9 +135,16 @@ def _scores(
     return probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == truth
 
 
-def _point(
+def coverage_point(
     threshold: float | None, answered: NDArray[np.bool_], right: NDArray[np.bool_]
 ) -> CoveragePoint:
+    """Return the point of a classifier that answers some rows.
+
+    Args:
+        threshold: the probability below which it abstains; None if each label has its own.
+        answered: whether it answers each row, bool [rows].
+        right: whether the answer is right, bool [rows].
+    """
     accuracy = float(right[answered].mean()) if answered.any() else None
     return CoveragePoint(threshold, float(answered.mean()), accuracy)
 

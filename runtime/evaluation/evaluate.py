@@ -11,6 +11,7 @@ from textgate.errors import ConfigError, DataError, needing
 from textgate.evaluation.coverage import (
     CoveragePoint,
     coverage_curve,
+    coverage_point,
     uncalibrated,
 )
 from textgate.evaluation.metrics import Evaluation, evaluate_multi_label, evaluate_single_label
@@ -413,9 +414,7 @@ def _coverage(manifest: Manifest, scored: ScoredRows) -> tuple[CoveragePoint, ..
     useful = [threshold for threshold in _THRESHOLDS if threshold >= 1 / len(scored.labels)]
     points = coverage_curve(probabilities, indices, useful, answerable=answerable)
     if any(threshold is not None for threshold in manifest.thresholds):
-        right = scored.right[scored.answered]
-        accuracy = float(right.mean()) if len(right) else None
-        points.append(CoveragePoint(None, float(scored.answered.mean()), accuracy))
+        points.append(coverage_point(None, scored.answered, scored.right))
     return tuple(points)
 
 

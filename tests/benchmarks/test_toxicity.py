@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -60,12 +58,16 @@ class Counting:
         return SimpleNamespace(feed=feed)
 
 
-def write(path, rows):
-    lines = [json.dumps({"text": text, "label": label}) for text, label in rows]
-    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+@pytest.fixture
+def write(script):
+    def write_rows(path, rows):
+        objects = [{"text": text, "label": label} for text, label in rows]
+        script("written_rows").write_rows(path, objects)
+
+    return write_rows
 
 
-def test_a_test_set(judging, tmp_path):
+def test_a_test_set(judging, write, tmp_path):
     rows = [
         ("a bad bad one", "toxic"),
         ("a bad one", "toxic"),
@@ -84,7 +86,7 @@ def test_failures_of_a_group(judging, cases):
     assert (found["cases"], found["failed"], found["examples"]) == (3, 2, ["bad", "bad bad"])
 
 
-def test_a_stream_is_cut_at_a_limit_of_clean_texts(judging, tmp_path):
+def test_a_stream_is_cut_at_a_limit_of_clean_texts(judging, write, tmp_path):
     write(tmp_path / "clean-dev.jsonl.gz", [("one bad", "clean")] * 300 + [("bad bad", "clean")])
     write(tmp_path / "clean-test.jsonl.gz", [("one", "clean")] * 3 + [("bad x bad", "clean")])
     for name in judging.TESTS:
