@@ -166,7 +166,7 @@ def test_killed_and_resumed(work, data, options, start, kill, rewritten, tmp_pat
     assert steps[-1] > steps[-2] > 0
 
     epochs = len(load_state(checkpoint, epoch).history)
-    done = f"step {steps[-1]:,}" if epoch is not Epoch else f"epoch {epochs}"
+    done = f"epoch {epochs}" if work == "fit" else f"step {steps[-1]:,}"
     assert f"resuming after {done}\n" in finish(folder)  # the folder knows its settings
     finish(whole, settings=SETTINGS[work])
     assert result(folder, manifest) == result(whole, manifest)

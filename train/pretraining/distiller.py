@@ -142,8 +142,7 @@ class Distiller(Learner[DistillationEpoch]):
 
     def step(self, rows: NDArray[np.int64], number: int) -> tuple[float, int]:
         """Train on one batch and return its mean loss, without labels, and its number of texts."""
-        seed = np.random.SeedSequence([self.seed, number]).generate_state(1)
-        torch.manual_seed(int(seed[0]))
+        self.seed_step(number)
         ids, lengths, targets = self._batch(self._train, rows)
         self._optimizer.clear()
         loss = distillation_loss(self.model(ids, lengths, bfloat16=self._bfloat16), targets)

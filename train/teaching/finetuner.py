@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _WARM_UP = 0.1  # fraction of the steps
 _WEIGHT_DECAY = 0.01
 _GRADIENT_NORM = 1.0
+_CHECKPOINT_STEPS = 200
 
 
 class Finetuner(Learner[Epoch]):
@@ -55,6 +56,7 @@ class Finetuner(Learner[Epoch]):
     """
 
     model: EncoderClassifier
+    checkpoint_steps = _CHECKPOINT_STEPS
 
     def __init__(
         self,
@@ -101,6 +103,7 @@ class Finetuner(Learner[Epoch]):
 
     def step(self, rows: NDArray[np.int64], number: int) -> tuple[float, int]:
         """Train on one batch and return its mean loss and its number of rows."""
+        self.seed_step(number)
         for group in self._optimizer.param_groups:
             group["lr"] = self._config.learning_rate * rate_factor(number, self.steps)
         self._optimizer.zero_grad()

@@ -139,7 +139,7 @@ def teach(
             return FinetunedModel(folder.path, stored, stored.outcome)
         state = folder.load_checkpoint()
         if state is not None:
-            progress.note(f"resuming after epoch {len(state.history)}")
+            progress.note(f"resuming after step {state.step:,}")
     tokenizer = EncoderTokenizer(encoder / TOKENIZER, max_tokens=manifest.max_tokens)
     learned = encode_rows(split.train, tokenizer, labels, task=task, file=split.file)
     on_dev = encode_rows(split.dev, tokenizer, labels, task=task, file=split.dev_file, soft=False)

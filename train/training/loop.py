@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic
 
+import numpy as np
 import torch
 
 from textgate.train.data.batching import shuffled_indices
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from textgate.train.training.progress import Progress
@@ -42,8 +42,8 @@ class Learner(ABC, Generic[EpochT]):
         score: name of the score.
         size: extent of an epoch, for the reported speed: its number of rows, or of another `unit`.
         patience: epochs without improvement after which training stops.
-        checkpoint_steps: steps between two checkpoints within an epoch, 0 for none. The random
-            numbers of a step must then depend on nothing but the seed and its number.
+        checkpoint_steps: steps between two checkpoints within an epoch, 0 for none. A step then
+            has to call `seed_step` first.
 
     Raises:
         CheckpointError: the checkpoint does not fit the network.
@@ -81,6 +81,10 @@ class Learner(ABC, Generic[EpochT]):
         Returns:
             The mean loss, and the number of examples that it is the mean of.
         """
+
+    def seed_step(self, number: int) -> None:
+        """Let torch's random numbers of a step depend on nothing but the seed and its number."""
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0]))
 
     @abstractmethod
     def optimizer_tensors(self) -> dict[str, torch.Tensor]:

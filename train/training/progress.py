@@ -1,4 +1,4 @@
-"""Progress of training on stderr: a bar on a terminal, and one line per epoch."""
+"""Progress of training on stderr: a line per epoch, and a bar, or a line a minute."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tqdm import tqdm
 
 if TYPE_CHECKING:
     from textgate.train.training.checkpoint import EpochResult
+
+_LINE_SECONDS = 60.0  # between two lines of the same work
 
 
 class Progress:
@@ -60,6 +62,8 @@ class Progress:
 class TerminalProgress(Progress):
     """Rows per second and time left in a bar on a terminal, and a line after each epoch.
 
+    Where there is no terminal to draw a bar on, long work is reported in a line a minute.
+
     Args:
         quiet: whether to print warnings only.
         lines_after: seconds after which work that begins is reported in a line, if there is no
@@ -71,6 +75,8 @@ class TerminalProgress(Progress):
         self._bar: tqdm[None] | None = None
         self._seconds: list[float] = []
         self._lines_from = time.monotonic() + lines_after
+        self._what, self._done, self._rows = "", 0, 0
+        self._next_line = math.inf
 
     def note(self, message: str) -> None:
         """Print a line, unless quiet."""
@@ -83,8 +89,11 @@ class TerminalProgress(Progress):
 
     def begin(self, what: str, rows: int) -> None:
         """Open a bar, or print a line if stderr is no terminal and `lines_after` has passed."""
-        if time.monotonic() >= self._lines_from and not sys.stderr.isatty():
-            self.note(what)
+        self._what, self._done, self._rows, self._next_line = what, 0, rows, math.inf
+        if not sys.stderr.isatty():
+            self._next_line = time.monotonic() + _LINE_SECONDS
+            if time.monotonic() >= self._lines_from:
+                self.note(what)
         self._bar = tqdm(
             total=rows,
             desc=what,
@@ -96,6 +105,7 @@ class TerminalProgress(Progress):
 
     def end(self) -> None:
         """Close the bar."""
+        self._next_line = math.inf
         if self._bar is not None:
             self._bar.close()
 
@@ -104,7 +114,11 @@ class TerminalProgress(Progress):
         self.begin(f"epoch {number}", rows)
 
     def step(self, rows: int) -> None:
-        """Advance the bar."""
+        """Advance the bar, or print a line if the last one is a minute old."""
+        self._done += rows
+        if time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + _LINE_SECONDS
+            self.note(f"{self._what}: {self._done:,} of {self._rows:,} rows")
         if self._bar is not None:
             self._bar.update(rows)
 

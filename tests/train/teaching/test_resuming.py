@@ -149,7 +149,7 @@ def test_stopped_after_any_epoch(whole, begin, stop, go_on, hearing, tmp_path, e
     heard = hearing()
     torch.manual_seed(epoch)  # another process has other random numbers
     found = go_on(path, progress=heard)
-    assert heard.notes[0] == f"resuming after epoch {epoch}"
+    assert heard.notes[0] == f"resuming after step {4 * epoch}"
     assert heard.notes[1].startswith("58 training rows, 6 dev rows, 2 labels; ")
     assert_same(found, whole)
 
@@ -160,6 +160,21 @@ def test_stopped_within_an_epoch(whole, begin, stop, go_on, tmp_path, epoch, ste
     begin(path, work=stop, epochs=epoch, steps=steps)
     assert (path / "checkpoint.safetensors").is_file() == (epoch > 0)
     assert_same(go_on(path), whole)
+
+
+@pytest.mark.parametrize(("epoch", "steps"), [(0, 3), (1, 4)])
+def test_resumed_within_an_epoch(
+    whole, begin, stop, go_on, hearing, tmp_path, monkeypatch, epoch, steps
+):
+    path = tmp_path / "teacher"
+    with monkeypatch.context() as patch:
+        patch.setattr(finetuner.Finetuner, "checkpoint_steps", 2)
+        begin(path, work=stop, epochs=epoch, steps=steps)
+    torch.manual_seed(epoch)  # another process has other random numbers
+    heard = hearing()
+    found = go_on(path, progress=heard)
+    assert heard.notes[0] == f"resuming after step {4 * epoch + 2}"
+    assert_same(found, whole)
 
 
 def test_stopped_again_and_again(whole, begin, stop, encoder, rows, tmp_path):
@@ -451,7 +466,7 @@ def test_the_command(command, stop, encoder, rows, tmp_path, write_jsonl):
     )
     resumed = command(*arguments, "--resume")  # the folder knows its options
     assert resumed.status == 0, resumed.err
-    assert resumed.err.startswith("resuming after epoch 1\n")
+    assert resumed.err.startswith("resuming after step 4\n")
     assert " of 3, on 6 dev rows accuracy " in resumed.out
     again = command(*arguments, "--resume")
     assert (again.status, again.err) == (0, f"{path} is finished already\n")

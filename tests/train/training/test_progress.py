@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 
 import pytest
 
@@ -12,12 +13,12 @@ from textgate.train.training.progress import Progress, TerminalProgress, duratio
 
 
 def run(progress, seconds, *, score="accuracy"):
-    for number, time in enumerate(seconds, start=1):
+    for number, taken in enumerate(seconds, start=1):
         progress.begin_epoch(number, 1000)
         progress.step(600)
         progress.step(400)
         progress.end_epoch(
-            Epoch(number, 0.5, 0.25, 0.875, time),
+            Epoch(number, 0.5, 0.25, 0.875, taken),
             rows=1000,
             remaining=10 - number,
             score=score,
@@ -49,6 +50,24 @@ def test_quiet_prints_warnings_only(monkeypatch):
     assert sys.stderr.getvalue() == ""
     progress.warn("one of them is odd")
     assert sys.stderr.getvalue() == "one of them is odd\n"
+
+
+def test_a_line_a_minute_without_a_terminal(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    progress = TerminalProgress()
+    progress.begin_epoch(1, 10_000)
+    for _ in range(10):
+        now[0] += 25
+        progress.step(1000)
+    progress.end()
+    now[0] += 1000
+    progress.step(1)
+    assert capsys.readouterr().err.splitlines() == [
+        "epoch 1: 3,000 of 10,000 rows",
+        "epoch 1: 6,000 of 10,000 rows",
+        "epoch 1: 9,000 of 10,000 rows",
+    ]
 
 
 def test_a_warning_is_a_note_by_default():
