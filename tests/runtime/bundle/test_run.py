@@ -113,7 +113,7 @@ def test_damaged_json(tmp_path, content):
     assert f"{tmp_path / RUN}: " in refusal(write(tmp_path, content))
 
 
-DELETE = object()
+DELETE = "(deleted)"
 DAMAGED = [
     ({"format": "textgate-bundle"}, "field 'format' should be textgate-run"),
     ({"format_version": "1"}, "field 'format_version' should be a whole number"),
