@@ -117,3 +117,10 @@ _ORDER = (
 GROUPS: dict[str, Callable[[], Iterator[Case]]] = {
     name: _MADE.get(name, partial(listed, name)) for name in _ORDER
 }
+
+
+def tested_texts() -> Iterator[str]:
+    """Yield the texts of all cases, which no training row may resemble."""
+    for cases in GROUPS.values():
+        for case in cases():
+            yield from filter(None, (case.text, case.other))

@@ -27,7 +27,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from overlap import Kept, words
-from sentiment_cases import GROUPS
+from sentiment_cases import tested_texts
 from written_rows import write_rows
 
 from textgate.rows import read_rows
@@ -107,9 +107,7 @@ def main(data: Path, output: Path, *, open_terms: bool) -> None:
                 clear = [row for row in rows.test if row["label"] != "neutral"]
                 write_rows(output / f"{one.name}.jsonl.gz", clear)
     scored = [row["text"] for rows in domains.values() for row in (*rows.dev, *rows.test)]
-    scored += [
-        text for make in GROUPS.values() for case in make() for text in (case.text, case.other)
-    ]
+    scored += tested_texts()
     equal = {tuple(words(text)) for text in scored}
     short = Kept(text for text in scored if SHORT <= len(words(text)) <= LONG)
     whole = Kept((text for text in scored if len(words(text)) > LONG), parts=False)

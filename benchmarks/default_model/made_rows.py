@@ -1,7 +1,8 @@
 """Generated rows for the packaged models: what public sets lack.
 
-Neutral statements, names of many origins, other languages, nonsense, texts without words,
-emoticons, swapped genders, and noise. The words and patterns are in made_words.toml.
+Neutral statements, names of many origins, opinions that are implied, negated or ironic, other
+languages, nonsense, texts without words, emoticons, swapped genders, and noise. The words and
+patterns are in made_words.toml.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _LISTS: dict[str, list[str]] = {
     name: text.split() if name == "name" else text.split(",")
     for name, text in _WORDS["lists"].items()
 }
-_STATEMENTS, _NAMED, _ANGRY = 9_000, 1_500, 1_200  # rows; angry ones of each label
+_STATEMENTS, _NAMED = 9_000, 1_500  # rows
+_OPINIONS, _ANGRY = 6_000, 1_200  # rows of each label
 _NONSENSE, _FOREIGN, _WORDLESS, _SWAPPED = 2_500, 5_000, 2_500, 5_000
 _PER_PICTURE = 60  # texts
 _HAPPY = (*[":)", ":-)", ":D", ":-D", ";)", "=)", "<3", "xD"], *"😀😃😄😊😍😘😂👍👏🎉❤💕😎🥰🤩🙌💯")
@@ -76,6 +78,18 @@ def named() -> Iterator[Row]:
         side = chance.choice(("negative", "positive"))
         patterns = _WORDS["named"][side].strip().splitlines()
         yield {"text": _filled(chance.choice(patterns), chance), "probs": SIDES[side]}
+
+
+def opinions() -> Iterator[Row]:
+    """Yield implied complaints and praise, idioms, irony, slang, comparisons and negations."""
+    chance = random.Random(_SEED)
+    words = _WORDS["opinions"]
+    lists = {name: words[name].split(",") for name in words if name not in SIDES}
+    for side, answer in SIDES.items():
+        patterns = words[side].strip().splitlines()
+        for _ in range(_OPINIONS):
+            text = _filled(chance.choice(patterns), chance, lists)
+            yield {"text": text[0].upper() + text[1:], "probs": answer}
 
 
 def foreign() -> Iterator[Row]:

@@ -22,8 +22,9 @@ from typing import Any
 
 import click
 from balanced_rows import balanced, domains
-from made_rows import faces, foreign, named, nonsense, statements, swapped, wordless
-from overlap import words
+from made_rows import faces, foreign, named, nonsense, opinions, statements, swapped, wordless
+from overlap import Kept, words
+from sentiment_cases import tested_texts
 from written_rows import write_rows
 
 from textgate.rows import read_rows
@@ -79,10 +80,12 @@ def made(labelled: Sequence[Row]) -> Iterator[Row]:
     """Yield the generated rows in a random order."""
     plain = [row["text"] for row in labelled if row["label"] == "neutral"]
     texts = [row["text"] for row in labelled]
+    tested = Kept(tested_texts())
+    said = (row for row in opinions() if not tested.resembles(row["text"]))
     found = list(
         chain(
-            statements(), named(), foreign(), nonsense(texts), wordless(), faces(plain),
-            swapped(labelled),
+            statements(), named(), said, foreign(), nonsense(texts), wordless(),
+            faces(plain), swapped(labelled),
         )
     )  # fmt: skip
     random.Random(_SEED).shuffle(found)

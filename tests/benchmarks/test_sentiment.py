@@ -29,6 +29,11 @@ def made(script):
 
 
 @pytest.fixture
+def overlap(script):
+    return script("overlap")
+
+
+@pytest.fixture
 def judging(script):
     return script("sentiment")
 
@@ -92,8 +97,8 @@ def folder(tmp_path, data, made, monkeypatch):
     listed = tmp_path / "domains.json"
     listed.write_text(json.dumps({"domains": LIST, "files": files}))
     monkeypatch.setattr(data, "LIST", listed)
-    for name in ("_STATEMENTS", "_NAMED", "_NONSENSE", "_FOREIGN", "_WORDLESS", "_SWAPPED"):
-        monkeypatch.setattr(made, name, 50)
+    for name in ("STATEMENTS", "NAMED", "OPINIONS", "NONSENSE", "FOREIGN", "WORDLESS", "SWAPPED"):
+        monkeypatch.setattr(made, f"_{name}", 50)
     return tmp_path / "sets"
 
 
@@ -160,7 +165,7 @@ def test_other_files_are_refused(data, folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_rows_of_the_student(data, student, folder, tmp_path):
+def test_rows_of_the_student(data, student, made, cases, overlap, folder, tmp_path):
     rows, out = tmp_path / "rows", tmp_path / "out"
     data.main([str(folder), "-o", str(rows)], standalone_mode=False)
     arguments = [str(rows), "-o", str(out), "--most", "20", "--least", "40"]
@@ -172,8 +177,13 @@ def test_rows_of_the_student(data, student, folder, tmp_path):
     assert review["text"].startswith(SENTENCES)
     pieces = {"The first one of them is here.", "The second one of them is there."}
     assert pieces <= texts(out / "sentences.jsonl.gz")
-    for row in read(out / "made.jsonl.gz"):
+    made_rows = read(out / "made.jsonl.gz")
+    for row in made_rows:
         assert sum(row["probs"].values()) == pytest.approx(1)
+    opinions, kept = {row["text"] for row in made.opinions()}, overlap.Kept(cases.tested_texts())
+    tested = set(filter(kept.resembles, opinions))
+    assert tested
+    assert {row["text"] for row in made_rows} & opinions == opinions - tested
 
     student.main([*arguments, "--without", "things"], standalone_mode=False)
     assert not [row for row in read(out / "labelled.jsonl.gz") if row["text"] in things]
@@ -195,7 +205,7 @@ def test_faulty_rows_keep_their_labels(made):
 
 def test_statements_name_no_unfilled_list(made):
     about = (made.about_groups("toxic", "clean"), made.angry("toxic", "clean"))
-    for rows in (made.statements(), made.named(), *about):
+    for rows in (made.statements(), made.named(), made.opinions(), *about):
         listed = list(rows)
         assert len(listed) > 1000
         assert not [row for row in listed if set("{}") & set(row["text"])]
