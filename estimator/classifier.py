@@ -28,7 +28,7 @@ from textgate.rows import Row
 from textgate.sklearn.errors import InputError, MissingMethodError
 from textgate.sklearn.targets import labels_per_text, read_targets
 from textgate.sklearn.texts import read_texts
-from textgate.sklearn.weights import row_weights
+from textgate.sklearn.weights import read_weights, row_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,8 +137,8 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             TextgateError: the network cannot be trained or exported.
         """
         texts = read_texts(X, missing=self.missing)
-        if not texts:
-            raise InputError("X has no texts; a classifier needs some texts of each class")
+        _require_texts(len(texts))
+        _require_threads(self.n_jobs)
         targets = read_targets(y)
         _require_same_length(len(texts), len(targets.rows))
         of_classes = self.class_weight if isinstance(self.class_weight, Mapping) else None
@@ -186,10 +186,13 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         texts = read_texts(X, missing=self.missing)
+        _require_threads(self.n_jobs)
         labels = self._classifier.labels
-        parts = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+        starts = range(0, max(1, len(texts)), _WINDOW_TEXTS)
+        n_jobs = self.n_jobs if self.n_jobs is None else min(self.n_jobs, len(starts))
+        parts = Parallel(n_jobs=n_jobs, require="sharedmem")(
             delayed(self._classifier.predict_proba)(texts[start : start + _WINDOW_TEXTS])
-            for start in range(0, max(1, len(texts)), _WINDOW_TEXTS)
+            for start in starts
         )
         found = np.zeros((len(texts), len(self._names)), dtype=np.float32)
         for column, name in enumerate(self._names):
@@ -222,15 +225,17 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             sample_weight: the weight of each text, [texts]; None for equal weights.
 
         Raises:
-            InputError: the texts have a wrong type or shape.
+            InputError: the texts, labels or weights have a wrong type, shape or value, or there are
+                no texts.
         """
         check_is_fitted(self)
-        if self._form != "lists":
-            return float(super().score(X, y, sample_weight=sample_weight))
-        found, wanted = labels_per_text(self.predict(X)), labels_per_text(y)
+        classes = self.classes_.tolist()
+        wanted = labels_per_text(y, self._form, classes)
+        found = labels_per_text(self.predict(X), self._form, classes)
+        _require_texts(len(found))
         _require_same_length(len(found), len(wanted))
         same = [one == other for one, other in zip(found, wanted, strict=True)]
-        return float(np.average(same, weights=sample_weight))
+        return float(np.average(same, weights=read_weights(sample_weight, len(same))))
 
     @property
     def partial_fit(self) -> NoReturn:
@@ -345,9 +350,9 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         settings["seed"] = _seed(self.random_state)
         if self.class_weight is None or isinstance(self.class_weight, Mapping):
             settings["class_weights"] = 0.0
-        elif self.class_weight == "balanced":
+        elif isinstance(self.class_weight, str) and self.class_weight == "balanced":
             settings["class_weights"] = 1.0
-        elif self.class_weight != "auto":
+        elif not isinstance(self.class_weight, str) or self.class_weight != "auto":
             raise ConfigError(
                 "class_weight should be a mapping from labels to weights, 'auto', 'balanced' or "
                 f"None, not {quoted(self.class_weight)}"
@@ -360,6 +365,18 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             _write(Path(folder), files)
             self._classifier = Classifier.load(folder)
         self._files = dict(files)
+
+
+def _require_texts(count: int) -> None:
+    if not count:
+        raise InputError("X has no texts; give some texts of each class")
+
+
+def _require_threads(n_jobs: object) -> None:
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+        raise ConfigError(
+            f"n_jobs should be a whole number of threads, -1 or None, not {quoted(n_jobs)}"
+        )
 
 
 def _require_same_length(texts: int, rows: int) -> None:
@@ -383,7 +400,7 @@ def _seed(random_state: object) -> int:
     if isinstance(random_state, Integral):
         seed = int(random_state)
         if not 0 <= seed < 2**31:
-            raise ConfigError(f"random_state should be from 0 to 2^31 - 1, not {seed}")
+            raise ConfigError(f"random_state should be from 0 to 2^31 - 1, not {quoted(seed)}")
         return seed
     try:
         return int(check_random_state(random_state).randint(2**31))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import chain
 from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils import column_or_1d
 
 from textgate.inference.arguments import is_missing
-from textgate.messages import quoted
+from textgate.messages import counted, quoted
 from textgate.rows.labels import LabelError, labels_of
 from textgate.sklearn.errors import InputError
 
@@ -47,69 +46,131 @@ def read_targets(y: Any) -> Targets:
         InputError: it has another form; a label is missing, is not a str, a whole number or a truth
             value, or is of another type than the others; or there is only one class.
     """
+    values = _values(y)
+    if isinstance(values, np.ndarray) and values.shape[1:] == (1,):
+        values = column_or_1d(values, warn=True)
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        names = getattr(y, "columns", None)
+        return _of_matrix(values, None if names is None else list(names))
+    items = _items(values)
+    return _of_lists(items) if items and _is_list(items[0]) else _of_labels(items, values)
+
+
+def labels_per_text(y: Any, form: Form, classes: Sequence[Any]) -> list[frozenset[Any]]:
+    """Return the labels of each text, without their order: names, or columns of a matrix.
+
+    Args:
+        y: the labels; they may all be one class.
+        form: the form of the labels of `fit`, which `y` must have, too.
+        classes: the labels of `fit`.
+
+    Raises:
+        InputError: `y` has another form or type, or a label is missing or no label.
+    """
+    values = _values(y)
+    if form == "labels" and isinstance(values, np.ndarray) and values.shape[1:] == (1,):
+        values = values.ravel()
+    items = _items(values)
+    if form == "matrix":
+        rows = [item if isinstance(item, list | tuple) else [item] for item in items]
+        if any(len(row) != len(classes) for row in rows):
+            columns = counted(len(classes), "column", "columns")
+            raise InputError(f"y should be a matrix of labels as for fit, with {columns}")
+        _require_binary(rows)
+        return [frozenset(np.flatnonzero(row).tolist()) for row in rows]
+    if form == "lists":
+        return [_names_of(item, f"y[{row}]") for row, item in enumerate(items)]
+    names = [_label(item, f"y[{row}]") for row, item in enumerate(items)]
+    for row, item in enumerate(items):
+        if isinstance(item, str) != isinstance(classes[0], str):
+            raise InputError(
+                f"y[{row}] is {quoted(item)}, but the labels of fit are such as "
+                f"{quoted(classes[0])}; give labels of the same type"
+            )
+    return [frozenset([name]) for name in names]
+
+
+def _values(y: Any) -> NDArray[Any] | list[Any]:
+    """Return labels as an array of one or two dimensions, or as a list.
+
+    Raises:
+        InputError: they are neither.
+    """
     if y is None:
         raise InputError(
             "fit requires y to be passed, but the target y is None; y should be one label per text"
         )
     if isinstance(y, np.ma.MaskedArray):
         y = y.tolist()  # as a plain array, it would show the values under its mask
-    is_array = hasattr(y, "__array__")
-    unsuitable = isinstance(y, str | bytes | Mapping | Set) or not isinstance(y, Iterable)
-    if unsuitable and not is_array:
-        raise InputError(f"{_WANTED}, not {quoted(y)}")
-    names = getattr(y, "columns", None)
     if hasattr(y, "toarray"):  # a sparse matrix
-        y, is_array = y.toarray(), True
-    if not is_array:
-        items = list(y)
-        return _of_lists(items) if items and _is_list(items[0]) else _of_labels(items, items)
+        y = y.toarray()
+    if not hasattr(y, "__array__"):
+        if isinstance(y, str | bytes | Mapping | Set) or not isinstance(y, Iterable):
+            raise InputError(f"{_WANTED}, not {quoted(y)}")
+        return [_plain(item) for item in y]
     array = np.asarray(y)
-    if array.ndim == 2 and array.shape[1] != 1:
-        return _of_matrix(array, None if names is None else list(names))
     if array.ndim not in (1, 2):
         raise InputError(f"{_WANTED}, found an array of shape {array.shape}")
-    if array.ndim == 2:
-        array = column_or_1d(array, warn=True)
-    items = array.tolist()
-    return _of_lists(items) if items and _is_list(items[0]) else _of_labels(items, array)
+    return array
 
 
-def labels_per_text(lists: Iterable[Any]) -> list[frozenset[str]]:
-    """Return the names of the labels of each text, without their order.
+def _items(values: NDArray[Any] | list[Any]) -> list[Any]:
+    items: list[Any] = values if isinstance(values, list) else values.tolist()
+    return items
 
-    Raises:
-        InputError: an item is not a list of labels.
-    """
-    return [_names_of(item, f"y[{row}]") for row, item in enumerate(lists)]
+
+def _plain(value: Any) -> Any:
+    """Return a member of an enumeration of str as its value, which is what it equals."""
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 def _of_labels(items: list[Any], y: Any) -> Targets:
-    names = [_label(item, f"y[{row}]") for row, item in enumerate(items)]
+    rows = [(_label(item, f"y[{row}]"),) for row, item in enumerate(items)]
     _require_one_type(items, [f"y[{row}]" for row in range(len(items))])
     classes = np.unique(y)
-    found = _names(classes.tolist())
-    if len(found) == 1:
+    names = _names(classes.tolist())
+    _require_kept(rows, names)
+    if len(names) == 1:
         raise InputError(
             f"y has one class, {quoted(classes.tolist()[0])}, in every row; a classifier needs two "
             "classes or more"
         )
-    return Targets("labels", classes, found, [(name,) for name in names])
+    return Targets("labels", classes, names, rows)
 
 
 def _of_lists(items: list[Any]) -> Targets:
     if _is_matrix(items):
         return _of_matrix(np.asarray(items), None)
-    rows = [tuple(sorted(names)) for names in labels_per_text(items)]  # a set has no order
-    labels = list(chain.from_iterable(items))
+    rows = [  # sorted, because a set has no order
+        tuple(sorted(_names_of(item, f"y[{row}]"))) for row, item in enumerate(items)
+    ]
+    labels = [_plain(label) for item in items for label in item]
     _require_one_type(labels, [f"y[{row}]" for row, item in enumerate(items) for _ in item])
     if not labels:
         raise InputError("y has no label in any row")
     classes = np.unique(labels)
-    return Targets("lists", classes, _names(classes.tolist()), rows)
+    names = _names(classes.tolist())
+    _require_kept(rows, names)
+    return Targets("lists", classes, names, rows)
 
 
 def _of_matrix(array: NDArray[Any], columns: list[Any] | None) -> Targets:
     cells: list[list[Any]] = array.tolist()
+    _require_binary(cells)
+    if not array.size or not any(map(any, cells)):
+        raise InputError(f"y has no label in any row: a matrix of shape {array.shape} without a 1")
+    labels = list(range(array.shape[1])) if columns is None else columns
+    for column, label in enumerate(labels):
+        _label(label, f"the name of column {column} of y")
+    classes = np.asarray(labels)
+    names = _names(classes.tolist())
+    rows = [
+        tuple(name for name, value in zip(names, values, strict=True) if value) for values in cells
+    ]
+    return Targets("matrix", classes, names, rows)
+
+
+def _require_binary(cells: Iterable[Sequence[Any]]) -> None:
     for row, values in enumerate(cells):
         for column, value in enumerate(values):
             if is_missing(value) or value not in (0, 1):
@@ -118,16 +179,6 @@ def _of_matrix(array: NDArray[Any], columns: list[Any] | None) -> Targets:
                     "the label of a column applies and 0 elsewhere; several outputs of another "
                     "kind need one classifier each"
                 )
-    if not array.size or not any(map(any, cells)):
-        raise InputError(f"y has no label in any row: a matrix of shape {array.shape} without a 1")
-    classes = np.arange(array.shape[1]) if columns is None else np.asarray(columns)
-    for column, label in enumerate(classes.tolist()):
-        _label(label, f"the name of column {column} of y")
-    names = _names(classes.tolist())
-    rows = [
-        tuple(name for name, value in zip(names, values, strict=True) if value) for values in cells
-    ]
-    return Targets("matrix", classes, names, rows)
 
 
 def _names_of(item: Any, where: str) -> frozenset[str]:
@@ -153,8 +204,7 @@ def _label(value: object, where: str) -> str:
     """Return the name of a class in a bundle."""
     if is_missing(value):
         raise InputError(f"{where} is missing ({value!r}); give the row a label or leave it out")
-    if isinstance(value, np.generic):
-        value = value.item()
+    value = _plain(value.item() if isinstance(value, np.generic) else value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, float):
@@ -185,6 +235,17 @@ def _require_one_type(values: Sequence[object], places: Sequence[str]) -> None:
             f"y mixes types: {places[one]} is {first}, {quoted(values[one])}, and {places[other]} "
             f"is {second}, {quoted(values[other])}; make them all str"
         )
+
+
+def _require_kept(rows: Sequence[tuple[str, ...]], names: Sequence[str]) -> None:
+    """Refuse labels that numpy changes: it drops NUL at the end, and rounds some large numbers."""
+    known = set(names)
+    for row, found in enumerate(rows):
+        for name in found:
+            if name not in known:
+                raise InputError(
+                    f"y[{row}] has the label {quoted(name)}, which numpy changes; rename it"
+                )
 
 
 def _names(classes: Sequence[object]) -> tuple[str, ...]:

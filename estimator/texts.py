@@ -51,7 +51,7 @@ def _series(values: Any) -> Iterable[object]:
 
 def _text(value: object, row: int, missing: str) -> str:
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)  # `str` of an enumeration's member is its name
     if is_missing(value):
         if missing == "empty":
             return ""

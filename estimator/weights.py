@@ -34,9 +34,7 @@ def row_weights(
             less than two classes have a text with a weight above 0.
         ConfigError: a weight of a class has a wrong type or value, or belongs to no class.
     """
-    found = [1.0] * len(targets.rows)
-    if sample_weight is not None:
-        found = _read(sample_weight, len(targets.rows))
+    found = read_weights(sample_weight, len(targets.rows))
     if class_weight is not None:
         of_name = _of_names(class_weight, targets)
         found = [
@@ -47,7 +45,19 @@ def row_weights(
     return found
 
 
-def _read(values: Any, count: int) -> list[float]:
+def read_weights(values: Any, count: int) -> list[float]:
+    """Return the weight of each text, [texts].
+
+    Args:
+        values: the argument `sample_weight` of a caller; None for equal weights.
+        count: the number of texts.
+
+    Raises:
+        InputError: a weight has a wrong type or value, or there is not one for each text, or all
+            are 0.
+    """
+    if values is None:
+        return [1.0] * count
     if isinstance(values, Real):
         values = [values] * count
     if hasattr(values, "__array__") and not isinstance(values, Iterable):
@@ -63,6 +73,8 @@ def _read(values: Any, count: int) -> list[float]:
             f"sample_weight has {counted(len(found), 'number', 'numbers')}, but X has "
             f"{counted(count, 'text', 'texts')}; give one for each"
         )
+    if not any(found):
+        raise InputError("sample_weight is zero in every row, which leaves no text")
     return found
 
 
@@ -120,9 +132,7 @@ def _require_two_classes(weights: Sequence[float], targets: Targets) -> None:
         if weight
     }
     if not any(weights):
-        raise InputError(
-            "sample_weight is zero in every row: all zero weights leave no text to learn from"
-        )
+        raise InputError("every row has a weight of zero, which leaves no text to learn from")
     if targets.form == "labels" and len(counting) < 2:
         raise InputError(
             f"y has one class, {quoted(counting.pop())}, in every row with a weight above 0; a "

@@ -152,7 +152,7 @@ def require_missing(missing: str) -> None:
     Raises:
         ConfigError: it is neither ``error`` nor ``empty``.
     """
-    if missing not in MISSING:
+    if not isinstance(missing, str) or missing not in MISSING:
         raise ConfigError(f"missing should be 'error' or 'empty', not {quoted(missing)}")
 
 

@@ -293,7 +293,7 @@ def test_class_weights_move_the_answers(make, texts_of):
     assert bad("auto") == bad("balanced")
 
 
-@pytest.mark.parametrize("wrong", ["Balanced", 1.0, [{0: 1, 1: 2}]])
+@pytest.mark.parametrize("wrong", ["Balanced", 1.0, [{0: 1, 1: 2}], np.array([1, 2])])
 def test_other_class_weights_are_refused(make, texts, labels, wrong):
     with pytest.raises(
         ConfigError, match=r"^class_weight should be a mapping from labels to weights, 'auto', 'bal"
@@ -438,6 +438,14 @@ def test_settings_with_a_parameter_of_their_own_are_refused(make, texts, labels,
         ({"missing": "drop"}, "missing should be 'error' or 'empty', not 'drop'"),
         ({"random_state": -1}, "random_state should be from 0 to 2.31 - 1, not -1"),
         ({"random_state": "1"}, "random_state should be a whole number, .* not '1'"),
+        ({"random_state": 10**400}, r"random_state should be from 0 to 2.31 - 1, not 10*\.\.\.$"),
+        (
+            {"missing": np.array(["error", "empty"])},
+            "missing should be 'error' or 'empty', not arr",
+        ),
+        ({"n_jobs": 0}, "n_jobs should be a whole number of threads, -1 or None, not 0"),
+        ({"n_jobs": "two"}, "n_jobs should be a whole number of threads, -1 or None, not 'two'"),
+        ({"n_jobs": 1.5}, "n_jobs should be a whole number of threads, -1 or None, not 1.5"),
     ],
 )
 def test_wrong_parameters_are_refused_by_fit(make, texts, labels, wrong, match):
@@ -501,6 +509,12 @@ def test_a_bundle_is_not_overwritten(fitted, tmp_path):
     with pytest.raises(ExportError, match="already exists"):
         fitted.to_bundle(tmp_path / "model")
     fitted.to_bundle(str(tmp_path / "model"), force=True)
+
+
+def test_more_threads_than_texts_are_not_started(fitted, texts):
+    many = clone(fitted).set_params(n_jobs=10**9)
+    many.__setstate__({**fitted.__getstate__(), "n_jobs": 10**9})
+    assert (many.predict_proba(texts) == fitted.predict_proba(texts)).all()
 
 
 def test_a_path_without_a_bundle_is_refused(tmp_path):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 from sklearn.exceptions import DataConversionWarning
 
 from textgate import DataError
@@ -118,6 +119,19 @@ WRONG_LABELS = {
     "no label in lists": ([[], [], []], "y has no label in any row"),
     "None in lists": ([["x"], ["y", None], []], "y[1] is missing (None)"),
     "lists of lists": ([["x"], [["y"]], []], "y[1] should be one label, found a list"),
+    "a NUL that numpy drops": (
+        ["x", "y\0", "x"],
+        "y[1] has the label 'y\\x00', which numpy changes",
+    ),
+    "a NUL in lists": ([["x"], ["x", "y\0"], []], "y[1] has the label 'y\\x00', which numpy"),
+    "a number that numpy rounds": (
+        [-1, 2**63 + 1, -1],
+        "y[1] has the label '9223372036854775809', which numpy changes; rename it",
+    ),
+    "a missing column name": (
+        pd.DataFrame([[0, 1], [1, 0], [1, 1]], columns=["x", float("nan")]),
+        "the name of column 1 of y is missing (nan)",
+    ),
     "mixed lists": ([["x"], [1], []], "y mixes types: y[0] is a text, 'x', and y[1] is a number"),
 }
 
@@ -144,6 +158,79 @@ def test_rows_that_do_not_suit_training_are_refused(make):
 def test_a_column_of_labels_as_a_matrix_is_read_with_a_warning(make, texts, labels):
     with pytest.warns(DataConversionWarning):
         assert make().fit(texts, np.array(labels)[:, None]).predict(texts).tolist() == labels
+
+
+class Colour(str, Enum):  # noqa: UP042
+    """Labels whose `str` is not their value."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+def test_labels_may_be_members_of_an_enumeration_of_str(make, texts):
+    labels = [Colour.RED, Colour.BLUE] * 30
+    assert make().fit(texts, labels).classes_.tolist() == ["blue", "red"]
+    lists = make().fit(texts, [[label] for label in labels])
+    assert lists.classes_.tolist() == ["blue", "red"]
+    assert lists.score(texts, [[label] for label in labels]) == 1.0
+
+
+def same_labels():
+    """Labels of one text each, and matrices of labels, in forms that `fit` takes."""
+    numbers = [0, 1] * 30
+    matrix = np.array([[1, 0], [0, 1]] * 30)
+    return {
+        "numpy's text": np.array(["x", "y"] * 30, dtype=np.dtypes.StringDType()),
+        "large numbers": [2**70, 2**71] * 30,
+        "large floats": [1e300, 1.0] * 30,
+        "sparse": coo_array(np.array(numbers)),
+        "a sparse column": csr_array(np.array(numbers)[:, None]),
+        "objects": matrix.astype(object),
+        "nullable": pd.DataFrame(matrix).astype("Int64"),
+        "lists": matrix.tolist(),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector:sklearn.exceptions.DataConversionWarning")
+@pytest.mark.parametrize("form", same_labels())
+def test_scores_take_labels_in_every_form_that_fit_takes(make, texts, form):
+    labels = same_labels()[form]
+    assert make().fit(texts, labels).score(texts, labels) == 1.0
+
+
+def test_scores_count_labels_that_were_not_learned_as_wrong(fitted, texts, labels):
+    assert fitted.score(texts, ["other", *labels[1:]]) == 59 / 60
+    assert fitted.score(texts[:2], ["other", "other"]) == 0.0
+
+
+WRONG_SCORES = {
+    "missing": ((["a"], [None]), {}, "y[0] is missing (None)"),
+    "none": ((["a"], None), {}, "the target y is None"),
+    "numbers": ((["a"], [1]), {}, "y[0] is 1, but the labels of fit are such as 'bad'"),
+    "lists": ((["a"], [["good"]]), {}, "y[0] should be one label, found a list"),
+    "no texts": (([], []), {}, "X has no texts"),
+    "weights": ((["a"], ["good"]), {"sample_weight": [1, 2]}, "sample_weight has 2 numbers, but X"),
+    "NaN": ((["a"], ["good"]), {"sample_weight": [np.nan]}, "sample_weight[0] is missing (nan"),
+    "zero": ((["a"], ["good"]), {"sample_weight": [0]}, "sample_weight is zero in every row"),
+}
+
+
+@pytest.mark.parametrize(("given", "more", "message"), WRONG_SCORES.values(), ids=WRONG_SCORES)
+def test_wrong_scores(fitted, given, more, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        fitted.score(*given, **more)
+
+
+def test_a_matrix_is_scored_with_one_of_as_many_columns(make, texts):
+    estimator = make().fit(texts, np.array([[1, 0], [0, 1]] * 30))
+    with pytest.raises(
+        InputError, match="y should be a matrix of labels as for fit, with 2 columns"
+    ):
+        estimator.score(["a"], [[1, 0, 0]])
+    with pytest.raises(
+        InputError, match="y should be a matrix of labels as for fit, with 2 columns"
+    ):
+        estimator.score(["a"], ["good"])
 
 
 def test_scores_need_as_many_labels_as_texts(make, texts_of, lists):
