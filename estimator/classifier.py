@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from textgate.atomic import new_folder
 from textgate.bundle.builtin import open_bundle
-from textgate.bundle.storage import MANIFEST, file_sizes
+from textgate.bundle.storage import MANIFEST, checked_files, read_bundle
 from textgate.errors import ConfigError, DataError, ExportError, UselessModelError
 from textgate.inference.classifier import Classifier
 from textgate.inference.prediction import DEFAULT_THRESHOLD
@@ -114,7 +114,7 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         estimator._form = "labels" if bundle.manifest.task == "single-label" else "matrix"
         estimator._names = labels
         estimator._is_useful = True  # whoever exported it has decided that
-        estimator._use(_files(bundle.path))
+        estimator._use(checked_files(bundle))
         estimator.classes_ = np.array(labels)
         return estimator
 
@@ -336,7 +336,7 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
             for note in done.notes:
                 progress.warn(note)
-            return _files(done.path), run.is_useful
+            return checked_files(read_bundle(done.path)), run.is_useful
 
     def _training_settings(self, targets: Targets) -> dict[str, Any]:
         """Return the settings of `textgate.train.fit`, by name."""
@@ -385,10 +385,6 @@ def _require_same_length(texts: int, rows: int) -> None:
             f"X has {counted(texts, 'text', 'texts')}, but y has {counted(rows, 'row', 'rows')}; "
             "give one for each"
         )
-
-
-def _files(bundle: Path) -> dict[str, bytes]:
-    return {name: (bundle / name).read_bytes() for name in file_sizes(bundle)}
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import sys
 import tempfile
 import warnings
@@ -509,6 +510,20 @@ def test_a_bundle_is_not_overwritten(fitted, tmp_path):
     with pytest.raises(ExportError, match="already exists"):
         fitted.to_bundle(tmp_path / "model")
     fitted.to_bundle(str(tmp_path / "model"), force=True)
+
+
+def test_a_card_that_is_a_link_to_elsewhere_is_not_copied(bundles, tmp_path):
+    path, secret = tmp_path / "model", tmp_path / "secret"
+    shutil.copytree(bundles["lstm-int8"], path)
+    secret.write_text("a password")
+    (path / "config.json").unlink(missing_ok=True)
+    (path / "config.json").symlink_to(secret)
+    files = TextgateClassifier.from_bundle(path).__getstate__()["_files"]
+    assert b"password" not in b"".join(files.values())
+    (path / "README.md").unlink()
+    (path / "README.md").symlink_to(secret)
+    with pytest.raises(BundleError, match=r"README\.md: a link that leaves the bundle's folder"):
+        TextgateClassifier.from_bundle(path)
 
 
 def test_more_threads_than_texts_are_not_started(fitted, texts):
