@@ -89,10 +89,9 @@ def explain(
 
 def _lines() -> Iterator[str]:
     """Yield the lines of standard input."""
-    from textgate.rows import read_rows
+    from textgate.rows.source import read_lines, without_end
 
-    for row in read_rows(STANDARD_INPUT, labelled=False, note=options.note):
-        yield row.text
+    yield from map(without_end, read_lines(STANDARD_INPUT, note=options.note))
 
 
 def _shows_colours() -> bool:

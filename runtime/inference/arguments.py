@@ -17,12 +17,11 @@ MISSING = ("error", "empty")
 _BYTES = (bytes, bytearray, memoryview)
 
 
-def not_one_text(value: object) -> DataError:
-    """Return the error for a value that should be one text."""
+def not_one_text(value: object, method: str) -> DataError:
+    """Return the error for a value that should be one text, the argument of a method."""
     if isinstance(value, Iterable) and not isinstance(value, (*_BYTES, Mapping)):
-        return DataError(
-            f"predict takes one text, found {_kind(value)}; predict_many takes several"
-        )
+        advice = "predict_many takes several" if method == "predict" else "give them one by one"
+        return DataError(f"{method} takes one text, found {_kind(value)}; {advice}")
     return _not_a_text("the text", value)
 
 

@@ -175,7 +175,7 @@ class Classifier:
             DataError: the text is not a str.
         """
         if not isinstance(text, str):
-            raise not_one_text(text)
+            raise not_one_text(text, "predict")
         kept = label_count(top_k, self.labels)
         encoded = self._tokenizer.encode(text)
         row, _ = self._require_session().read(encoded.ids)
@@ -202,6 +202,8 @@ class Classifier:
         """
         from textgate.inference.explainer import explain
 
+        if not isinstance(text, str):
+            raise not_one_text(text, "explain")
         prediction = self.predict(text, top_k=top_k)
         applying = prediction.labels or (prediction.top_label,)
         return explain(

@@ -54,6 +54,16 @@ def test_json_lines_hold_all_labels(command, bundle):
     assert (empty["label"], empty["words"], empty["reason"]) == ("", [], "the text is empty")
 
 
+def test_messages_about_lines_name_no_options_of_other_commands(command, bundle):
+    shown = command("explain", "-m", bundle, stdin=b"great \xe9")
+    assert shown.status == 1
+    assert shown.message == (
+        "textgate: standard input, line 1: byte 0xe9 is not UTF-8; it may be cp1252: convert the "
+        "file to UTF-8"
+    )
+    assert command("explain", "-m", bundle, stdin=b"text,label\ngreat,positive\r\n").err == ""
+
+
 def test_a_page_by_itself(command, bundle):
     shown = command("explain", "-m", bundle, "--format", "html", "great & <b>small</b>")
     assert (shown.status, shown.err) == (0, "")

@@ -191,3 +191,8 @@ def test_any_text_is_explained(sentiment, text):
     assert explained.prediction == sentiment.predict(text)
     assert "".join(word.text for word in explained.words) == "".join(explained.text.split())
     explained._repr_html_()
+
+
+def test_several_texts_where_one_belongs(sentiment):
+    with pytest.raises(DataError, match=r"^explain takes one text, found list"):
+        sentiment.explain(["great"])
