@@ -32,9 +32,11 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         sibling.replace(target)
-    except BaseException:
+    except BaseException as problem:
         with contextlib.suppress(OSError):
             sibling.unlink()
+        if isinstance(problem, OSError):  # whose file is the sibling, or none if the disk is full
+            problem.filename, problem.filename2 = str(path), None
         raise
     _flush(target.parent)
 

@@ -80,8 +80,9 @@ def test_a_failure_leaves_the_old_file(
     path.write_bytes(b"old")
     with monkeypatch.context() as patch:
         patch.setattr(failing, full_disk)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left") as caught:
             write_bytes(path, b"new")
+    assert caught.value.filename == str(path)
     assert tree(tmp_path) == {"file": b"old"}
 
 
