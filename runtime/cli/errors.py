@@ -15,7 +15,8 @@ from textgate.tables import format_table
 if TYPE_CHECKING:
     from textgate.evaluation.error_report import ErrorReport, Section
 
-_MAX_TEXT = 80  # characters of a text in a table
+_MAX_CELL = 80  # characters in a table
+_MAX_WORDS = 160
 
 
 @click.command()
@@ -45,7 +46,7 @@ _MAX_TEXT = 80  # characters of a text in a table
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="List at most so many mistakes, label errors and near-duplicates.",
+    help="List at most so many mistakes, label errors, near-duplicates and values of a column.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
@@ -103,9 +104,9 @@ def errors(
     )
     if warned := warning(report):
         options.note(warned)
-    click.echo(json.dumps(report.to_json()) if as_json else _report(report))
-    if html is not None:
+    if html is not None:  # first, because the reader of the output may stop
         write_bytes(html, page(report).encode("utf-8"))
+    click.echo(json.dumps(report.to_json()) if as_json else _report(report))
 
 
 def _report(report: ErrorReport) -> str:
@@ -122,14 +123,13 @@ def _report(report: ErrorReport) -> str:
     return "\n\n".join(blocks)
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, limit: int) -> str:
     """Return the beginning of a text on one line."""
     line = " ".join(text.split())
-    return line if len(line) <= _MAX_TEXT else f"{line[: _MAX_TEXT - 3]}..."
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
 
 def _shortened(part: Section) -> list[list[str]]:
-    """Return the cells of a table, its texts cut off."""
-    if part.header[-1] != "text":
-        return [list(row) for row in part.rows]
-    return [[*cells, _cut(text)] for *cells, text in part.rows]
+    """Return the cells of a table, cut off."""
+    limits = [_MAX_WORDS if title == "words" else _MAX_CELL for title in part.header]
+    return [[_cut(*cell) for cell in zip(row, limits, strict=True)] for row in part.rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,12 +27,13 @@ from textgate.rows import fingerprint
 from textgate.rows.near_duplicates import near_duplicates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from textgate.evaluation.label_errors import LabelErrors
+    from textgate.evaluation.slices import Slice
     from textgate.inference.classifier import Classifier
     from textgate.inference.explanation import Explanation
     from textgate.rows import Row
@@ -67,7 +69,8 @@ def find_errors(
             with an out-of-fold prediction there are scored by it.
         train: the training rows, to find near-duplicates of.
         slice_by: columns by whose values accuracy is shown.
-        limit: how many mistakes, label errors and near-duplicates are listed, at most.
+        limit: how many mistakes, label errors, near-duplicates and values of a column are listed,
+            at most.
 
     Raises:
         DataError: a row has a label that the classifier does not know, or more than one label where
@@ -113,8 +116,15 @@ def find_errors(
         train_count=len(pairs.across) if train else None,
         train_duplicates=tuple(pairs.across[:limit]),
         confusions=_confusions(explain, scored, surest),
-        slices=slices,
+        slice_counts=Counter(one.column for one in slices),
+        slices=tuple(one for number, one in _numbered(slices) if number < limit),
     )
+
+
+def _numbered(slices: Sequence[Slice]) -> Iterator[tuple[int, Slice]]:
+    """Yield slices with their numbers within their columns."""
+    for _, of_column in itertools.groupby(slices, key=lambda one: one.column):
+        yield from enumerate(of_column)
 
 
 def _label_errors(scored: ScoredRows) -> LabelErrors:

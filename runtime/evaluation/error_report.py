@@ -132,7 +132,8 @@ class ErrorReport:
         train_count: how many rows nearly repeat a training row; None without training rows.
         train_duplicates: the first of these, each with one training row.
         confusions: the most frequent confusions of labels.
-        slices: accuracy by the values of columns, the surely worst ones first.
+        slice_counts: how many values each column has by which accuracy is shown.
+        slices: accuracy by the first of these, the surely worst ones first.
     """
 
     file: str
@@ -148,6 +149,7 @@ class ErrorReport:
     train_count: int | None
     train_duplicates: tuple[NearDuplicate, ...]
     confusions: tuple[Confusion, ...]
+    slice_counts: dict[str, int]
     slices: tuple[Slice, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -257,7 +259,11 @@ def parts(report: ErrorReport) -> list[Section]:
         found.append(
             Section(
                 f"Accuracy by {column}",
-                "The surely worst values come first.",
+                _listed(
+                    "The surely worst values come first.",
+                    len(slices),
+                    report.slice_counts[column],
+                ),
                 (column, "rows", "mistakes", "accuracy", "95 % interval"),
                 tuple(
                     (

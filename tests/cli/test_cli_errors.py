@@ -79,6 +79,36 @@ def test_a_text_cannot_control_the_terminal(command, bundle, tmp_path, write_jso
     assert not {"\x1b", "\x07", "\u202e", "\r"} & set(shown.out)
 
 
+def test_a_column_of_many_long_values(command, bundle, tmp_path, write_jsonl):
+    rows = [
+        {"text": "a great film", "label": "positive", "user": f"{number:04}" + "x" * 500}
+        for number in range(50)
+    ]
+    arguments = ("errors", "-m", bundle, write_jsonl(tmp_path / "a.jsonl", rows))
+    shown = command(*arguments, "--slice-by", "user", "--limit", 3)
+    assert "\nThe surely worst values come first. The first 3 of 50.\n" in shown.out
+    assert [line[:8] for line in shown.out.splitlines()[-3:]] == [
+        "0000xxxx",
+        "0001xxxx",
+        "0002xxxx",
+    ]
+    assert max(map(len, shown.out.splitlines())) < 200
+    found = json.loads(command(*arguments, "--slice-by", "user", "--limit", 3, "--json").out)
+    assert (found["slice_counts"], len(found["slices"])) == ({"user": 50}, 3)
+
+
+def test_the_page_is_written_though_nobody_reads_the_report(
+    command, bundle, data, tmp_path, monkeypatch
+):
+    def stop(_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("textgate.cli.errors._report", stop)
+    page = tmp_path / "errors.html"
+    assert command("errors", "-m", bundle, data, "--html", page).status == 1
+    assert page.exists()
+
+
 def test_several_labels(command, bundles, tmp_path, write_jsonl):
     rows = [{"text": "a fine film", "label": ["positive", "movie"]}, {"text": "b", "label": []}]
     path = write_jsonl(tmp_path / "a.jsonl", rows)
