@@ -273,7 +273,9 @@ def _status() -> int:
         return 1
     except OSError as problem:
         message, status = f"textgate: {_system_message(problem)}", 1
-    click.echo(message, err=True)
+    from textgate.tables import printable
+
+    click.echo(printable(message), err=True)  # it may quote a file, or what a server says
     return status
 
 

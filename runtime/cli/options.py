@@ -21,6 +21,7 @@ from textgate.inference import arguments
 from textgate.inference.engines import DEFAULT_ENGINE, ENGINES
 from textgate.messages import quoted
 from textgate.rows.columns import INPUT_FORMATS
+from textgate.tables import printable
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Callback = Callable[[click.Context, click.Parameter, Any], Any]
@@ -43,7 +44,7 @@ BUNDLE = _BundlePath()
 
 def note(message: str) -> None:
     """Print a note on standard error."""
-    click.echo(f"textgate: note: {message}", err=True)
+    click.echo(printable(f"textgate: note: {message}"), err=True)
 
 
 def write_utf8() -> None:

@@ -407,3 +407,11 @@ def test_interrupted_while_it_waits(bundle):
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS) == 130
         assert process.stderr.read().strip() == b"textgate: interrupted"
+
+
+def test_the_name_of_a_file_cannot_control_the_terminal(command, bundle, tmp_path):
+    path = tmp_path / "a\x1b[31m.csv"
+    assert "a\\x1b[31m.csv: cannot be read" in command("evaluate", "-m", bundle, path).message
+    path.write_text("text,label\na great film,positive\nb\n", encoding="utf-8")
+    shown = command("evaluate", "-m", bundle, path, "--skip-bad-rows")
+    assert "\x1b" not in shown.err + shown.out

@@ -277,3 +277,10 @@ def test_a_bundle_of_the_hub_is_copied(command, hub, published, token):
     assert command("push", published, "other/films").status == 0
     pushed, source = content(hub, name="other/films"), content(hub)
     assert {name: pushed[name] for name in source} == source
+
+
+def test_what_a_server_says_cannot_control_the_terminal(command, hub, own, token):
+    hub.refused_card = "no \x1b[31m \u202e licence"
+    shown = command("push", own, NAME)
+    assert shown.status == 1
+    assert "no \\x1b[31m \\u202e licence" in shown.message

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from textgate.tables import printable
+
 if TYPE_CHECKING:
     from textgate.train.training.checkpoint import EpochResult
 
@@ -85,7 +87,7 @@ class TerminalProgress(Progress):
 
     def warn(self, message: str) -> None:
         """Print a line."""
-        print(message, file=sys.stderr)  # noqa: T201
+        print(printable(message), file=sys.stderr)  # noqa: T201
 
     def begin(self, what: str, rows: int) -> None:
         """Open a bar, or print a line if stderr is no terminal and `lines_after` has passed."""
