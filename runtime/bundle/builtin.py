@@ -105,4 +105,8 @@ def open_bundle(name: str | Path | None = None) -> Bundle:
                 f"{problem}; it came with textgate, so install that again: pip install "
                 "--force-reinstall --no-deps textgate"
             ) from None
+        if path.parent.name == "snapshots":  # of the Hub's cache, which does not notice damage
+            raise BundleError(
+                f"{problem}; removing {path.parent.parent} downloads it again"
+            ) from None
         raise

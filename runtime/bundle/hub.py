@@ -6,6 +6,7 @@ Hub's address, the token and the cache are those of huggingface_hub.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,13 +20,15 @@ from textgate.bundle.manifest import CARD, CONFIG, FORMAT, MANIFEST, MAX_FILE_BY
 from textgate.bundle.storage import checked_files
 from textgate.errors import BundleError, HubError, TextgateError, needing
 from textgate.logs import logger
-from textgate.messages import reason
+from textgate.messages import quoted, reason
 
 if TYPE_CHECKING:
     from textgate.bundle.storage import Bundle
 
 # The files that are downloaded, and the largest size of each in bytes.
 _LIMITS = {MANIFEST: FORMAT.limit, **MAX_FILE_BYTES, CONFIG: 4 * 2**20}
+_PASSWORD = re.compile(r"//[^/@\s]*@")  # of an address
+_COMMIT = re.compile("[0-9a-f]{40}")
 _TIMEOUT = 10.0  # seconds, for the first answer of the Hub
 _HEADERS = {"user-agent": f"textgate/{__version__}"}  # not the versions of Python, torch and more
 # Of huggingface_hub. Xet is a protocol for files much larger than these, in native code.
@@ -57,7 +60,7 @@ def download(name: str) -> Path:
         try:
             sizes = _file_sizes(hub, wanted)
         except Exception as problem:
-            if not _is_unreachable(hub, problem):
+            if not (_is_unreachable(hub, problem) or _is_malformed(problem)):
                 raise
             try:
                 found = hub.snapshot_download(**where, local_files_only=True)
@@ -128,11 +131,17 @@ def publish(
 
 
 def _file_sizes(hub: ModuleType, wanted: HubName) -> dict[str, int]:
-    """Return the bytes of each file of a repository, by name, as the Hub says."""
+    """Return the bytes of each file of a repository, by name, as the Hub says.
+
+    Raises:
+        ValueError: the commit is no hash; huggingface_hub makes it a part of paths.
+    """
     found = hub.HfApi(headers=_HEADERS).model_info(
         wanted.repository, revision=wanted.revision, files_metadata=True, timeout=_TIMEOUT
     )
-    return {one.rfilename: one.size or 0 for one in found.siblings or ()}
+    if not _COMMIT.fullmatch(found.sha or ""):
+        raise ValueError(f"{quoted(found.sha)} is not a commit")
+    return {one.rfilename: int(one.size or 0) for one in found.siblings or ()}
 
 
 def _metadata(hub: ModuleType, path: Path, content: bytes) -> dict[str, Any]:
@@ -208,30 +217,60 @@ def _is_unreachable(hub: ModuleType, problem: Exception) -> bool:
     """Return whether a call failed because the Hub could not be asked, or is out of order."""
     status = _status(problem)
     if status is not None:
-        return status >= 500
+        return status >= 500 or status == 429
     return isinstance(problem, (hub.errors.OfflineModeIsEnabled, hub.errors.HTTPError))
 
 
+def _is_malformed(problem: Exception) -> bool:
+    """Return whether a call failed because an answer was not one of the Hub's."""
+    kinds = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+    is_of_python = type(problem).__module__.partition(".")[0] != "huggingface_hub"
+    return is_of_python and isinstance(problem, kinds)
+
+
 def _message(hub: ModuleType, name: HubName, problem: Exception) -> str:
-    """Return what to say about a failed call of huggingface_hub."""
-    errors, server = hub.errors, hub.constants.ENDPOINT
+    """Return what to say about a failed call of huggingface_hub, without the token."""
+    server = _PASSWORD.sub("//", hub.constants.ENDPOINT)
+    refused = _refusal(hub, name, problem, server)
+    if refused:
+        return refused
+    told = getattr(problem, "server_message", None) or str(problem)
+    if token := hub.get_token():
+        told = told.replace(token, "(the token)")
+    told = reason(Exception(_PASSWORD.sub("//", told)))
+    status = _status(problem) or _status(problem.__cause__)
+    if status is not None:
+        told = f"{server} answers with status {status}: {told}"
+    elif isinstance(problem, hub.errors.HTTPError):
+        told = f"the connection to {server} fails: {told}"
+    elif isinstance(problem, OSError) and problem.errno is not None:
+        told = f"the cache {hub.constants.HF_HUB_CACHE} cannot be written: {told}"
+    elif _is_malformed(problem):
+        told = (
+            f"{server} does not answer as the Hub does: {told}; check HF_ENDPOINT, and whether a "
+            "proxy or a login page is in between"
+        )
+    return told
+
+
+def _refusal(hub: ModuleType, name: HubName, problem: Exception, server: str) -> str:
+    """Return what to say about a call that can be made to succeed, or ""."""
+    errors, found = hub.errors, ""
     status = _status(problem) or _status(problem.__cause__)
     if isinstance(problem, errors.OfflineModeIsEnabled):
-        return f"HF_HUB_OFFLINE forbids to ask {server}"
-    if isinstance(problem, errors.GatedRepoError):
-        return f"its owner must give you access first; ask for it at {server}/{name.repository}"
-    if isinstance(problem, errors.RevisionNotFoundError):
-        return f"the repository has no revision {name.revision or 'main'}"
-    if isinstance(problem, errors.RepositoryNotFoundError) or status in {401, 404}:
-        return (
+        found = f"HF_HUB_OFFLINE forbids to ask {server}"
+    elif isinstance(problem, errors.GatedRepoError):
+        found = f"its owner must give you access first; ask for it at {server}/{name.repository}"
+    elif isinstance(problem, errors.RevisionNotFoundError):
+        found = f"the repository has no revision {name.revision or 'main'}"
+    elif isinstance(problem, errors.RepositoryNotFoundError) or status in {401, 404}:
+        found = (
             f"{server} has no such repository, or it is private and the token does not open it; "
             "check the name, run hf auth login, or set HF_TOKEN"
         )
-    told = reason(Exception(getattr(problem, "server_message", None) or problem))
-    if status is not None:
-        return f"{server} answers with status {status}: {told}"
-    failed = isinstance(problem, errors.HTTPError)
-    return f"the connection to {server} fails: {told}" if failed else told
+    elif isinstance(problem, UnicodeEncodeError):  # of a header
+        found = "the token has characters that no token has; correct HF_TOKEN, or run hf auth login"
+    return found
 
 
 def _status(problem: BaseException | None) -> int | None:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 import textgate
-from tests.hub_server import TOKEN, FakeHub
+from tests.hub_server import TOKEN, FakeHub, _RefusedError
 from textgate import BundleError, Classifier, HubError
 from textgate.bundle.builtin import find_bundle
 from textgate.bundle.storage import read_bundle
@@ -180,6 +181,28 @@ def test_a_server_that_is_out_of_order_or_down(hub: FakeHub, tmp_path: Path) -> 
     assert f"{hub.address} answers with status 503" in refusal()
 
 
+def test_a_bundle_that_was_damaged_in_the_cache(published: str, tmp_path: Path) -> None:
+    blob = (find_bundle(f"hf://{NAME}") / "model.onnx").resolve()
+    blob.write_bytes(blob.read_bytes()[:-1])
+    folder = tmp_path / "cache" / "models--owner--reviews"
+    assert refusal(error=BundleError).endswith(f"; removing {folder} downloads it again")
+    shutil.rmtree(folder)
+    assert Classifier.load(f"hf://{NAME}").predict(TEXT).label == "positive"
+
+
+@pytest.mark.parametrize("commit", ["../../../../outside", "main", ""])
+def test_a_commit_that_is_no_hash_becomes_no_path(
+    hub: FakeHub, files: dict[str, bytes], commit: str, tmp_path: Path
+) -> None:
+    hub.add(NAME, files)
+    repository = hub.repositories[NAME]
+    repository.commits[commit] = repository.commits.pop(repository.branches["main"])
+    repository.branches["main"] = commit
+    assert f"{hub.address} does not answer as the Hub does: {commit!r} is not a commit" in refusal()
+    assert not (tmp_path / "outside").exists()
+    assert not (tmp_path / "cache").exists()
+
+
 def test_no_server(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     set_constant(monkeypatch, "ENDPOINT", "http://127.0.0.1:9")
     told = refusal()
@@ -188,13 +211,42 @@ def test_no_server(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     assert told.endswith("; the bundle is not in the cache")
 
 
-def test_an_answer_that_is_no_answer(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_constant(monkeypatch, "ENDPOINT", f"{hub.address}/store")
-    hub.status = 200
-    assert refusal().startswith(f"hf://{NAME}: ")
+@pytest.mark.parametrize("answer", [b"<html>Log in</html>", b"{}", b"[]", b"null", b"[" * 100_000])
+def test_an_answer_that_is_no_answer(
+    hub: FakeHub, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "tests.hub_server._Handler._route", lambda self, _: self._send(200, answer, {})
+    )
+    assert refusal().startswith(f"hf://{NAME}: {hub.address} does not answer as the Hub does: ")
 
 
-@pytest.fixture(params=["no server", "status 503", "offline"])
+def test_a_cache_that_cannot_be_written(
+    published: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    set_constant(monkeypatch, "HF_HUB_CACHE", str(tmp_path / "file" / "cache"))
+    told = refusal()
+    assert told.startswith(
+        f"hf://{NAME}: the cache {tmp_path}/file/cache cannot be written: [Errno"
+    )
+
+
+def test_no_message_has_a_secret(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def repeat(self: Any, _: object) -> None:
+        raise _RefusedError(400, "", f"not {self.headers['Authorization']}")
+
+    monkeypatch.setattr("tests.hub_server._Handler._route", repeat)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    assert refusal().endswith("answers with status 400: not Bearer (the token)")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret\u00e4")
+    assert "the token has characters that no token has; correct HF_TOKEN" in refusal()
+    monkeypatch.delenv("HF_TOKEN")
+    set_constant(monkeypatch, "ENDPOINT", "http://user:secret@127.0.0.1:9")
+    assert "the connection to http://127.0.0.1:9 fails: " in refusal()
+
+
+@pytest.fixture(params=["no server", "status 503", "status 429", "a login page", "offline"])
 def unreachable(
     request: pytest.FixtureRequest, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], None]:
@@ -203,8 +255,12 @@ def unreachable(
     def stop() -> None:
         if request.param == "no server":
             set_constant(monkeypatch, "ENDPOINT", "http://127.0.0.1:9")
-        elif request.param == "status 503":
-            hub.status = 503
+        elif request.param.startswith("status"):
+            hub.status = int(request.param[-3:])
+        elif request.param == "a login page":
+            monkeypatch.setattr(
+                "tests.hub_server._Handler._route", lambda self, _: self._send(200, b"<html>", {})
+            )
         else:
             set_constant(monkeypatch, "HF_HUB_OFFLINE", True)
 
