@@ -23,6 +23,7 @@ from textgate.evaluation.evaluate import ScoredRows, scored_rows
 from textgate.evaluation.label_errors import multi_label_errors, single_label_errors
 from textgate.evaluation.out_of_fold import out_of_fold_probabilities
 from textgate.evaluation.slices import find_slices
+from textgate.inference.arguments import whole_number
 from textgate.rows import fingerprint
 from textgate.rows.near_duplicates import near_duplicates
 
@@ -53,7 +54,7 @@ def find_errors(
     file: str = "rows",
     run: Path | None = None,
     train: Sequence[Row] = (),
-    slice_by: Sequence[str] = (),
+    slice_by: Sequence[str] | str = (),
     limit: int = 20,
 ) -> ErrorReport:
     """Return the errors of a classifier on labelled rows, and likely errors of the labels.
@@ -68,22 +69,24 @@ def find_errors(
         run: the folder of the run that the classifier was exported from, trained with folds. Rows
             with an out-of-fold prediction there are scored by it.
         train: the training rows, to find near-duplicates of.
-        slice_by: columns by whose values accuracy is shown.
+        slice_by: columns, or one, by whose values accuracy is shown.
         limit: how many mistakes, label errors, near-duplicates and values of a column are listed,
             at most.
 
     Raises:
         DataError: a row has a label that the classifier does not know, or more than one label where
             one is possible; no row has a column of `slice_by`; there are no rows.
-        ConfigError: the training rows are the rows themselves.
+        ConfigError: the training rows are the rows themselves, or `limit` is below 1.
         CheckpointError: the run is damaged, has no out-of-fold predictions, or is another one.
     """
+    whole_number(limit, "limit", wanted="1 or more")
     if not rows:
         raise DataError(f"{file}: there are no rows")
     manifest = classifier.manifest
     replaced = None if run is None else out_of_fold_probabilities(run, rows, manifest=manifest)
     scored = scored_rows(classifier, rows, file=file, replaced=replaced)
-    slices = find_slices(rows, scored.right, slice_by, file=file)
+    columns = [slice_by] if isinstance(slice_by, str) else slice_by
+    slices = find_slices(rows, scored.right, columns, file=file)
     confidence = _confidence(scored)
     wrong = np.flatnonzero(~scored.right)
     surest = wrong[np.argsort(-confidence[wrong], kind="stable")]

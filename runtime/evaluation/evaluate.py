@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,14 +18,14 @@ from textgate.evaluation.coverage import (
 from textgate.evaluation.metrics import Evaluation, evaluate_multi_label, evaluate_single_label
 from textgate.evaluation.plots import plot_confusion, plot_coverage, plot_reliability
 from textgate.html_page import table
-from textgate.inference.arguments import texts_of
+from textgate.inference.arguments import is_missing, texts_of
 from textgate.inference.prediction import DEFAULT_THRESHOLD
-from textgate.messages import listed
+from textgate.messages import counted, listed, quoted
 from textgate.rows import Row
 from textgate.rows.labels import label_indices, labels_of, require_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -221,16 +222,45 @@ def evaluate(
             the classifier is multi-label.
     """
     read = list(texts_of(texts, "evaluate", missing=missing))
-    values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    values = _labels_of(labels)
     if len(values) != len(read):
-        raise DataError(f"{len(read):,} texts, but {len(values):,} labels")
+        raise DataError(
+            f"{counted(len(read), 'text', 'texts')}, but {counted(len(values), 'label', 'labels')}"
+        )
     if not read:
         raise DataError("there are no texts to evaluate on")
     rows = [
-        Row(text, labels_of(value, where=f"labels[{number}]"), number + 1)
-        for number, (text, value) in enumerate(zip(read, values, strict=True))
+        Row(text, found, number + 1)
+        for number, (text, found) in enumerate(zip(read, values, strict=True))
     ]
     return evaluate_rows(classifier, rows, file="texts", among=among)
+
+
+def _labels_of(labels: Any) -> list[tuple[str, ...]]:
+    """Return the labels of each text in a list, a column of a table, and so on.
+
+    Raises:
+        DataError: it is not a series of labels, or a label is missing or no label.
+    """
+    of_table = hasattr(type(labels), "columns") or isinstance(labels, Mapping)
+    values = labels
+    for method in ("to_list", "tolist"):  # of a column, and of an array
+        if hasattr(type(labels), method):
+            values = getattr(labels, method)()
+            break
+    unsuitable = isinstance(values, str | bytes | Set) or not isinstance(values, Iterable)
+    if of_table or unsuitable:
+        raise DataError(f"labels should be a list with those of each text, not {quoted(labels)}")
+    found = []
+    for number, value in enumerate(values):
+        where = f"labels[{number}]"
+        if is_missing(value):
+            raise DataError(
+                f"{where} is missing ({value!r}); give the row a label or leave the row out"
+            )
+        several = isinstance(value, tuple | Set | np.ndarray)
+        found.append(labels_of(list(value) if several else value, where=where))
+    return found
 
 
 def evaluate_rows(

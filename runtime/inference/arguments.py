@@ -46,6 +46,8 @@ def texts_of(texts: Iterable[str], method: str, *, missing: str | None = None) -
         raise DataError(f"{several}, not one text; put it in a list, or use predict")
     if isinstance(texts, Mapping) or hasattr(type(texts), "columns"):
         raise DataError(f"{several}, not a {_kind(texts)}; give one column of it, as in x['text']")
+    if isinstance(texts, set | frozenset):
+        raise DataError(f"{several}, not a {_kind(texts)}, which has no order")
     if isinstance(texts, _BYTES):  # their items would be numbers
         raise DataError(f"{several}, not {_kind(texts)}; decode it first")
     try:

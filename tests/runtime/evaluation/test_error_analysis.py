@@ -219,3 +219,11 @@ def test_labels_that_the_model_does_not_have(classifier):
 def test_no_rows(classifier):
     with pytest.raises(DataError, match=r"a\.csv: there are no rows"):
         find_errors(classifier, [], file="a.csv")
+
+
+def test_arguments_of_a_careless_caller(classifier, rows):
+    found = find_errors(classifier, rows[:20], slice_by="source").slices
+    assert found == find_errors(classifier, rows[:20], slice_by=["source"]).slices
+    for limit in (0, -1, 1.5):
+        with pytest.raises(ConfigError, match=r"^limit must be "):
+            find_errors(classifier, rows[:20], limit=limit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from html.parser import HTMLParser
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -49,6 +50,33 @@ def test_columns_of_a_frame(classifier, rows, result, kind):
     assert evaluate(classifier, texts, labels) == result
 
 
+def test_missing_labels_of_a_frame(classifier):
+    pandas = pytest.importorskip("pandas")
+    values = ["positive", None]
+    forms = [pandas.Series(values, dtype="string"), [pandas.NaT] * 2]
+    if find_spec("polars"):
+        forms.append(pytest.importorskip("polars").Series(values))
+    for labels in forms:
+        with pytest.raises(DataError, match=r"^labels\[.\] is missing \("):
+            evaluate(classifier, ["good", "bad"], labels)
+    with pytest.raises(DataError, match="labels should be a list with those of each text"):
+        evaluate(classifier, ["good"], pandas.DataFrame({"label": ["positive"]}))
+
+
+def test_several_labels_in_every_kind_of_list(several):
+    texts, labels = ["a film", "good"], [["movie", "positive"], []]
+    wanted = evaluate(several, texts, labels)
+    forms = [
+        [("positive", "movie"), ()],
+        [{"movie", "positive"}, set()],
+        [np.array(["movie", "positive"]), np.array([])],
+    ]
+    if find_spec("polars"):
+        forms.append(pytest.importorskip("polars").Series(labels))
+    for form in forms:
+        assert evaluate(several, texts, form).metrics == wanted.metrics
+
+
 def test_missing_texts(classifier):
     with pytest.raises(DataError, match=r"texts\[1\] is missing \(None\); leave the row out, or"):
         evaluate(classifier, ["good", None], ["positive", "negative"])
@@ -59,10 +87,15 @@ def test_missing_texts(classifier):
 @pytest.mark.parametrize(
     ("texts", "labels", "message"),
     [
-        (["good"], ["positive", "negative"], "1 texts, but 2 labels"),
+        (["good"], ["positive", "negative"], "1 text, but 2 labels"),
         ([], [], "there are no texts"),
-        (["good"], [None], r"labels\[0\] is null"),
-        (["good"], [float("nan")], r"labels\[0\] is NaN"),
+        (["good"], [None], r"labels\[0\] is missing \(None\); give the row a label or leave"),
+        (["good"], [float("nan")], r"labels\[0\] is missing \(nan\)"),
+        (["good"], None, "labels should be a list with those of each text, not None"),
+        (["good"], "positive", "labels should be a list .* not 'positive'"),
+        (["good"], np.array("positive"), "labels should be a list .* not array"),
+        (["good"], {"positive"}, "labels should be a list .* not {'positive'}"),
+        (["good"], {"label": "positive"}, "labels should be a list .* not {'label'"),
         (["good"], ["odd"], "the label 'odd' does not occur among the model's"),
         (["good"], [["positive", "negative"]], "2 labels, but the model gives one"),
         ("good", ["positive"], "evaluate takes a list of texts, not one text"),

@@ -279,6 +279,7 @@ NOT_SEVERAL = [
     ({"text": ["good"]}, "not a dict; give one column of it, as in x['text']"),
     (Frame(), "not a Frame; give one column of it, as in x['text']"),
     (b"good", "not bytes; decode it first"),
+    ({"good"}, "not a set, which has no order"),
     (None, "not NoneType"),
     (5, "not int"),
     (np.array("good"), "not ndarray"),
