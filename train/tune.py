@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from numbers import Real
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -187,7 +188,7 @@ def tune(
 
 
 def _given(
-    settings: object, seconds: float, max_bytes: int | None, max_latency_ms: float | None
+    settings: object, seconds: object, max_bytes: object, max_latency_ms: object
 ) -> dict[str, Any]:
     """Return the given settings by name; refuse arguments that are out of range."""
     if isinstance(settings, TrainingConfig):
@@ -207,6 +208,8 @@ def _given(
         ("max_bytes", max_bytes),
         ("max_latency_ms", max_latency_ms),
     ):
+        if value is not None and not isinstance(value, Real):
+            raise ConfigError(f"{name} must be a number, not {value!r:.60}")
         if value is not None and not 0 < value < float("inf"):
             raise ConfigError(f"{name} must be above 0, not {value!r:.60}")
     return given

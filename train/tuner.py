@@ -6,6 +6,7 @@ trained on a part of the rows, and the best of them on all rows.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,7 @@ class Tuner:
         trials = self._record.trials
         if trials and trials[-1].state == "out of time":  # there may be time now
             del trials[-1]
+        self._complete_costs()
         self._write()
         self._progress.note(
             f"tuning for at most {duration(self._budget)}, {self._measured_on()}; varied are "
@@ -105,7 +107,7 @@ class Tuner:
         )
         if not trials:
             self._try({})
-        if trials[0].state == "over the limit" and len(trials) == 1:
+        if not any(map(self._is_allowed, trials)):
             smallest = families[0].settings(families[0].smallest())
             self._try(smallest, encoder=families[0].name == _RECIPE)
         reference = next((one for one in trials if one.state == "finished"), None)
@@ -123,11 +125,11 @@ class Tuner:
                 "others"
             )
             return
-        begun = 1 if reference.number == 0 else 2  # number of trials that no search proposed
         if self._record.sample:
             self._search_with_a_sample(families, reference)
         else:
-            self._search(Search(families, seed=self._seed, trials=trials[begun:]), reference)
+            proposed = [one for one in trials if one.parameters]
+            self._search(Search(families, seed=self._seed, trials=proposed), reference)
 
     @property
     def _seed(self) -> int:
@@ -348,7 +350,18 @@ class Tuner:
             raise CheckpointError(f"{self._kept}: cannot be written: {problem.strerror}") from None
         self._record.write(self._kept)
 
+    def _complete_costs(self) -> None:
+        """Estimate the latency of the finished trials of a time in which it had no limit."""
+        if self._limits.max_latency_ms is None:
+            return
+        for number, trial in enumerate(self._record.trials):
+            if trial.state == "finished" and trial.latency_ms is None:
+                cost = self._cost(self._laboratory.prepared(trial.settings, encoder=trial.encoder))
+                self._record.trials[number] = replace(trial, latency_ms=cost.latency_ms)
+
     def _is_allowed(self, trial: Trial) -> bool:
+        if self._limits.max_latency_ms is not None and trial.latency_ms is None:
+            return False
         return self._limits.allow(Cost(trial.bundle_bytes, trial.latency_ms))
 
     def _best(self) -> tuple[list[int], int]:

@@ -19,6 +19,7 @@ from textgate.train import PRESETS, fit, tune
 from textgate.train.training import checkpoint
 from textgate.train.training.checkpoint import load_model, read_tensors
 from textgate.train.training.progress import Progress
+from textgate.train.tuning.limits import Speed
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("optuna") is None,
@@ -300,6 +301,25 @@ def test_a_limit_of_size(noisy, tmp_path):
     assert heard.lines("trial 0: over the limit, ")
 
 
+@pytest.mark.parametrize("limit", ["max_bytes", "max_latency_ms"])
+def test_a_limit_that_was_not_given_before(noisy, tmp_path, monkeypatch, limit):
+    """No kept trial is within it, so the smallest network is trained, even without time."""
+    rows = noisy(120)
+    with pytest.raises(KeyboardInterrupt):
+        search(rows, tmp_path / "run", 600, settings=SIZES, progress=Heard(stop_after=0))
+    speed = Speed(fixed_ms=0.0, tokenizing_ms=0.0, product_ms=1.0)
+    monkeypatch.setattr("textgate.train.tuning.limits.machine_speed", lambda: speed)
+    bound = {"max_bytes": LIMIT, "max_latency_ms": 2 * 10**5}[limit]
+    options = {"settings": SIZES, "resume": True, limit: bound}
+    run = search(rows, tmp_path / "run", 1e-3, **options)
+    trials = table_of(run)["trials"]
+    assert [one["state"] for one in trials] == ["finished", "out of time"]
+    name = {"max_bytes": "bundle_bytes"}.get(limit, "latency_ms")
+    assert trials[0][name] > bound
+    assert run.manifest.tuning.chosen == 1
+    assert trials[1][name] <= bound
+
+
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
@@ -321,6 +341,7 @@ def test_a_limit_that_nothing_meets(noisy, tmp_path, limits, message):
 WRONG = {
     "no time": ({"seconds": 0}, "seconds must be above 0, not 0"),
     "endless time": ({"seconds": float("inf")}, "seconds must be above 0, not inf"),
+    "a time with a unit": ({"seconds": "10m"}, "seconds must be a number, not '10m'"),
     "no bytes": ({"max_bytes": 0}, "max_bytes must be above 0, not 0"),
     "frozen": ({"settings": {"frozen": True}}, "frozen does not go with tuning"),
     "unknown setting": ({"settings": {"epoch": 1}}, "'epoch' is not a setting"),

@@ -194,8 +194,11 @@ def read_record(path: Path, wanted: Inputs) -> Record:
             release.
     """
     location = Location(str(path), CheckpointError)
-    with reporting_damage(path):
-        tensors, values = read_tensors(path)
+    try:
+        with reporting_damage(path):
+            tensors, values = read_tensors(path)
+    except CheckpointError as problem:
+        raise CheckpointError(f"{problem}; replace the trials with --force") from None
     found = decode(_Values, values, location)
     _require_same(path, found.inputs, wanted)
     trials = [
