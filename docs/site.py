@@ -17,9 +17,12 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 _LINKS = re.compile(r"""\]\(([^)\s#]+)|<img src="([^"]+)\"""")
+# In the installed package, the folder of training lies beside that of the models.
+_PACKAGED_LINK, _REPOSITORY_LINK = "](../../train/", "](../../../train/"
 _TEMPORARY: list[tempfile.TemporaryDirectory[str]] = []
 
 
@@ -56,8 +59,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return Files([*(_file(path, config) for path in found if path.is_file()), *theme])
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Return a page in which a bar in a cell's code needs no backslash."""
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Return a page in which a bar in a cell's code needs no backslash.
+
+    The card of a model that comes with the package has links as they are in the installed package.
+    """
+    if page.file.src_uri.startswith("runtime/models/"):
+        markdown = markdown.replace(_PACKAGED_LINK, _REPOSITORY_LINK)
     return re.sub(r"^\|.*$", lambda row: row[0].replace("\\|", "|"), markdown, flags=re.MULTILINE)
 
 
@@ -71,7 +79,10 @@ def _pages(nav: Any) -> Iterator[str]:
 
 def _linked(page: Path) -> Iterator[Path]:
     """Yield the files of the repository, other than pages, to which a page links."""
-    for groups in _LINKS.findall(page.read_text(encoding="utf-8")):
+    text = page.read_text(encoding="utf-8")
+    if page.is_relative_to(ROOT / "runtime" / "models"):
+        text = text.replace(_PACKAGED_LINK, _REPOSITORY_LINK)
+    for groups in _LINKS.findall(text):
         path = Path(page.parent, "".join(groups)).resolve()
         if path.suffix != ".md" and path.is_file() and path.is_relative_to(ROOT):
             yield path

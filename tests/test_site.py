@@ -23,10 +23,10 @@ GENERATED = {"docs/api/classify.md", "docs/api/train.md"}
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """The built site; a warning of mkdocs is an error."""
+    """The built site; a warning of mkdocs is an error, unless it is told to be quiet."""
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
         cwd=ROOT,
         capture_output=True,
         text=True,
