@@ -10,7 +10,7 @@ import click
 
 from textgate.cli import options
 from textgate.rows import Columns, load_labelled
-from textgate.tables import format_table
+from textgate.tables import format_table, printable
 
 if TYPE_CHECKING:
     from textgate.evaluation.error_report import ErrorReport, Section
@@ -112,14 +112,14 @@ def errors(
 def _report(report: ErrorReport) -> str:
     from textgate.evaluation.error_report import parts, summary
 
-    blocks = ["\n".join(summary(report))]
+    blocks = ["\n".join(map(printable, summary(report)))]
     for part in parts(report):
         table = format_table(
             part.header,
             _shortened(part),
             align=part.align,
         )
-        blocks.append(f"{part.title}\n{part.about}\n\n{table}")
+        blocks.append(f"{printable(part.title)}\n{part.about}\n\n{table}")
     return "\n\n".join(blocks)
 
 

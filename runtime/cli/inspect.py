@@ -63,7 +63,7 @@ def inspect(path: Path | str | None, as_json: bool) -> None:
     click.echo()
     width = max(map(len, facts)) + 2
     for name, value in facts.items():
-        click.echo(f"{name:<{width}}{value}")
+        click.echo(printable(f"{name:<{width}}{value}"))
     if more.get("thresholds"):
         from textgate.evaluation.coverage import threshold_table
 
@@ -135,15 +135,13 @@ def _bundle_facts(manifest: Manifest, sizes: dict[str, int]) -> dict[str, str]:
         + f" ({', '.join(f'{name} {format_bytes(size)}' for name, size in sizes.items())})",
     }
     if "tuned_trials" in (training := manifest.training):
-        facts["tuned"] = printable(
-            _tuned(
-                training["tuned_trials"],
-                training.get("tuned_choice", "not known"),
-                training.get("tuned_accuracy"),
-            )
+        facts["tuned"] = _tuned(
+            training["tuned_trials"],
+            training.get("tuned_choice", "not known"),
+            training.get("tuned_accuracy"),
         )
     if any(threshold is not None for threshold in manifest.thresholds):
-        wish = printable(str(manifest.training.get("thresholds", "not known")))
+        wish = manifest.training.get("thresholds", "not known")
         facts["thresholds for"] = f"{wish}, chosen on the rows of the quality below"
     for name, quality in manifest.quality.items():
         title = "quality, out of fold" if manifest.out_of_fold else f"quality, {name}"

@@ -10,6 +10,7 @@ from textgate.bundle.builtin import open_bundle
 from textgate.bundle.hub import publish
 from textgate.bundle.hub_name import PREFIX, HubName
 from textgate.cli import options
+from textgate.tables import printable
 
 
 @click.command()
@@ -42,4 +43,4 @@ def push(
     address = publish(
         open_bundle(bundle), target, private=private, create_pr=create_pr, note=options.note
     )
-    click.echo(address)
+    click.echo(printable(address))

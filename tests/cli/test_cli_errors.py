@@ -71,10 +71,10 @@ def test_training_rows(command, bundle, data, tmp_path):
 
 
 def test_a_text_cannot_control_the_terminal(command, bundle, tmp_path, write_jsonl):
-    rows = [{"text": "\x1b[31mgood\x07 \u202efilm\r", "label": "negative", "a": "\x1b"}] * 2
-    shown = command(
-        "errors", "-m", bundle, write_jsonl(tmp_path / "a.jsonl", rows), "--slice-by", "a"
-    )
+    column = "a\x07\u202e"
+    rows = [{"text": "\x1b[31mgood\x07 \u202efilm\r", "label": "negative", column: "\x1b"}] * 2
+    path = write_jsonl(tmp_path / f"{column}.jsonl", rows)
+    shown = command("errors", "-m", bundle, path, "--slice-by", column)
     assert shown.status == 0
     assert not {"\x1b", "\x07", "\u202e", "\r"} & set(shown.out)
 

@@ -362,6 +362,15 @@ def test_inspect_a_run(command, run, bundle):
     assert json.loads(command("inspect", run, "--json").out)["labels"] == ["negative", "positive"]
 
 
+def test_a_run_cannot_control_the_terminal(command, run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    manifest = json.loads((copy / "run.json").read_text(encoding="utf-8"))
+    manifest["train"]["file"] = "\x07\u202etrain"
+    (copy / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
+    shown = command("inspect", copy)
+    assert "trained on  \\x07\\u202etrain" in shown.out
+
+
 def test_a_run_is_no_bundle(command, run):
     for arguments in (["classify", "-m", run, "a"], ["bench", "-m", run]):
         shown = command(*arguments)
