@@ -125,7 +125,7 @@ def _plain(value: Any) -> Any:
 
 
 def _of_labels(items: list[Any], y: Any) -> Targets:
-    rows = [(_label(item, f"y[{row}]"),) for row, item in enumerate(items)]
+    rows: list[tuple[str, ...]] = [(_label(item, f"y[{row}]"),) for row, item in enumerate(items)]
     _require_one_type(items, [f"y[{row}]" for row in range(len(items))])
     classes = np.unique(y)
     names = _names(classes.tolist())

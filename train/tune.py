@@ -208,9 +208,11 @@ def _given(
         ("max_bytes", max_bytes),
         ("max_latency_ms", max_latency_ms),
     ):
-        if value is not None and not isinstance(value, Real):
+        if value is None:
+            continue
+        if not isinstance(value, Real):
             raise ConfigError(f"{name} must be a number, not {value!r:.60}")
-        if value is not None and not 0 < value < float("inf"):
+        if not 0 < float(value) < float("inf"):
             raise ConfigError(f"{name} must be above 0, not {value!r:.60}")
     return given
 
