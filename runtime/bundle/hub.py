@@ -7,6 +7,7 @@ Hub's address, the token and the cache are those of huggingface_hub.
 from __future__ import annotations
 
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ _TIMEOUT = 10.0  # seconds, for the first answer of the Hub
 _HEADERS = {"user-agent": f"textgate/{__version__}"}  # not the versions of Python, torch and more
 # Of huggingface_hub. Xet is a protocol for files much larger than these, in native code.
 _SWITCHES = ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_XET")
+_LOCK = threading.Lock()
+_RESTORING: list[Callable[[], None]] = []  # one for each call that goes on; they are all the same
 
 
 def download(name: str) -> Path:
@@ -191,26 +194,47 @@ def _hub(name: HubName) -> Iterator[ModuleType]:
     with needing("hub", str(name)):
         import huggingface_hub as hub
         from huggingface_hub import constants, utils
-    before = {name: getattr(constants, name) for name in _SWITCHES}
-    verbosity, showing = utils.logging.get_verbosity(), not utils.are_progress_bars_disabled()
-    for switch in _SWITCHES:
-        setattr(constants, switch, True)
-    utils.logging.set_verbosity_error()
     try:
-        with warnings.catch_warnings():
+        with _quiet(constants, utils), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            utils.disable_progress_bars()
             yield hub
     except TextgateError:
         raise
     except Exception as problem:  # whatever a server answers
         raise HubError(f"{name}: {_message(hub, name, problem)}") from problem
+
+
+@contextmanager
+def _quiet(constants: ModuleType, utils: ModuleType) -> Iterator[None]:
+    """Set the settings of huggingface_hub, which a process has once, until no thread needs them."""
+    with _LOCK:
+        _RESTORING.append(_RESTORING[0] if _RESTORING else _set_quiet(constants, utils))
+    try:
+        yield
     finally:
+        with _LOCK:
+            restore = _RESTORING.pop()
+            if not _RESTORING:
+                restore()
+
+
+def _set_quiet(constants: ModuleType, utils: ModuleType) -> Callable[[], None]:
+    """Set the settings, and return what restores them."""
+    before = {name: getattr(constants, name) for name in _SWITCHES}
+    verbosity, showing = utils.logging.get_verbosity(), not utils.are_progress_bars_disabled()
+    for switch in _SWITCHES:
+        setattr(constants, switch, True)
+    utils.logging.set_verbosity_error()
+    utils.disable_progress_bars()
+
+    def restore() -> None:
         for switch, value in before.items():
             setattr(constants, switch, value)
         utils.logging.set_verbosity(verbosity)
         if showing:
             utils.enable_progress_bars()
+
+    return restore
 
 
 def _is_unreachable(hub: ModuleType, problem: Exception) -> bool:

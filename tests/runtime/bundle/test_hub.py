@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -351,6 +352,22 @@ def test_the_settings_of_huggingface_hub_are_as_before(
     refusal()
     assert settings() == before
     assert capfd.readouterr() == ("", "")
+
+
+def test_telemetry_stays_off_until_the_last_thread_is_done(hub: FakeHub) -> None:
+    """As two threads do, of which the first to begin is the first to end."""
+    from huggingface_hub import constants
+
+    from textgate.bundle.hub import _hub
+    from textgate.bundle.hub_name import HubName
+
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(_hub(HubName(NAME)))
+        second.enter_context(_hub(HubName(NAME)))
+        first.close()
+        assert constants.HF_HUB_DISABLE_TELEMETRY is True
+        second.close()
+    assert constants.HF_HUB_DISABLE_TELEMETRY is False
 
 
 LOADED = """
