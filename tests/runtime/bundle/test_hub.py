@@ -334,11 +334,9 @@ def test_the_hub_learns_the_name_and_the_version_of_textgate(
 def test_the_settings_of_huggingface_hub_are_as_before(
     published: str, hub: FakeHub, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    import huggingface_hub
-    from huggingface_hub import constants
+    from huggingface_hub import constants, utils
 
     def settings() -> tuple[Any, ...]:
-        utils = huggingface_hub.utils
         return (
             constants.HF_HUB_DISABLE_TELEMETRY,
             constants.HF_HUB_DISABLE_XET,
