@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import threading
 import warnings
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from textgate.sklearn.targets import Targets
 
+_DEV_ADVICE = re.compile(r"; give --dev.*")  # an estimator has no dev rows to give
 # Settings that have a parameter of their own, or that the labels decide.
 _PARAMETERS = {"seed": "random_state", "class_weights": "class_weight", "task": "the form of y"}
 _WINDOW_TEXTS = 256  # that a thread classifies at a time
@@ -330,7 +332,9 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     progress=progress,
                 )
             except DataError as problem:
-                raise InputError(str(problem)) from problem
+                told = str(problem).removesuffix(", or give --dev FILE")
+                told = _DEV_ADVICE.sub("; give more texts of each class", told)
+                raise InputError(told) from problem
             done = export(
                 run.path, folder / "model", fallback=True, allow_useless=True, progress=progress
             )

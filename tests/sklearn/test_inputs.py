@@ -151,7 +151,11 @@ def test_these_errors_are_those_of_textgate_and_of_scikit_learn(make):
 def test_rows_that_do_not_suit_training_are_refused(make):
     with pytest.raises(InputError, match="every row has the same text"):
         make().fit(["a"] * 4, ["x", "y"] * 2)
-    with pytest.raises(InputError, match="cannot be divided into folds"):
+    with pytest.raises(InputError, match=r"for dev; give more texts of each class$"):
+        make().fit(["a", "b"], ["x", "y"])
+    with pytest.raises(InputError, match=r"for dev; give more texts of each class$"):
+        make().fit(["a", "b"] * 2, ["x", "y"] * 2)
+    with pytest.raises(InputError, match=r"cannot be divided into folds: .*; add rows$"):
         make(settings={"folds": 2}).fit(["a", "b"], ["x", "y"])
 
 
