@@ -10,6 +10,7 @@ import click
 
 from textgate.cli import options
 from textgate.rows import Columns, load_labelled
+from textgate.rows.source import source_name
 from textgate.tables import format_table, printable
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def errors(
     report = find_errors(
         classifier,
         rows,
-        file=data,
+        file=source_name(data),
         run=run,
         train=train_rows,
         slice_by=slice_by,

@@ -21,6 +21,7 @@ td { text-align: left; vertical-align: top; }
 td:last-child { white-space: pre-wrap; min-width: 16rem; max-width: 45rem; }
 summary { cursor: pointer; }
 """
+_MAX_SUMMARY = 500  # characters of a text that unfolds
 _TRAINED_ON = (
     "The bundle was trained on these rows, so it agrees with their labels, the wrong ones, too. "
     "Give rows that it has not seen, or the run with its out-of-fold predictions."
@@ -309,10 +310,14 @@ def _cells(part: Section) -> list[list[str]]:
     for number, row in enumerate(part.rows):
         cells = list(map(escape, row))
         if part.details:
-            text = f"<summary>{cells[-1]}</summary>{part.details[number]}"
+            text = f"<summary>{escape(_cut(row[-1]))}</summary>{part.details[number]}"
             cells[-1] = f"<details>{text}</details>"
         rows.append(cells)
     return rows
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_SUMMARY else f"{text[:_MAX_SUMMARY]}..."
 
 
 def _disagreements(

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 from textgate.html_page import document, escape
 from textgate.inference.prediction import Prediction
+from textgate.messages import counted
 
 _FOR, _AGAINST = "0,114,178", "213,94,0"  # told apart by the colour-blind (Wong 2011)
 _MAX_OPACITY = 0.45  # text stays readable on it, in the dark too
 _MIN_SCALE = 0.1  # smaller values are pale, even if they are the largest
 _MIN_SHOWN = 0.005  # values that are written below their words
+_MAX_REST = 1000  # characters that were not read
 _STYLE = """
 :root { color-scheme: light dark; }
 body { margin: 0 auto; max-width: 54rem; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif;
@@ -107,7 +109,10 @@ def _words(explanation: Explanation, label: str) -> str:
         done = word.end
     parts.append(escape(explanation.text[done : explanation.read_end]))
     if rest := explanation.text[explanation.read_end :]:
-        parts.append(f'<s style="opacity:.7" title="not read">{escape(rest)}</s>')
+        shown, more = rest[:_MAX_REST], len(rest) - _MAX_REST
+        parts.append(f'<s style="opacity:.7" title="not read">{escape(shown)}</s>')
+        if more > 0:
+            parts.append(f" [and {counted(more, 'character', 'characters')} more]")
     return "".join(parts)
 
 

@@ -48,6 +48,11 @@ def test_the_report_says_the_same(command, bundle, data):
     assert max(map(len, shown.out.splitlines())) < 200
 
 
+def test_standard_input_has_a_name(command, bundle, data):
+    shown = command("errors", "-m", bundle, "-", "--input-format", "jsonl", stdin=data.read_bytes())
+    assert shown.out.startswith("150 rows of standard input, predictions of the bundle\n")
+
+
 def test_a_page(command, bundle, data, tmp_path):
     page = tmp_path / "errors.html"
     shown = command("errors", "-m", bundle, data, "--html", page)

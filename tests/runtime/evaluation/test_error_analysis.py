@@ -211,6 +211,13 @@ def test_the_page_shows_texts_and_never_runs_them(classifier):
     assert found._repr_html_() in text
 
 
+def test_the_page_of_a_huge_text_is_small(classifier):
+    rows = [Row("great " * 200_000, ("negative",), 1)]
+    text = page(find_errors(classifier, rows))
+    assert len(text) < 100_000
+    assert " characters more]" in text
+
+
 def test_labels_that_the_model_does_not_have(classifier):
     with pytest.raises(DataError, match="'odd' does not occur among the model's"):
         find_errors(classifier, [Row("a", ("odd",), 1)], file="a.csv")
