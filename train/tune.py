@@ -208,7 +208,7 @@ def _given(
         ("max_bytes", max_bytes),
         ("max_latency_ms", max_latency_ms),
     ):
-        if value is None:
+        if value is None and name != "seconds":
             continue
         if not isinstance(value, Real):
             raise ConfigError(f"{name} must be a number, not {value!r:.60}")

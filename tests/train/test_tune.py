@@ -341,6 +341,7 @@ def test_a_limit_that_nothing_meets(noisy, tmp_path, limits, message):
 WRONG = {
     "no time": ({"seconds": 0}, "seconds must be above 0, not 0"),
     "endless time": ({"seconds": float("inf")}, "seconds must be above 0, not inf"),
+    "None as time": ({"seconds": None}, "seconds must be a number, not None"),
     "a time with a unit": ({"seconds": "10m"}, "seconds must be a number, not '10m'"),
     "no bytes": ({"max_bytes": 0}, "max_bytes must be above 0, not 0"),
     "frozen": ({"settings": {"frozen": True}}, "frozen does not go with tuning"),
