@@ -320,8 +320,7 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 zip(texts, targets.rows, weights, strict=True)
             )
         ]
-        with tempfile.TemporaryDirectory(prefix="textgate-") as name, _torch_to_itself():
-            folder = Path(name)
+        with _temporary_folder() as folder, _torch_to_itself():
             try:
                 run = fit(
                     rows,
@@ -365,8 +364,8 @@ class TextgateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _use(self, files: Mapping[str, bytes]) -> None:
         """Classify with these files of a bundle from now on."""
-        with tempfile.TemporaryDirectory(prefix="textgate-") as folder:
-            _write(Path(folder), files)
+        with _temporary_folder() as folder:
+            _write(folder, files)
             self._classifier = Classifier.load(folder)
         self._files = dict(files)
 
@@ -389,6 +388,24 @@ def _require_same_length(texts: int, rows: int) -> None:
             f"X has {counted(texts, 'text', 'texts')}, but y has {counted(rows, 'row', 'rows')}; "
             "give one for each"
         )
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """Provide a folder that is removed afterwards.
+
+    Raises:
+        ExportError: it cannot be made.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="textgate-")
+    except OSError as problem:
+        raise ExportError(
+            f"a temporary folder cannot be made: {problem}; set TMPDIR to a folder that can be "
+            "written"
+        ) from problem
+    with folder as name:
+        yield Path(name)
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -86,6 +86,7 @@ def test_one_thread_or_several_give_the_same(fitted, texts):
         assert (estimator.predict_proba(many) == wanted).all()
 
 
+@pytest.mark.usefixtures("fitted")  # in the first training, torch makes a folder of its own
 def test_training_leaves_nothing_behind(make, texts, labels, tmp_path, monkeypatch, capfd):
     import torch
 
@@ -103,6 +104,14 @@ def test_training_leaves_nothing_behind(make, texts, labels, tmp_path, monkeypat
     pickle.loads(pickle.dumps(estimator)).predict(texts)
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_temporary_folder_that_cannot_be_made(make, fitted, texts, labels, tmp_path, monkeypatch):
+    data = pickle.dumps(fitted)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    for call in (lambda: make().fit(texts, labels), lambda: pickle.loads(data)):
+        with pytest.raises(ExportError, match=r"^a temporary folder cannot be made: .*; set TM"):
+            call()
 
 
 def test_verbose_prints_the_notes_of_training(make, texts, labels, capfd):
