@@ -77,17 +77,31 @@ def labels_per_text(y: Any, form: Form, classes: Sequence[Any]) -> list[frozense
             columns = counted(len(classes), "column", "columns")
             raise InputError(f"y should be a matrix of labels as for fit, with {columns}")
         _require_binary(rows)
-        return [frozenset(np.flatnonzero(row).tolist()) for row in rows]
+        order = _order(list(getattr(y, "columns", classes)), classes)
+        return [frozenset(np.flatnonzero([row[one] for one in order]).tolist()) for row in rows]
+    places = [f"y[{row}]" for row in range(len(items))]
     if form == "lists":
-        return [_names_of(item, f"y[{row}]") for row, item in enumerate(items)]
-    names = [_label(item, f"y[{row}]") for row, item in enumerate(items)]
-    for row, item in enumerate(items):
-        if isinstance(item, str) != isinstance(classes[0], str):
+        names = [_names_of(item, place) for item, place in zip(items, places, strict=True)]
+        labels = [
+            (label, place) for item, place in zip(items, places, strict=True) for label in item
+        ]
+    else:
+        labels = list(zip(items, places, strict=True))
+        names = [frozenset([_label(item, place)]) for item, place in labels]
+    for label, place in labels:
+        if _kind(label) != _kind(classes[0]):
             raise InputError(
-                f"y[{row}] is {quoted(item)}, but the labels of fit are such as "
+                f"{place} is {_kind(label)}, {quoted(label)}, but the labels of fit are such as "
                 f"{quoted(classes[0])}; give labels of the same type"
             )
-    return [frozenset([name]) for name in names]
+    return names
+
+
+def _order(columns: list[Any], classes: Sequence[Any]) -> Sequence[int]:
+    """Return the columns of a matrix in the order of the classes, if they have their names."""
+    if any(label not in columns for label in classes):
+        return range(len(classes))
+    return [columns.index(label) for label in classes]
 
 
 def _values(y: Any) -> NDArray[Any] | list[Any]:
@@ -222,13 +236,16 @@ def _label(value: object, where: str) -> str:
     return name
 
 
+def _kind(label: object) -> str:
+    if isinstance(label, str):
+        return "a text"
+    return "a truth value" if isinstance(label, bool | np.bool_) else "a number"
+
+
 def _require_one_type(values: Sequence[object], places: Sequence[str]) -> None:
     kinds: dict[str, int] = {}
     for index, value in enumerate(values):
-        kind = "a text"
-        if not isinstance(value, str):
-            kind = "a truth value" if isinstance(value, bool | np.bool_) else "a number"
-        kinds.setdefault(kind, index)
+        kinds.setdefault(_kind(value), index)
     if len(kinds) > 1:
         (first, one), (second, other) = list(kinds.items())[:2]
         raise InputError(

@@ -210,7 +210,7 @@ def test_scores_count_labels_that_were_not_learned_as_wrong(fitted, texts, label
 WRONG_SCORES = {
     "missing": ((["a"], [None]), {}, "y[0] is missing (None)"),
     "none": ((["a"], None), {}, "the target y is None"),
-    "numbers": ((["a"], [1]), {}, "y[0] is 1, but the labels of fit are such as 'bad'"),
+    "numbers": ((["a"], [1]), {}, "y[0] is a number, 1, but the labels of fit are such as 'bad'"),
     "lists": ((["a"], [["good"]]), {}, "y[0] should be one label, found a list"),
     "no texts": (([], []), {}, "X has no texts"),
     "weights": ((["a"], ["good"]), {"sample_weight": [1, 2]}, "sample_weight has 2 numbers, but X"),
@@ -223,6 +223,23 @@ WRONG_SCORES = {
 def test_wrong_scores(fitted, given, more, message):
     with pytest.raises(InputError, match=re.escape(message)):
         fitted.score(*given, **more)
+
+
+def test_scores_compare_labels_of_one_type(make, texts):
+    numbers = make().fit(texts, [0, 1] * 30)
+    assert numbers.score(texts, [0.0, 1.0] * 30) == 1.0
+    with pytest.raises(InputError, match=r"y\[0\] is a truth value, False, but the labels of fit"):
+        numbers.score(texts, [False, True] * 30)
+    lists = make().fit(texts, [["x"], ["y"]] * 30)
+    with pytest.raises(InputError, match=r"y\[0\] is a number, 1, but the labels of fit are such"):
+        lists.score(texts, [[1, 0], [0, 1]] * 30)
+
+
+def test_columns_are_scored_by_their_names(make, texts):
+    table = pd.DataFrame([[1, 0], [0, 1]] * 30, columns=["x", "y"])
+    estimator = make().fit(texts, table)
+    for same in (table, table[["y", "x"]], table.to_numpy(), table.rename(columns={"x": "z"})):
+        assert estimator.score(texts, same) == 1.0
 
 
 def test_a_matrix_is_scored_with_one_of_as_many_columns(make, texts):
