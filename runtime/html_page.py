@@ -28,7 +28,8 @@ p { margin: .4rem 0; max-width: 65rem; } .soft { color: var(--soft); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .3rem .5rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--rule); }
-th { color: var(--soft); font-weight: 600; vertical-align: bottom; white-space: normal; }
+th { color: var(--soft); font-weight: 600; vertical-align: bottom; white-space: normal;
+  overflow-wrap: normal; }
 """
 
 

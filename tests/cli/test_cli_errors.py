@@ -63,6 +63,25 @@ def test_a_page(command, bundle, data, tmp_path):
     )
 
 
+_BROKEN_WORDS = """
+[...document.querySelectorAll('th')].flatMap(({firstChild: node}) =>
+  [...node.data.matchAll(/[^ ]+/g)].filter(word => {
+    const range = document.createRange();
+    range.setStart(node, word.index);
+    range.setEnd(node, word.index + word[0].length);
+    return range.getClientRects().length > 1;
+  }).map(String))
+"""
+
+
+def test_no_word_of_a_header_is_broken(browser, command, bundle, data, tmp_path):
+    command("errors", "-m", bundle, data, "--html", tmp_path / "errors.html")
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    page.goto((tmp_path / "errors.html").as_uri())
+    assert page.evaluate(_BROKEN_WORDS) == []
+    page.close()
+
+
 def test_training_rows(command, bundle, data, tmp_path):
     lines = data.read_text(encoding="utf-8").splitlines(keepends=True)
     train = tmp_path / "train.jsonl"
