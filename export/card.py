@@ -148,9 +148,9 @@ def _rows(manifest: Manifest, comparison: Comparison) -> str:
 
 
 def _tuned(manifest: Manifest) -> str:
-    """Return a sentence about the tuning on these rows, with a space before it; "" without."""
+    """Return a sentence about the tuning, with a space before it; "" if it had no choice."""
     training = manifest.training
-    if "tuned_trials" not in training:
+    if training.get("tuned_trials", 1) == 1:
         return ""
     rows = "dev rows" if training.get("verify_file") else "these rows"
     found = f" The settings were chosen among {training['tuned_trials']} trials on {rows}"

@@ -304,7 +304,8 @@ def tuning_line(tuning: Tuning) -> str:
     trials = counted(tuning.trials, "trial", "trials")
     line = f"tuned: trial {tuning.chosen} of {trials} in {duration(tuning.seconds)}"
     if tuning.chosen == 0:
-        return f"{line}, the default recipe, which no other trial beat"
+        others = ", which no other trial beat" if tuning.trials > 1 else ""
+        return f"{line}, the default recipe{others}"
     if tuning.expected_accuracy is None:
         return line
     return (

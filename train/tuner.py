@@ -112,7 +112,9 @@ class Tuner:
             self._try(smallest, encoder=families[0].name == _RECIPE)
         reference = next((one for one in trials if one.state == "finished"), None)
         if reference is None:
-            self._progress.note("the time is over before any trial has finished")
+            self._progress.note(
+                "the time is over before any trial has finished: --tune needs more of it here"
+            )
             return
         if self._is_perfect():
             self._progress.note("no trial can be better on these rows")
