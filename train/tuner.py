@@ -91,7 +91,9 @@ class Tuner:
             CheckpointError: the file of trials cannot be written.
         """
         families = self._families()
-        varied = dict.fromkeys(one.name for family in families for one in family.dimensions)
+        varied = dict.fromkeys(
+            one.name for family in families for one in family.dimensions if one.is_varied
+        )
         if not varied:
             raise ConfigError(
                 "every setting that tuning varies is given; leave --tune or some options out"
@@ -153,7 +155,7 @@ class Tuner:
             family for family, cost in zip(families, costs, strict=True) if self._limits.allow(cost)
         ]
         if found:
-            return found
+            return [self._limited(family) for family in found]
         limits, problems = self._limits, []
         smallest = min(cost.bytes for cost in costs)
         if limits.max_bytes is not None and smallest > limits.max_bytes:
@@ -184,8 +186,14 @@ class Tuner:
             ),
         )
 
+    def _limited(self, family: Family) -> Family:
+        return family.limited(lambda values: self._limits.allow(self._cost_of(family, values)))
+
     def _smallest_cost(self, family: Family) -> Cost:
-        settings = family.settings(family.smallest())
+        return self._cost_of(family, family.smallest())
+
+    def _cost_of(self, family: Family, values: Mapping[str, Any]) -> Cost:
+        settings = family.settings(values)
         return self._cost(self._laboratory.prepared(settings, encoder=family.name == _RECIPE))
 
     def _cost(self, ready: Preparation) -> Cost:

@@ -298,6 +298,8 @@ def test_a_limit_of_size(noisy, tmp_path):
     assert trials[0]["bundle_bytes"] > LIMIT
     assert trials[run.manifest.tuning.chosen]["bundle_bytes"] <= LIMIT
     assert run.manifest.architecture.hidden_sizes == (62,)
+    assert "over the limit" not in {trial["state"] for trial in trials[1:]}
+    assert len(trials) > 3
     assert heard.lines("trial 0: over the limit, ")
 
 

@@ -97,9 +97,9 @@ class Search:
             self._study.tell(proposal.trial, loss)
 
     def _parameters(self, family: Family, values: dict[str, Any]) -> dict[str, Any]:
-        """Return all parameters of the study for some values, the others being the recipe's."""
+        """Return all parameters of the study for some values, the others being the first ones."""
         found = {
-            _parameter(family, one): _stored(one, values.get(one.name, one.base))
+            _parameter(family, one): _stored(one, values.get(one.name, one.first))
             for one in family.dimensions
         }
         return {_FAMILY: family.name, **found} if len(self._families) > 1 else found
@@ -111,7 +111,13 @@ class Search:
             for one in family.dimensions
         }
         distributions[_FAMILY] = optuna.distributions.CategoricalDistribution(tuple(self._families))
-        known = {name: value for name, value in trial.parameters.items() if name in distributions}
+        # A limit of latency may exclude other values than when the trial was made.
+        known = {
+            name: value
+            for name, value in trial.parameters.items()
+            if value in getattr(distributions.get(name), "choices", (value,))
+            and name in distributions
+        }
         done = trial.state == "finished"
         states = optuna.trial.TrialState
         self._study.add_trial(

@@ -6,11 +6,13 @@ benchmarks/README.md, and those that decide the size and the time of the network
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from textgate.bundle.architecture import Architecture
     from textgate.train.training.config import TrainingConfig
@@ -45,6 +47,8 @@ class Dimension:
         low: lower bound of a range.
         high: upper bound of a range.
         logarithmic: whether values of a range are drawn by their logarithm.
+        start: the value while other dimensions are tried first, if a limit excludes the recipe's;
+            None for the recipe's.
     """
 
     settings: tuple[str, ...]
@@ -54,6 +58,17 @@ class Dimension:
     low: float = 0.0
     high: float = 0.0
     logarithmic: bool = False
+    start: Any = None
+
+    @property
+    def first(self) -> Any:
+        """The value while other dimensions are tried first."""
+        return self.base if self.start is None else self.start
+
+    @property
+    def is_varied(self) -> bool:
+        """Whether it has several values."""
+        return len(self.values) != 1
 
     @property
     def name(self) -> str:
@@ -96,8 +111,42 @@ class Family:
         }
 
     def neighbours(self) -> list[dict[str, Any]]:
-        """Return values that differ from the recipe's in one dimension, to be tried first."""
-        return [{one.name: one.near} for one in self.dimensions[:_NEIGHBOURS]]
+        """Return values that differ from the first ones in one dimension, to be tried first."""
+        varied = [one for one in self.dimensions if one.is_varied]
+        return [{one.name: one.near} for one in varied[:_NEIGHBOURS]]
+
+    def limited(self, is_allowed: Callable[[Mapping[str, Any]], bool]) -> Family:
+        """Return the family without the values that no network within a limit has.
+
+        Args:
+            is_allowed: returns whether a network with these values, by dimension, is within the
+                limit. The smallest one is.
+        """
+        smallest = self.smallest()
+        sizes = [one for one in self.dimensions if one.name in smallest]
+        if is_allowed({one.name: one.values[-1] for one in sizes}):
+            return self
+
+        def fits(name: str, value: Any) -> bool:
+            return is_allowed({**smallest, name: value})
+
+        allowed = {
+            one.name: (one.values[0], *takewhile(partial(fits, one.name), one.values[1:]))
+            for one in sizes
+        }
+        first = {
+            one.name: one.base if one.base in allowed[one.name] else allowed[one.name][-1]
+            for one in sizes
+        }
+        if not is_allowed(first):
+            first = smallest
+        return replace(
+            self,
+            dimensions=tuple(
+                _narrowed(one, allowed[one.name], first[one.name]) if one.name in first else one
+                for one in self.dimensions
+            ),
+        )
 
 
 def find_dimensions(
@@ -182,7 +231,16 @@ def _dropout(config: TrainingConfig, fixed: Collection[str]) -> Dimension:
 def _choice(name: str, base: Any, values: Sequence[Any], *, near: Any = None) -> Dimension:
     """Return a dimension of these values and the recipe's, in order."""
     every = tuple(sorted({*values, base}))
-    if near is None and len(every) > 1:
-        place = every.index(base)
-        near = every[place + 1 if place + 1 < len(every) else place - 1]
-    return Dimension((name,), base, near, values=every)
+    return Dimension((name,), base, _beside(base, every) if near is None else near, values=every)
+
+
+def _narrowed(one: Dimension, values: tuple[Any, ...], start: Any) -> Dimension:
+    """Return a dimension with some of its values."""
+    near = one.near if one.near in values and one.near != start else _beside(start, values)
+    return replace(one, values=values, near=near, start=start)
+
+
+def _beside(value: Any, values: tuple[Any, ...]) -> Any:
+    """Return the next larger value, of the largest the next smaller; the only one if it is."""
+    place = values.index(value)
+    return values[place + 1 if place + 1 < len(values) else place - 1]

@@ -91,3 +91,40 @@ def test_a_limit_that_the_rows_do_not_reach_is_not_raised():
     values = {one.name: one.values for one in found}
     assert values["vocabulary_size"] == (5000, 20_000)
     assert "linear_buckets" not in values
+
+
+def vectors():
+    return Family("recipe", find_dimensions(RECIPE, (), FULL, **KINDS["vectors"]))
+
+
+def size(family, values):
+    """A size to limit: units times tokens, of the recipe's where nothing else is given."""
+    all_values = {one.name: one.base for one in family.dimensions} | dict(values)
+    return all_values["hidden_sizes"][0] * all_values["vocabulary_size"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "hidden_sizes", "vocabulary_sizes"),
+    [
+        (254 * 30_000, 4, 4),
+        (126 * 20_000, 4, 4),
+        (126 * 5_000, 2, 2),
+        (62 * 5_000, 1, 1),
+    ],
+)
+def test_a_limit_leaves_the_values_that_some_network_within_it_has(
+    limit, hidden_sizes, vocabulary_sizes
+):
+    family = vectors()
+    limited = family.limited(lambda values: size(family, values) <= limit)
+    by_name = {one.name: one for one in limited.dimensions}
+    assert len(by_name["hidden_sizes"].values) == hidden_sizes
+    assert len(by_name["vocabulary_size"].values) == vocabulary_sizes
+    first = {one.name: one.first for one in limited.dimensions}
+    assert size(limited, first) <= limit
+    for values in limited.neighbours():
+        ((name, value),) = values.items()
+        assert value != first[name]
+        assert value in by_name[name].values or not by_name[name].values
+    others = [one for one in family.dimensions if one.name not in family.smallest()]
+    assert others == [one for one in limited.dimensions if one.name not in family.smallest()]
