@@ -118,11 +118,17 @@ function showBars(model, prediction) {
   const shown = model.labels.length > MAX_BARS
     ? ranked
     : model.labels.map((label) => [label, prediction.scores.get(label)]);
+  const several = model.task === "multi-label";
+  const thresholdOf = (label) => model.thresholds.get(label) ?? (several ? 0.5 : 0);
+  const zones = several ? " a label does not apply." : " the model abstains.";
+  $("bars").caption.textContent = shown.some(([label]) => thresholdOf(label) > 0)
+    ? "Probabilities. In the hatched zone" + zones
+    : "Probabilities";
   $("bars").tBodies[0].replaceChildren(...shown.map(([label, score]) => {
     const row = element("tr", undefined, prediction.labels.includes(label) ? { class: "applies" } : {});
     const bar = element("div", undefined, { class: "bar" });
     const track = element("div", undefined, { class: "track", "aria-hidden": "true" });
-    const threshold = model.thresholds.get(label) ?? (model.task === "multi-label" ? 0.5 : 0);
+    const threshold = thresholdOf(label);
     if (threshold > 0) {
       const zone = element("div", undefined, { class: "zone" });
       zone.style.width = 100 * threshold + "%";

@@ -49,6 +49,8 @@ def test_the_decision_changes_with_every_word(open_page, server):
     expect(page.locator("#words")).to_contain_text("film")
     assert page.inner_text("#decision").startswith("positive (")
     assert page.locator("#bars tbody tr").count() == 2
+    assert page.locator("#bars .zone").count() == 0
+    assert page.inner_text("#bars caption") == "Probabilities"
     assert "tokens read" in page.inner_text("#facts-of-text")
     assert " ms " in page.inner_text("#facts-of-text")
     assert page.problems == []
@@ -82,6 +84,7 @@ def test_another_model_shows_its_labels_and_where_it_abstains(open_page):
     page.fill("#text", "a great film")
     expect(page.locator("#bars tbody tr")).to_have_count(5)
     assert page.locator("#bars .zone").count() == 5
+    assert page.inner_text("#bars caption").endswith("In the hatched zone a label does not apply.")
     assert page.problems == []
 
 
