@@ -7,6 +7,7 @@ import functools
 import itertools
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,10 +27,10 @@ from textgate.evaluation.slices import find_slices
 from textgate.inference.arguments import whole_number
 from textgate.rows import fingerprint
 from textgate.rows.near_duplicates import near_duplicates
+from textgate.rows.row import require_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -52,7 +53,7 @@ def find_errors(
     rows: Sequence[Row],
     *,
     file: str = "rows",
-    run: Path | None = None,
+    run: str | Path | None = None,
     train: Sequence[Row] = (),
     slice_by: Sequence[str] | str = (),
     limit: int = 20,
@@ -74,16 +75,23 @@ def find_errors(
             at most.
 
     Raises:
-        DataError: a row has a label that the classifier does not know, or more than one label where
-            one is possible; no row has a column of `slice_by`; there are no rows.
+        DataError: a row is no `Row`; a row has a label that the classifier does not know, or more
+            than one label where one is possible; no row has a column of `slice_by`; there are no
+            rows.
         ConfigError: the training rows are the rows themselves, or `limit` is below 1.
         CheckpointError: the run is damaged, has no out-of-fold predictions, or is another one.
     """
+    rows, train = list(rows), list(train)
+    for name, several in (("rows", rows), ("train", train)):
+        for number, row in enumerate(several):
+            require_row(row, where=f"{name}[{number}]")
     whole_number(limit, "limit", wanted="1 or more")
     if not rows:
         raise DataError(f"{file}: there are no rows")
     manifest = classifier.manifest
-    replaced = None if run is None else out_of_fold_probabilities(run, rows, manifest=manifest)
+    replaced = None
+    if run is not None:
+        replaced = out_of_fold_probabilities(Path(run), rows, manifest=manifest)
     scored = scored_rows(classifier, rows, file=file, replaced=replaced)
     columns = [slice_by] if isinstance(slice_by, str) else slice_by
     slices = find_slices(rows, scored.right, columns, file=file)

@@ -116,7 +116,7 @@ def _axes(axes: Any) -> Any:
         return axes
     with needing("plots", "a plot"):
         from matplotlib import pyplot
-    return pyplot.subplots()[1]
+    return pyplot.subplots(layout="constrained")[1]  # long labels are not cut
 
 
 def _plain(label: str) -> str:

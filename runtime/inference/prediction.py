@@ -45,6 +45,7 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         from textgate.html_page import escape
+        from textgate.messages import counted
 
         said = ", ".join(self.labels) if self.labels else f"no label: {self.reason}"
         best = sorted(self.scores.items(), key=lambda pair: -pair[1])
@@ -55,11 +56,11 @@ class Prediction:
             for label, score in best[:_MAX_SHOWN]
         )
         more = len(best) - _MAX_SHOWN
-        rest = f"<p>and {more:,} more labels</p>" if more > 0 else ""
+        rest = f"<p>and {counted(more, 'more label', 'more labels')}</p>" if more > 0 else ""
+        read = counted(self.tokens, "token", "tokens")
         cut = "; the text was cut off" if self.truncated else ""
         return (
-            f"<p><b>{escape(said)}</b> ({self.tokens:,} tokens{cut})</p>"
-            f"<table><tbody>{rows}</tbody></table>{rest}"
+            f"<p><b>{escape(said)}</b> ({read}{cut})</p><table><tbody>{rows}</tbody></table>{rest}"
         )
 
 

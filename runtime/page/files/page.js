@@ -151,8 +151,9 @@ function showText(model, words, predictions, speed) {
     ? "No label: the model abstains"
     : `${prediction.labels.join(", ")} (${percent(prediction.score)})`;
   $("reason").textContent = prediction.reason ?? "";
+  const tokens = prediction.tokens === 1 ? "1 token" : `${prediction.tokens} tokens`;
   const rest = prediction.truncated ? ", the rest is not" : "";
-  $("facts-of-text").textContent = `${prediction.tokens} tokens read${rest}; ${speed}`;
+  $("facts-of-text").textContent = `${tokens} read${rest}; ${speed}`;
   showBars(model, prediction);
   $("words").replaceChildren(...words.map((word, place) => {
     const one = predictions[place];

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from textgate import Classifier, find_errors
-from textgate.errors import ConfigError, DataError
+from textgate.errors import CheckpointError, ConfigError, DataError
 from textgate.evaluation.error_report import page
 from textgate.rows import Row, load_labelled
 
@@ -221,6 +221,20 @@ def test_the_page_of_a_huge_text_is_small(classifier):
 def test_labels_that_the_model_does_not_have(classifier):
     with pytest.raises(DataError, match="'odd' does not occur among the model's"):
         find_errors(classifier, [Row("a", ("odd",), 1)], file="a.csv")
+
+
+@pytest.mark.parametrize("name", ["rows", "train"])
+def test_what_is_no_row(classifier, name):
+    pandas = pytest.importorskip("pandas", reason="pip install 'textgate[plots]'")
+    frame = pandas.DataFrame({"text": ["a"], "label": ["positive"]})
+    given = {"rows": [Row("a", ("positive",), 1)], name: frame}
+    with pytest.raises(DataError, match=rf"{name}\[0\] should be a textgate.rows.Row, found str"):
+        find_errors(classifier, **given)
+
+
+def test_a_run_is_named_by_a_text_too(classifier, rows, tmp_path):
+    with pytest.raises(CheckpointError, match="nothing is not a training run"):
+        find_errors(classifier, rows, run=str(tmp_path / "nothing"))
 
 
 def test_no_rows(classifier):

@@ -241,6 +241,16 @@ def test_a_confusion_matrix(result, pyplot):
     axes.figure.canvas.draw()
 
 
+def test_long_labels_are_not_cut(pyplot):
+    from textgate.evaluation.plots import plot_confusion
+
+    axes = plot_confusion([[1, 0], [0, 1]], ["a_rather_long_label_of_a_bank", "another_label"])
+    axes.figure.canvas.draw()
+    inner, outer = axes.get_tightbbox(), axes.figure.bbox
+    assert outer.x0 <= inner.x0 < inner.x1 <= outer.x1
+    assert outer.y0 <= inner.y0 < inner.y1 <= outer.y1
+
+
 def test_labels_with_formulas_are_shown_as_they_are(pyplot):
     from textgate.evaluation.plots import plot_confusion
 

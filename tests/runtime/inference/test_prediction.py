@@ -135,9 +135,10 @@ def test_in_a_notebook_an_abstention_says_why():
     reason = "no label: 0.500 is below the threshold 0.9 of &#x27;b&#x27;"
     assert reason in said._repr_html_()
     none = Decision(("a", "b"), (None,) * 2, multi_label=True).predict(
-        (0.1, 0.2), tokens=0, truncated=False, reason="the text is empty"
+        (0.1, 0.2), tokens=1, truncated=False, reason="the text is empty"
     )
     assert "no label: the text is empty" in none._repr_html_()
+    assert "(1 token)" in none._repr_html_()
 
 
 def test_in_a_notebook_many_labels_are_cut_short():
