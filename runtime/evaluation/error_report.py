@@ -26,6 +26,10 @@ _TRAINED_ON = (
     "The bundle was trained on these rows, so it agrees with their labels, the wrong ones, too. "
     "Give rows that it has not seen, or the run with its out-of-fold predictions."
 )
+_EXPLAINED_BY = (
+    "Words are explained by the bundle, which was trained on these rows: it is surer of their "
+    "labels than the predictions out of fold"
+)
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,8 @@ def summary(report: ErrorReport) -> list[str]:
     if report.train_count is not None:
         repeated = counted(report.train_count, "row nearly repeats", "rows nearly repeat")
         lines.append(f"{repeated} a training row")
+    if report.out_of_fold and report.mistakes:
+        lines.append(_EXPLAINED_BY)
     return lines
 
 

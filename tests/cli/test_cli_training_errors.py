@@ -38,6 +38,7 @@ def test_planted_errors_are_found_out_of_fold(command, made):
     assert {row["line"] for row in found["label_errors"]} == set(PLANTED)
     text = command("errors", "-m", bundle, "--run", run, data).out
     assert text.startswith(f"120 rows of {data}, predictions out of fold for 120 rows\n3 mistakes")
+    assert "\nWords are explained by the bundle, which was trained on these rows: it is" in text
 
 
 def test_the_bundle_itself_knows_these_rows(command, made):
@@ -48,6 +49,7 @@ def test_the_bundle_itself_knows_these_rows(command, made):
         "textgate: note: The bundle was trained on these rows, so it agrees"
     )
     assert json.loads(shown.out)["trained_on"]
+    assert "Words are explained" not in command("errors", "-m", bundle, data).out
 
 
 def test_other_rows_have_the_predictions_of_the_bundle(command, made, tmp_path):
