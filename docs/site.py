@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 _LINKS = re.compile(r"""\]\(([^)\s#]+)|<img src="([^"]+)\"""")
 # In the installed package, the folder of training lies beside that of the models.
 _PACKAGED_LINK, _REPOSITORY_LINK = "](../../train/", "](../../../train/"
+_SHORT_CODE = re.compile(r"<code>([^<\n]{1,30})</code>")
 _TEMPORARY: list[tempfile.TemporaryDirectory[str]] = []
 
 
@@ -67,6 +68,11 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     if page.file.src_uri.startswith("runtime/models/"):
         markdown = markdown.replace(_PACKAGED_LINK, _REPOSITORY_LINK)
     return re.sub(r"^\|.*$", lambda row: row[0].replace("\\|", "|"), markdown, flags=re.MULTILINE)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Return a page in which short code can stay on one line: browsers break ``--json``."""
+    return _SHORT_CODE.sub(r'<code class="short">\1</code>', html)
 
 
 def _pages(nav: Any) -> Iterator[str]:

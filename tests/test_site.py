@@ -68,6 +68,20 @@ def test_lists_and_tables_are_those_that_other_readers_see(site, page):
     assert "\\|" not in built
 
 
+def test_an_option_is_not_broken_and_no_page_is_wider_than_a_phone(site, browser):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    for name in ("errors", "howto/tickets", "training", "rows"):
+        page.goto((site / f"{name}.html").as_uri())
+        broken = page.evaluate("""() =>
+            [...document.querySelectorAll("article :not(pre) > code")]
+            .filter((code) => /^--[a-z-]+$/.test(code.innerText))
+            .filter((code) => code.getClientRects().length > 1)
+            .map((code) => code.innerText)""")
+        assert broken == [], name
+        assert page.evaluate("document.documentElement.scrollWidth") == 390, name
+    page.close()
+
+
 @pytest.mark.parametrize("module", ["textgate", "textgate.train", "textgate.export"])
 def test_every_public_class_and_function_is_in_the_reference(site, module):
     pages = "".join(article(site, page) for page in GENERATED)
