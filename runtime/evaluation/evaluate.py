@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -85,6 +85,7 @@ class ClassifierEvaluation:
         coverage: coverage and accuracy at several thresholds, and at the bundle's own if it has
             any; () for a multi-label classifier.
         scored: the rows, with what the classifier says of them.
+        index: the index of the texts, if they were a pandas Series; otherwise None.
     """
 
     metrics: Evaluation
@@ -92,6 +93,7 @@ class ClassifierEvaluation:
     ece_uncalibrated: float
     coverage: tuple[CoveragePoint, ...]
     scored: ScoredRows = field(compare=False, repr=False)
+    index: Any = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as JSON-ready values."""
@@ -105,7 +107,7 @@ class ClassifierEvaluation:
         return document
 
     def to_pandas(self) -> Any:
-        """Return a pandas DataFrame with a row for each row, in their order.
+        """Return a pandas DataFrame with a row for each text, in their order and with their index.
 
         Its columns are `line`, `text`, `label`, `predicted` (the most probable label; of a
         multi-label classifier, `label` and `predicted` are lists), `score` (the probability of the
@@ -130,7 +132,8 @@ class ClassifierEvaluation:
                 "score": scored.probabilities.max(axis=1),
                 "right": scored.right,
                 "answered": scored.answerable,
-            }
+            },
+            index=self.index,
         )
 
     def plot_confusion(self, axes: Any = None) -> Any:
@@ -233,7 +236,9 @@ def evaluate(
         Row(text, found, number + 1)
         for number, (text, found) in enumerate(zip(read, values, strict=True))
     ]
-    return evaluate_rows(classifier, rows, file="texts", among=among)
+    index = getattr(texts, "index", None)  # of a list, a method
+    found = evaluate_rows(classifier, rows, file="texts", among=among)
+    return found if callable(index) else replace(found, index=index)
 
 
 def _labels_of(labels: Any) -> list[tuple[str, ...]]:

@@ -77,6 +77,19 @@ def test_several_labels_in_every_kind_of_list(several):
         assert evaluate(several, texts, form).metrics == wanted.metrics
 
 
+def test_a_frame_has_the_index_of_the_texts(classifier, rows):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {"text": [row.text for row in rows], "label": [row.labels[0] for row in rows]}
+    )
+    some = frame.sample(50, random_state=0)
+    answers = evaluate(classifier, some["text"], some["label"]).to_pandas()
+    assert answers.index.equals(some.index)
+    assert (answers["text"] == some["text"]).all()
+    texts = evaluate(classifier, some["text"].to_list(), some["label"].to_list()).to_pandas()
+    assert texts.index.to_list() == list(range(50))
+
+
 def test_missing_texts(classifier):
     with pytest.raises(DataError, match=r"texts\[1\] is missing \(None\); leave the row out, or"):
         evaluate(classifier, ["good", None], ["positive", "negative"])
