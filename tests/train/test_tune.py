@@ -322,6 +322,16 @@ def test_a_limit_that_was_not_given_before(noisy, tmp_path, monkeypatch, limit):
     assert trials[1][name] <= bound
 
 
+def test_resumed_with_a_limit_that_excludes_values_of_earlier_trials(noisy, tmp_path):
+    rows, run = noisy(120), tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        search(rows, run, 99, settings=SIZES, progress=Heard(stop_after=6))
+    kept = read_tensors(tmp_path / "run.tuning")[1]["trials"]
+    assert any(trial["parameters"].get("recipe: hidden_sizes") == "(254,)" for trial in kept)
+    found = search(rows, run, 60, settings=SIZES, resume=True, max_bytes=LIMIT)
+    assert found.manifest.architecture.hidden_sizes == (62,)
+
+
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
