@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 _BINS = 10  # of the reliability diagram
 _MAX_WRITTEN = 20  # labels; the counts of more would not be legible
 _PALE = 0.5  # of a row's rows; on darker cells the count is white
+_ROW, _LETTER = 0.12, 0.06  # inches of a new confusion matrix, for a label and for a letter of it
+_MIN_SIDE, _MAX_SIDE = 4.8, 16.0  # inches
+_SMALLEST, _LARGEST = 4.0, 10.0  # points of labels; of more labels, only some are named
 
 
 def plot_confusion(
@@ -33,14 +37,26 @@ def plot_confusion(
     Raises:
         MissingPackageError: axes are None and matplotlib is not installed.
     """
-    axes = _axes(axes)
+    axes = _axes(axes, len(labels) * _ROW + max(map(len, labels)) * _LETTER)
     counts = np.array(confusion, dtype=np.float64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     places = range(len(labels))
-    names = [_plain(label) for label in labels]
-    axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(places, names)
+    height = axes.get_window_extent().height / axes.figure.dpi * 72 / len(labels)  # points
+    step = max(1, math.ceil(_SMALLEST / height))
+    size = min(_LARGEST, max(_SMALLEST, 0.85 * height))
+    names = [_plain(label) for label in labels[::step]]
+    turned = 45 if len(labels) <= _MAX_WRITTEN else 90
+    axes.set_xticks(
+        places[::step],
+        names,
+        rotation=turned,
+        ha="right",
+        va="center",
+        rotation_mode="anchor",
+        fontsize=size,
+    )
+    axes.set_yticks(places[::step], names, fontsize=size)
     axes.set(xlabel="predicted", ylabel="true", title="Confusion matrix")
     if len(labels) <= _MAX_WRITTEN:
         for row in places:
@@ -111,12 +127,15 @@ def plot_coverage(
     return axes
 
 
-def _axes(axes: Any) -> Any:
+def _axes(axes: Any, side: float = 0.0) -> Any:
+    """Return axes, or new ones, in a square of `side` inches if it is larger than usual."""
     if axes is not None:
         return axes
     with needing("plots", "a plot"):
         from matplotlib import pyplot
-    return pyplot.subplots(layout="constrained")[1]  # long labels are not cut
+    side = min(side, _MAX_SIDE)
+    size = (side, side) if side > _MIN_SIDE else None
+    return pyplot.subplots(figsize=size, layout="constrained")[1]  # long labels are not cut
 
 
 def _plain(label: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from html.parser import HTMLParser
@@ -262,6 +263,22 @@ def test_long_labels_are_not_cut(pyplot):
     inner, outer = axes.get_tightbbox(), axes.figure.bbox
     assert outer.x0 <= inner.x0 < inner.x1 <= outer.x1
     assert outer.y0 <= inner.y0 < inner.y1 <= outer.y1
+
+
+@pytest.mark.parametrize("count", [12, 74, 400])
+@pytest.mark.parametrize("own", [True, False])
+def test_the_names_of_many_labels_do_not_overlap(pyplot, count, own):
+    from textgate.evaluation.plots import plot_confusion
+
+    given = pyplot.subplots(1, 3, figsize=(15, 4.5))[1][0] if own else None
+    labels = [f"a_label_of_{number}_questions" for number in range(count)]
+    axes = plot_confusion(np.eye(count, dtype=int).tolist(), labels, given)
+    axes.figure.canvas.draw()
+    boxes = [tick.get_window_extent() for tick in axes.get_yticklabels()]
+    assert len(boxes) > min(count, 50) / 2
+    for upper, lower in itertools.pairwise(boxes):
+        assert abs(upper.y0 - lower.y0) > 0.8 * upper.height
+    assert max(axes.figure.get_size_inches()) <= 16
 
 
 def test_labels_with_formulas_are_shown_as_they_are(pyplot):
