@@ -218,8 +218,8 @@ def fit(
     )
     ready = _with_tuning(prepare(sources, preset or "default", chosen), tuned)
     state = None
-    if stored is None:
-        _report(ready, progress)  # a resumed run has reported this already
+    if stored is None:  # a resumed run has reported this already
+        report(ready, progress, tuned)
         _create_run_folder(folder, ready, tuned, force=force)
     else:
         _require_same_inputs(folder, stored, ready.manifest)
@@ -264,7 +264,10 @@ def _with_tuning(ready: Preparation, tuned: Tuned | None) -> Preparation:
     return dataclasses.replace(ready, manifest=manifest)
 
 
-def _report(ready: Preparation, progress: Progress) -> None:
+def report(ready: Preparation, progress: Progress, tuned: Tuned | None = None) -> None:
+    """Say what the rows are like, and what was chosen; a tuning has said it before it began."""
+    if tuned is not None:
+        return
     for warning in ready.warnings:
         progress.warn(warning)
     for note in ready.notes:

@@ -21,7 +21,7 @@ from textgate.errors import CheckpointError, ConfigError, DataError
 from textgate.messages import counted
 from textgate.rows import Columns
 from textgate.rows.source import STANDARD_INPUT
-from textgate.train.fitting import NO_ENCODER, FittedRun, fit
+from textgate.train.fitting import NO_ENCODER, FittedRun, fit, report
 from textgate.train.preparation import Sources
 from textgate.train.pretraining.pretrained import open_pretrained
 from textgate.train.training.checkpoint import Epoch
@@ -150,6 +150,8 @@ def tune(
     if resume and kept.is_file():
         record = read_record(kept, inputs)
         progress.note(f"resuming after {counted(len(record.trials), 'trial', 'trials')}")
+    else:
+        report(first, progress)
     tokens = int(np.median(first.train.lengths()))
     tuner = Tuner(
         laboratory,

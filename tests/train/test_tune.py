@@ -125,6 +125,13 @@ def test_the_chosen_trial_is_what_is_trained(noisy, tmp_path, settings):
     assert any("the training with these settings comes now" in line for line in heard.said)
 
 
+def test_what_the_rows_are_like_is_said_once_before_the_trials(noisy, tmp_path):
+    heard = Heard()
+    search(noisy(120), tmp_path / "run", 3, progress=heard)  # with a text that has both labels
+    (said,) = [n for n, line in enumerate(heard.said) if "different labels" in line]
+    assert said < next(n for n, line in enumerate(heard.said) if line.startswith("trial 0"))
+
+
 def test_the_default_trial_is_the_default_training(noisy, tmp_path):
     """A budget for one trial: the run is that of a training without tuning."""
     rows = noisy(120)
