@@ -199,7 +199,9 @@ def require_known(
             f"{listed([label for label, _ in counts.most_common()], named)}"
         )
     separator = joining_separator([*counts, *known])
-    raise DataError(message + ("" if separator is None else f"; {_separate(separator)}"))
+    them = "it" if len(counts) == 1 else "them"
+    advice = f"correct {them}, or leave such rows out"
+    raise DataError(f"{message}; {advice if separator is None else _separate(separator)}")
 
 
 def joining_separator(labels: Iterable[str]) -> str | None:

@@ -164,7 +164,8 @@ def test_all_labels_that_the_model_does_not_have(command, bundle, tmp_path):
     assert (shown.status, shown.out) == (1, "")
     assert shown.message.endswith(
         "line 2: 2 labels do not occur among the model's, which are 'negative', 'positive': 'x' "
-        "(2 rows, line 2), 'Positive' (1 row, line 3, which looks like 'positive')"
+        "(2 rows, line 2), 'Positive' (1 row, line 3, which looks like 'positive'); correct them, "
+        "or leave such rows out"
     )
 
 

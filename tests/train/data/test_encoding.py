@@ -121,7 +121,8 @@ def test_all_unknown_labels_are_named():
         )
     assert str(caught.value) == (
         "dev.csv, line 2: 2 labels do not occur in the training rows, which have 'x', 'y': "
-        "'z' (2 rows, line 2), 'X' (1 row, line 3, which looks like 'x')"
+        "'z' (2 rows, line 2), 'X' (1 row, line 3, which looks like 'x'); correct them, or "
+        "leave such rows out"
     )
 
 
@@ -134,7 +135,9 @@ def test_labels_of_a_run_that_did_not_clean_them():
 
 def test_of_many_known_labels_some_are_named():
     labels = [f"l{number:02}" for number in range(30)]
-    message = r"'L11' \(which looks like 'l11'\) does not .* 'l08', 'l09' and 20 more$"
+    message = (
+        r"'L11' \(which looks like 'l11'\) does not .* 'l08', 'l09' and 20 more; correct it, or"
+    )
     with pytest.raises(DataError, match=message):
         encode_rows(
             rows_of(("b", "L11")), tokenizer("a"), labels, task="single-label", file="dev.csv"
