@@ -1,6 +1,6 @@
 // Calls that the package's types must accept, and two that they must not.
 import { Classifier, ClassifierWorker, BundleError, guard } from "textgate";
-import type { Facts, Options, Prediction, Source } from "textgate";
+import type { Explanation, Facts, Options, Prediction, Source } from "textgate";
 
 const options: Options = { thresholds: { positive: 0.9 }, maxTokens: 10 };
 const source: Source = new URL("https://example.org/model/");
@@ -13,6 +13,8 @@ const prediction: Prediction = await classifier.predict("a text", { topK: 1 });
 const label: string | null = prediction.label;
 const score: number | undefined = prediction.scores.get("positive");
 for await (const { topLabel } of classifier.predictMany([label ?? ""])) topLabel.length;
+const explained: Explanation = await classifier.explain("a text", { topK: 1 });
+explained.words.map(({ start, values }) => start + (values.get("positive") ?? 0));
 const several: Prediction[] = await classifier.predictions(["a text"]);
 
 const stream = classifier.stream();

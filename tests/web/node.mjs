@@ -32,6 +32,20 @@ const METHODS = {
     classifier.close();
     return { one, many, facts };
   },
+  async explanations({ bundle, texts, options, worker }) {
+    const { Classifier, ClassifierWorker } = await from("index");
+    const classifier = await (worker ? ClassifierWorker : Classifier).load(bundle);
+    const found = [];
+    for (const text of texts) {
+      const { prediction, words, ...others } = await classifier.explain(text, options);
+      const numbers = words.map(({ values, prefixScores, ...one }) => {
+        return { ...one, values: [...values], prefixScores: [...prefixScores] };
+      });
+      found.push({ ...others, prediction: plain(prediction), words: numbers });
+    }
+    classifier.close();
+    return found;
+  },
   async together({ bundle, texts }) {
     const { ClassifierWorker } = await from("index");
     const classifier = await ClassifierWorker.load(bundle);

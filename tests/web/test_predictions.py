@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import random
 from pathlib import Path
@@ -95,6 +96,60 @@ def test_options_mean_what_they_mean_in_python(node, texts):
     assert any(
         "is below the threshold 0.9999 of 'positive'" in str(one["reason"]) for one in found["one"]
     )
+
+
+def units(text):
+    """The position in UTF-16 of every character, and after the last one."""
+    return [0, *itertools.accumulate(1 + (ord(character) > 0xFFFF) for character in text)]
+
+
+def explained(classifier, text, top_k=None):
+    """An explanation as node.mjs writes it."""
+    found = classifier.explain(text, top_k=top_k)
+    at = units(found.text)
+    return {
+        "text": found.text,
+        "labels": list(found.labels),
+        "readEnd": at[found.read_end],
+        "prediction": plain(found.prediction),
+        "words": [
+            {
+                "text": word.text,
+                "start": at[word.start],
+                "end": at[word.end],
+                "values": [list(item) for item in word.values.items()],
+                "prefixScores": [list(item) for item in word.prefix_scores.items()],
+            }
+            for word in found.words
+        ],
+    }
+
+
+EXPLAINED = [
+    *ODD,
+    "I can't say it's good , nor well-made; 3.5 of 10!",
+    "\u5f88\u597d\u5403 good\x1c\u2167 \ufeff\U0001f44d\U0001f3fd caf\u00e9",
+    "good " * 70 + "bad",
+    "word " * 600,
+]
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("worker", [False, True])
+def test_explanations_are_those_of_python(node, texts, bundle, worker):
+    asked = [*EXPLAINED, *texts[len(ODD) : len(ODD) + (5 if worker else 20)]]
+    options = {"topK": 2} if worker else {}
+    found = node("explanations", bundle=bundle, texts=asked, options=options, worker=worker)
+    classifier = Classifier.load(bundle, engine="native")
+    for text, one in zip(asked, found, strict=True):
+        expected = explained(classifier, text, 2 if worker else None)
+        for name, precision in (("values", 1e-6), ("prefixScores", 0)):
+            for word, other in zip(one["words"], expected["words"], strict=True):
+                numbers = [score for _, score in word[name]]
+                wanted = [score for _, score in other[name]]
+                assert numbers == pytest.approx(wanted, abs=precision, rel=0), text
+                word[name] = other[name]
+        assert one == expected
 
 
 def test_a_worker_gives_the_same(node, texts):

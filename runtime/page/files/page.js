@@ -40,6 +40,7 @@ import * as source from "./source.js";
 const MAX_BARS = 8;
 const MAX_WORDS = 60;
 const MAX_EXPLAINED = 10_000; // characters that are explained
+const PAUSE = 200; // milliseconds without a key before a text is explained
 const MIN_SHOWN = 0.005; // values that are written below their words
 const MIN_SCALE = 0.1; // smaller values are pale
 const MAX_FIELD = 200_000; // characters that a field of a page takes without delay
@@ -54,6 +55,7 @@ const $ = (id) => document.getElementById(id);
 const models = new Map();
 let running = false;
 let waiting = false;
+let wake = () => {}; // ends a pause
 /** @type {File | Blob | null} rows that are not in the field: a file, or many pasted lines */
 let held = null;
 /** @type {AbortController | null} of the rows that are being classified */
@@ -165,7 +167,6 @@ function showText(model, words, predictions, speed) {
 
 function showExplanation(text, prediction, { words, readEnd }) {
   const label = prediction.labels[0] ?? prediction.topLabel;
-  const characters = Array.from(text); // positions are counted in code points
   const scale = Math.max(MIN_SCALE, ...words.map(({ values }) => Math.abs(values[label])));
   const parts = [];
   let done = 0;
@@ -176,18 +177,30 @@ function showExplanation(text, prediction, { words, readEnd }) {
     const mark = element("mark", word.text, { class: stance, title: `${signed} ${stance} ${label}` });
     mark.style.setProperty("--size", String(Math.abs(value) / scale));
     if (Math.abs(value) >= MIN_SHOWN) mark.append(element("small", signed));
-    parts.push(characters.slice(done, word.start).join(""), mark);
+    parts.push(text.slice(done, word.start), mark);
     done = word.end;
   }
-  const rest = characters.slice(readEnd).join("");
+  const rest = text.slice(readEnd);
   if (rest) parts.push(element("s", rest, { title: "not read" }));
   $("explanation-heading").textContent = `For and against ${label}`;
   $("explanation").replaceChildren(...parts);
-  $("explained").hidden = false;
+  $("explained").hidden = !words.length;
+}
+
+/** Wait until nothing was typed for a while; `wake` ends it. */
+function pause() {
+  return new Promise((resolve) => {
+    wake = resolve;
+    if (waiting) resolve();
+    setTimeout(resolve, PAUSE);
+  });
 }
 
 async function showDecision() {
-  if (running) waiting = true;
+  if (running) {
+    waiting = true;
+    wake();
+  }
   if (running || !chosen()) return;
   running = true;
   do {
@@ -199,9 +212,11 @@ async function showDecision() {
       const { predictions, speed } = await source.decisions(model, pieces);
       showText(model, words, predictions, speed);
       tell(null);
-      if (!waiting && text.length <= MAX_EXPLAINED) {
-        const explanation = await source.explanation(model, text);
-        if (explanation) showExplanation(text, predictions.at(-1), explanation);
+      await pause();
+      if (waiting) continue;
+      $("explained").hidden = true;
+      if (text.length <= MAX_EXPLAINED) {
+        showExplanation(text, predictions.at(-1), await source.explanation(model, text));
       }
     } catch (problem) {
       tell(problem);

@@ -55,7 +55,10 @@ export { predictionsOf as predictions };
 
 export async function explanation(model, text) {
   const { words, read_end: readEnd } = (await classify(model, { text, explain: true })).explanation;
-  return { words, readEnd };
+  const units = [0]; // the service counts code points
+  for (const { length } of text) units.push(units.at(-1) + length);
+  const placed = words.map((word) => ({ ...word, start: units[word.start], end: units[word.end] }));
+  return { words: placed, readEnd: units[readEnd] };
 }
 
 export function start({ load }) {

@@ -62,8 +62,9 @@ export function predictions(_, texts) {
   return classifier.predictions(texts);
 }
 
-export function explanation() {
-  return null; // the engine in the browser does not explain
+export async function explanation(_, text) {
+  const { words, readEnd } = await classifier.explain(text);
+  return { words: words.map((word) => ({ ...word, values: Object.fromEntries(word.values) })), readEnd };
 }
 
 export function start({ tell, text }) {

@@ -7,6 +7,7 @@
 import { Decision, keptLabels, thresholdsOf, wholeNumber } from "./decision.js";
 import { EngineSession, engineModule } from "./engine.js";
 import { BundleError, ConfigError, shown } from "./errors.js";
+import { explanationOf, found } from "./explanation.js";
 import { readBundle } from "./files.js";
 import { readGraph } from "./graph.js";
 import { GRAPH, TOKENIZER } from "./manifest.js";
@@ -17,6 +18,8 @@ import { checkedOptions, checkedText, checkedTexts, seriesOf, windows } from "./
 import { Tokenizer } from "./tokenizer.js";
 
 /** @typedef {import("./decision.js").Prediction} Prediction */
+/** @typedef {import("./explanation.js").Explanation} Explanation */
+/** @typedef {import("./explanation.js").Found} Found */
 /** @typedef {import("./files.js").Source} Source */
 /** @typedef {import("./manifest.js").Manifest} Manifest */
 /** @typedef {import("./onnxruntime.js").OnnxRuntime} OnnxRuntime */
@@ -132,6 +135,35 @@ export class Classifier {
     const encoded = this.#tokenizer.encode(checkedText(text, "the text"));
     const { probabilities } = await session.read(encoded.ids);
     return this.#decision.predict(probabilities, { ...encoded, tokens: encoded.ids.length }, kept);
+  }
+
+  /**
+   * Return how much each word of a text spoke for and against each label. The network reads the text a few
+   * hundred times, each time with other words left out.
+   *
+   * @param {string} text
+   * @param {object} [options]
+   * @param {number} [options.topK] how many labels, the most probable ones, are explained; all by default.
+   * @returns {Promise<Explanation>}
+   * @throws {ConfigError} `topK` is not from 1 to the number of labels.
+   * @throws {DataError} the text is not a string.
+   */
+  async explain(text, options = {}) {
+    const kept = keptLabels(options, this.labels);
+    const answer = await this.found(checkedText(text, "the text"));
+    const prediction = this.#decision.predict(answer.row, answer.read, kept);
+    return explanationOf(text, answer, prediction, this.labels, kept !== null);
+  }
+
+  /**
+   * Return what `explain` tells, before a decision.
+   *
+   * @param {string} text
+   * @returns {Promise<Found>}
+   */
+  found(text) {
+    const session = this.#required();
+    return found(text, { tokenizer: this.#tokenizer, session, streams: this.#facts.streaming });
   }
 
   /**

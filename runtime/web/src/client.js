@@ -6,12 +6,15 @@
 
 import { Decision, keptLabels } from "./decision.js";
 import { ConfigError, TextgateError, unpacked } from "./errors.js";
+import { explanationOf } from "./explanation.js";
 import { folderOf } from "./files.js";
 import { checkedText, checkedTexts, readable, seriesOf, windows } from "./texts.js";
 
 /** @typedef {import("./classifier.js").Facts} Facts */
 /** @typedef {import("./classifier.js").Options} Options */
 /** @typedef {import("./decision.js").Prediction} Prediction */
+/** @typedef {import("./explanation.js").Explanation} Explanation */
+/** @typedef {import("./explanation.js").Found} Found */
 /** @typedef {import("./files.js").Source} Source */
 /** @typedef {[row: number[], tokens: number, truncated: boolean, reason: string | null]} Undecided a worker's answer. */
 
@@ -86,6 +89,22 @@ export class ClassifierWorker {
     const kept = keptLabels(options, this.labels);
     const read = readable(checkedText(text, "the text"), this.#facts.maxTokens);
     return decided(this.#decision, await this.#worker.ask("predict", read), kept);
+  }
+
+  /**
+   * Return how much each word spoke for and against each label; see `Classifier.explain`.
+   *
+   * @param {string} text
+   * @param {{ topK?: number }} [options]
+   * @returns {Promise<Explanation>}
+   */
+  async explain(text, options = {}) {
+    const kept = keptLabels(options, this.labels);
+    const read = readable(checkedText(text, "the text"), this.#facts.maxTokens);
+    /** @type {Found} */
+    const answer = await this.#worker.ask("found", read);
+    const prediction = this.#decision.predict(answer.row, answer.read, kept);
+    return explanationOf(text, answer, prediction, this.labels, kept !== null);
   }
 
   /**

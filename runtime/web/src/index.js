@@ -19,4 +19,6 @@ export { Guarded, Stream, guard } from "./stream.js";
 /** @typedef {import("./classifier.js").Facts} Facts */
 /** @typedef {import("./classifier.js").Options} Options */
 /** @typedef {import("./decision.js").Prediction} Prediction */
+/** @typedef {import("./explanation.js").Explanation} Explanation */
+/** @typedef {import("./explanation.js").Word} Word */
 /** @typedef {import("./files.js").Source} Source */

@@ -79,7 +79,7 @@ export class Tokenizer {
    * @returns {Encoded}
    */
   encode(text) {
-    const read = firstCharacters(text, this.maxCharacters);
+    const read = this.read(text);
     const ids = this.ids(read, this.maxTokens + 1);
     const truncated = read.length < text.length || ids.length > this.maxTokens;
     if (ids.length > this.maxTokens) ids.length = this.maxTokens;
@@ -104,6 +104,50 @@ export class Tokenizer {
       return result.length < enough;
     });
     return result;
+  }
+
+  /**
+   * Return the part of a text that may be read.
+   *
+   * @param {string} text
+   */
+  read(text) {
+    return firstCharacters(text, this.maxCharacters);
+  }
+
+  /**
+   * Return the tokens of a text that are read, with the parts of the text that they are in.
+   *
+   * @param {string} text without lone surrogates.
+   * @param {number[]} cuts positions between parts, in order, none of them before a mark that changes the
+   *     character before it.
+   * @returns {{ id: number, first: number, last: number }[]} the numbers of the first and the last part; the
+   *     first part, up to the first cut, is 0.
+   */
+  tokens(text, cuts) {
+    let begin = 0,
+      length = 0;
+    const ends = cuts.map((cut) => {
+      length += this.normalized(text.slice(begin, cut)).length;
+      begin = cut;
+      return length;
+    });
+    const normal = this.normalized(text);
+    /** @type {{ id: number, first: number, last: number }[]} */
+    const found = [];
+    let part = 0;
+    this.split(normal, (start, end) => {
+      const word = normal.slice(start, end),
+        ids = this.#wordIds(word);
+      this.vocabulary.spans(word, ids).forEach(([from, to], index) => {
+        while (/** @type {number} */ (ends[part]) <= start + from) part++;
+        let last = part;
+        while (/** @type {number} */ (ends[last]) < start + to) last++;
+        found.push({ id: /** @type {number} */ (ids[index]), first: part, last });
+      });
+      return found.length < this.maxTokens;
+    });
+    return found.slice(0, this.maxTokens);
   }
 
   /**

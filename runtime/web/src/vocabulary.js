@@ -27,10 +27,24 @@ export class WholeWords {
   ids(word) {
     return [this.words.get(word) ?? this.unknown];
   }
+
+  /**
+   * Return the part of a word that each of its ids stands for.
+   *
+   * @param {string} word
+   * @param {number[]} _ its ids.
+   * @returns {[begin: number, end: number][]}
+   */
+  spans(word, _) {
+    return [[0, word.length]];
+  }
 }
 
 /** Words, pieces that are merged from characters, and the bytes of other characters. */
 export class Vocabulary {
+  /** @type {Map<number, number> | undefined} lengths of the pieces by id, once they are needed */
+  #lengths;
+
   /**
    * @param {Map<string, number>} ids
    * @param {string} unknownToken
@@ -59,6 +73,30 @@ export class Vocabulary {
     if (whole !== undefined) return [whole];
     const ids = this.#characters(word);
     return ids.length <= SHORT ? this.#mergedShort(ids) : this.#mergedLong(ids);
+  }
+
+  /**
+   * Return the part of a word that each of its ids stands for; the bytes of a character stand for all of it.
+   *
+   * @param {string} word
+   * @param {number[]} ids its ids.
+   * @returns {[begin: number, end: number][]}
+   */
+  spans(word, ids) {
+    if (ids.length === 1) return [[0, word.length]];
+    this.#lengths ??= new Map(Array.from(this.words, ([piece, id]) => [id, piece.length]));
+    let begin = 0,
+      bytes = 0; // that are left of a character
+    return ids.map((id) => {
+      const point = /** @type {number} */ (word.codePointAt(begin)),
+        width = point > 0xffff ? 2 : 1;
+      if (id === this.unknown) return [begin, (begin += width)];
+      if (!this.unknownIds.has(id)) return [begin, (begin += /** @type {number} */ (this.#lengths?.get(id)))];
+      const from = begin;
+      bytes ||= point < 0x80 ? 1 : point < 0x800 ? 2 : point > 0xffff ? 4 : 3;
+      if (--bytes === 0) begin += width;
+      return [from, from + width];
+    });
   }
 
   /**

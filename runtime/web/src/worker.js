@@ -50,6 +50,7 @@ const METHODS = {
     return classifier.describe();
   },
   predict: (text) => loaded().predict(text),
+  found: (text) => loaded().found(text),
   predictions: (texts) => loaded().predictions(texts),
   stream: (id) => void streams.set(id, loaded().stream()),
   feed: (id, piece, options) => stream(id).feed(piece, options),
