@@ -13,34 +13,18 @@ import pytest
 from tests.benchmarks.conftest import BENCHMARKS
 
 
-@pytest.fixture
-def data(script):
-    return script("domain_rows")
+def loaded(name):
+    """Return a fixture: a script of the benchmarks."""
+
+    @pytest.fixture
+    def fixture(script):
+        return script(name)
+
+    return fixture
 
 
-@pytest.fixture
-def student(script):
-    return script("student_rows")
-
-
-@pytest.fixture
-def made(script):
-    return script("made_rows")
-
-
-@pytest.fixture
-def overlap(script):
-    return script("overlap")
-
-
-@pytest.fixture
-def judging(script):
-    return script("sentiment")
-
-
-@pytest.fixture
-def cases(script):
-    return script("sentiment_cases")
+data, student, made, overlap = map(loaded, ("domain_rows", "student_rows", "made_rows", "overlap"))
+judging, cases = map(loaded, ("sentiment", "sentiment_cases"))
 
 
 def read(path):
