@@ -17,7 +17,7 @@ def quoted(value: object) -> str:
         text = " ".join(repr(value).split())
     except ValueError:  # Python refuses to write an int of thousands of digits
         return "a number of many digits"
-    return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}..."
+    return beginning(text, MAX_QUOTED)
 
 
 def shown(value: object) -> str:
@@ -52,7 +52,12 @@ def counted(number: int, one: str, several: str) -> str:
 def reason(problem: BaseException) -> str:
     """Return the message of an exception of another package, on one line and cut if it is long."""
     text = " ".join(str(problem).split()) or type(problem).__name__
-    return text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
+    return beginning(text, MAX_REASON)
+
+
+def beginning(text: str, limit: int) -> str:
+    """Return a text, cut after `limit` characters if it has more."""
+    return text if len(text) <= limit else f"{text[:limit]}..."
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

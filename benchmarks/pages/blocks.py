@@ -53,7 +53,7 @@ def _installed(result: Result) -> str:
     values |= {"names": largest, "sizes": [sizes[name] for name in largest]}
     values["system"] = result["machine"]["system"].partition("-")[0]
     return filled(
-        "`pip install` puts {own:size} of textgate on the disk, the sentiment model included. Its "
+        "`pip install` puts {own:size} of textgate on the disk, the packaged models included. Its "
         "four dependencies and what they depend on are {count} packages of {all:size}, of which "
         "{names[0]} has {sizes[0]:size} and {names[1]} {sizes[1]:size} (`python "
         "benchmarks/footprint.py`, {system}, {architecture}).",

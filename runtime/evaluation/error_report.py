@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from textgate.html_page import COLOURS, PAGE_STYLE, document, escape, html_table
 from textgate.inference.explanation import section
-from textgate.messages import counted
+from textgate.messages import beginning, counted
 from textgate.tables import format_count
 
 if TYPE_CHECKING:
@@ -316,14 +316,10 @@ def _cells(part: Section) -> list[list[str]]:
     for number, row in enumerate(part.rows):
         cells = list(map(escape, row))
         if part.details:
-            text = f"<summary>{escape(_cut(row[-1]))}</summary>{part.details[number]}"
-            cells[-1] = f"<details>{text}</details>"
+            text = escape(beginning(row[-1], _MAX_SUMMARY))
+            cells[-1] = f"<details><summary>{text}</summary>{part.details[number]}</details>"
         rows.append(cells)
     return rows
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_SUMMARY else f"{text[:_MAX_SUMMARY]}..."
 
 
 def _disagreements(

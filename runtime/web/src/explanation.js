@@ -5,7 +5,7 @@
  * @module
  */
 
-import { UNKNOWN_ID } from "./tokenizer.js";
+import { UNKNOWN_ID, WHITE_SPACE } from "./tokenizer.js";
 import { withoutSurrogates } from "./unicode.js";
 
 /** @typedef {import("./classifier.js").Session} Session */
@@ -50,7 +50,7 @@ const ORDER_SCALE = 1000; // words whose values differ by less stay in their ord
 const WORD = /[wnx]+(?:h[wnx]+|(?<=n)j(?=n)[wnx]+)*|cx*|[phj][phjx]*/g;
 /** @type {[RegExp, string][]} the first that matches decides. */
 const KINDS = [
-  [/[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/u, " "],
+  [new RegExp(`[${WHITE_SPACE}\\x1c-\\x1f]`, "u"), " "],
   [/['\u2019\-\u2010]/u, "h"],
   [/[.,:]/u, "j"],
   [/[\p{M}\p{Cf}]/u, "x"],
@@ -102,11 +102,10 @@ export async function found(text, { tokenizer, session, streams }) {
   const present = [...new Set(owners.filter((owner) => owner >= 0))].sort((a, b) => a - b);
   const places = owners.map((owner) => (owner < 0 ? present.length : present.indexOf(owner)));
   const part = new PartialText(session, ids, places, present.length);
-  const none = [await part.score([])];
   const values = present.length ? await attributions(part, highest(probabilities)) : [];
-  const prefixes = none.concat(
-    present.length ? await (streams ? part.read() : part.scores(prefixesOf(present.map((_, at) => at)))) : [],
-  );
+  const every = present.map((_, place) => place);
+  const prefixes = await part.scores([[]]);
+  prefixes.push(...(await (streams ? part.read() : part.scores(prefixesOf(every)))));
   let passed = 0; // words with tokens
   return {
     row: Array.from(probabilities),
@@ -288,15 +287,6 @@ class PartialText {
     this.ids = ids;
     this.words = words;
     this.count = count;
-  }
-
-  /**
-   * @param {number[]} kept the words of a part.
-   * @returns {Promise<Float32Array>} its probabilities.
-   */
-  async score(kept) {
-    const [row] = await this.scores([kept]);
-    return /** @type {Float32Array} */ (row);
   }
 
   /**

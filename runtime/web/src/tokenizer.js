@@ -35,7 +35,8 @@ const MAX_CACHED_LENGTH = 64; // characters
 // Characters after which a text may be cut before the rest of it is known: white space, which belongs to
 // no token, and punctuation that is a token by itself. None of them is part of a word, and none is composed
 // or reordered with its neighbours (unlike "=", which becomes one character with U+0338).
-const WHITE_SPACE = "\\t\\n\\v\\f\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+export const WHITE_SPACE =
+  "\\t\\n\\v\\f\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const PUNCTUATION =
   '!"#$%&()*+,\\-./:;?@[\\\\\\]^`{|}~' +
   "\\u3001\\u3002\\u3008-\\u3011\\uff01\\uff08\\uff09\\uff0c\\uff0e\\uff1a\\uff1b\\uff1f";
