@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textgate.bundle.architecture import Output, Task
-    from textgate.train.data.dataset import Dataset
+    from textgate.train.data.dataset import Batch, Dataset
     from textgate.train.teaching.finetuning_config import FinetuningConfig
 
 _WARM_UP = 0.1  # fraction of the steps
@@ -97,8 +97,9 @@ class Finetuner(Learner[Epoch]):
         if state is not None:
             self._restore_optimizer(state.optimizer)
         if bfloat16 is None:
-            sample = train.batch(np.arange(min(len(train), config.batch_size)))
-            bfloat16 = device.type == "cpu" and prefers_bfloat16(model, sample, output=self._output)
+            bfloat16 = device.type == "cpu" and prefers_bfloat16(
+                model, _usual_batch(train, config.batch_size), output=self._output
+            )
         self.bfloat16 = bfloat16
 
     def step(self, rows: NDArray[np.int64], number: int) -> tuple[float, int]:
@@ -161,6 +162,17 @@ def rate_factor(step: int, steps: int) -> float:
     if step < warm_up:
         return (step + 1) / warm_up
     return (steps - step) / max(1, steps - warm_up)
+
+
+def _usual_batch(train: Dataset, size: int) -> Batch:
+    """Return the rows of middle length.
+
+    The gradient of a text of one token can be so steep in the lower layers that its rounding
+    outweighs the other rows of a batch.
+    """
+    by_length = np.argsort(train.lengths(), kind="stable")
+    first = max(0, (len(train) - size) // 2)
+    return train.batch(by_length[first : first + size])
 
 
 def _parameter_groups(model: EncoderClassifier) -> list[dict[str, object]]:

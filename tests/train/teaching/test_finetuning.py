@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import shutil
@@ -14,7 +15,7 @@ import torch
 from textgate.errors import CheckpointError, ConfigError, MissingPackageError
 from textgate.train import FinetuningConfig, fit, teach
 from textgate.train.data.dataset import Batch
-from textgate.train.teaching import bfloat16
+from textgate.train.teaching import bfloat16, finetuner
 from textgate.train.teaching.bfloat16 import prefers_bfloat16
 from textgate.train.teaching.encoders import (
     EncoderClassifier,
@@ -225,6 +226,33 @@ def test_bfloat16_is_used_if_faster_and_accurate(encoder, monkeypatch, faster, a
     tokens = torch.tensor([[2, 4, 5, 3], [2, 6, 3, 0]])
     batch = Batch(tokens, torch.tensor([4, 3]), torch.eye(2))
     assert prefers_bfloat16(model, batch, output="softmax") is preferred
+
+
+def test_rows_of_middle_length_are_computed_both_ways(
+    encoder, separable, dev, monkeypatch, tmp_path
+):
+    rows = separable(240)
+    short = [dataclasses.replace(row, text="good") for row in rows[:60]]
+    long = [dataclasses.replace(row, text=f"{row.text} " * 20) for row in rows[60:120]]
+    found = []
+    monkeypatch.setattr(
+        finetuner, "prefers_bfloat16", lambda _, batch, **__: found.append(batch.lengths) or False
+    )
+    teach(
+        [*short, *rows[120:], *long], tmp_path / "teacher",
+        transformer=str(encoder), dev=dev, settings={"epochs": 1, "batch_size": 16},
+    )  # fmt: skip
+    (lengths,) = found
+    assert len(lengths) == 16
+    assert 3 < lengths.min()  # "good" between two special tokens
+    assert lengths.max() < 30
+
+
+def test_a_cosine_over_many_millions_of_weights_is_exact():
+    torch.manual_seed(0)
+    one = torch.randn(30_000_000).abs() * 1e-4
+    assert bfloat16.cosine([one[:7], one[7:]], [one[:7], one[7:]]) == pytest.approx(1, abs=1e-6)
+    assert bfloat16.cosine([one], [-2 * one]) == pytest.approx(-1, abs=1e-6)
 
 
 def test_the_learning_rate_rises_and_falls():
