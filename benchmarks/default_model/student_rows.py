@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from balanced_rows import balanced, domains
+from balanced_rows import balanced, check_domains, domains, most_of_option
 from made_rows import faces, foreign, named, nonsense, opinions, statements, swapped, wordless
 from overlap import Kept, words
 from sentiment_cases import tested_texts
@@ -48,6 +48,7 @@ _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|etc|e\.g|i\.e|[A-Z])\
 @click.option("-o", "--output", type=PATH, required=True, help="Folder to make.")
 @click.option("--without", multiple=True, help="Domain to leave out; can be repeated.")
 @click.option("--most", default=12_000, show_default=True, help="Short labelled rows of a domain.")
+@most_of_option
 @click.option("--least", default=5_000, show_default=True, help="Fewer are repeated.")
 @click.option("--reviews", default=16_000, show_default=True, help="Long ones of a domain.")
 @click.option("--sentences", default=60_000, show_default=True, help="Rows for the teacher.")
@@ -56,14 +57,19 @@ def main(
     output: Path,
     without: tuple[str, ...],
     most: int,
+    most_of: tuple[tuple[str, int], ...],
     least: int,
     reviews: int,
     sentences: int,
 ) -> None:
     """Write the files and print the number of rows in them."""
+    check_domains(rows, [*without, *dict(most_of)])
     output.mkdir(parents=True, exist_ok=True)
     chosen = [domain for domain in domains(rows) if domain not in without]
-    labelled = balanced(rows, "train", chosen, most=most, least=least, max_words=MAX_WORDS)
+    labelled = balanced(
+        rows, "train", chosen,
+        most=most, most_of=dict(most_of), least=least, max_words=MAX_WORDS,
+    )  # fmt: skip
     long = balanced(rows, "train", chosen, most=reviews, min_words=MAX_WORDS + 1)
     files = {
         "labelled": labelled,
