@@ -3,8 +3,7 @@
     python benchmarks/toxicity.py -m toxicity --rows runs/toxicity
 
 default_model/toxicity_rows.py writes runs/toxicity; without it only the behaviour is tested. A text
-counts as flagged if the model answers toxic with its own threshold. In the stream, the score after
-each word is compared with a limit at which at most one in 200 clean dev texts is cut.
+counts as flagged if the model answers toxic with its own threshold. In the stream, the score X
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from toxicity_cases import GROUPS, IDENTITIES, TOXIC, Case
 
 from textgate.bench.measure import measure_together
 from textgate.bundle.storage import bundle_bytes
-from textgate.evaluation.metrics import evaluate_single_label
+from textgate.evaluation.metrics import evaluate_single_label, wilson_interval
 from textgate.inference.classifier import Classifier
 from textgate.rows import read_rows
 
@@ -142,10 +141,10 @@ def clean_texts(file: Path) -> list[str]:
 def streamed(classifier: Classifier, rows: Path) -> dict[str, Any]:
     """Return how many texts a stream cuts, and after how many words.
 
-    The limit is the lowest score that cuts at most one in 200 clean dev texts.
+    The limit is the lowest score that cuts no more clean dev texts than `most_cuts` allows.
     """
     highest = [max(prefixes(classifier, text)) for text in clean_texts(rows / "clean-dev.jsonl.gz")]
-    limit = float(np.nextafter(np.quantile(highest, 1 - MOST_FALSE_CUTS, method="higher"), 1))
+    limit = float(np.nextafter(sorted(highest)[-1 - most_cuts(len(highest))], 1))
     clean = [prefixes(classifier, text) for text in clean_texts(rows / "clean-test.jsonl.gz")]
     cut, words, lengths = [], [], []
     for name in TESTS:
@@ -166,6 +165,17 @@ def streamed(classifier: Classifier, rows: Path) -> dict[str, Any]:
         "median_words": float(np.median(words)),
         "median_share": float(np.median(np.array(words) / np.array(lengths))),
     }
+
+
+def most_cuts(texts: int) -> int:
+    """Return how many of so many clean texts may be cut, so that more than one in 200 elsewhere is unlikely.
+
+    Fewer than 765 texts cannot show it, even if none is cut.
+    """
+    cuts = 0
+    while wilson_interval(cuts + 1, texts)[1] <= MOST_FALSE_CUTS:
+        cuts += 1
+    return cuts
 
 
 def prefixes(classifier: Classifier, text: str) -> list[float]:

@@ -28,7 +28,7 @@ _LISTS: dict[str, list[str]] = {
     for name, text in _WORDS["lists"].items()
 }
 _STATEMENTS, _NAMED = 9_000, 1_500  # rows
-_OPINIONS, _ANGRY = 6_000, 1_200  # rows of each label
+_OPINIONS, _ANGRY = 6_000, 1_800  # rows of each label
 _NONSENSE, _FOREIGN, _WORDLESS, _SWAPPED = 2_500, 5_000, 2_500, 5_000
 _PER_PICTURE = 60  # texts
 _HAPPY = (*[":)", ":-)", ":D", ":-D", ";)", "=)", "<3", "xD"], *"😀😃😄😊😍😘😂👍👏🎉❤💕😎🥰🤩🙌💯")
@@ -45,7 +45,13 @@ _GENDERS = {
     for man, woman in [pair.split()]
     for one, other in ((woman, man), (man, woman))
 } | {"her": "his", "girl": "boy"}
+_IN_TEXT_SPEAK = 0.3  # of the disguised rows
 _LOOK_ALIKES = {"a": "@", "e": "3", "i": "1", "o": "0", "s": "$", "u": "v"}
+_TEXT_SPEAK = {
+    **{"you": "u", "you are": "u r", "you're": "ur", "your": "ur", "are": "r", "people": "ppl"},
+    **{"and": "n", "so": "soo", "fuck": "fck", "shut up": "stfu", "what": "wat", "to": "2"},
+    **{"going to": "gonna", "want to": "wanna", "is": "iz", "the": "da", "fucking": "fkn"},
+}
 _VOWELS, _CONSONANTS = "aeiou", "bcdfghjklmnpqrstvwxyz"
 _CODE = (
     "if ({a} > {n}) {{ {b} = {a} - {n}; }}",
@@ -173,7 +179,7 @@ def angry(toxic: str, clean: str) -> Iterator[Row]:
 
 
 def disguises(rows: Iterable[Row], fraction: float) -> Iterator[Row]:
-    """Yield a share of the rows with letters replaced or repeated, and the same labels."""
+    """Yield a share of the rows in the language of chats or with other letters, and their labels."""
     chance = random.Random(_SEED)
     for row in rows:
         if chance.random() < fraction:
@@ -207,14 +213,17 @@ def disguised(text: str, chance: random.Random) -> str:
 
 
 def _disguise(text: str, chance: random.Random) -> str:
-    """Return a text with letters of some words replaced or repeated."""
+    """Return a text as it is written in chats, or with letters of some words replaced."""
+    if chance.random() < _IN_TEXT_SPEAK:
+        pattern = rf"\b(?:{'|'.join(sorted(_TEXT_SPEAK, key=len, reverse=True))})\b"
+        return re.sub(pattern, lambda match: _TEXT_SPEAK[match[0]], text.lower()).rstrip(".!")
     words = text.split(" ")
     for index in chance.sample(range(len(words)), max(1, len(words) // 4)):
         found = [at for at, letter in enumerate(words[index]) if letter.lower() in _LOOK_ALIKES]
         if found:
             at = chance.choice(found)
             word, letter = words[index], words[index][at].lower()
-            instead = chance.choice((_LOOK_ALIKES[letter], "*", letter * 3))
+            instead = chance.choice((_LOOK_ALIKES[letter], "*", letter * 3, f"-{letter}-"))
             words[index] = word[:at] + instead + word[at + 1 :]
     return " ".join(words)
 

@@ -199,9 +199,10 @@ def test_disguised_letters(made):
     rows = [{"text": "you are a silly goose", "label": "toxic"}]
     found = [row["text"] for row in made.disguises(rows * 50, 1.0)]
     assert len(found) == 50
-    assert all(len(text) >= len(rows[0]["text"]) for text in found)
     assert [text for text in found if "0" in text]
     assert [text for text in found if "*" in text]
+    assert "u r a silly goose" in found
+    assert rows[0]["text"] not in found
 
 
 def test_nonsense_keeps_the_shape_of_words(made):

@@ -86,8 +86,15 @@ def test_failures_of_a_group(judging, cases):
     assert (found["cases"], found["failed"], found["examples"]) == (3, 2, ["bad", "bad bad"])
 
 
+@pytest.mark.parametrize(
+    ("texts", "cuts"), [(1, 0), (764, 0), (1129, 0), (1130, 1), (2000, 3), (10_000, 36)]
+)
+def test_so_few_dev_texts_are_cut_that_the_interval_ends_below_the_goal(judging, texts, cuts):
+    assert judging.most_cuts(texts) == cuts
+
+
 def test_a_stream_is_cut_at_a_limit_of_clean_texts(judging, write, tmp_path):
-    write(tmp_path / "clean-dev.jsonl.gz", [("one bad", "clean")] * 300 + [("bad bad", "clean")])
+    write(tmp_path / "clean-dev.jsonl.gz", [("one bad", "clean")] * 1300 + [("bad bad", "clean")])
     write(tmp_path / "clean-test.jsonl.gz", [("one", "clean")] * 3 + [("bad x bad", "clean")])
     for name in judging.TESTS:
         rows = [("it is bad so bad by now", "toxic"), ("one", "toxic"), ("bad bad", "clean")]
