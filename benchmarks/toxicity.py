@@ -168,8 +168,9 @@ def streamed(classifier: Classifier, rows: Path) -> dict[str, Any]:
 
 
 def most_cuts(texts: int) -> int:
-    """Return how many of so many clean texts may be cut, so that more than one in 200 elsewhere is unlikely.
+    """Return how many of so many clean texts may be cut for a rate that is surely below 0.005.
 
+    The 95 % interval of the rate has to end there.
     Fewer than 765 texts cannot show it, even if none is cut.
     """
     cuts = 0

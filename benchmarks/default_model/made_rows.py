@@ -48,9 +48,23 @@ _GENDERS = {
 _IN_TEXT_SPEAK = 0.3  # of the disguised rows
 _LOOK_ALIKES = {"a": "@", "e": "3", "i": "1", "o": "0", "s": "$", "u": "v"}
 _TEXT_SPEAK = {
-    **{"you": "u", "you are": "u r", "you're": "ur", "your": "ur", "are": "r", "people": "ppl"},
-    **{"and": "n", "so": "soo", "fuck": "fck", "shut up": "stfu", "what": "wat", "to": "2"},
-    **{"going to": "gonna", "want to": "wanna", "is": "iz", "the": "da", "fucking": "fkn"},
+    "you": "u",
+    "you are": "u r",
+    "you're": "ur",
+    "your": "ur",
+    "are": "r",
+    "people": "ppl",
+    "and": "n",
+    "so": "soo",
+    "fuck": "fck",
+    "shut up": "stfu",
+    "what": "wat",
+    "to": "2",
+    "going to": "gonna",
+    "want to": "wanna",
+    "is": "iz",
+    "the": "da",
+    "fucking": "fkn",
 }
 _VOWELS, _CONSONANTS = "aeiou", "bcdfghjklmnpqrstvwxyz"
 _CODE = (
@@ -179,7 +193,7 @@ def angry(toxic: str, clean: str) -> Iterator[Row]:
 
 
 def disguises(rows: Iterable[Row], fraction: float) -> Iterator[Row]:
-    """Yield a share of the rows in the language of chats or with other letters, and their labels."""
+    """Yield a share of the rows as in a chat, or with other letters, and the same labels."""
     chance = random.Random(_SEED)
     for row in rows:
         if chance.random() < fraction:
