@@ -113,6 +113,7 @@ _ORDER = (
     "empty texts", "other languages", "implied complaints", "implied praise", "idioms",
     "comparisons", "irony", "slang", "more neutral facts", "noise", "more languages",
     "more negation", "more names swapped", "exclamation marks",
+    "sentences about anything",
 )  # fmt: skip
 GROUPS: dict[str, Callable[[], Iterator[Case]]] = {
     name: _MADE.get(name, partial(listed, name)) for name in _ORDER
