@@ -52,6 +52,13 @@ _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|etc|e\.g|i\.e|[A-Z])\
 @click.option("--least", default=5_000, show_default=True, help="Fewer are repeated.")
 @click.option("--reviews", default=16_000, show_default=True, help="Long ones of a domain.")
 @click.option("--sentences", default=60_000, show_default=True, help="Rows for the teacher.")
+@click.option("--max-words", default=MAX_WORDS, show_default=True, help="Of these.")
+@click.option(
+    "--known",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    help="Rows that the teacher has labelled before; their texts are left out.",
+)
 def main(
     rows: Path,
     output: Path,
@@ -61,6 +68,8 @@ def main(
     least: int,
     reviews: int,
     sentences: int,
+    max_words: int,
+    known: tuple[Path, ...],
 ) -> None:
     """Write the files and print the number of rows in them."""
     check_domains(rows, [*without, *dict(most_of)])
@@ -71,10 +80,15 @@ def main(
         most=most, most_of=dict(most_of), least=least, max_words=MAX_WORDS,
     )  # fmt: skip
     long = balanced(rows, "train", chosen, most=reviews, min_words=MAX_WORDS + 1)
+    before = {row.text for file in known for row in read_rows(file, labelled=False)}
     files = {
         "labelled": labelled,
         "reviews": long,
-        "sentences": unlabelled(rows, chosen, sentences),
+        "sentences": [
+            row
+            for row in unlabelled(rows, chosen, sentences)
+            if row["text"] not in before and len(words(row["text"])) <= max_words
+        ],
         "made": list(made(labelled)),
         "dev": balanced(rows, "dev", chosen, most=MOST_DEV),
     }

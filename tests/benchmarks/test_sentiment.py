@@ -6,11 +6,20 @@ import gzip
 import hashlib
 import json
 import random
+import shutil
 from types import SimpleNamespace
 
+import click
+import numpy as np
 import pytest
+import torch
 
 from tests.benchmarks.conftest import BENCHMARKS
+from textgate.bundle.run import MODEL
+from textgate.rows import load_labelled
+from textgate.train import fit
+from textgate.train.pretraining.pretrained import open_pretrained
+from textgate.train.training.checkpoint import load_model
 
 
 def loaded(name):
@@ -141,8 +150,6 @@ def test_the_rows_are_reproducible(data, student, folder, tmp_path):
 
 
 def test_other_files_are_refused(data, folder, tmp_path):
-    import click
-
     (folder / "mr" / "dev.jsonl.gz").write_bytes(gzip.compress(b"{}"))
     with pytest.raises(click.ClickException, match=r"dev\.jsonl\.gz: its checksum is not the one"):
         data.main([str(folder), "-o", str(tmp_path / "out")], standalone_mode=False)
@@ -171,6 +178,44 @@ def test_rows_of_the_student(data, student, made, cases, overlap, folder, tmp_pa
 
     student.main([*arguments, "--without", "things"], standalone_mode=False)
     assert not [row for row in read(out / "labelled.jsonl.gz") if row["text"] in things]
+    student.main([*arguments, "--most-of", "things=3"], standalone_mode=False)
+    labelled = read(out / "labelled.jsonl.gz")
+    assert len({row["text"] for row in labelled if row["text"].startswith(("thing", "item"))}) == 3
+
+    known = shutil.copy(out / "sentences.jsonl.gz", tmp_path)
+    student.main([*arguments, "--max-words", "2"], standalone_mode=False)
+    assert not read(out / "sentences.jsonl.gz")
+    student.main([*arguments, "--known", str(known)], standalone_mode=False)
+    assert not read(out / "sentences.jsonl.gz")
+
+
+@pytest.mark.parametrize(("given", "said"), [("thing=3", "no domain is called thing"),
+                                             ("things", "is not DOMAIN=NUMBER")])  # fmt: skip
+def test_other_domains_are_refused(data, student, folder, tmp_path, given, said):
+    rows = tmp_path / "rows"
+    data.main([str(folder), "-o", str(rows)], standalone_mode=False)
+    with pytest.raises(click.UsageError, match=said):
+        student.main([str(rows), "-o", str(tmp_path / "out"), "--most-of", given],
+                     standalone_mode=False)  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_training_continues_with_the_weights_of_a_run(script, reviews, tmp_path):
+    rows = [row for row in load_labelled(reviews / "train.jsonl.gz") if len(row.text) < 80][:60]
+    settings = {"folds": 0, "epochs": 1, "adversarial": 0.0}
+    run = fit(rows, tmp_path / "run", dev=rows[:20], settings=settings)
+    script("continued").main([str(run.path), "-o", str(tmp_path / "on")], standalone_mode=False)
+    before, first = open_pretrained(tmp_path / "on"), open_pretrained("english")
+    weights = load_model(run.path / MODEL).weights
+    assert np.array_equal(before.embedding, weights["embedding.weight"].numpy())
+    assert len(before.embedding) == run.manifest.architecture.vocabulary_size
+    changed = "layers.0.ahead.weight_hh_l0"
+    assert torch.equal(before.layers[changed], weights[changed])
+    assert not torch.equal(before.layers[changed], first.layers[changed])
+
+    again = fit(rows, tmp_path / "again", dev=rows[:20], pretrained=tmp_path / "on",
+                settings=settings)  # fmt: skip
+    assert again.manifest.pretrained.name == "on"
 
 
 def test_faulty_rows_keep_their_labels(made):
