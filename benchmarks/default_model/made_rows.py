@@ -28,7 +28,7 @@ _LISTS: dict[str, list[str]] = {
     for name, text in _WORDS["lists"].items()
 }
 _STATEMENTS, _NAMED = 9_000, 1_500  # rows
-_OPINIONS, _ANGRY = 6_000, 1_800  # rows of each label
+_OPINIONS, _ANGRY = 6_000, 2_400  # rows of each label
 _NONSENSE, _FOREIGN, _WORDLESS, _SWAPPED = 2_500, 5_000, 2_500, 5_000
 _PER_PICTURE = 60  # texts
 _HAPPY = (*[":)", ":-)", ":D", ":-D", ";)", "=)", "<3", "xD"], *"😀😃😄😊😍😘😂👍👏🎉❤💕😎🥰🤩🙌💯")
