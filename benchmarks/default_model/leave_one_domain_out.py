@@ -33,7 +33,7 @@ from student_rows import MAX_WORDS, MOST_DEV, made, unlabelled
 from taught_rows import taught
 from written_rows import write_rows
 
-from textgate.export import export
+from textgate.export import Answers, export
 from textgate.inference.classifier import Classifier
 from textgate.rows import Row
 from textgate.train import fit
@@ -125,7 +125,7 @@ def without_domains(
             folder / "run",
             folder / "bundle",
             max_bytes=MAX_BYTES,
-            min_precision=PRECISION,
+            answers=Answers("precision", PRECISION),
             force=True,
         )
         with Classifier.load(folder / "bundle") as classifier:

@@ -1,0 +1,51 @@
+"""Training without a domain, and its figures."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from textgate.rows import read_rows
+
+SIDES = {"negative": "awful", "neutral": "plain", "positive": "lovely"}
+
+
+def labelled(count):
+    """Yield a side that the text has and a label, which differs in one row of twenty."""
+    chance = random.Random(0)
+    for _ in range(count // 3):
+        for side in SIDES:
+            yield side, side if chance.random() < 0.95 else chance.choice(list(SIDES))
+
+
+@pytest.fixture
+def folder(script, tmp_path):
+    """A folder of two domains, in which a word decides almost always."""
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    for domain in ("films", "meals"):
+        for part, count in (("train", 60), ("dev", 150), ("texts", 0)):
+            found = [
+                {"text": f"The {SIDES[word]} {domain[:-1]} number {number}.", "label": label}
+                for number, (word, label) in enumerate(labelled(count))
+            ]
+            script("written_rows").write_rows(rows / f"{domain}.{part}.jsonl.gz", found)
+    return rows
+
+
+def test_each_domain_is_left_out_in_turn(script, folder, tmp_path, capsys):
+    leaving = script("leave_one_domain_out")
+    arguments = ["--jobs", "1", "--not-made", "--set", "frozen=true"]
+    arguments += ["--cache", str(tmp_path / "cache"), "-o", str(tmp_path / "found.json")]
+    leaving.main([str(folder), *arguments], standalone_mode=False)
+    found = json.loads((tmp_path / "found.json").read_text())["held_out"]
+    assert [one["domain"] for one in found] == ["films", "meals"]
+    assert all(80 < one["rows"] < 120 for one in found)
+    assert all(one["accuracy"] > 0.8 for one in found)
+    (train,) = (tmp_path / "cache").glob("films-*/train.jsonl.gz")
+    rows = list(read_rows(train, labelled=False))
+    assert len(rows) > 60
+    assert not [row for row in rows if "film" in row.text]
+    assert "mean: " in capsys.readouterr().out
