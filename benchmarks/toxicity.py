@@ -3,7 +3,9 @@
     python benchmarks/toxicity.py -m toxicity --rows runs/toxicity
 
 default_model/toxicity_rows.py writes runs/toxicity; without it only the behaviour is tested. A text
-counts as flagged if the model answers toxic with its own threshold. In the stream, the score X
+counts as flagged if the model answers toxic with its own threshold. In the stream, the score after
+each word is compared with a limit that is chosen on clean dev texts: so few of them are cut that
+the 95 % interval of the rate ends below one in 200.
 """
 
 from __future__ import annotations
@@ -168,10 +170,10 @@ def streamed(classifier: Classifier, rows: Path) -> dict[str, Any]:
 
 
 def most_cuts(texts: int) -> int:
-    """Return how many of so many clean texts may be cut for a rate that is surely below 0.005.
+    """Return how many of so many clean texts may be cut.
 
-    The 95 % interval of the rate has to end there.
-    Fewer than 765 texts cannot show it, even if none is cut.
+    The 95 % interval of the rate has to end below `MOST_FALSE_CUTS`. Fewer than 765 texts cannot
+    show that, even if none is cut.
     """
     cuts = 0
     while wilson_interval(cuts + 1, texts)[1] <= MOST_FALSE_CUTS:

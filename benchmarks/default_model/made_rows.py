@@ -66,6 +66,7 @@ _TEXT_SPEAK = {
     "the": "da",
     "fucking": "fkn",
 }
+_SPOKEN = re.compile(rf"\b(?:{'|'.join(sorted(_TEXT_SPEAK, key=len, reverse=True))})\b")
 _VOWELS, _CONSONANTS = "aeiou", "bcdfghjklmnpqrstvwxyz"
 _CODE = (
     "if ({a} > {n}) {{ {b} = {a} - {n}; }}",
@@ -229,8 +230,7 @@ def disguised(text: str, chance: random.Random) -> str:
 def _disguise(text: str, chance: random.Random) -> str:
     """Return a text as it is written in chats, or with letters of some words replaced."""
     if chance.random() < _IN_TEXT_SPEAK:
-        pattern = rf"\b(?:{'|'.join(sorted(_TEXT_SPEAK, key=len, reverse=True))})\b"
-        return re.sub(pattern, lambda match: _TEXT_SPEAK[match[0]], text.lower()).rstrip(".!")
+        return _SPOKEN.sub(lambda match: _TEXT_SPEAK[match[0]], text.lower()).rstrip(".!")
     words = text.split(" ")
     for index in chance.sample(range(len(words)), max(1, len(words) // 4)):
         found = [at for at, letter in enumerate(words[index]) if letter.lower() in _LOOK_ALIKES]

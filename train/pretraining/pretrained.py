@@ -34,6 +34,7 @@ from textgate.train.teaching.finetuned import EncoderSummary
 from textgate.train.text.subwords import first_ids
 from textgate.train.training.checkpoint import (
     file_sha256,
+    load_model,
     read_tensors,
     reporting_damage,
     write_tensors,
@@ -293,11 +294,61 @@ def pack(folder: Path, output: Path, *, max_words: int | None = None, force: boo
     if max_words is not None and max_words < manifest.vocabulary_size:
         tokenizer_json = first_ids(tokenizer_json, max_words)
         tensors[_EMBEDDING] = tensors[_EMBEDDING][:max_words].clone()
-        digest = hashlib.sha256(tokenizer_json.encode("utf-8")).hexdigest()
-        manifest = replace(manifest, vocabulary_size=max_words, tokenizer_sha256=digest)
+        manifest = _with_tokenizer(manifest, tokenizer_json, max_words)
+    _write_finished(output, manifest, result, tokenizer_json, packed(tensors), force=force)
+
+
+def continue_from(run: Path, output: Path, *, force: bool = False) -> None:
+    """Write the packaged sentence encoder with the weights of a run that began with it.
+
+    The tokenizer, the embedding and the recurrent layer are those of the run. The projection and
+    what the manifest says about pretraining stay.
+
+    Args:
+        run: the finished run.
+        output: the folder to create.
+        force: replace a pretrained folder in `output`.
+
+    Raises:
+        CheckpointError: the run is unfinished, damaged, or another network; or `output` exists or
+            cannot be written.
+    """
+    folder = _english()
+    manifest, result = _read_finished(folder)
+    path = folder / MODEL
+    with reporting_damage(path):
+        tensors = unpacked(_read_weights(path, result))
+    weights = load_model(run / MODEL).weights
+    with reporting_damage(run / MODEL):
+        tensors |= {
+            name: weights[name].contiguous() for name in tensors if not name.startswith(_PROJECTION)
+        }
+        tokenizer_json = (run / TOKENIZER).read_bytes().decode("utf-8")
+    manifest = _with_tokenizer(manifest, tokenizer_json, len(tensors[_EMBEDDING]))
+    _check_shapes(tensors, manifest, run / MODEL)
+    _write_finished(output, manifest, result, tokenizer_json, tensors, force=force)
+
+
+def _with_tokenizer(
+    manifest: PretrainedManifest, tokenizer_json: str, vocabulary_size: int
+) -> PretrainedManifest:
+    digest = hashlib.sha256(tokenizer_json.encode("utf-8")).hexdigest()
+    return replace(manifest, vocabulary_size=vocabulary_size, tokenizer_sha256=digest)
+
+
+def _write_finished(
+    output: Path,
+    manifest: PretrainedManifest,
+    result: Outcome | DistillationOutcome,
+    tokenizer_json: str,
+    tensors: dict[str, torch.Tensor],
+    *,
+    force: bool,
+) -> None:
+    """Write a finished folder, whose manifest has the checksum of the new weights."""
     with new_folder(output, force=force, error=CheckpointError, complete_marker=PRETRAINED) as new:
         (new / TOKENIZER).write_bytes(tokenizer_json.encode("utf-8"))
-        write_tensors(new / MODEL, packed(tensors), {})
+        write_tensors(new / MODEL, tensors, {})
         done = manifest.finished(replace(result, sha256=file_sha256(new / MODEL)))
         (new / PRETRAINED).write_text(done.to_json(), encoding="utf-8")
 

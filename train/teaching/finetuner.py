@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from textgate.train.data.batching import indices_by_length
 from textgate.train.teaching.bfloat16 import prefers_bfloat16
 from textgate.train.teaching.encoders import EncoderClassifier, load_encoder
 from textgate.train.teaching.finetuned import finetuned_logits
@@ -165,14 +166,13 @@ def rate_factor(step: int, steps: int) -> float:
 
 
 def _usual_batch(train: Dataset, size: int) -> Batch:
-    """Return the rows of middle length.
+    """Return the batch of middle length.
 
     The gradient of a text of one token can be so steep in the lower layers that its rounding
     outweighs the other rows of a batch.
     """
-    by_length = np.argsort(train.lengths(), kind="stable")
-    first = max(0, (len(train) - size) // 2)
-    return train.batch(by_length[first : first + size])
+    batches = list(indices_by_length(train.lengths(), size))
+    return train.batch(batches[len(batches) // 2])
 
 
 def _parameter_groups(model: EncoderClassifier) -> list[dict[str, object]]:
