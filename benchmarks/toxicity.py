@@ -1,11 +1,11 @@
 """Quality of the package's toxicity model: test sets, behaviour, groups of people, streams.
 
-    python benchmarks/toxicity.py -m toxicity --rows runs/toxicity
+    python benchmarks/toxicity.py -m toxicity --rows runs/toxicity --teacher runs/toxicity.teacher
 
 default_model/toxicity_rows.py writes runs/toxicity; without it only the behaviour is tested. A text
 counts as flagged if the model answers toxic with its own threshold. In the stream, the score after
 each word is compared with a limit that is chosen on clean dev texts: so few of them are cut that
-the 95 % interval of the rate ends below one in 200.
+the 95 % interval of the rate ends below one in 200. A teacher is scored on the same test rows.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).with_name("default_model")))
 from common import Goal, write_result
 from pages.blocks import BLOCKS
 from pages.templates import goals as goal_table
+from taught_rows import mean_answers
 from toxicity_cases import GROUPS, IDENTITIES, TOXIC, Case
 
 from textgate.bench.measure import measure_together
@@ -37,14 +38,16 @@ TESTS = ("tweet_offensive", "toxic_davidson", "toxic_surge")
 HEALTHY = "toxic_ucc"  # other labels: only its healthy comments are read, as clean ones
 LENGTHS = (25, 100)  # tokens of the texts that are timed
 MOST_FALSE_CUTS = 0.005
+MOST_BELOW_TEACHER = 0.015  # of macro-F1
 _SECONDS = 5.0  # per length
 
 
 @click.command()
 @click.option("-m", "--model", default="toxicity", show_default=True)
 @click.option("--rows", type=PATH, help="Folder that toxicity_rows.py wrote.")
+@click.option("--teacher", type=PATH, help="As for textgate train.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.")
-def main(model: str, rows: Path | None, output: Path | None) -> None:
+def main(model: str, rows: Path | None, teacher: Path | None, output: Path | None) -> None:
     """Score a bundle that answers toxic or clean."""
     with Classifier.load(model) as classifier:
         behaviour = [behaved(classifier, name, cases) for name, cases in GROUPS.items()]
@@ -59,7 +62,7 @@ def main(model: str, rows: Path | None, output: Path | None) -> None:
             },
         }
         if rows:
-            result["tests"] = [tested(classifier, rows, name) for name in TESTS]
+            result["tests"] = [tested(classifier, rows, name, teacher) for name in TESTS]
             healthy = clean_texts(rows / f"test-{HEALTHY}.jsonl.gz")
             result["healthy"] = {
                 "rows": len(healthy),
@@ -72,6 +75,15 @@ def main(model: str, rows: Path | None, output: Path | None) -> None:
     if rows:
         cuts = result["stream"]["false_cuts"]
         goals.append(Goal("clean texts cut in the stream", cuts, MOST_FALSE_CUTS))
+        goals += [
+            Goal(
+                f"macro-F1 below the teacher, {one['name']}",
+                one["teacher"] - one["macro_f1"],
+                MOST_BELOW_TEACHER,
+            )
+            for one in result["tests"]
+            if one["teacher"] is not None
+        ]
     written = write_result(output, result, goals)
     if rows:
         print(BLOCKS["toxicity"].text(written))
@@ -109,20 +121,27 @@ def by_identity(classifier: Classifier) -> list[dict[str, Any]]:
     return found
 
 
-def tested(classifier: Classifier, rows: Path, name: str) -> dict[str, Any]:
-    """Return the figures on a test set, without abstaining."""
+def tested(classifier: Classifier, rows: Path, name: str, teacher: Path | None) -> dict[str, Any]:
+    """Return the figures on a test set, without abstaining; `teacher` is its macro-F1."""
     read = list(read_rows(rows / f"test-{name}.jsonl.gz", labelled=True))
     column = classifier.labels.index(TOXIC)
     truth = np.array([classifier.labels.index(row.labels[0]) for row in read])
-    probabilities = classifier.predict_proba([row.text for row in read])
+    texts = [row.text for row in read]
+    probabilities = classifier.predict_proba(texts)
     quality = evaluate_single_label(probabilities, truth, classifier.labels)
-    sure = flagged(classifier, [row.text for row in read])
+    sure = flagged(classifier, texts)
     toxic = truth == column
+    best = None
+    if teacher:
+        labels, answers = mean_answers([teacher], texts)
+        own = answers[:, [labels.index(label) for label in classifier.labels]]
+        best = evaluate_single_label(own, truth, classifier.labels).macro_f1
     return {
         "name": name,
         "rows": quality.rows,
         "accuracy": quality.accuracy,
         "macro_f1": quality.macro_f1,
+        "teacher": best,
         "f1": f1(probabilities.argmax(axis=1) == column, toxic),
         "found": float(sure[toxic].mean()),
         "false": float(sure[~toxic].mean()),

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -69,9 +70,26 @@ def taught_accuracy(teacher: Path, rows: list[dict[str, Any]]) -> float:
     """Return the accuracy of a teacher on clear rows, which have two labels."""
     clear = [row for row in rows if row["label"] in SIDES]
     labels, answers = mean_answers([teacher], [row["text"] for row in clear])
+    return side_accuracy(clear, answers, labels)
+
+
+def side_accuracy(
+    rows: Sequence[dict[str, Any]], answers: NDArray[np.float32], labels: Sequence[str]
+) -> float:
+    """Return the accuracy between two labels on the rows that have one of them.
+
+    Args:
+        rows: the rows.
+        answers: the probabilities of their labels [rows, labels].
+        labels: the labels of the columns.
+    """
     positive, negative = (answers[:, labels.index(side)] for side in SIDES)
-    truth = np.array([row["label"] == "positive" for row in clear])
-    return float(np.mean((positive >= negative) == truth))
+    right = [
+        chosen == (row["label"] == "positive")
+        for row, chosen in zip(rows, positive >= negative, strict=True)
+        if row["label"] in SIDES
+    ]
+    return float(np.mean(right))
 
 
 def told(found: Found) -> str:

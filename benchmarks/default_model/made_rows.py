@@ -28,7 +28,7 @@ _LISTS: dict[str, list[str]] = {
     for name, text in _WORDS["lists"].items()
 }
 _STATEMENTS, _NAMED = 9_000, 1_500  # rows
-_OPINIONS, _ANGRY = 6_000, 2_400  # rows of each label
+_OPINIONS, _OF_A_SIDE = 6_000, 2_400  # rows of each label
 _NONSENSE, _FOREIGN, _WORDLESS, _SWAPPED = 2_500, 5_000, 2_500, 5_000
 _PER_PICTURE = 60  # texts
 _HAPPY = (*[":)", ":-)", ":D", ":-D", ";)", "=)", "<3", "xD"], *"😀😃😄😊😍😘😂👍👏🎉❤💕😎🥰🤩🙌💯")
@@ -181,16 +181,15 @@ def about_groups(toxic: str, clean: str) -> Iterator[Row]:
                 yield {"text": text[0].upper() + text[1:], "label": label}
 
 
+def reported(toxic: str, clean: str) -> Iterator[Row]:
+    """Yield hateful claims about groups that somebody condemns, and that somebody makes."""
+    plural = _WORDS["groups"]["plural"].split(",")
+    return _sides("reported", toxic, clean, {"plural": plural})
+
+
 def angry(toxic: str, clean: str) -> Iterator[Row]:
     """Yield threats and insults, and swearing and harsh words that are meant for nobody."""
-    chance = random.Random(_SEED)
-    words = _WORDS["anger"]
-    lists = {name: words[name].split(",") for name in words if name not in ("clean", "toxic")}
-    for label, side in ((toxic, "toxic"), (clean, "clean")):
-        patterns = words[side].strip().splitlines()
-        for _ in range(_ANGRY):
-            text = _filled(chance.choice(patterns), chance, lists)
-            yield {"text": text, "label": label}
+    return _sides("anger", toxic, clean, {})
 
 
 def disguises(rows: Iterable[Row], fraction: float) -> Iterator[Row]:
@@ -240,6 +239,20 @@ def _disguise(text: str, chance: random.Random) -> str:
             instead = chance.choice((_LOOK_ALIKES[letter], "*", letter * 3, f"-{letter}-"))
             words[index] = word[:at] + instead + word[at + 1 :]
     return " ".join(words)
+
+
+def _sides(
+    table: str, toxic: str, clean: str, others: Mapping[str, Sequence[str]]
+) -> Iterator[Row]:
+    """Yield as many texts of each side, from the patterns and the lists of a table."""
+    chance = random.Random(_SEED)
+    words = _WORDS[table]
+    lists = {name: words[name].split(",") for name in words if name not in ("clean", "toxic")}
+    for label, side in ((toxic, "toxic"), (clean, "clean")):
+        patterns = words[side].strip().splitlines()
+        for _ in range(_OF_A_SIDE):
+            text = _filled(chance.choice(patterns), chance, {**lists, **others})
+            yield {"text": text, "label": label}
 
 
 def _filled(

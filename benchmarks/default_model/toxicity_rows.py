@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from balanced_rows import domains
 from domain_rows import DEV, TEST, check_files, distinct, read, tenth_of
-from made_rows import about_groups, angry, disguises, foreign, noisy, statements, wordless
+from made_rows import about_groups, angry, disguises, foreign, noisy, reported, statements, wordless
 from overlap import Kept, words
 from student_rows import fits, sentences
 from toxicity_cases import CLEAN, GROUPS, TOXIC
@@ -122,6 +122,7 @@ def made() -> Iterator[Row]:
     """Yield the generated rows."""
     chance = random.Random(_SEED)
     yield from about_groups(TOXIC, CLEAN)
+    yield from reported(TOXIC, CLEAN)
     yield from angry(TOXIC, CLEAN)
     for rows in (statements(), foreign(), wordless()):
         for row in chance.sample(found := list(rows), min(_PLAIN, len(found))):

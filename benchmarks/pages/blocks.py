@@ -316,6 +316,53 @@ _held_out = table(
 )
 
 
+def _left_out_rows(result: Result) -> Iterable[Result]:
+    """Yield the figures of each domain that was left out, and their means."""
+    found = result["domains"]
+    mean = {"domain": "mean", "rows": sum(one["rows"] for one in found), **result["mean"]}
+    teachers = [one["teacher"] for one in found if one["teacher"] is not None]
+    mean |= {"teacher": statistics.fmean(teachers) if teachers else None}
+    for one in (*found, mean):
+        yield {
+            **one,
+            "share": "" if one["neutral"] is None else f"{one['neutral']:.1%}",
+            "taught": "-" if one["teacher"] is None else f"{one['teacher']:.4f}",
+        }
+
+
+_left_out = table(
+    _left_out_rows,
+    "domain left out | dev rows | accuracy | of its teacher | answered | of these right | "
+    "neutral rows without a side",
+    "{domain} | {rows:,} | {accuracy:.4f} | {taught} | {answered:.1%} | {right:.4f} | {share}",
+    "<>",
+)
+
+
+def _terms_rows(result: Result) -> Iterable[Result]:
+    """Yield each domain's accuracy after training from all sets, and from some, and the means."""
+    both = (result, result["open_terms"])
+    pairs = zip(*(of["domains"] for of in both), strict=True)
+    for one, other in (*pairs, tuple({"domain": "mean", **of["mean"]} for of in both)):
+        yield {
+            "domain": one["domain"],
+            **{
+                name: f"{it['accuracy']:.4f}"
+                + (f" ± {it['spread']:.4f}" if it.get("spread") is not None else "")
+                for name, it in (("all", one), ("open", other))
+            },
+            "less": one["accuracy"] - other["accuracy"],
+        }
+
+
+_terms = table(
+    _terms_rows,
+    "dev rows of | all sets | sets under open terms | less",
+    "{domain} | {all} | {open} | {less:.4f}",
+    "<>",
+)
+
+
 def _behaviour_rows(result: Result) -> Iterable[Result]:
     for one in result["behaviour"]:
         yield {**one, "rate": one["failed"] / one["cases"], "one": [*one["examples"], ""][0]}
@@ -335,11 +382,18 @@ def _size_and_times(result: Result, model: str) -> str:
     return f"{format_bytes(bundle_bytes(MODELS / model))}; on one core {times}."
 
 
+def _toxic_rows(result: Result) -> Iterable[Result]:
+    for one in result["tests"]:
+        teacher = one.get("teacher")
+        yield {**one, "teacher": "-" if teacher is None else f"{teacher:.4f}"}
+
+
 _toxic_tests = table(
-    lambda result: result["tests"],
-    "test rows of | rows | accuracy | macro-F1 | F1 of toxic | toxic rows flagged | "
-    "clean rows flagged",
-    "{name} | {rows:,} | {accuracy:.4f} | {macro_f1:.4f} | {f1:.4f} | {found:.1%} | {false:.1%}",
+    _toxic_rows,
+    "test rows of | rows | accuracy | macro-F1 | of the teacher | F1 of toxic | "
+    "toxic rows flagged | clean rows flagged",
+    "{name} | {rows:,} | {accuracy:.4f} | {macro_f1:.4f} | {teacher} | {f1:.4f} | {found:.1%} | "
+    "{false:.1%}",
     "<>",
 )
 _identities = table(
@@ -522,6 +576,8 @@ BLOCKS = {
         "sentiment",
         (_domains, _held_out, _behaviour, partial(_size_and_times, model="sentiment"), MACHINE),
     ),
+    "left_out": Block("left_out", (_left_out, goals)),
+    "terms": Block("terms", (_terms,)),
     "toxicity": Block(
         "toxicity",
         (

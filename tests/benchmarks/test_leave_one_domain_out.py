@@ -9,7 +9,7 @@ import pytest
 
 from textgate.rows import read_rows
 
-SIDES = {"negative": "awful", "neutral": "plain", "positive": "lovely"}
+SIDES = {"negative": "awful", "neutral": "weird", "positive": "fine"}
 
 
 def labelled(count):
@@ -35,12 +35,22 @@ def folder(script, tmp_path):
     return rows
 
 
-def test_each_domain_is_left_out_in_turn(script, folder, tmp_path, capsys):
-    leaving = script("leave_one_domain_out")
-    arguments = ["--jobs", "1", "--not-made", "--set", "frozen=true"]
-    arguments += ["--cache", str(tmp_path / "cache"), "-o", str(tmp_path / "found.json")]
-    leaving.main([str(folder), *arguments], standalone_mode=False)
-    found = json.loads((tmp_path / "found.json").read_text())["held_out"]
+@pytest.fixture
+def leave_out(script, folder, tmp_path):
+    """Trains without generated rows and returns the figures."""
+
+    def run(*options):
+        arguments = ["--jobs", "1", "--not-made", "--set", "frozen=true"]
+        arguments += ["--cache", str(tmp_path / "cache"), "-o", str(tmp_path / "found.json")]
+        main = script("leave_one_domain_out").main
+        main([str(folder), *arguments, *options], standalone_mode=False)
+        return json.loads((tmp_path / "found.json").read_text())["domains"]
+
+    return run
+
+
+def test_each_domain_is_left_out_in_turn(leave_out, tmp_path, capsys):
+    found = leave_out()
     assert [one["domain"] for one in found] == ["films", "meals"]
     assert all(80 < one["rows"] < 120 for one in found)
     assert all(one["accuracy"] > 0.8 for one in found)
@@ -49,3 +59,24 @@ def test_each_domain_is_left_out_in_turn(script, folder, tmp_path, capsys):
     assert len(rows) > 60
     assert not [row for row in rows if "film" in row.text]
     assert "mean: " in capsys.readouterr().out
+
+
+def test_a_teacher_that_knows_the_other_domains_labels_the_rows(leave_out, encoder, tmp_path):
+    found = leave_out("--leave", "films", "--transformer", str(encoder))
+    assert [one["domain"] for one in found] == ["films"]
+    assert found[0]["teacher"] > 0.8
+    assert found[0]["accuracy"] > 0.8
+    (train,) = (tmp_path / "cache").glob("films-*/train.jsonl.gz")
+    rows = list(read_rows(train, labelled=False))
+    assert not [row for row in rows if "film" in row.text]
+    certain = [max(row.extras["probs"].values()) for row in rows]
+    assert min(certain) < 0.999  # the labels are mixed with its answers
+
+
+def test_two_seeds_with_all_rows_and_with_some(leave_out, folder, tmp_path):
+    found = leave_out("--leave", "", "--seed", "0", "--seed", "1", "--open-terms", str(folder))
+    assert [one["domain"] for one in found] == ["films", "meals"]
+    assert all(one["accuracy"] > 0.8 for one in found)
+    written = json.loads((tmp_path / "found.json").read_text())
+    assert written["open_terms"]["domains"] == found  # from the same rows
+    assert written["seeds"] == 2

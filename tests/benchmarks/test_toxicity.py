@@ -75,9 +75,21 @@ def test_a_test_set(judging, write, tmp_path):
         ("bad bad", "clean"),
     ]
     write(tmp_path / "test-some.jsonl.gz", rows)
-    found = judging.tested(Counting(), tmp_path, "some")
+    found = judging.tested(Counting(), tmp_path, "some", None)
     assert (found["rows"], found["accuracy"], found["f1"]) == (4, 0.5, 0.5)
-    assert (found["found"], found["false"]) == (0.5, 0.5)
+    assert (found["found"], found["false"], found["teacher"]) == (0.5, 0.5, None)
+
+
+def test_a_teacher_on_the_same_rows(judging, write, tmp_path, monkeypatch):
+    def mean_answers(teachers, texts):
+        assert teachers == [tmp_path]
+        toxic = Counting().predict_proba(texts)[:, 1]
+        return ("toxic", "clean"), np.stack([1 - toxic, toxic], axis=1)  # wrong everywhere
+
+    monkeypatch.setattr(judging, "mean_answers", mean_answers)
+    write(tmp_path / "test-some.jsonl.gz", [("bad bad", "toxic"), ("one", "clean")])
+    found = judging.tested(Counting(), tmp_path, "some", tmp_path)
+    assert (found["macro_f1"], found["teacher"]) == (1.0, 0.0)
 
 
 def test_failures_of_a_group(judging, cases):

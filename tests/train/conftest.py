@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import multiprocessing
 import signal
 import time
@@ -118,53 +117,3 @@ def rewritten():
         return lambda: path.exists() and path.stat().st_mtime_ns > before
 
     return rewritten
-
-
-# Transformers
-
-
-@pytest.fixture(scope="session")
-def make_encoder():
-    """Writes a tiny BERT with random weights that knows the words of the rows."""
-    if importlib.util.find_spec("transformers") is None:
-        pytest.skip("transformers is not installed: pip install 'textgate[teacher]'")
-    import torch
-    import transformers
-    from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
-    from tokenizers.models import WordLevel
-
-    words = ["fine", "awful", "weird", *(f"w{number}" for number in range(20))]
-
-    def make(folder, *, seed=0, **changes):
-        specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-        vocabulary = {word: index for index, word in enumerate([*specials, *words])}
-        tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
-        tokenizer.normalizer = normalizers.Lowercase()
-        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-        tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-        tokenizer.enable_padding(length=30)  # as some have it, which must not count
-        config = transformers.BertConfig(
-            **{
-                "vocab_size": len(vocabulary),
-                "hidden_size": 16,
-                "num_hidden_layers": 2,
-                "num_attention_heads": 2,
-                "intermediate_size": 32,
-                "max_position_embeddings": 40,
-                "hidden_dropout_prob": 0.0,
-                "attention_probs_dropout_prob": 0.0,
-            }
-            | changes
-        )
-        torch.manual_seed(seed)
-        transformers.BertModel(config).save_pretrained(folder)
-        tokenizer.save(str(folder / "tokenizer.json"))
-        return folder
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def encoder(make_encoder, tmp_path_factory):
-    """A tiny BERT without dropout."""
-    return make_encoder(tmp_path_factory.mktemp("encoder"))
