@@ -6,46 +6,57 @@ fine-tuned one takes half an hour. It is weaker than a fine-tuned one.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 
 from textgate.train.pretraining.teacher import BATCH, SentenceTransformer
 
 PENALTY = 0.05  # inverse of scikit-learn's C, for vectors of length 1
 _STEPS = 300
+_VECTORS = "vectors"  # the tensor in the file
 
 
 class Vectors:
-    """The vectors of texts by a sentence transformer, in a file.
+    """The vectors of texts by a sentence transformer, in a file that grows.
 
     Args:
-        texts: the texts; one that is repeated is read once.
+        texts: the texts; those that the file does not have are read by the transformer.
         transformer: the folder of the sentence transformer.
-        cache: the folder of the file, which is written if it is not there.
+        cache: the folder of the file.
+
+    Attributes:
+        name: the name of the transformer's folder.
     """
 
-    def __init__(self, texts: Sequence[str], transformer: Path, cache: Path) -> None:
-        self._texts = sorted(set(texts))
-        self._places: dict[str, int] = {}
-        found = hashlib.sha256("\0".join([str(transformer.resolve()), *self._texts]).encode())
-        self._file = cache / f"vectors-{found.hexdigest()[:16]}.npy"
-        if not self._file.exists():
+    def __init__(self, texts: Iterable[str], transformer: Path, cache: Path) -> None:
+        self.name = transformer.name
+        self._file = cache / f"{self.name}.safetensors"
+        self._texts = cache / f"{self.name}.json"
+        known = json.loads(self._texts.read_text("utf-8")) if self._file.exists() else []
+        new = sorted(set(texts).difference(known))
+        if new:
             model = SentenceTransformer(
-                transformer, torch.device("cpu"), bfloat16=None, sample=self._texts[:BATCH]
+                transformer, torch.device("cpu"), bfloat16=None, sample=new[:BATCH]
             )
-            np.save(self._file, model.vectors(self._texts).numpy())
+            found = model.vectors(new)
+            if known:
+                found = torch.cat([load_file(self._file)[_VECTORS], found])
+            self._texts.write_text(json.dumps([*known, *new]), encoding="utf-8")
+            save_file({_VECTORS: found}, self._file)
 
     def of(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of some of the texts, float32 [texts, width]."""
-        if not self._places:
-            self._places = {text: place for place, text in enumerate(self._texts)}
-        stored = np.load(self._file, mmap_mode="r")
-        return np.asarray(stored[[self._places[text] for text in texts]], dtype=np.float32)
+        places = {
+            text: place for place, text in enumerate(json.loads(self._texts.read_text("utf-8")))
+        }
+        stored = load_file(self._file)[_VECTORS]
+        return np.asarray(stored[[places[text] for text in texts]], dtype=np.float32)
 
 
 def answers(

@@ -16,7 +16,7 @@ import json
 import random
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -65,7 +65,6 @@ class Plan:
     Attributes:
         rows: the folder that domain_rows.py wrote.
         cache: the folder of finished work.
-        transformer: the folder of the teacher's sentence transformer; None for no teacher.
         generated: whether there are generated rows.
         most: short rows of a domain.
         sentences: unlabelled texts of a domain, for the teacher.
@@ -73,7 +72,6 @@ class Plan:
 
     rows: Path
     cache: Path
-    transformer: Path | None
     generated: bool
     most: int
     sentences: int
@@ -89,21 +87,12 @@ class Plan:
         """Return the unlabelled texts of a domain."""
         return [row["text"] for row in unlabelled(self.rows, [domain], self.sentences)]
 
-    def vectors(self, transformer: Path) -> Vectors:
-        """Return vectors of all texts that the teacher learns from, labels or is scored on."""
-        return Vectors(
-            [
-                text
-                for domain in domains(self.rows)
-                for text in (
-                    *(row["text"] for row in self.short(domain)),
-                    *self.texts(domain),
-                    *(row["text"] for row in read(self.rows, f"{domain}.dev")),
-                )
-            ],
-            transformer,
-            self.cache,
-        )
+    def read(self) -> Iterator[str]:
+        """Yield the texts that a teacher learns from, labels or is scored on."""
+        for domain in domains(self.rows):
+            yield from (row["text"] for row in self.short(domain))
+            yield from self.texts(domain)
+            yield from (row["text"] for row in read(self.rows, f"{domain}.dev"))
 
 
 @click.command()
@@ -148,13 +137,14 @@ def main(
     """Train without each domain in turn and score it."""
     cache.mkdir(parents=True, exist_ok=True)
     chosen = {name: json.loads(value) for name, value in (one.split("=") for one in settings)}
-    plans = [Plan(rows, cache, transformer, generated, most, sentences)]
+    plans = [Plan(rows, cache, generated, most, sentences)]
     plans += [replace(plans[0], rows=opened)] if opened else []
+    vectors = None
     if transformer:
-        for plan in plans:
-            plan.vectors(transformer)
+        texts = chain.from_iterable(plan.read() for plan in plans)
+        vectors = Vectors(texts, transformer, cache)
     work = [
-        (plan, tuple(filter(None, names.split(","))), {"seed": seed, **chosen})
+        (plan, vectors, tuple(filter(None, names.split(","))), {"seed": seed, **chosen})
         for plan in plans
         for names in left or domains(rows)
         for seed in seeds
@@ -168,7 +158,8 @@ def main(
         if said:
             show(said)
     if output:
-        write_result(output, {"seeds": len(seeds), **result}, goals(result))
+        bounds = [] if left == ("",) else goals(result)
+        write_result(output, {"seeds": len(seeds), **result}, bounds)
 
 
 def summary(found: Sequence[Found]) -> Found:
@@ -213,12 +204,14 @@ def show(result: Found) -> None:
     click.echo(f"mean: {told(result['mean'])}")
 
 
-def without_domains(plan: Plan, left: Sequence[str], settings: Mapping[str, Any]) -> list[Found]:
+def without_domains(
+    plan: Plan, vectors: Vectors | None, left: Sequence[str], settings: Mapping[str, Any]
+) -> list[Found]:
     """Train on other domains and return the figures of those left out, or of all if none is."""
     name = "+".join(left).replace(" ", "_") or "none"
     parts = [plan.rows.name, str(plan.most)]
     parts += ["made"] if plan.generated else []
-    parts += [f"{plan.transformer.name}={plan.sentences}"] if plan.transformer else []
+    parts += [f"{vectors.name}={plan.sentences}"] if vectors else []
     parts += [f"{name}={value}" for name, value in sorted(settings.items())]
     kind = "-".join(parts)
 
@@ -228,7 +221,7 @@ def without_domains(plan: Plan, left: Sequence[str], settings: Mapping[str, Any]
         others = [other for other in domains(plan.rows) if other not in left]
         asked = left or domains(plan.rows)
         test = [row for domain in asked for row in read(plan.rows, f"{domain}.dev")]
-        train, given = training_rows(plan, others, test)
+        train, given = training_rows(plan, vectors, others, test)
         write_rows(folder / "train.jsonl.gz", train)
         dev = balanced(plan.rows, "dev", others, most=MOST_DEV)
         write_rows(folder / "dev.jsonl.gz", dev)
@@ -247,7 +240,7 @@ def without_domains(plan: Plan, left: Sequence[str], settings: Mapping[str, Any]
             for domain in asked:
                 mine = list(read(plan.rows, f"{domain}.dev"))
                 answered, given = given[: len(mine)], given[len(mine) :]
-                teacher = side_accuracy(mine, answered, LABELS) if plan.transformer else None
+                teacher = side_accuracy(mine, answered, LABELS) if vectors else None
                 found.append({"domain": domain, **scored(classifier, mine), "teacher": teacher})
         return found
 
@@ -255,7 +248,7 @@ def without_domains(plan: Plan, left: Sequence[str], settings: Mapping[str, Any]
 
 
 def training_rows(
-    plan: Plan, others: Sequence[str], test: Sequence[Written]
+    plan: Plan, vectors: Vectors | None, others: Sequence[str], test: Sequence[Written]
 ) -> tuple[list[Written], NDArray[np.float32]]:
     """Return rows of domains in a random order, and the teacher's answers about the test rows.
 
@@ -265,8 +258,8 @@ def training_rows(
     long = balanced(plan.rows, "train", others, most=MOST_REVIEWS, min_words=MAX_WORDS + 1)
     plain = list(made(short)) if plan.generated else []
     given = np.zeros((0, len(LABELS)), dtype=np.float32)
-    if plan.transformer:
-        vectors, own = plan.vectors(plan.transformer), [row["label"] for row in short]
+    if vectors:
+        own = [row["label"] for row in short]
         known = vectors.of([row["text"] for row in short])
         asked = [*short, *({"text": text} for domain in others for text in plan.texts(domain))]
         both = vectors.of([row["text"] for row in (*asked, *test)])

@@ -299,6 +299,8 @@ _domains = table(
 def _held_out_rows(result: Result) -> Iterable[Result]:
     """Yield the figures of each domain, and their means."""
     found = result["held_out"]
+    if not found:
+        return
     mean = {
         name: statistics.fmean(one[name] for one in found if one[name] is not None)
         for name in ("accuracy", "answered", "right", "neutral")

@@ -348,3 +348,12 @@ def test_a_card_lists_every_set_with_its_terms(name, model):
     sets = listed.get("sets") or [one for sets in listed["domains"].values() for one in sets]
     for one in sets:
         assert [row for row in rows if row.startswith(f"| {one['set']} |") and one["terms"] in row]
+
+
+def test_behaviour_alone_is_shown_without_rows(script):
+    stored = json.loads((BENCHMARKS / "results" / "sentiment.json").read_text("utf-8"))
+    block = script("pages.blocks").BLOCKS["sentiment"]
+    assert "test rows of" in block.text(stored)
+    shown = block.text(stored | {"domains": {}, "held_out": []})
+    assert "| negation |" in shown
+    assert "test rows of" not in shown
