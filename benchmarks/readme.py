@@ -40,7 +40,7 @@ PAGES = {
     "docs/scale.md": ("scale",),
     "docs/serving.md": ("serve",),
     "docs/training.md": ("inspect",),
-    "runtime/models/sentiment/README.md": ("sentiment",),
+    "runtime/models/sentiment/README.md": ("sentiment", "left_out", "terms"),
     "runtime/models/toxicity/README.md": ("toxicity",),
 }  # fmt: skip
 PRODUCTION = ("startup", "overhead", "throughput", "streaming", "soak")

@@ -4,10 +4,11 @@
 
 runs/domains is what domain_rows.py wrote. For each domain the default recipe is trained on the
 rows of all others, and on generated rows, exported as int8 and scored on the domain's dev rows.
-The mean over domains is what every choice about the packaged model is made by. With
-`--transformer`, a teacher that knows the same other domains alone labels the short rows and the
-sentences, see frozen_teacher.py; its own accuracy is printed too. With `--open-terms`, the same is
-done with the sets under open terms alone. Finished work is in `--cache`; a second call continues.
+The mean over domains is what every choice about the packaged model is made by. The package's
+encoder has learned labels of some domains: trainings without one of these begin with word vectors.
+With `--transformer`, a teacher that knows the same other domains alone labels the short rows and
+the sentences, see frozen_teacher.py; its own accuracy is printed too. With `--open-terms`, the same
+is done with the sets under open terms alone. Finished work is in `--cache`; another call goes on.
 """
 
 from __future__ import annotations
@@ -49,6 +50,11 @@ MAX_BYTES = 2_500_000
 PRECISION = 0.76  # of each label, by the thresholds; as in the package
 MAX_DROP = 0.01  # of accuracy by int8, as a fraction
 MOST_REVIEWS = 2_000  # long rows of a domain
+KNOWN = (  # domains that have labels which the package's encoder has learned, see encoder.md
+    *("developers' posts", "forum comments", "news", "product sentences", "restaurant reviews"),
+    "tweets",
+)
+EPOCHS = {"english": 2, "none": 3}
 _NOISY = 0.15
 _WEIGHT = 0.5  # of a teacher's answer against a row's own label
 _SEED = 0
@@ -208,6 +214,8 @@ def without_domains(
     plan: Plan, vectors: Vectors | None, left: Sequence[str], settings: Mapping[str, Any]
 ) -> list[Found]:
     """Train on other domains and return the figures of those left out, or of all if none is."""
+    encoder = "none" if set(left) & set(KNOWN) else "english"
+    settings = {"epochs": EPOCHS[encoder], **settings}
     name = "+".join(left).replace(" ", "_") or "none"
     parts = [plan.rows.name, str(plan.most)]
     parts += ["made"] if plan.generated else []
@@ -226,7 +234,7 @@ def without_domains(
         dev = balanced(plan.rows, "dev", others, most=MOST_DEV)
         write_rows(folder / "dev.jsonl.gz", dev)
         fit(folder / "train.jsonl.gz", folder / "run", dev=folder / "dev.jsonl.gz",
-            settings=settings, resume=(folder / "run").exists())  # fmt: skip
+            pretrained=encoder, settings=settings, resume=(folder / "run").exists())  # fmt: skip
         export(
             folder / "run",
             folder / "bundle",
@@ -241,7 +249,8 @@ def without_domains(
                 mine = list(read(plan.rows, f"{domain}.dev"))
                 answered, given = given[: len(mine)], given[len(mine) :]
                 teacher = side_accuracy(mine, answered, LABELS) if vectors else None
-                found.append({"domain": domain, **scored(classifier, mine), "teacher": teacher})
+                figures = scored(classifier, mine)
+                found.append({"domain": domain, **figures, "teacher": teacher, "encoder": encoder})
         return found
 
     return remembered(plan.cache / f"{name}-{kind}.json", find)

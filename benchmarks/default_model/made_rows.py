@@ -133,10 +133,11 @@ def nonsense(texts: Sequence[str]) -> Iterator[Row]:
 
 
 def wordless() -> Iterator[Row]:
-    """Yield digits, marks, addresses, handles, pictures of things, code and single letters."""
+    """Yield digits, marks, addresses, handles, pictures of things, code, letters and runs."""
     chance = random.Random(_SEED)
     for _ in range(_WORDLESS):
-        text = chance.choice((_numbers, _marks, _addresses, _pictures, _code, _letters))(chance)
+        kinds = (_numbers, _marks, _addresses, _pictures, _code, _letters, _runs)
+        text = chance.choice(kinds)(chance)
         yield {"text": text, "probs": NEUTRAL}
 
 
@@ -190,6 +191,27 @@ def reported(toxic: str, clean: str) -> Iterator[Row]:
 def angry(toxic: str, clean: str) -> Iterator[Row]:
     """Yield threats and insults, and swearing and harsh words that are meant for nobody."""
     return _sides("anger", toxic, clean, {})
+
+
+def hidden(toxic: str, clean: str) -> Iterator[Row]:
+    """Yield several plain statements in a row, and the same with an insult or threat among them."""
+    chance = random.Random(_SEED)
+    plain = [row["text"] for row in statements()]
+    insults = [row["text"] for row in angry(toxic, clean) if row["label"] == toxic]
+    for _ in range(_OF_A_SIDE):
+        texts = chance.sample(plain, chance.randint(2, 8))
+        yield {"text": " ".join(texts), "label": clean}
+        texts[chance.randrange(len(texts))] = chance.choice(insults)
+        yield {"text": " ".join(texts), "label": toxic}
+
+
+def trailing(rows: Sequence[Row]) -> Iterator[Row]:
+    """Yield a share of the rows with a run of marks behind or before, and the same labels."""
+    chance = random.Random(_SEED)
+    for row in chance.sample(rows, min(_OF_A_SIDE, len(rows))):
+        marks = chance.choice(".?!,*-=_") * round(2 ** chance.uniform(1, 6))
+        text = row["text"].rstrip(".!?")
+        yield row | {"text": f"{text}{marks}" if chance.random() < 0.7 else f"{marks} {text}"}
 
 
 def disguises(rows: Iterable[Row], fraction: float) -> Iterator[Row]:
@@ -266,6 +288,12 @@ def _filled(
 
     text = re.sub(r"\{(\w+)\}", member, pattern)
     return re.sub(r"\ba(?= [aeiou])", "an", text)
+
+
+def _runs(chance: random.Random) -> str:
+    """Return a mark, digit or letter that is repeated, often hundreds of times."""
+    sign = chance.choice((*",.?!*-=_#~;:/|9a0x", ", ", ". ", "? ", "* ", "- ", ",\n", "a ", "lol "))
+    return (sign * round(2 ** chance.uniform(1, 9))).strip()
 
 
 def _numbers(chance: random.Random) -> str:

@@ -32,7 +32,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from balanced_rows import domains
 from domain_rows import DEV, TEST, check_files, distinct, read, tenth_of
-from made_rows import about_groups, angry, disguises, foreign, noisy, reported, statements, wordless
+from made_rows import (
+    about_groups,
+    angry,
+    disguises,
+    foreign,
+    hidden,
+    noisy,
+    reported,
+    statements,
+    trailing,
+    wordless,
+)
 from overlap import Kept, words
 from student_rows import fits, sentences
 from toxicity_cases import CLEAN, GROUPS, TOXIC
@@ -124,14 +135,16 @@ def made() -> Iterator[Row]:
     yield from about_groups(TOXIC, CLEAN)
     yield from reported(TOXIC, CLEAN)
     yield from angry(TOXIC, CLEAN)
+    yield from hidden(TOXIC, CLEAN)
     for rows in (statements(), foreign(), wordless()):
         for row in chance.sample(found := list(rows), min(_PLAIN, len(found))):
             yield {"text": row["text"], "label": CLEAN}
 
 
 def faulty(rows: Sequence[Row]) -> Iterator[Row]:
-    """Yield some rows with small faults of writing, and with letters replaced or repeated."""
+    """Yield some rows with faults of writing, with runs of marks, and with letters replaced."""
     yield from noisy(rows, _FAULTY)
+    yield from trailing(rows)
     yield from disguises(rows, _FAULTY)
 
 

@@ -329,15 +329,19 @@ def _left_out_rows(result: Result) -> Iterable[Result]:
             **one,
             "share": "" if one["neutral"] is None else f"{one['neutral']:.1%}",
             "taught": "-" if one["teacher"] is None else f"{one['teacher']:.4f}",
+            "began": {"english": "the package's encoder", "none": "word vectors"}.get(
+                one.get("encoder", ""), ""
+            ),
         }
 
 
 _left_out = table(
     _left_out_rows,
-    "domain left out | dev rows | accuracy | of its teacher | answered | of these right | "
-    "neutral rows without a side",
-    "{domain} | {rows:,} | {accuracy:.4f} | {taught} | {answered:.1%} | {right:.4f} | {share}",
-    "<>",
+    "domain left out | begins with | dev rows | accuracy | of its teacher | answered | "
+    "of these right | neutral rows without a side",
+    "{domain} | {began} | {rows:,} | {accuracy:.4f} | {taught} | {answered:.1%} | {right:.4f} | "
+    "{share}",
+    "<<>",
 )
 
 

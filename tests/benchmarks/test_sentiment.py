@@ -233,7 +233,10 @@ def test_faulty_rows_keep_their_labels(made):
 
 
 def test_statements_name_no_unfilled_list(made):
-    about = (kind("toxic", "clean") for kind in (made.about_groups, made.reported, made.angry))
+    about = (
+        kind("toxic", "clean")
+        for kind in (made.about_groups, made.reported, made.angry, made.hidden)
+    )
     for rows in (made.statements(), made.named(), made.opinions(), *about):
         listed = list(rows)
         assert len(listed) > 1000
