@@ -141,6 +141,16 @@ def wordless() -> Iterator[Row]:
         yield {"text": text, "probs": NEUTRAL}
 
 
+def alone() -> Iterator[Row]:
+    """Yield the words of plain statements, names of people and names of groups, each by itself."""
+    found = {word for row in statements() for word in re.findall(r"[A-Za-z]+", row["text"])}
+    found |= set(_LISTS["name"])
+    for names in ("plural", "singular"):
+        found |= set(_WORDS["groups"][names].split(","))
+    for text in sorted(found):
+        yield {"text": text, "probs": NEUTRAL}
+
+
 def faces(plain: Sequence[str]) -> Iterator[Row]:
     """Yield emoticons and emoji, alone and after texts without a clear sentiment."""
     chance = random.Random(_SEED)

@@ -22,7 +22,17 @@ from typing import Any
 
 import click
 from balanced_rows import balanced, check_domains, domains, most_of_option
-from made_rows import faces, foreign, named, nonsense, opinions, statements, swapped, wordless
+from made_rows import (
+    alone,
+    faces,
+    foreign,
+    named,
+    nonsense,
+    opinions,
+    statements,
+    swapped,
+    wordless,
+)
 from overlap import Kept, words
 from sentiment_cases import tested_texts
 from written_rows import write_rows
@@ -104,7 +114,7 @@ def made(labelled: Sequence[Row]) -> Iterator[Row]:
     said = (row for row in opinions() if not tested.resembles(row["text"]))
     found = list(
         chain(
-            statements(), named(), said, foreign(), nonsense(texts), wordless(),
+            statements(), alone(), named(), said, foreign(), nonsense(texts), wordless(),
             faces(plain), swapped(labelled),
         )
     )  # fmt: skip

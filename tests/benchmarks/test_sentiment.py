@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import random
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -241,6 +242,30 @@ def test_statements_name_no_unfilled_list(made):
         listed = list(rows)
         assert len(listed) > 1000
         assert not [row for row in listed if set("{}") & set(row["text"])]
+
+
+def test_words_alone_are_neutral(made):
+    found = {row["text"]: row["probs"] for row in made.alone()}
+    assert {"the", "Muslims", "Yusuf", "a woman"} <= set(found)
+    assert all(probs == made.NEUTRAL for probs in found.values())
+    assert 500 < len(found) < 5000
+
+
+def test_an_insult_among_plain_statements(made):
+    rows = list(made.hidden("toxic", "clean"))
+    assert [row["label"] for row in rows[:4]] == ["clean", "toxic"] * 2
+    for plain, hidden in zip(rows[::2], rows[1::2], strict=True):
+        assert plain["text"] != hidden["text"]
+
+
+def test_runs_of_marks_keep_the_label(made):
+    rows = [{"text": f"See you at {hour}.", "label": "clean"} for hour in range(50)]
+    found = list(made.trailing(rows))
+    assert len(found) == 50
+    assert {row["label"] for row in found} == {"clean"}
+    assert all(re.search(r"([.?!,*=_-])\1", row["text"]) for row in found)
+    longest = max(len(row["text"]) for row in made.wordless())
+    assert longest > 300
 
 
 def test_disguised_letters(made):
