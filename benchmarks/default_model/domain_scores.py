@@ -99,12 +99,10 @@ def told(found: Found) -> str:
 
 
 def means(found: Iterable[Found]) -> Found:
-    """Return the mean of each figure over domains; a domain without neutral rows has no share."""
+    """Return the mean of each figure over domains that have it; None if none has."""
     listed = list(found)
-    return {
-        name: statistics.mean(one[name] for one in listed if one[name] is not None)
-        for name in FIGURES
-    }
+    values = {name: [one[name] for one in listed if one[name] is not None] for name in FIGURES}
+    return {name: statistics.mean(each) if each else None for name, each in values.items()}
 
 
 def scored(classifier: Classifier, rows: list[dict[str, Any]]) -> Found:
