@@ -22,7 +22,7 @@ def labelled(count):
 
 @pytest.fixture
 def folder(script, tmp_path):
-    """Two domains, in which a word decides almost always; one has no neutral dev rows."""
+    """Two domains, in which a word decides almost always."""
     rows = tmp_path / "rows"
     rows.mkdir()
     for domain in ("films", "meals"):
@@ -30,7 +30,6 @@ def folder(script, tmp_path):
             found = [
                 {"text": f"The {SIDES[word]} {domain[:-1]} number {number}.", "label": label}
                 for number, (word, label) in enumerate(labelled(count))
-                if label != "neutral" or domain != "meals" or part != "dev"
             ]
             script("written_rows").write_rows(rows / f"{domain}.{part}.jsonl.gz", found)
     return rows
@@ -55,7 +54,6 @@ def test_each_domain_is_left_out_in_turn(leave_out, tmp_path, capsys):
     assert [one["domain"] for one in found] == ["films", "meals"]
     assert all(80 < one["rows"] < 120 for one in found)
     assert all(one["accuracy"] > 0.8 for one in found)
-    assert [one["neutral"] is None for one in found] == [False, True]
     (train,) = (tmp_path / "cache").glob("films-*/train.jsonl.gz")
     rows = list(read_rows(train, labelled=False))
     assert len(rows) > 60
@@ -82,3 +80,12 @@ def test_two_seeds_with_all_rows_and_with_some(leave_out, folder, tmp_path):
     written = json.loads((tmp_path / "found.json").read_text())
     assert written["open_terms"]["domains"] == found  # from the same rows
     assert written["seeds"] == 2
+
+
+def test_the_mean_of_domains_without_neutral_rows(script):
+    one = {"accuracy": 0.5, "answered": 1.0, "right": 0.5, "neutral": None}
+    means = script("domain_scores").means
+    assert means([one]) == one
+    assert means([one, one | {"accuracy": 0.7, "neutral": 0.2}]) == {
+        "accuracy": pytest.approx(0.6), "answered": 1.0, "right": 0.5, "neutral": 0.2
+    }  # fmt: skip
