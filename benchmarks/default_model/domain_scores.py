@@ -68,28 +68,29 @@ def main(rows: Path, models: tuple[str, ...], teacher: Path | None, output: Path
 
 def taught_accuracy(teacher: Path, rows: list[dict[str, Any]]) -> float:
     """Return the accuracy of a teacher on clear rows, which have two labels."""
-    clear = [row for row in rows if row["label"] in SIDES]
-    labels, answers = mean_answers([teacher], [row["text"] for row in clear])
-    return side_accuracy(clear, answers, labels)
+    asked = clear(rows)
+    labels, answers = mean_answers([teacher], [row["text"] for row in asked])
+    return side_accuracy(asked, answers, labels)
+
+
+def clear(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows that have one of two labels."""
+    return [row for row in rows if row["label"] in SIDES]
 
 
 def side_accuracy(
     rows: Sequence[dict[str, Any]], answers: NDArray[np.float32], labels: Sequence[str]
 ) -> float:
-    """Return the accuracy between two labels on the rows that have one of them.
+    """Return the accuracy between two labels.
 
     Args:
-        rows: the rows.
+        rows: clear rows.
         answers: the probabilities of their labels [rows, labels].
         labels: the labels of the columns.
     """
     positive, negative = (answers[:, labels.index(side)] for side in SIDES)
-    right = [
-        chosen == (row["label"] == "positive")
-        for row, chosen in zip(rows, positive >= negative, strict=True)
-        if row["label"] in SIDES
-    ]
-    return float(np.mean(right))
+    truth = np.array([row["label"] == "positive" for row in rows])
+    return float(np.mean((positive >= negative) == truth))
 
 
 def told(found: Found) -> str:
@@ -112,17 +113,15 @@ def scored(classifier: Classifier, rows: list[dict[str, Any]]) -> Found:
     accuracy of these; `neutral` is the share of neutral rows that are neutral or get no answer,
     None without such rows.
     """
-    clear = [
-        Row(row["text"], (row["label"],), number)
-        for number, row in enumerate(rows, start=1)
-        if row["label"] in SIDES
+    sided = [
+        Row(row["text"], (row["label"],), number) for number, row in enumerate(clear(rows), start=1)
     ]
     plain = [row["text"] for row in rows if row["label"] not in SIDES]
-    among = evaluate_rows(classifier, clear, file="the clear rows", among=SIDES).scored
+    among = evaluate_rows(classifier, sided, file="the clear rows", among=SIDES).scored
     right = among.right[among.answered]
     without = [answer.label not in SIDES for answer in classifier.predict_many(plain)]
     return {
-        "rows": len(clear),
+        "rows": len(sided),
         "accuracy": float(among.right.mean()),
         "answered": float(among.answered.mean()),
         "right": float(right.mean()) if len(right) else 0.0,

@@ -6,20 +6,19 @@ fine-tuned one takes half an hour. It is weaker than a fine-tuned one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 
 from textgate.train.pretraining.teacher import BATCH, SentenceTransformer
+from textgate.train.training.checkpoint import read_tensors, reporting_damage, write_tensors
 
 PENALTY = 0.05  # inverse of scikit-learn's C, for vectors of length 1
 _STEPS = 300
-_VECTORS = "vectors"  # the tensor in the file
+_VECTORS, _TEXTS = "vectors", "texts"  # the tensor in the file, and its rows
 
 
 class Vectors:
@@ -37,26 +36,27 @@ class Vectors:
     def __init__(self, texts: Iterable[str], transformer: Path, cache: Path) -> None:
         self.name = transformer.name
         self._file = cache / f"{self.name}.safetensors"
-        self._texts = cache / f"{self.name}.json"
-        known = json.loads(self._texts.read_text("utf-8")) if self._file.exists() else []
+        known, stored = self._read() if self._file.exists() else ([], None)
         new = sorted(set(texts).difference(known))
         if new:
             model = SentenceTransformer(
                 transformer, torch.device("cpu"), bfloat16=None, sample=new[:BATCH]
             )
             found = model.vectors(new)
-            if known:
-                found = torch.cat([load_file(self._file)[_VECTORS], found])
-            self._texts.write_text(json.dumps([*known, *new]), encoding="utf-8")
-            save_file({_VECTORS: found}, self._file)
+            if stored is not None:
+                found = torch.cat([stored, found])
+            write_tensors(self._file, {_VECTORS: found}, {_TEXTS: [*known, *new]})
 
     def of(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of some of the texts, float32 [texts, width]."""
-        places = {
-            text: place for place, text in enumerate(json.loads(self._texts.read_text("utf-8")))
-        }
-        stored = load_file(self._file)[_VECTORS]
+        known, stored = self._read()
+        places = {text: place for place, text in enumerate(known)}
         return np.asarray(stored[[places[text] for text in texts]], dtype=np.float32)
+
+    def _read(self) -> tuple[list[str], torch.Tensor]:
+        with reporting_damage(self._file):
+            tensors, values = read_tensors(self._file)
+        return values[_TEXTS], tensors[_VECTORS]
 
 
 def answers(

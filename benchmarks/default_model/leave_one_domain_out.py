@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from balanced_rows import balanced, domains
 from common import Goal, cache_option, write_result
 from domain_rows import LABELS, read
-from domain_scores import means, scored, side_accuracy, told
+from domain_scores import clear, means, scored, side_accuracy, told
 from frozen_teacher import Vectors, answers
 from made_rows import noisy
 from sets import in_processes, remembered
@@ -54,7 +54,7 @@ KNOWN = (  # domains that have labels which the package's encoder has learned, s
     *("developers' posts", "forum comments", "news", "product sentences", "restaurant reviews"),
     "tweets",
 )
-EPOCHS = {"english": 2, "none": 3}
+EPOCHS = {"english": 2, "none": 3}  # by the encoder that training begins with
 _NOISY = 0.15
 _WEIGHT = 0.5  # of a teacher's answer against a row's own label
 _SEED = 0
@@ -98,7 +98,7 @@ class Plan:
         for domain in domains(self.rows):
             yield from (row["text"] for row in self.short(domain))
             yield from self.texts(domain)
-            yield from (row["text"] for row in read(self.rows, f"{domain}.dev"))
+            yield from (row["text"] for row in clear(read(self.rows, f"{domain}.dev")))
 
 
 @click.command()
@@ -228,8 +228,8 @@ def without_domains(
         folder.mkdir(exist_ok=True)
         others = [other for other in domains(plan.rows) if other not in left]
         asked = left or domains(plan.rows)
-        test = [row for domain in asked for row in read(plan.rows, f"{domain}.dev")]
-        train, given = training_rows(plan, vectors, others, test)
+        test = {domain: list(read(plan.rows, f"{domain}.dev")) for domain in asked}
+        train, given = training_rows(plan, vectors, others, clear(chain(*test.values())))
         write_rows(folder / "train.jsonl.gz", train)
         dev = balanced(plan.rows, "dev", others, most=MOST_DEV)
         write_rows(folder / "dev.jsonl.gz", dev)
@@ -245,11 +245,10 @@ def without_domains(
         )
         found = []
         with Classifier.load(folder / "bundle") as classifier:
-            for domain in asked:
-                mine = list(read(plan.rows, f"{domain}.dev"))
-                answered, given = given[: len(mine)], given[len(mine) :]
-                teacher = side_accuracy(mine, answered, LABELS) if vectors else None
+            for domain, mine in test.items():
                 figures = scored(classifier, mine)
+                answered, given = given[: figures["rows"]], given[figures["rows"] :]
+                teacher = side_accuracy(clear(mine), answered, LABELS) if vectors else None
                 found.append({"domain": domain, **figures, "teacher": teacher, "encoder": encoder})
         return found
 

@@ -27,6 +27,7 @@ _LISTS: dict[str, list[str]] = {
     name: text.split() if name == "name" else text.split(",")
     for name, text in _WORDS["lists"].items()
 }
+_GROUPS = {name: _WORDS["groups"][name].split(",") for name in ("plural", "singular")}
 _STATEMENTS, _NAMED = 9_000, 1_500  # rows
 _OPINIONS, _OF_A_SIDE = 6_000, 2_400  # rows of each label
 _NONSENSE, _FOREIGN, _WORDLESS, _SWAPPED = 2_500, 5_000, 2_500, 5_000
@@ -144,10 +145,7 @@ def wordless() -> Iterator[Row]:
 def alone() -> Iterator[Row]:
     """Yield the words of plain statements, names of people and names of groups, each by itself."""
     found = {word for row in statements() for word in re.findall(r"[A-Za-z]+", row["text"])}
-    found |= set(_LISTS["name"])
-    for names in ("plural", "singular"):
-        found |= set(_WORDS["groups"][names].split(","))
-    for text in sorted(found):
+    for text in sorted(found.union(_LISTS["name"], *_GROUPS.values())):
         yield {"text": text, "probs": NEUTRAL}
 
 
@@ -183,19 +181,16 @@ def noisy(rows: Iterable[Row], fraction: float) -> Iterator[Row]:
 
 def about_groups(toxic: str, clean: str) -> Iterator[Row]:
     """Yield texts that name a group of people, some of them hateful, with the given labels."""
-    groups = _WORDS["groups"]
-    names = {name: groups[name].split(",") for name in ("plural", "singular")}
     for label, side in ((toxic, "toxic"), (clean, "clean")):
-        for pattern in groups[side].strip().splitlines():
-            for name in names["singular" if "{singular}" in pattern else "plural"]:
+        for pattern in _WORDS["groups"][side].strip().splitlines():
+            for name in _GROUPS["singular" if "{singular}" in pattern else "plural"]:
                 text = re.sub(r"\{[Pp]lural\}|\{singular\}", name, pattern)
                 yield {"text": text[0].upper() + text[1:], "label": label}
 
 
 def reported(toxic: str, clean: str) -> Iterator[Row]:
     """Yield hateful claims about groups that somebody condemns, and that somebody makes."""
-    plural = _WORDS["groups"]["plural"].split(",")
-    return _sides("reported", toxic, clean, {"plural": plural})
+    return _sides("reported", toxic, clean, {"plural": _GROUPS["plural"]})
 
 
 def angry(toxic: str, clean: str) -> Iterator[Row]:

@@ -296,6 +296,11 @@ _domains = table(
 )
 
 
+def _figure(value: float | None, form: str, missing: str = "-") -> str:
+    """Return a figure as text, or what stands for a missing one."""
+    return missing if value is None else format(value, form)
+
+
 def _held_out_rows(result: Result) -> Iterable[Result]:
     """Yield the figures of each domain, and their means."""
     found = result["held_out"]
@@ -307,7 +312,7 @@ def _held_out_rows(result: Result) -> Iterable[Result]:
     }
     mean |= {"domain": "mean", "rows": sum(one["rows"] for one in found)}
     for one in (*found, mean):
-        yield {**one, "share": "" if one["neutral"] is None else f"{one['neutral']:.1%}"}
+        yield {**one, "share": _figure(one["neutral"], ".1%", "")}
 
 
 _held_out = table(
@@ -327,8 +332,8 @@ def _left_out_rows(result: Result) -> Iterable[Result]:
     for one in (*found, mean):
         yield {
             **one,
-            "share": "" if one["neutral"] is None else f"{one['neutral']:.1%}",
-            "taught": "-" if one["teacher"] is None else f"{one['teacher']:.4f}",
+            "share": _figure(one["neutral"], ".1%", ""),
+            "taught": _figure(one["teacher"], ".4f"),
             "began": {"english": "the package's encoder", "none": "word vectors"}.get(
                 one.get("encoder", ""), ""
             ),
@@ -390,8 +395,7 @@ def _size_and_times(result: Result, model: str) -> str:
 
 def _toxic_rows(result: Result) -> Iterable[Result]:
     for one in result["tests"]:
-        teacher = one.get("teacher")
-        yield {**one, "teacher": "-" if teacher is None else f"{teacher:.4f}"}
+        yield {**one, "teacher": _figure(one["teacher"], ".4f")}
 
 
 _toxic_tests = table(
