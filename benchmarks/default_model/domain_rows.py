@@ -173,7 +173,10 @@ def rows_of(data: Path, one: Source) -> Rows:
 
 
 def together(sets: list[tuple[Source, Rows]], open_terms: bool) -> Rows:
-    """Return the rows of a domain; its dev and test rows have at most so many of each kind."""
+    """Return the rows of a domain; its dev and test rows have at most so many of each kind.
+
+    The dev and test rows are the same whatever the terms of the training rows.
+    """
     chance = random.Random(_SEED)
     found = Rows([], [], [], [])
     for one, rows in sets:
@@ -183,6 +186,7 @@ def together(sets: list[tuple[Source, Rows]], open_terms: bool) -> Rows:
     for listed in (found.train, found.texts):
         chance.shuffle(listed)
     for name in ("dev", "test"):
+        chance = random.Random(_SEED)
         both = [row for _, rows in sets for row in getattr(rows, name)]
         chance.shuffle(both)
         clear = [row for row in both if row["label"] != "neutral"]

@@ -1,10 +1,12 @@
-"""Figures of sentiment models on the rows of each domain.
+"""Figures of sentiment models on the dev rows of each domain.
 
     python benchmarks/default_model/domain_scores.py runs/domains -m sentiment
     python benchmarks/default_model/domain_scores.py runs/domains --teacher x.teacher
 
-runs/domains is what domain_rows.py wrote. leave_one_domain_out.py uses the same figures. A teacher
-that learned a domain's own rows shows how far the labels of the domain can be found at all.
+runs/domains is what domain_rows.py wrote. leave_one_domain_out.py uses the same figures. Several
+bundles are seeds of one training, and so are those of `--open-terms`, which learned from sets under
+open terms alone. A teacher that learned a domain's own rows shows how far the labels of the domain
+can be found at all.
 """
 
 from __future__ import annotations
@@ -37,33 +39,79 @@ Found = dict[str, Any]
 
 @click.command()
 @click.argument("rows", type=click.Path(exists=True, path_type=Path))
-@click.option("-m", "--model", "models", multiple=True, help="Bundle; can be repeated.")
+@click.option("-m", "--model", "models", multiple=True, help="Bundle; repeat it for other seeds.")
+@click.option("--open-terms", "opened", multiple=True, help="Bundle to compare; can be repeated.")
 @click.option("--teacher", type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path))
-def main(rows: Path, models: tuple[str, ...], teacher: Path | None, output: Path | None) -> None:
+def main(
+    rows: Path,
+    models: tuple[str, ...],
+    opened: tuple[str, ...],
+    teacher: Path | None,
+    output: Path | None,
+) -> None:
     """Score bundles on the dev rows of every domain."""
-    results: dict[str, Any] = {}
+    result: Found = {}
+    if models:
+        result = {"seeds": len(models), **of_bundles(rows, models)}
+        show(result)
+    if opened:
+        result["open_terms"] = {"seeds": len(opened), **of_bundles(rows, opened)}
+        show(result["open_terms"])
     if teacher:
-        results["teacher"] = {
+        result["teacher"] = {
             domain: taught_accuracy(teacher, list(read(rows, f"{domain}.dev")))
             for domain in domains(rows)
         }
-        for domain, accuracy in results["teacher"].items():
+        for domain, accuracy in result["teacher"].items():
             click.echo(f"{domain}: {accuracy:.4f}")
-        click.echo(f"mean of the teacher: {statistics.mean(results['teacher'].values()):.4f}")
-    for model in models:
-        with Classifier.load(model) as classifier:
-            found = [
-                {"domain": domain, **scored(classifier, list(read(rows, f"{domain}.dev")))}
+        click.echo(f"mean of the teacher: {statistics.mean(result['teacher'].values()):.4f}")
+    if output:
+        write_result(output, result)
+
+
+def of_bundles(rows: Path, bundles: Iterable[str]) -> Found:
+    """Return the figures of bundles that differ in their seed, see summary."""
+    found = []
+    for bundle in bundles:
+        with Classifier.load(bundle) as classifier:
+            found += [
+                {
+                    "domain": domain,
+                    **scored(classifier, list(read(rows, f"{domain}.dev"))),
+                    "teacher": None,
+                }
                 for domain in domains(rows)
             ]
-        for one in found:
-            click.echo(f"{one['domain']}, {one['rows']:,} rows: {told(one)}")
-        mean = means(found)
-        click.echo(f"mean of {model}: {told(mean)}")
-        results[Path(model).name] = {"domains": found, "mean": mean}
-    if output:
-        write_result(output, results)
+    return summary(found)
+
+
+def summary(found: Sequence[Found]) -> Found:
+    """Return the figures of each domain, which are means over seeds, and their means.
+
+    `spread` is the standard deviation of the accuracy over seeds, None for one seed.
+    """
+    names = list(dict.fromkeys(one["domain"] for one in found))
+    each = []
+    for name in names:
+        same = [one for one in found if one["domain"] == name]
+        accuracy = [one["accuracy"] for one in same]
+        each.append(
+            {
+                **same[0],
+                **means(same),
+                "spread": statistics.stdev(accuracy) if len(accuracy) > 1 else None,
+            }
+        )
+    return {"domains": each, "mean": means(each)}
+
+
+def show(result: Found) -> None:
+    """Print the figures."""
+    for one in result["domains"]:
+        teacher = "" if one["teacher"] is None else f"; the teacher {one['teacher']:.4f}"
+        click.echo(f"{one['domain']}, {one['rows']:,} rows: {told(one)}{teacher}")
+    click.echo(f"mean: {told(result['mean'])}")
 
 
 def taught_accuracy(teacher: Path, rows: list[dict[str, Any]]) -> float:

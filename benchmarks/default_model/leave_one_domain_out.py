@@ -7,18 +7,17 @@ rows of all others, and on generated rows, exported as int8 and scored on the do
 The mean over domains is what every choice about the packaged model is made by. The package's
 encoder has learned labels of some domains: trainings without one of these begin with word vectors.
 With `--transformer`, a teacher that knows the same other domains alone labels the short rows and
-the sentences, see frozen_teacher.py; its own accuracy is printed too. With `--open-terms`, the same
-is done with the sets under open terms alone. Finished work is in `--cache`; another call goes on.
+the sentences, see frozen_teacher.py; its own accuracy is printed too. Finished work is in
+`--cache`; another call goes on.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from balanced_rows import balanced, domains
 from common import Goal, cache_option, write_result
 from domain_rows import LABELS, read
-from domain_scores import clear, means, scored, side_accuracy, told
+from domain_scores import clear, scored, show, side_accuracy, summary
 from frozen_teacher import Vectors, answers
 from made_rows import noisy
 from sets import in_processes, remembered
@@ -114,12 +113,6 @@ class Plan:
 @click.option("--made/--not-made", "generated", default=True, help="With generated rows.")
 @click.option("--most", default=3_000, show_default=True, help="Short rows of a domain.")
 @click.option("--sentences", default=2_000, show_default=True, help="Of a domain, for the teacher.")
-@click.option(
-    "--open-terms",
-    "opened",
-    type=PATH,
-    help="What domain_rows.py wrote with --open-terms: train from it as well.",
-)
 @click.option("--seed", "seeds", type=int, multiple=True, default=[0], show_default=True)
 @click.option("--set", "settings", multiple=True, help="NAME=VALUE of the recipe; can be repeated.")
 @click.option("--jobs", default=2, show_default=True)
@@ -131,7 +124,6 @@ def main(
     transformer: Path | None,
     most: int,
     sentences: int,
-    opened: Path | None,
     seeds: tuple[int, ...],
     settings: tuple[str, ...],
     jobs: int,
@@ -143,49 +135,19 @@ def main(
     """Train without each domain in turn and score it."""
     cache.mkdir(parents=True, exist_ok=True)
     chosen = {name: json.loads(value) for name, value in (one.split("=") for one in settings)}
-    plans = [Plan(rows, cache, generated, most, sentences)]
-    plans += [replace(plans[0], rows=opened)] if opened else []
-    vectors = None
-    if transformer:
-        texts = chain.from_iterable(plan.read() for plan in plans)
-        vectors = Vectors(texts, transformer, cache)
+    plan = Plan(rows, cache, generated, most, sentences)
+    vectors = Vectors(plan.read(), transformer, cache) if transformer else None
     work = [
         (plan, vectors, tuple(filter(None, names.split(","))), {"seed": seed, **chosen})
-        for plan in plans
         for names in left or domains(rows)
         for seed in seeds
     ]
     found = in_processes(jobs, without_domains, work)
-    of_plan = len(found) // len(plans)
-    result = summary(list(chain.from_iterable(found[:of_plan])))
-    if opened:
-        result["open_terms"] = summary(list(chain.from_iterable(found[of_plan:])))
-    for said in (result, result.get("open_terms")):
-        if said:
-            show(said)
+    result = summary(list(chain.from_iterable(found)))
+    show(result)
     if output:
         bounds = [] if left == ("",) else goals(result)
         write_result(output, {"seeds": len(seeds), **result}, bounds)
-
-
-def summary(found: Sequence[Found]) -> Found:
-    """Return the figures of each domain, which are means over seeds, and their means.
-
-    `spread` is the standard deviation of the accuracy over seeds, None for one seed.
-    """
-    names = list(dict.fromkeys(one["domain"] for one in found))
-    each = []
-    for name in names:
-        same = [one for one in found if one["domain"] == name]
-        accuracy = [one["accuracy"] for one in same]
-        each.append(
-            {
-                **same[0],
-                **means(same),
-                "spread": statistics.stdev(accuracy) if len(accuracy) > 1 else None,
-            }
-        )
-    return {"domains": each, "mean": means(each)}
 
 
 def goals(result: Found) -> list[Goal]:
@@ -200,14 +162,6 @@ def goals(result: Found) -> list[Goal]:
             for one in result["domains"]
         ),
     ]
-
-
-def show(result: Found) -> None:
-    """Print the figures."""
-    for one in result["domains"]:
-        teacher = "" if one["teacher"] is None else f"; the teacher {one['teacher']:.4f}"
-        click.echo(f"{one['domain']}, {one['rows']:,} rows: {told(one)}{teacher}")
-    click.echo(f"mean: {told(result['mean'])}")
 
 
 def without_domains(

@@ -32,6 +32,10 @@ _STATEMENTS, _NAMED = 9_000, 1_500  # rows
 _OPINIONS, _OF_A_SIDE = 6_000, 2_400  # rows of each label
 _NONSENSE, _FOREIGN, _WORDLESS, _SWAPPED = 2_500, 5_000, 2_500, 5_000
 _PER_PICTURE = 60  # texts
+_JOINED = 3, 14  # sentences of a long text
+_MINE = 0.3, 1.0  # of them with its side
+_CLEAR = 0.7  # probability
+_SUBJECT = re.compile(r"(?:He|he|She|she)\b(?!['\u2019])")
 _HAPPY = (*[":)", ":-)", ":D", ":-D", ";)", "=)", "<3", "xD"], *"😀😃😄😊😍😘😂👍👏🎉❤💕😎🥰🤩🙌💯")
 _SAD = (*[":(", ":-(", ":'(", ">:(", "=(", ":-/"], *"😡😠😭😢👎💔🤮🤢😒😞😩🙄💩😔")
 _THINGS = "📦📅📍📞🚗🏠📄📎🕒✈🔑💡🍽🎒📚🖨⌚🔋"
@@ -179,6 +183,36 @@ def noisy(rows: Iterable[Row], fraction: float) -> Iterator[Row]:
                 yield row | {"text": text}
 
 
+def renamed(rows: Iterable[Row], fraction: float) -> Iterator[Row]:
+    """Yield a share of the rows that begin with he or she, with a name instead."""
+    chance = random.Random(_SEED)
+    for row in rows:
+        if chance.random() < fraction and (found := _SUBJECT.match(row["text"])):
+            yield row | {"text": chance.choice(_LISTS["name"]) + row["text"][found.end() :]}
+
+
+def joined(rows: Iterable[Row], count: int) -> Iterator[Row]:
+    """Yield long texts: clear rows of one side, plain ones, and a few of the other side."""
+    chance = random.Random(_SEED)
+    clear: dict[str, list[str]] = {"negative": [], "neutral": [], "positive": []}
+    for row in rows:
+        side = max(row["probs"], key=row["probs"].get)
+        if row["probs"][side] > _CLEAR:
+            clear[side].append(row["text"])
+    for _ in range(count):
+        side, other = chance.sample(list(SIDES), 2)
+        length = chance.randint(*_JOINED)
+        mine = max(1, round(length * chance.uniform(*_MINE)))
+        against = chance.randint(0, mine // 3)
+        texts = [
+            *chance.choices(clear[side], k=mine),
+            *chance.choices(clear[other], k=against),
+            *chance.choices(clear["neutral"], k=length - mine),
+        ]
+        chance.shuffle(texts)
+        yield {"text": " ".join(map(_sentence, texts)), "probs": SIDES[side]}
+
+
 def about_groups(toxic: str, clean: str) -> Iterator[Row]:
     """Yield texts that name a group of people, some of them hateful, with the given labels."""
     for label, side in ((toxic, "toxic"), (clean, "clean")):
@@ -293,6 +327,12 @@ def _filled(
 
     text = re.sub(r"\{(\w+)\}", member, pattern)
     return re.sub(r"\ba(?= [aeiou])", "an", text)
+
+
+def _sentence(text: str) -> str:
+    """Return a text with a capital and an end."""
+    text = text.strip()
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
 
 
 def _runs(chance: random.Random) -> str:

@@ -67,7 +67,7 @@ _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|etc|e\.g|i\.e|[A-Z])\
     "--known",
     type=click.Path(exists=True, path_type=Path),
     multiple=True,
-    help="Rows that the teacher has labelled before; their texts are left out.",
+    help="Rows that the teacher has labelled before: left out of labelled and sentences.",
 )
 def main(
     rows: Path,
@@ -85,12 +85,13 @@ def main(
     check_domains(rows, [*without, *dict(most_of)])
     output.mkdir(parents=True, exist_ok=True)
     chosen = [domain for domain in domains(rows) if domain not in without]
-    labelled = balanced(
+    before = {row.text for file in known for row in read_rows(file, labelled=False)}
+    short = balanced(
         rows, "train", chosen,
         most=most, most_of=dict(most_of), least=least, max_words=MAX_WORDS,
     )  # fmt: skip
+    labelled = [row for row in short if row["text"] not in before]
     long = balanced(rows, "train", chosen, most=reviews, min_words=MAX_WORDS + 1)
-    before = {row.text for file in known for row in read_rows(file, labelled=False)}
     files = {
         "labelled": labelled,
         "reviews": long,

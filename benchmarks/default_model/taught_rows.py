@@ -3,20 +3,22 @@
     python benchmarks/default_model/taught_rows.py ROWS --teacher TEACHER -o taught.jsonl.gz
 
 It is for rows that only one of several teachers should label, such as sentences but not long
-reviews; `textgate train --teacher` asks each teacher about all rows. With --noisy, some rows follow
-once more with typos and other small faults, and the labels of the rows without them.
+reviews; `textgate train --teacher` asks each teacher about all rows. Rows that are made of the
+labelled ones follow: with --noisy, rows with typos and other small faults, with --named, rows with
+a name instead of he or she, and with --joined, long texts of several rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import torch
-from made_rows import noisy
+from made_rows import joined, noisy, renamed
 from numpy.typing import NDArray
 from written_rows import write_rows
 
@@ -52,10 +54,21 @@ PATH = click.Path(exists=True, path_type=Path)
     show_default=True,
     help="Share of the rows that follow once more with faults.",
 )
-def main(rows: Path, teachers: tuple[Path, ...], output: Path, weight: float, share: float) -> None:
+@click.option("--named", default=0.0, help="Share of those with he or she that get a name.")
+@click.option("--joined", "long", default=0, show_default=True, help="Long texts to make of them.")
+def main(
+    rows: Path,
+    teachers: tuple[Path, ...],
+    output: Path,
+    weight: float,
+    share: float,
+    named: float,
+    long: int,
+) -> None:
     """Label ROWS with teachers."""
     labelled = taught(list(read_rows(rows, labelled=False)), teachers, weight)
-    count = write_rows(output, [*labelled, *noisy(labelled, share)])
+    more = (noisy(labelled, share), renamed(labelled, named), joined(labelled, long))
+    count = write_rows(output, [*labelled, *chain(*more)])
     click.echo(f"{output}: {count:,} rows")
 
 

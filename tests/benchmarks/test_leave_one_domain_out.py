@@ -73,13 +73,23 @@ def test_a_teacher_that_knows_the_other_domains_labels_the_rows(leave_out, encod
     assert min(certain) < 0.999  # the labels are mixed with its answers
 
 
-def test_two_seeds_with_all_rows_and_with_some(leave_out, folder, tmp_path):
-    found = leave_out("--leave", "", "--seed", "0", "--seed", "1", "--open-terms", str(folder))
+def test_two_seeds_of_all_domains(leave_out, tmp_path):
+    found = leave_out("--leave", "", "--seed", "0", "--seed", "1")
     assert [one["domain"] for one in found] == ["films", "meals"]
     assert all(one["accuracy"] > 0.8 for one in found)
-    written = json.loads((tmp_path / "found.json").read_text())
-    assert written["open_terms"]["domains"] == found  # from the same rows
-    assert written["seeds"] == 2
+    assert json.loads((tmp_path / "found.json").read_text())["seeds"] == 2
+
+
+def test_bundles_of_all_sets_and_of_open_ones(script, folder, tmp_path):
+    path = tmp_path / "terms.json"
+    bundles = ["-m", "sentiment", "-m", "sentiment", "--open-terms", "sentiment"]
+    script("domain_scores").main([str(folder), *bundles, "-o", str(path)], standalone_mode=False)
+    written = json.loads(path.read_text())
+    assert (written["seeds"], written["open_terms"]["seeds"]) == (2, 1)
+    assert [one["domain"] for one in written["domains"]] == ["films", "meals"]
+    assert [one["spread"] for one in written["domains"]] == [0, 0]
+    assert [one["spread"] for one in written["open_terms"]["domains"]] == [None, None]
+    assert written["mean"] == written["open_terms"]["mean"]  # the same bundle
 
 
 def test_the_mean_of_domains_without_neutral_rows(script):

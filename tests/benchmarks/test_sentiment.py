@@ -11,7 +11,6 @@ import shutil
 from types import SimpleNamespace
 
 import click
-import numpy as np
 import pytest
 import torch
 
@@ -19,7 +18,6 @@ from tests.benchmarks.conftest import BENCHMARKS
 from textgate.bundle.run import MODEL
 from textgate.rows import load_labelled
 from textgate.train import fit
-from textgate.train.pretraining.pretrained import open_pretrained
 from textgate.train.training.checkpoint import load_model
 
 
@@ -138,6 +136,15 @@ def test_only_sets_under_open_terms_train(data, folder, tmp_path):
     assert "it is a fine film to see" in texts(out / "films.dev.jsonl.gz")
 
 
+def test_the_terms_of_training_rows_change_no_scored_row(data, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "MOST_SCORED", 1)
+    for name, terms in (("all", ()), ("open", ("--open-terms",))):
+        data.main([str(folder), "-o", str(tmp_path / name), *terms], standalone_mode=False)
+    for path in (tmp_path / "all").glob("*.gz"):
+        if not path.name.endswith(("train.jsonl.gz", "texts.jsonl.gz")):
+            assert path.read_bytes() == (tmp_path / "open" / path.name).read_bytes(), path.name
+
+
 def test_the_rows_are_reproducible(data, student, folder, tmp_path):
     for name in ("one", "two"):
         out = tmp_path / name
@@ -188,6 +195,10 @@ def test_rows_of_the_student(data, student, made, cases, overlap, folder, tmp_pa
     assert not read(out / "sentences.jsonl.gz")
     student.main([*arguments, "--known", str(known)], standalone_mode=False)
     assert not read(out / "sentences.jsonl.gz")
+    assert read(out / "labelled.jsonl.gz")
+    known = shutil.copy(out / "labelled.jsonl.gz", tmp_path)
+    student.main([*arguments, "--known", str(known)], standalone_mode=False)
+    assert not read(out / "labelled.jsonl.gz")
 
 
 @pytest.mark.parametrize(("given", "said"), [("thing=3", "no domain is called thing"),
@@ -201,22 +212,33 @@ def test_other_domains_are_refused(data, student, folder, tmp_path, given, said)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_training_continues_with_the_weights_of_a_run(script, reviews, tmp_path):
+def test_the_mean_of_two_runs(script, reviews, tmp_path):
     rows = [row for row in load_labelled(reviews / "train.jsonl.gz") if len(row.text) < 80][:60]
     settings = {"folds": 0, "epochs": 1, "adversarial": 0.0}
-    run = fit(rows, tmp_path / "run", dev=rows[:20], settings=settings)
-    script("continued").main([str(run.path), "-o", str(tmp_path / "on")], standalone_mode=False)
-    before, first = open_pretrained(tmp_path / "on"), open_pretrained("english")
-    weights = load_model(run.path / MODEL).weights
-    assert np.array_equal(before.embedding, weights["embedding.weight"].numpy())
-    assert len(before.embedding) == run.manifest.architecture.vocabulary_size
-    changed = "layers.0.ahead.weight_hh_l0"
-    assert torch.equal(before.layers[changed], weights[changed])
-    assert not torch.equal(before.layers[changed], first.layers[changed])
+    runs = [
+        fit(rows, tmp_path / f"run-{seed}", dev=rows[:20], settings=settings | {"seed": seed}).path
+        for seed in (0, 1)
+    ]
+    main = script("averaged").main
+    main([*map(str, runs), "-o", str(tmp_path / "mean")], standalone_mode=False)
+    one, other, mean = (load_model(path / MODEL) for path in (*runs, tmp_path / "mean"))
+    assert mean.weights.keys() == one.weights.keys()
+    differ = 0
+    for name, tensor in mean.weights.items():
+        if tensor.is_floating_point():
+            both = (one.weights[name] + other.weights[name]) / 2
+            assert torch.allclose(tensor, both), name
+        else:
+            assert torch.equal(tensor, one.weights[name]), name
+            assert torch.equal(tensor, other.weights[name]), name
+        differ += not torch.equal(one.weights[name], other.weights[name])
+    assert differ > 3
+    assert 0.25 <= mean.temperature <= 1000
 
-    again = fit(rows, tmp_path / "again", dev=rows[:20], pretrained=tmp_path / "on",
-                settings=settings)  # fmt: skip
-    assert again.manifest.pretrained.name == "on"
+    third = fit(rows[:50], tmp_path / "third", dev=rows[:20], settings=settings).path
+    with pytest.raises(click.UsageError, match="other networks or training rows"):
+        main([str(runs[0]), str(third), "-o", str(tmp_path / "no")], standalone_mode=False)
+    assert not (tmp_path / "no").exists()
 
 
 def test_faulty_rows_keep_their_labels(made):
@@ -231,6 +253,52 @@ def test_faulty_rows_keep_their_labels(made):
     ]  # fmt: skip
     for kind in kinds:
         assert [row for row in found if kind(row["text"])]
+
+
+def test_names_instead_of_he_and_she(made):
+    rows = [{"text": "He left.", "label": "x"}, {"text": "she sang well", "label": "y"}]
+    others = [{"text": text} for text in ("He's gone.", "Here it is.", "I saw her.", "Shell")]
+    found = list(made.renamed(rows + others, 1.0))
+    assert [row["label"] for row in found] == ["x", "y"]
+    name = r"[A-Z]\w+"
+    assert re.fullmatch(f"{name} left.", found[0]["text"])
+    assert re.fullmatch(f"{name} sang well", found[1]["text"])
+    assert not list(made.renamed(rows, 0.0))
+
+
+def test_long_texts_of_several_rows(made):
+    sides = {"negative": "bad", "neutral": "plain", "positive": "good"}
+    rows = [
+        {"text": f"{word} {number}", "probs": dict.fromkeys(sides, 0.05) | {side: 0.9}}
+        for side, word in sides.items()
+        for number in range(20)
+    ]
+    unclear = {"text": "unclear", "probs": {"negative": 0.4, "neutral": 0.3, "positive": 0.3}}
+    found = list(made.joined([*rows, unclear], 60))
+    assert len(found) == 60
+    for row in found:
+        parts = row["text"].rstrip(".").split(". ")
+        assert 3 <= len(parts) <= 20
+        assert all(part[0].isupper() for part in parts)
+        count = {side: row["text"].lower().count(word) for side, word in sides.items()}
+        side = max(row["probs"], key=row["probs"].get)
+        other = "negative" if side == "positive" else "positive"
+        assert count[side] >= 3 * count[other]
+        assert "Unclear" not in row["text"]
+    assert len({max(row["probs"], key=row["probs"].get) for row in found}) == 2
+
+
+def test_examples_of_wordnet(script, tmp_path):
+    folder = tmp_path / "dict"
+    folder.mkdir()
+    for name in ("adj", "adv", "noun"):
+        (folder / f"data.{name}").write_text("  1 This software\n", encoding="utf-8")
+    gloss = 'eat quickly; "he wolfed down the stew"; "they bolted"; "who ate it all?"'
+    line = f"0001 34 v 01 bolt 0 000 | {gloss}\n"
+    (folder / "data.verb").write_text(line * 2, encoding="utf-8")
+    path = tmp_path / "wordnet" / "unlabelled.jsonl.gz"
+    script("wordnet_rows").main([str(folder), "-o", str(path)], standalone_mode=False)
+    assert texts(path) == {"he wolfed down the stew", "Who ate it all."}
 
 
 def test_statements_name_no_unfilled_list(made):

@@ -34,7 +34,6 @@ from textgate.train.teaching.finetuned import EncoderSummary
 from textgate.train.text.subwords import first_ids
 from textgate.train.training.checkpoint import (
     file_sha256,
-    load_model,
     read_tensors,
     reporting_damage,
     write_tensors,
@@ -296,37 +295,6 @@ def pack(folder: Path, output: Path, *, max_words: int | None = None, force: boo
         tensors[_EMBEDDING] = tensors[_EMBEDDING][:max_words].clone()
         manifest = _with_tokenizer(manifest, tokenizer_json, max_words)
     _write_finished(output, manifest, result, tokenizer_json, packed(tensors), force=force)
-
-
-def continue_from(run: Path, output: Path, *, force: bool = False) -> None:
-    """Write the packaged sentence encoder with the weights of a run that began with it.
-
-    The tokenizer, the embedding and the recurrent layer are those of the run. The projection and
-    what the manifest says about pretraining stay.
-
-    Args:
-        run: the finished run.
-        output: the folder to create.
-        force: replace a pretrained folder in `output`.
-
-    Raises:
-        CheckpointError: the run is unfinished, damaged, or another network; or `output` exists or
-            cannot be written.
-    """
-    folder = _english()
-    manifest, result = _read_finished(folder)
-    path = folder / MODEL
-    with reporting_damage(path):
-        tensors = unpacked(_read_weights(path, result))
-    weights = load_model(run / MODEL).weights
-    with reporting_damage(run / MODEL):
-        tensors |= {
-            name: weights[name].contiguous() for name in tensors if not name.startswith(_PROJECTION)
-        }
-        tokenizer_json = (run / TOKENIZER).read_bytes().decode("utf-8")
-    manifest = _with_tokenizer(manifest, tokenizer_json, len(tensors[_EMBEDDING]))
-    _check_shapes(tensors, manifest, run / MODEL)
-    _write_finished(output, manifest, result, tokenizer_json, tensors, force=force)
 
 
 def _with_tokenizer(
