@@ -44,7 +44,7 @@ def main() -> None:
     """Print a guarded stream."""
     pieces = tokens(*sys.argv[1:3]) if len(sys.argv) > 2 else (f"{w} " for w in MADE_UP.split())
     with Classifier.load("sentiment") as classifier:
-        guarded = guard(pieces, classifier, stop_at=0.9, labels={"negative"})
+        guarded = guard(pieces, classifier, stop_at=0.75, labels={"negative"})
         for piece in guarded:
             sys.stdout.write(piece)
             sys.stdout.flush()
