@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from textgate.bundle.run import FOLDS, TEACHING
-from textgate.evaluation.floor import find_floor
 from textgate.messages import counted
 from textgate.train.training.calibration import bounded_temperature, fit_temperature
 from textgate.train.training.checkpoint import Epoch, TrainedModel
@@ -21,7 +20,7 @@ from textgate.train.training.initialization import can_be_probed
 from textgate.train.training.loop import train_epochs
 from textgate.train.training.objective import label_weights
 from textgate.train.training.probe import find_space, pooled_states, solve_heads
-from textgate.train.training.scoring import evaluate_logits, probabilities
+from textgate.train.training.scoring import dev_metrics, probabilities
 from textgate.train.training.solver import solutions
 from textgate.train.training.trainer import Trainer, predict_logits, scale_parts
 
@@ -334,24 +333,17 @@ def _model(
     best_epoch: int,
 ) -> TrainedModel:
     """Return the model with its quality by logits of the dev rows, and its floor."""
-    manifest, targets = ready.manifest, ready.dev.targets
-    multi_label = manifest.architecture.task == "multi-label"
-    before = evaluate_logits(logits, targets, manifest.labels, multi_label=multi_label)
-    after = evaluate_logits(
-        logits, targets, manifest.labels, multi_label=multi_label, temperature=temperature
-    )
-    floor = find_floor(targets > 0.5, multi_label=multi_label)
+    manifest = ready.manifest
     return TrainedModel(
         weights=weights,
         temperature=temperature,
-        metrics={
-            "accuracy": after.accuracy,
-            "macro_f1": after.macro_f1,
-            "ece": after.ece,
-            "ece_uncalibrated": before.ece,
-            "majority_accuracy": floor.accuracy,
-            "floor_macro_f1": floor.macro_f1,
-        },
+        metrics=dev_metrics(
+            logits,
+            ready.dev.targets,
+            manifest.labels,
+            multi_label=manifest.architecture.task == "multi-label",
+            temperature=temperature,
+        ),
         history=history,
         best_epoch=best_epoch,
     )

@@ -21,8 +21,8 @@ from textgate.export.inputs import read_tokenizer, verification_rows
 from textgate.rows import Columns
 from textgate.train.network.model import TextClassifier
 from textgate.train.training.calibration import fit_temperature
-from textgate.train.training.checkpoint import load_model, save_model
-from textgate.train.training.scoring import evaluate_logits
+from textgate.train.training.checkpoint import TrainedModel, load_model, save_model
+from textgate.train.training.scoring import dev_metrics
 from textgate.train.training.trainer import predict_logits
 
 
@@ -36,37 +36,32 @@ def main(runs: tuple[Path, ...], output: Path) -> None:
         (run.architecture, run.train) != (before[0].architecture, before[0].train) for run in before
     ):
         raise click.UsageError("the runs have other networks or training rows")
-    average(runs, output)
-    click.echo(f"{output}: {load_model(output / MODEL).metrics['accuracy']:.4f} on dev")
+    accuracy = average(runs, output).metrics["accuracy"]
+    click.echo(f"{output}: {accuracy:.4f} on dev")
 
 
-def average(runs: Sequence[Path], output: Path) -> None:
-    """Write a finished run with the mean of the weights of others."""
+def average(runs: Sequence[Path], output: Path) -> TrainedModel:
+    """Write a finished run with the mean of the weights of others, and return its model."""
     models = [load_model(run / MODEL) for run in runs]
     weights = {name: mean([model.weights[name] for model in models]) for name in models[0].weights}
     trained = read_run(runs[0])
+    multi_label = trained.architecture.task == "multi-label"
     network = TextClassifier(trained.architecture)
     network.load_state_dict(weights)
     rows, _ = verification_rows(
         runs[0], trained, read_tokenizer(runs[0]), None, Columns(), note=click.echo
     )
     logits = predict_logits(network, rows)
-    temperature = fit_temperature(logits, rows.targets, multi_label=False)
-    qualities = [
-        evaluate_logits(logits, rows.targets, trained.labels, multi_label=False, temperature=given)
-        for given in (1.0, temperature)
-    ]
-    measured = {
-        "accuracy": qualities[1].accuracy,
-        "macro_f1": qualities[1].macro_f1,
-        "ece": qualities[1].ece,
-        "ece_uncalibrated": qualities[0].ece,
-    }
-    shutil.copytree(runs[0], output)
-    model = dataclasses.replace(
-        models[0], weights=weights, temperature=temperature, metrics=models[0].metrics | measured
+    temperature = fit_temperature(logits, rows.targets, multi_label=multi_label)
+    metrics = dev_metrics(
+        logits, rows.targets, trained.labels, multi_label=multi_label, temperature=temperature
     )
+    model = dataclasses.replace(
+        models[0], weights=weights, temperature=temperature, metrics=metrics
+    )
+    shutil.copytree(runs[0], output)
     save_model(output / MODEL, model)
+    return model
 
 
 def mean(tensors: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -76,11 +76,7 @@ def of_bundles(rows: Path, bundles: Iterable[str]) -> Found:
     for bundle in bundles:
         with Classifier.load(bundle) as classifier:
             found += [
-                {
-                    "domain": domain,
-                    **scored(classifier, list(read(rows, f"{domain}.dev"))),
-                    "teacher": None,
-                }
+                {"domain": domain, **scored(classifier, list(read(rows, f"{domain}.dev")))}
                 for domain in domains(rows)
             ]
     return summary(found)
@@ -109,7 +105,7 @@ def summary(found: Sequence[Found]) -> Found:
 def show(result: Found) -> None:
     """Print the figures."""
     for one in result["domains"]:
-        teacher = "" if one["teacher"] is None else f"; the teacher {one['teacher']:.4f}"
+        teacher = "" if one.get("teacher") is None else f"; the teacher {one['teacher']:.4f}"
         click.echo(f"{one['domain']}, {one['rows']:,} rows: {told(one)}{teacher}")
     click.echo(f"mean: {told(result['mean'])}")
 

@@ -54,7 +54,13 @@ PATH = click.Path(exists=True, path_type=Path)
     show_default=True,
     help="Share of the rows that follow once more with faults.",
 )
-@click.option("--named", default=0.0, help="Share of those with he or she that get a name.")
+@click.option(
+    "--named",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the rows that begin with he or she that follow once more with a name.",
+)
 @click.option("--joined", "long", default=0, show_default=True, help="Long texts to make of them.")
 def main(
     rows: Path,

@@ -293,30 +293,11 @@ def pack(folder: Path, output: Path, *, max_words: int | None = None, force: boo
     if max_words is not None and max_words < manifest.vocabulary_size:
         tokenizer_json = first_ids(tokenizer_json, max_words)
         tensors[_EMBEDDING] = tensors[_EMBEDDING][:max_words].clone()
-        manifest = _with_tokenizer(manifest, tokenizer_json, max_words)
-    _write_finished(output, manifest, result, tokenizer_json, packed(tensors), force=force)
-
-
-def _with_tokenizer(
-    manifest: PretrainedManifest, tokenizer_json: str, vocabulary_size: int
-) -> PretrainedManifest:
-    digest = hashlib.sha256(tokenizer_json.encode("utf-8")).hexdigest()
-    return replace(manifest, vocabulary_size=vocabulary_size, tokenizer_sha256=digest)
-
-
-def _write_finished(
-    output: Path,
-    manifest: PretrainedManifest,
-    result: Outcome | DistillationOutcome,
-    tokenizer_json: str,
-    tensors: dict[str, torch.Tensor],
-    *,
-    force: bool,
-) -> None:
-    """Write a finished folder, whose manifest has the checksum of the new weights."""
+        digest = hashlib.sha256(tokenizer_json.encode("utf-8")).hexdigest()
+        manifest = replace(manifest, vocabulary_size=max_words, tokenizer_sha256=digest)
     with new_folder(output, force=force, error=CheckpointError, complete_marker=PRETRAINED) as new:
         (new / TOKENIZER).write_bytes(tokenizer_json.encode("utf-8"))
-        write_tensors(new / MODEL, tensors, {})
+        write_tensors(new / MODEL, packed(tensors), {})
         done = manifest.finished(replace(result, sha256=file_sha256(new / MODEL)))
         (new / PRETRAINED).write_text(done.to_json(), encoding="utf-8")
 

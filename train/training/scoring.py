@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from textgate.errors import ConfigError
+from textgate.evaluation.floor import find_floor
 from textgate.evaluation.metrics import (
     evaluate_multi_label,
     evaluate_single_label,
@@ -63,6 +64,38 @@ def evaluate_logits(
     if multi_label:
         return evaluate_multi_label(found, targets > 0.5, names)
     return evaluate_single_label(found, targets.argmax(axis=1), names)
+
+
+def dev_metrics(
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    labels: Sequence[str],
+    *,
+    multi_label: bool,
+    temperature: float,
+) -> dict[str, float]:
+    """Return the `metrics` of a trained model: its quality on dev and its floor.
+
+    Args:
+        logits: logits on dev, float32 [rows, labels].
+        targets: the same, 1 where a label applies.
+        labels: names of the columns.
+        multi_label: whether several labels can apply.
+        temperature: divisor of the logits that calibrates the probabilities.
+    """
+    before = evaluate_logits(logits, targets, labels, multi_label=multi_label)
+    after = evaluate_logits(
+        logits, targets, labels, multi_label=multi_label, temperature=temperature
+    )
+    floor = find_floor(targets > 0.5, multi_label=multi_label)
+    return {
+        "accuracy": after.accuracy,
+        "macro_f1": after.macro_f1,
+        "ece": after.ece,
+        "ece_uncalibrated": before.ece,
+        "majority_accuracy": floor.accuracy,
+        "floor_macro_f1": floor.macro_f1,
+    }
 
 
 def score_of(
