@@ -114,7 +114,7 @@ class Comparison:
                 f"loses {self.before.accuracy - self.after.accuracy:.2%} accuracy on "
                 f"{self.rows} rows ({self.before.accuracy:.4f} to {self.after.accuracy:.4f}, "
                 f"{self.rows_lost} rows; largest probability difference {self.largest:.3f}), and "
-                f"at most {max_accuracy_drop:.2%} is allowed"
+                f"at most {100 * max_accuracy_drop:g}% is allowed"
             )
         if not self.labels:
             return

@@ -4,17 +4,21 @@
 
 The runs begin with the same encoder and head and read the same rows in another order, so the mean
 of their weights is a network as well, and often a better one ("model soups", Wortsman et al. 2022).
+Given names have the mean of their weights, so that swapping one for another changes no answer.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import torch
+from made_rows import NAMES
+from tokenizers import Tokenizer
 
 from textgate.bundle.run import MODEL, read_run
 from textgate.export.inputs import read_tokenizer, verification_rows
@@ -24,6 +28,9 @@ from textgate.train.training.calibration import fit_temperature
 from textgate.train.training.checkpoint import TrainedModel, load_model, save_model
 from textgate.train.training.scoring import dev_metrics
 from textgate.train.training.trainer import predict_logits
+
+# Weights with a row or a number for each token; in the linear branch for the most frequent ones.
+TOKEN_WEIGHTS = {"embedding.weight", "linear.tokens.weight", "linear.token_weights"}
 
 
 @click.command()
@@ -44,6 +51,7 @@ def average(runs: Sequence[Path], output: Path) -> TrainedModel:
     """Write a finished run with the mean of the weights of others, and return its model."""
     models = [load_model(run / MODEL) for run in runs]
     weights = {name: mean([model.weights[name] for model in models]) for name in models[0].weights}
+    level_names(weights, Tokenizer.from_str(read_tokenizer(runs[0])))
     trained = read_run(runs[0])
     multi_label = trained.architecture.task == "multi-label"
     network = TextClassifier(trained.architecture)
@@ -62,6 +70,17 @@ def average(runs: Sequence[Path], output: Path) -> TrainedModel:
     shutil.copytree(runs[0], output)
     save_model(output / MODEL, model)
     return model
+
+
+def level_names(weights: dict[str, torch.Tensor], tokenizer: Tokenizer) -> None:
+    """Give all names that are one token the mean of their weights."""
+    encoded = [tokenizer.encode(name, add_special_tokens=False).ids for name in NAMES]
+    counted = Counter(ids[0] for ids in encoded if len(ids) == 1)
+    tokens = sorted(token for token, count in counted.items() if count == 1)  # not the unknown one
+    for part in TOKEN_WEIGHTS & weights.keys():
+        known = [token for token in tokens if token < len(weights[part])]
+        if known:
+            weights[part][known] = weights[part][known].mean(dim=0)
 
 
 def mean(tensors: Sequence[torch.Tensor]) -> torch.Tensor:

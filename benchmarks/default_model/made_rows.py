@@ -27,14 +27,27 @@ _LISTS: dict[str, list[str]] = {
     name: text.split() if name == "name" else text.split(",")
     for name, text in _WORDS["lists"].items()
 }
+NAMES = tuple(  # given names that are no English words
+    name for name in _LISTS["name"] if name.lower() not in _WORDS["names"]["words"].split()
+)
 _GROUPS = {name: _WORDS["groups"][name].split(",") for name in ("plural", "singular")}
 _STATEMENTS, _NAMED = 9_000, 1_500  # rows
-_OPINIONS, _OF_A_SIDE = 6_000, 2_400  # rows of each label
+_OPINIONS, _OF_A_SIDE = 14_000, 2_400  # rows of each label
 _NONSENSE, _FOREIGN, _WORDLESS, _SWAPPED = 2_500, 5_000, 2_500, 5_000
 _PER_PICTURE = 60  # texts
 _JOINED = 3, 14  # sentences of a long text
 _MINE = 0.3, 1.0  # of them with its side
 _CLEAR = 0.7  # probability
+_FRAMED = 0.08  # of the rows that do not begin with he or she
+_FRAMES = (
+    "{name}: {text}",
+    "{text} - {name}",
+    "Hi {name}, {text}",
+    "{name} said: {text}",
+    "{text}, said {name}.",
+    "I told {name}: {text}",
+    "For {name}: {text}",
+)
 _SUBJECT = re.compile(r"(?:He|he|She|she)\b(?!['\u2019])")
 _HAPPY = (*[":)", ":-)", ":D", ":-D", ";)", "=)", "<3", "xD"], *"😀😃😄😊😍😘😂👍👏🎉❤💕😎🥰🤩🙌💯")
 _SAD = (*[":(", ":-(", ":'(", ">:(", "=(", ":-/"], *"😡😠😭😢👎💔🤮🤢😒😞😩🙄💩😔")
@@ -184,11 +197,15 @@ def noisy(rows: Iterable[Row], fraction: float) -> Iterator[Row]:
 
 
 def renamed(rows: Iterable[Row], fraction: float) -> Iterator[Row]:
-    """Yield a share of the rows that begin with he or she, with a name instead."""
+    """Yield a share of the rows with a name: instead of a first he or she, else beside the text."""
     chance = random.Random(_SEED)
     for row in rows:
-        if chance.random() < fraction and (found := _SUBJECT.match(row["text"])):
-            yield row | {"text": chance.choice(_LISTS["name"]) + row["text"][found.end() :]}
+        name = chance.choice(_LISTS["name"])
+        if found := _SUBJECT.match(row["text"]):
+            if chance.random() < fraction:
+                yield row | {"text": name + row["text"][found.end() :]}
+        elif chance.random() < fraction * _FRAMED:
+            yield row | {"text": chance.choice(_FRAMES).format(name=name, text=row["text"])}
 
 
 def joined(rows: Iterable[Row], count: int) -> Iterator[Row]:

@@ -6,6 +6,7 @@ runs/domains is what domain_rows.py wrote. These files are written:
 
 - labelled: short texts with their labels.
 - sentences: sentences of long texts, and short texts, without labels, for a teacher.
+- pieces: some words in a row of one short text, or of two, without labels, for a teacher.
 - reviews: long texts with their labels.
 - made: generated rows, see made_rows.py.
 - dev: rows to choose by.
@@ -41,6 +42,8 @@ from textgate.rows import read_rows
 
 MIN_WORDS, MAX_WORDS = 3, 60  # of a sentence
 PER_TEXT = 3  # sentences
+MAX_PIECE = 14  # words
+PIECED = 20_000  # texts of a domain that pieces are made of
 MOST_DEV = 300  # rows of a domain
 _SEED = 0
 PATH = click.Path(path_type=Path)
@@ -62,6 +65,7 @@ _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|etc|e\.g|i\.e|[A-Z])\
 @click.option("--least", default=5_000, show_default=True, help="Fewer are repeated.")
 @click.option("--reviews", default=16_000, show_default=True, help="Long ones of a domain.")
 @click.option("--sentences", default=60_000, show_default=True, help="Rows for the teacher.")
+@click.option("--pieces", "parts", default=0, show_default=True, help="Pieces for the teacher.")
 @click.option("--max-words", default=MAX_WORDS, show_default=True, help="Of these.")
 @click.option(
     "--known",
@@ -78,6 +82,7 @@ def main(
     least: int,
     reviews: int,
     sentences: int,
+    parts: int,
     max_words: int,
     known: tuple[Path, ...],
 ) -> None:
@@ -100,6 +105,7 @@ def main(
             for row in unlabelled(rows, chosen, sentences)
             if row["text"] not in before and len(words(row["text"])) <= max_words
         ],
+        "pieces": list(pieces(rows, chosen, parts)),
         "made": list(made(labelled)),
         "dev": balanced(rows, "dev", chosen, most=MOST_DEV),
     }
@@ -133,6 +139,24 @@ def unlabelled(rows: Path, chosen: Sequence[str], most: int) -> list[Row]:
         found += chance.sample(pool, min(share, len(pool)))
     chance.shuffle(found)
     return [{"text": text} for text in found]
+
+
+def pieces(rows: Path, chosen: Sequence[str], count: int) -> Iterator[Row]:
+    """Yield pieces of short labelled texts, as many of each domain; half are made of two texts."""
+    chance = random.Random(_SEED)
+    for domain in chosen:
+        short = balanced(rows, "train", [domain], most=PIECED, max_words=MAX_WORDS)
+        split = [found for row in short if len(found := row["text"].split()) >= MIN_WORDS]
+        for number in range(count // len(chosen)):
+            parts = [piece(text, chance) for text in chance.sample(split, 1 + number % 2)]
+            yield {"text": " ".join(chain(*parts))}
+
+
+def piece(text: Sequence[str], chance: random.Random) -> Sequence[str]:
+    """Return some words in a row of a text."""
+    length = chance.randint(MIN_WORDS, min(MAX_PIECE, len(text)))
+    begin = chance.randint(0, len(text) - length)
+    return text[begin : begin + length]
 
 
 def texts_of(rows: Path, domain: str) -> Iterator[str]:

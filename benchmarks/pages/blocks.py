@@ -351,8 +351,9 @@ _left_out = table(
 
 
 def _terms_rows(result: Result) -> Iterable[Result]:
-    """Yield each domain's accuracy after training from all sets, and from some, and the means."""
+    """Yield each domain's accuracy after training from all sets, from some, and of the teacher."""
     both = (result, result["open_terms"])
+    taught = result["teacher"] | {"mean": statistics.mean(result["teacher"].values())}
     pairs = zip(*(of["domains"] for of in both), strict=True)
     for one, other in (*pairs, tuple({"domain": "mean", **of["mean"]} for of in both)):
         yield {
@@ -363,13 +364,14 @@ def _terms_rows(result: Result) -> Iterable[Result]:
                 for name, it in (("all", one), ("open", other))
             },
             "less": one["accuracy"] - other["accuracy"],
+            "taught": taught[one["domain"]],
         }
 
 
 _terms = table(
     _terms_rows,
-    "dev rows of | all sets | sets under open terms | less",
-    "{domain} | {all} | {open} | {less:.4f}",
+    "dev rows of | all sets | sets under open terms | less | teacher of both",
+    "{domain} | {all} | {open} | {less:.4f} | {taught:.4f}",
     "<>",
 )
 

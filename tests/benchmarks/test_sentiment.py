@@ -8,11 +8,14 @@ import json
 import random
 import re
 import shutil
+from itertools import pairwise
 from types import SimpleNamespace
 
 import click
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from tests.benchmarks.conftest import BENCHMARKS
 from textgate.bundle.run import MODEL
@@ -151,7 +154,7 @@ def test_the_rows_are_reproducible(data, student, folder, tmp_path):
         data.main([str(folder), "-o", str(out)], standalone_mode=False)
         student.main([str(out), "-o", str(out / "student")], standalone_mode=False)
     files = list((tmp_path / "one").rglob("*.gz"))
-    assert len(files) == 14
+    assert len(files) == 15
     for path in files:
         other = tmp_path / "two" / path.relative_to(tmp_path / "one")
         assert path.read_bytes() == other.read_bytes(), path.name
@@ -190,6 +193,10 @@ def test_rows_of_the_student(data, student, made, cases, overlap, folder, tmp_pa
     labelled = read(out / "labelled.jsonl.gz")
     assert len({row["text"] for row in labelled if row["text"].startswith(("thing", "item"))}) == 3
 
+    assert not read(out / "pieces.jsonl.gz")
+    student.main([*arguments, "--pieces", "40"], standalone_mode=False)
+    assert len(read(out / "pieces.jsonl.gz")) == 40
+
     known = shutil.copy(out / "sentences.jsonl.gz", tmp_path)
     student.main([*arguments, "--max-words", "2"], standalone_mode=False)
     assert not read(out / "sentences.jsonl.gz")
@@ -199,6 +206,26 @@ def test_rows_of_the_student(data, student, made, cases, overlap, folder, tmp_pa
     known = shutil.copy(out / "labelled.jsonl.gz", tmp_path)
     student.main([*arguments, "--known", str(known)], standalone_mode=False)
     assert not read(out / "labelled.jsonl.gz")
+
+
+def test_pieces_of_texts(student, tmp_path):
+    for domain, prefix in (("numbers", ""), ("others", "x")):
+        texts_of = [[f"{prefix}{row}.{word}" for word in range(row)] for row in range(1, 50)]
+        rows = [{"text": " ".join(words), "label": "neutral"} for words in texts_of]
+        with gzip.open(tmp_path / f"{domain}.train.jsonl.gz", "wt", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+    found = [row["text"].split() for row in student.pieces(tmp_path, ["numbers", "others"], 400)]
+    assert len(found) == 400
+    made_of = []
+    for words in found:
+        places = [tuple(map(int, word.strip("x").split("."))) for word in words]
+        assert len({word[0] == "x" for word in words}) == 1
+        begins = [0] + [at for at, (one, other) in enumerate(pairwise(places), start=1)
+                        if other != (one[0], one[1] + 1)]  # fmt: skip
+        ends = [*begins[1:], len(places)]
+        assert all(3 <= end - begin <= 14 for begin, end in zip(begins, ends, strict=True))
+        made_of.append(len(begins))
+    assert made_of.count(1) == made_of.count(2) == 200
 
 
 @pytest.mark.parametrize(("given", "said"), [("thing=3", "no domain is called thing"),
@@ -212,14 +239,16 @@ def test_other_domains_are_refused(data, student, folder, tmp_path, given, said)
     assert not (tmp_path / "out").exists()
 
 
-def test_the_mean_of_two_runs(script, reviews, tmp_path):
+def test_the_mean_of_two_runs(script, reviews, tmp_path, monkeypatch):
     rows = [row for row in load_labelled(reviews / "train.jsonl.gz") if len(row.text) < 80][:60]
     settings = {"folds": 0, "epochs": 1, "adversarial": 0.0}
     runs = [
         fit(rows, tmp_path / f"run-{seed}", dev=rows[:20], settings=settings | {"seed": seed}).path
         for seed in (0, 1)
     ]
-    main = script("averaged").main
+    averaged = script("averaged")
+    monkeypatch.setattr(averaged, "NAMES", ())
+    main = averaged.main
     main([*map(str, runs), "-o", str(tmp_path / "mean")], standalone_mode=False)
     one, other, mean = (load_model(path / MODEL) for path in (*runs, tmp_path / "mean"))
     assert mean.weights.keys() == one.weights.keys()
@@ -241,6 +270,22 @@ def test_the_mean_of_two_runs(script, reviews, tmp_path):
     assert not (tmp_path / "no").exists()
 
 
+def test_names_have_the_same_weights(script, made):
+    averaged = script("averaged")
+    words = ["Olivia", "good", "Kwame", "bad", "Grace"]
+    tokenizer = Tokenizer(WordLevel({word: place for place, word in enumerate(words)}, "bad"))
+    before = {"embedding.weight": torch.rand(5, 3), "linear.token_weights": torch.rand(5),
+              "linear.tokens.weight": torch.rand(1, 3), "head.bias": torch.rand(5)}  # fmt: skip
+    after = {name: tensor.clone() for name, tensor in before.items()}
+    averaged.level_names(after, tokenizer)
+    for part in ("head.bias", "linear.tokens.weight"):
+        assert torch.equal(after[part], before[part])
+    for part in ("embedding.weight", "linear.token_weights"):
+        assert torch.equal(after[part][[1, 4]], before[part][[1, 4]])
+        assert torch.allclose(after[part][0], (before[part][0] + before[part][2]) / 2)
+        assert torch.equal(after[part][0], after[part][2])
+
+
 def test_faulty_rows_keep_their_labels(made):
     rows = [{"text": f"It isn't a good idea number {n}, really.", "label": "x"} for n in range(200)]
     found = list(made.noisy(rows, 0.5))
@@ -257,12 +302,23 @@ def test_faulty_rows_keep_their_labels(made):
 
 def test_names_instead_of_he_and_she(made):
     rows = [{"text": "He left.", "label": "x"}, {"text": "she sang well", "label": "y"}]
-    others = [{"text": text} for text in ("He's gone.", "Here it is.", "I saw her.", "Shell")]
-    found = list(made.renamed(rows + others, 1.0))
+    found = list(made.renamed(rows, 1.0))
     assert [row["label"] for row in found] == ["x", "y"]
     name = r"[A-Z]\w+"
     assert re.fullmatch(f"{name} left.", found[0]["text"])
     assert re.fullmatch(f"{name} sang well", found[1]["text"])
+    assert not list(made.renamed(rows, 0.0))
+
+
+def test_names_beside_other_texts(made):
+    texts = ("He's gone.", "Here it is.", "I saw her.", "Shell")
+    rows = [{"text": text, "label": text} for text in texts * 500]
+    found = list(made.renamed(rows, 1.0))
+    assert 80 < len(found) < 250
+    names = set(re.findall(r"[A-Z]\w+", made._WORDS["lists"]["name"]))
+    for row in found:
+        assert row["label"] in row["text"] != row["label"]
+        assert names & set(re.findall(r"\w+", row["text"]))
     assert not list(made.renamed(rows, 0.0))
 
 

@@ -325,7 +325,7 @@ def test_the_loss_that_is_allowed(count, of, limit, allowed):
     message = str(caught.value)
     assert f"quantization loses {count / of:.2%} accuracy on {of} rows" in message
     assert f"0.9000 to {0.9 - count / of:.4f}, {count} rows" in message
-    assert f"at most {limit:.2%} is allowed" in message
+    assert f"at most {100 * limit:g}% is allowed" in message
 
 
 # Against the float32 graph, where a row has several labels
