@@ -4,7 +4,8 @@
 
 The runs begin with the same encoder and head and read the same rows in another order, so the mean
 of their weights is a network as well, and often a better one ("model soups", Wortsman et al. 2022).
-Given names have the mean of their weights, so that swapping one for another changes no answer.
+A run that is given twice counts twice. Given names that are one token have the mean of their
+weights, so that swapping two of them changes little: only the weights of bigrams differ.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def level_names(weights: dict[str, torch.Tensor], tokenizer: Tokenizer) -> None:
     for part in TOKEN_WEIGHTS & weights.keys():
         known = [token for token in tokens if token < len(weights[part])]
         if known:
-            weights[part][known] = weights[part][known].mean(dim=0)
+            level = weights[part][known].float().mean(dim=0)
+            weights[part][known] = level.to(weights[part].dtype)
 
 
 def mean(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
