@@ -51,15 +51,14 @@ def main(runs: tuple[Path, ...], output: Path) -> None:
 def average(runs: Sequence[Path], output: Path) -> TrainedModel:
     """Write a finished run with the mean of the weights of others, and return its model."""
     models = [load_model(run / MODEL) for run in runs]
+    tokenizer = read_tokenizer(runs[0])
     weights = {name: mean([model.weights[name] for model in models]) for name in models[0].weights}
-    level_names(weights, Tokenizer.from_str(read_tokenizer(runs[0])))
+    level_names(weights, Tokenizer.from_str(tokenizer))
     trained = read_run(runs[0])
     multi_label = trained.architecture.task == "multi-label"
     network = TextClassifier(trained.architecture)
     network.load_state_dict(weights)
-    rows, _ = verification_rows(
-        runs[0], trained, read_tokenizer(runs[0]), None, Columns(), note=click.echo
-    )
+    rows, _ = verification_rows(runs[0], trained, tokenizer, None, Columns(), note=click.echo)
     logits = predict_logits(network, rows)
     temperature = fit_temperature(logits, rows.targets, multi_label=multi_label)
     metrics = dev_metrics(

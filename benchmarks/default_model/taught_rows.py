@@ -5,7 +5,7 @@
 It is for rows that only one of several teachers should label, such as sentences but not long
 reviews; `textgate train --teacher` asks each teacher about all rows. Rows that are made of the
 labelled ones follow: with --noisy, rows with typos and other small faults, with --named, rows with
-a name instead of he or she, and with --joined, long texts of several rows.
+a name instead of he or she or beside the text, and with --joined, long texts of several rows.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ PATH = click.Path(exists=True, path_type=Path)
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Share of the rows that begin with he or she that follow once more with a name.",
+    help="Share of the rows that begin with he or she, and a few of the others, "
+    "that follow once more with a name.",
 )
 @click.option("--joined", "long", default=0, show_default=True, help="Long texts to make of them.")
 def main(
