@@ -107,6 +107,13 @@ if TYPE_CHECKING:
     callback=options.positive_fraction,
     help="With --stream, stop as soon as a label has at least this score, such as 0.95.",
 )
+@click.option(
+    "--stop-label",
+    "stop_labels",
+    metavar="LABEL",
+    multiple=True,
+    help="Label that --stop-at is about, such as toxic, instead of any label. May be repeated.",
+)
 def classify(
     texts: tuple[str, ...],
     model: Path | str,
@@ -122,6 +129,7 @@ def classify(
     batch_size: int,
     streaming: bool,
     stop_at: float | None,
+    stop_labels: tuple[str, ...],
     label_separator: str,
     columns: Columns,
     threads: int | Literal["auto"],
@@ -147,6 +155,8 @@ def classify(
         stream.require_stream_options(texts, source, result_format)
     elif stop_at is not None:
         raise click.UsageError("--stop-at needs --stream")
+    if stop_labels and stop_at is None:
+        raise click.UsageError("--stop-label needs --stop-at")
     if texts and source is not None:
         raise click.UsageError("give texts or --input, not both")
     if not texts and source is None:
@@ -170,6 +180,7 @@ def classify(
             stream.arriving_pieces(),
             as_json=result_format == "jsonl",
             stop_at=stop_at,
+            stop_labels=stop_labels or None,
             label_separator=label_separator,
         )
         return

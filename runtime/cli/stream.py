@@ -5,17 +5,22 @@ from __future__ import annotations
 import codecs
 import json
 import os
-import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
 from textgate.errors import DataError
+from textgate.inference.guard import is_sure, require_labels
 from textgate.rows.source import STANDARD_INPUT, source_name, unreadable
-from textgate.rows.writers import LABEL_SEPARATOR, SCORE_DIGITS, require_separator
+from textgate.rows.writers import (
+    LABEL_SEPARATOR,
+    SCORE_DIGITS,
+    for_reading,
+    require_separator,
+)
 
 if TYPE_CHECKING:
     from textgate.inference.classifier import Classifier
@@ -28,7 +33,6 @@ _ROW_OPTIONS = (
     "text_field", "input_format", "delimiter", "encoding", "skip_bad_rows", "output", "resume",
     "force", "top_k", "jobs", "batch_size",
 )  # fmt: skip
-_LINE_BREAKING = re.compile(r"[\t\r\n]+")
 
 
 def require_stream_options(
@@ -59,6 +63,7 @@ def classify_pieces(
     *,
     as_json: bool = False,
     stop_at: float | None = None,
+    stop_labels: Collection[str] | None = None,
     label_separator: str = LABEL_SEPARATOR,
 ) -> None:
     """Print a line whenever the decision on the text so far changes, and one when it ends.
@@ -71,12 +76,15 @@ def classify_pieces(
         pieces: the text in UTF-8, cut anywhere.
         as_json: whether each line is a JSON object instead of label, score and tokens.
         stop_at: end as soon as a label applies with at least this score.
+        stop_labels: the labels that `stop_at` is about; None for all.
         label_separator: the text between several labels, unless the lines are JSON.
 
     Raises:
-        ConfigError: the classifier cannot stream, or a label holds the separator.
+        ConfigError: the classifier cannot stream or does not have one of `stop_labels`, or a label
+            holds the separator.
         DataError: the pieces cannot be read, or the results cannot be written.
     """
+    require_labels(stop_labels, classifier.labels)
     stream = classifier.stream()
     multi_label = classifier.manifest.task == "multi-label"
     if multi_label and not as_json:
@@ -95,7 +103,7 @@ def classify_pieces(
         only_space = only_space and text.isspace()
         if only_space:
             continue
-        if stop_at is not None and _is_sure(prediction, stop_at):
+        if stop_at is not None and is_sure(prediction, stop_at, stop_labels):
             break
         if decided != set(prediction.labels):
             decided = set(prediction.labels)
@@ -119,12 +127,8 @@ def arriving_pieces() -> Iterator[bytes]:
         raise DataError(unreadable(name, problem)) from None
 
 
-def _is_sure(prediction: Prediction, score: float) -> bool:
-    return prediction.label == prediction.top_label and prediction.score >= score
-
-
 def _text_line(prediction: Prediction, separator: str) -> str:
-    labels = _LINE_BREAKING.sub(" ", separator.join(prediction.labels))
+    labels = for_reading(separator.join(prediction.labels))
     return f"{labels}\t{prediction.score:.4f}\t{prediction.tokens}\n"
 
 

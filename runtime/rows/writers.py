@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from textgate.errors import ConfigError, DataError
 from textgate.messages import did_you_mean, listed
+from textgate.tables import printable
 
 if TYPE_CHECKING:
     from textgate.rows.reading import Pairs
@@ -164,6 +165,16 @@ def require_separator(separator: str, labels: Sequence[str], result_format: str)
         )
 
 
+def for_reading(text: str) -> str:
+    """Return a text on one line, without what a terminal would act on.
+
+    Tabs and line ends become spaces, lone surrogates U+FFFD, and other control characters escapes
+    with a backslash.
+    """
+    line = _without_surrogates(_on_one_line(text))
+    return line if line.isprintable() else printable(line)
+
+
 class _TextWriter(ResultWriter):
     """Label, score and text, separated by tabs; with `top_k`, the best labels before the text."""
 
@@ -172,11 +183,11 @@ class _TextWriter(ResultWriter):
         self._ranked = ranked
 
     def _line(self, result: _Result) -> str:
-        label, text = _on_one_line(self.joined(result.label)), _on_one_line(result.text)
+        label, text = for_reading(self.joined(result.label)), for_reading(result.text)
         best = ""
         if self._ranked:
             best = "".join(
-                f"\t{_on_one_line(name)}\t{score:.4f}" for name, score in result.scores.items()
+                f"\t{for_reading(name)}\t{score:.4f}" for name, score in result.scores.items()
             )
         return f"{label}\t{result.score:.4f}{best}\t{text}\n"
 

@@ -253,6 +253,22 @@ def test_standard_input_that_cannot_be_read(monkeypatch, tmp_path):
     os.close(folder)
 
 
+def test_only_the_given_labels_stop(capsys):
+    rows = [BAD, BETTER, GOOD, [0.95, 0.04, 0.01], BAD]
+    classify_pieces(Script(rows), [b"x"] * 5, as_json=True, stop_at=0.9, stop_labels=["bad"])
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["label"], line["tokens"]) for line in found] == [
+        ("bad", 1),
+        ("good", 2),
+        ("bad", 4),
+    ]
+
+
+def test_a_label_to_stop_at_that_the_model_does_not_have():
+    with pytest.raises(ConfigError, match="'bed' is not a label"):
+        classify_pieces(Script([BAD]), [b"x"], stop_at=0.9, stop_labels=["bed"])
+
+
 # The command
 
 
@@ -274,6 +290,7 @@ REFUSED = [
         "above 0 and up to 1, not 95, which looks like a percentage: write 0.95",
     ),
     (["--stream", "--stop-at", "much"], "not a valid float"),
+    (["--stream", "--stop-label", "good"], "--stop-label needs --stop-at"),
 ]
 
 
@@ -362,6 +379,20 @@ def test_stop_at_ends_before_the_writer_closes(bundle, classifier):
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["final"] for line in lines] == [False] * (len(lines) - 1) + [True]
     assert lines[-1]["score"] >= sure
+
+
+def test_a_label_that_does_not_stop_lets_the_text_through(bundle, classifier):
+    sure = classifier.predict(TEXT)
+    arguments = ("--stop-at", str(sure.score / 2), "--stop-label")
+    other = next(label for label in classifier.labels if label != sure.label)
+    with Process(bundle, *arguments, other) as process:
+        process.write(TEXT)
+        process.process.stdin.close()
+        status, out, _ = process.end()
+    assert (status, out.splitlines()[-1] + "\n") == (0, line_of(sure))
+    with Process(bundle, *arguments, other, "--stop-label", sure.label) as process:
+        process.write(TEXT)
+        assert process.end()[0] == 0
 
 
 def test_interrupted(bundle):

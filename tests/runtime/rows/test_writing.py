@@ -136,6 +136,17 @@ def test_line_ends_and_tabs_do_not_break_lines():
     assert written("tsv", "a\tb\nc\r\nd\re").split("\n")[1].startswith("a b c d e\tpos\t")
 
 
+def test_text_holds_nothing_that_a_terminal_would_act_on():
+    assert written("text", "a\x1b[31mb\x07c\x85\u202ed") == (
+        "pos\t0.8765\ta\\x1b[31mb\\x07c\\x85\\u202ed\n"
+    )
+    assert (
+        written("text", "zwölf \U0001f600 中\xa0 \ud800")
+        == "pos\t0.8765\tzwölf \U0001f600 中\xa0 \ufffd\n"
+    )
+    assert '"text":"a\\u001b"' in written("jsonl", "a\x1b")
+
+
 @pytest.mark.parametrize("format_name", RESULT_FORMATS)
 def test_lone_surrogates_are_replaced(format_name):
     output = written(format_name, "a\ud800b", extras={"x\udfff": "\udcff"}, label="l\ud900")
