@@ -32,7 +32,7 @@ NAMES = tuple(  # given names that are no English words
 )
 _GROUPS = {name: _WORDS["groups"][name].split(",") for name in ("plural", "singular")}
 _STATEMENTS, _NAMED = 9_000, 1_500  # rows
-_OPINIONS, _OF_A_SIDE = 14_000, 2_400  # rows of each label
+_OPINIONS, _GENERAL, _ANGRY, _OF_A_SIDE = 14_000, 8_000, 4_000, 2_400  # rows of each label
 _NONSENSE, _FOREIGN, _WORDLESS, _SWAPPED = 2_500, 5_000, 2_500, 5_000
 _PER_PICTURE = 60  # texts
 _JOINED = 3, 14  # sentences of a long text
@@ -241,12 +241,17 @@ def about_groups(toxic: str, clean: str) -> Iterator[Row]:
 
 def reported(toxic: str, clean: str) -> Iterator[Row]:
     """Yield hateful claims about groups that somebody condemns, and that somebody makes."""
-    return _sides("reported", toxic, clean, {"plural": _GROUPS["plural"]})
+    return _sides("reported", toxic, clean, _OF_A_SIDE, {"plural": _GROUPS["plural"]})
+
+
+def general(toxic: str, clean: str) -> Iterator[Row]:
+    """Yield what is said of a group in all grammatical forms: harmless things, and hateful ones."""
+    return _sides("general", toxic, clean, _GENERAL, {"who": _GROUPS["plural"]})
 
 
 def angry(toxic: str, clean: str) -> Iterator[Row]:
     """Yield threats and insults, and swearing and harsh words that are meant for nobody."""
-    return _sides("anger", toxic, clean, {})
+    return _sides("anger", toxic, clean, _ANGRY, {})
 
 
 def hidden(toxic: str, clean: str) -> Iterator[Row]:
@@ -320,17 +325,18 @@ def _disguise(text: str, chance: random.Random) -> str:
 
 
 def _sides(
-    table: str, toxic: str, clean: str, others: Mapping[str, Sequence[str]]
+    table: str, toxic: str, clean: str, count: int, others: Mapping[str, list[str]]
 ) -> Iterator[Row]:
-    """Yield as many texts of each side, from the patterns and the lists of a table."""
+    """Yield so many texts of each side, from the patterns and the lists of a table and others."""
     chance = random.Random(_SEED)
     words = _WORDS[table]
     lists = {name: words[name].split(",") for name in words if name not in ("clean", "toxic")}
+    for name, members in others.items():
+        lists[name] = lists.get(name, []) + members
     for label, side in ((toxic, "toxic"), (clean, "clean")):
         patterns = words[side].strip().splitlines()
-        for _ in range(_OF_A_SIDE):
-            text = _filled(chance.choice(patterns), chance, {**lists, **others})
-            yield {"text": text, "label": label}
+        for _ in range(count):
+            yield {"text": _filled(chance.choice(patterns), chance, lists), "label": label}
 
 
 def _filled(

@@ -6,6 +6,7 @@ DATA holds one folder per set; toxicity.json lists them, with their terms and ch
 are clean and toxic. These files are written:
 
 - labelled, dev, and a test of each set.
+- small: the labelled rows of small sets once more, so that they can count several times.
 - faulty: some labelled rows again, with typos and the like.
 - made: generated rows about groups of people, threats, swearing, and plain statements.
 - texts: comments, tweets and sentences of runs/domains, which domain_rows.py wrote, for a teacher.
@@ -37,6 +38,7 @@ from made_rows import (
     angry,
     disguises,
     foreign,
+    general,
     hidden,
     noisy,
     reported,
@@ -57,8 +59,9 @@ CLEAN_DOMAINS = (  # whose neutral rows count as clean: few people insult somebo
     "developers' posts",
 )
 # Domains whose texts a teacher labels, and how many of them.
-TEXTS = {"forum comments": 16_000, "tweets": 14_000, "news": 4_000, "dialogue": 4_000}
+TEXTS = {"forum comments": 30_000, "tweets": 45_000, "news": 4_000, "dialogue": 4_000}
 OTHER_TEXTS = 2_000  # of every other domain
+_SMALL = 2_000  # rows of a small set, at most
 _FAULTY = 0.15  # of the labelled rows, twice
 _PLAIN = 3_000  # generated rows of each kind that name no group
 _SEED = 0
@@ -77,18 +80,24 @@ def main(data: Path, rows: Path, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     parts: dict[str, list[Row]] = {"train": [], "dev": []}
     tests: dict[str, list[Row]] = {}
+    small: set[str] = set()
     for one in listed["sets"]:
+        before = len(parts["train"])
         for part, found in rows_of(data, one):
             if part == "test":
                 tests.setdefault(one["set"], []).extend(found)
             else:
                 parts[part] += found
+        if len(added := parts["train"][before:]) <= _SMALL:
+            small.update(row["text"] for row in added)
     held = [row["text"] for row in chain(parts["dev"], *tests.values())]
     held += [case.text for cases in GROUPS.values() for case in cases]
     held += [row["text"] for part in ("dev", "test") for row in clean(rows, part)]
     kept, equal = Kept(held), {tuple(words(text)) for text in held}
+    labelled = list(distinct(parts["train"], equal, kept))
     files: dict[str, list[Row]] = {
-        "labelled": list(distinct(parts["train"], equal, kept)),
+        "labelled": labelled,
+        "small": [row for row in labelled if row["text"] in small],
         "dev": parts["dev"],
         "made": list(distinct(made(), equal, kept)),
         "faulty": list(distinct(faulty([*parts["train"], *angry(TOXIC, CLEAN)]), equal, kept)),
@@ -134,6 +143,7 @@ def made() -> Iterator[Row]:
     chance = random.Random(_SEED)
     yield from about_groups(TOXIC, CLEAN)
     yield from reported(TOXIC, CLEAN)
+    yield from general(TOXIC, CLEAN)
     yield from angry(TOXIC, CLEAN)
     yield from hidden(TOXIC, CLEAN)
     for rows in (statements(), foreign(), wordless()):
