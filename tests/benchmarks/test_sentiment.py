@@ -361,12 +361,22 @@ def test_examples_of_wordnet(script, tmp_path):
 def test_statements_name_no_unfilled_list(made):
     about = (
         kind("toxic", "clean")
-        for kind in (made.about_groups, made.reported, made.angry, made.hidden)
+        for kind in (made.about_groups, made.reported, made.general, made.angry, made.hidden)
     )
     for rows in (made.statements(), made.named(), made.opinions(), *about):
         listed = list(rows)
         assert len(listed) > 1000
         assert not [row for row in listed if set("{}") & set(row["text"])]
+
+
+def test_no_text_about_groups_is_both_toxic_and_clean(made):
+    labels = {}
+    for kind in (made.about_groups, made.reported, made.general, made.angry):
+        for row in kind("toxic", "clean"):
+            labels.setdefault(row["text"], set()).add(row["label"])
+    assert not [text for text, found in labels.items() if len(found) > 1]
+    unseen = re.compile(r"\b(Hindus?|atheists?|Arabs?|blind people|Roma|Native Americans?)\b", re.I)
+    assert not [text for text in labels if unseen.search(text)]
 
 
 def test_words_alone_are_neutral(made):
