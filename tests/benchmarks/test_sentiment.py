@@ -375,8 +375,8 @@ def test_no_text_about_groups_is_both_toxic_and_clean(made):
         for row in kind("toxic", "clean"):
             labels.setdefault(row["text"], set()).add(row["label"])
     assert not [text for text, found in labels.items() if len(found) > 1]
-    unseen = re.compile(r"\b(Hindus?|atheists?|Arabs?|blind people|Roma|Native Americans?)\b", re.I)
-    assert not [text for text in labels if unseen.search(text)]
+    unseen = re.compile(r"\b(hindus?|atheists?|arabs?|blind people|roma|native americans?)\b")
+    assert not [text for text in labels if unseen.search(text.lower())]
 
 
 def test_words_alone_are_neutral(made):
