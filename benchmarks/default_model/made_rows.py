@@ -212,7 +212,7 @@ def joined(rows: Iterable[Row], count: int) -> Iterator[Row]:
     """Yield long texts: clear rows of one side, plain ones, and a few of the other side."""
     chance = random.Random(_SEED)
     clear: dict[str, list[str]] = {"negative": [], "neutral": [], "positive": []}
-    for row in rows:
+    for row in rows if count else ():
         side = max(row["probs"], key=row["probs"].get)
         if row["probs"][side] > _CLEAR:
             clear[side].append(row["text"])

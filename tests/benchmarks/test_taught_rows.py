@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +63,14 @@ def test_a_teacher_given_twice_counts_twice(taught_rows):
 def test_teachers_of_different_labels(taught_rows):
     with pytest.raises(ConfigError, match="other has the labels 'no', 'yes'"):
         taught_rows.mean_answers([Path("one"), Path("other")], ["a", "b"])
+
+
+def test_rows_of_any_labels_are_written(taught_rows, tmp_path):
+    rows, output, teacher = (tmp_path / name for name in ("rows.jsonl", "taught.jsonl.gz", "one"))
+    rows.write_text('{"text": "a", "label": "bad"}\n{"text": "b"}\n', encoding="utf-8")
+    teacher.mkdir()
+    command = [str(rows), "--teacher", str(teacher), "-o", str(output)]
+    taught_rows.main(command, standalone_mode=False)
+    lines = [json.loads(line) for line in gzip.decompress(output.read_bytes()).splitlines()]
+    assert [line["text"] for line in lines] == ["a", "b"]
+    assert [line["probs"]["bad"] for line in lines] == pytest.approx([0.55, 0.8])
