@@ -105,7 +105,8 @@ if TYPE_CHECKING:
     type=float,
     metavar="SCORE",
     callback=options.positive_fraction,
-    help="With --stream, stop as soon as a label has at least this score, such as 0.95.",
+    help="With --stream, stop after the piece of the text, as it arrives, with which a label that "
+    "applies has at least this score, such as 0.95. Send whole words.",
 )
 @click.option(
     "--stop-label",

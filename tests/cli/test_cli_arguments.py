@@ -78,6 +78,7 @@ TEXTS = {
     "--label-fields",
     "--label-separator",
     "--pooling",
+    "--stop-label",
     "--group-field",
     "--weight-field",
     "--text-field",
