@@ -171,8 +171,8 @@ def for_reading(text: str) -> str:
     Tabs and line ends become spaces, lone surrogates U+FFFD, and other control characters escapes
     with a backslash.
     """
-    line = _without_surrogates(_on_one_line(text))
-    return line if line.isprintable() else printable(line)
+    line = _on_one_line(text)
+    return line if line.isprintable() else printable(_without_surrogates(line))
 
 
 class _TextWriter(ResultWriter):
